@@ -1,0 +1,97 @@
+"""The errors of the service: what went wrong, where, and what the caller can do.
+
+    PenultError
+    ├── InvalidInput          the caller sent something wrong; sending it again will not help
+    ├── NotFound              no such model, version or layer
+    ├── PreconditionFailed    the thing is there but cannot do this (the message says what would)
+    │   └── ModelRefused      a model that was looked at and is not served, with the reason
+    ├── ResourceExhausted     no room now; `retry_after` seconds
+    ├── Unavailable           loading, draining or recovering; try again
+    ├── DeadlineExceeded      the caller's deadline passed before the work was done
+    ├── Cancelled             the caller went away
+    └── Internal              our bug
+
+`rpc.errors` holds the one table that turns them into gRPC codes, `cli` the one that turns them into exit codes.
+"""
+
+from __future__ import annotations
+
+
+class PenultError(Exception):
+    """An error with a stable, machine-readable reason.
+
+    Args:
+        message: What was wrong, where, and what to do, for a person.
+        reason: UPPER_SNAKE_CASE, stable over releases.
+        field: The field of the request at fault, such as ``texts[17]``; empty when there is none.
+        metadata: Further facts for machines (limits, names), strings only.
+    """
+
+    default_reason = "INTERNAL"
+
+    def __init__(
+        self, message: str, *, reason: str = "", field: str = "", metadata: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.reason = reason or self.default_reason
+        self.field = field
+        self.metadata = metadata or {}
+
+
+class InvalidInput(PenultError):
+    """The request is wrong as it stands."""
+
+    default_reason = "INVALID_INPUT"
+
+
+class NotFound(PenultError):
+    """There is no such model, version or layer."""
+
+    default_reason = "NOT_FOUND"
+
+
+class PreconditionFailed(PenultError):
+    """The model or server is not able to do this."""
+
+    default_reason = "PRECONDITION_FAILED"
+
+
+class ModelRefused(PreconditionFailed):
+    """A model was examined and is not served; `reason` names why (see `preparing`)."""
+
+    default_reason = "MODEL_REFUSED"
+
+
+class ResourceExhausted(PenultError):
+    """There is no room now. `retry_after` is in seconds."""
+
+    default_reason = "QUEUE_FULL"
+
+    def __init__(self, message: str, *, retry_after: float = 1.0, **kwargs: object) -> None:
+        super().__init__(message, **kwargs)  # type: ignore[arg-type]
+        self.retry_after = retry_after
+
+
+class Unavailable(PenultError):
+    """Not now: loading, draining or recovering."""
+
+    default_reason = "UNAVAILABLE"
+
+
+class DeadlineExceeded(PenultError):
+    """The caller's deadline passed first."""
+
+    default_reason = "DEADLINE_EXCEEDED"
+
+
+class Cancelled(PenultError):
+    """The caller went away."""
+
+    default_reason = "CANCELLED"
+
+
+class Internal(PenultError):
+    """A bug of ours."""
+
+    default_reason = "INTERNAL"

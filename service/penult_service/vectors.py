@@ -1,0 +1,139 @@
+"""Arrays as they travel: bytes and back, finite checks, pooling, normalisation, similarity; identity of a vector space.
+
+NumPy only: every room may import this one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penult_service.errors import InvalidInput
+
+FloatMatrix = NDArray[np.float32]
+
+POOLINGS = ("pooled", "cls", "mean", "max")
+TRUNCATIONS = ("right", "error")
+METRICS = ("cosine", "dot", "euclidean", "manhattan")
+
+
+@dataclass(frozen=True)
+class Space:
+    """What two embeddings must share to be comparable. Engine and precision are provenance, not identity."""
+
+    model_digest: str
+    layer: str
+    pooling: str
+    normalize: bool
+    truncate: str
+
+    @property
+    def digest(self) -> str:
+        """The `embedding_space` of replies: 32 hex digits of SHA-256 over the fields in a fixed order."""
+        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def matrix_from_bytes(data: bytes, rows: int, columns: int, field: str) -> FloatMatrix:
+    """Little-endian row-major float32 bytes -> float32 [rows, columns].
+
+    Raises:
+        InvalidInput: the byte count is not rows * columns * 4 (WRONG_BYTE_COUNT), or a value is not finite
+            (NOT_FINITE, the field names the first such row).
+    """
+    if rows < 0 or columns < 0:
+        raise InvalidInput(
+            f"{field} says {rows} rows of {columns} columns; neither may be negative",
+            reason="WRONG_SHAPE",
+            field=field,
+        )
+    expected = rows * columns * 4
+    if len(data) != expected:
+        raise InvalidInput(
+            f"{field} has {len(data)} bytes, but {rows} rows of {columns} float32 columns take {expected}",
+            reason="WRONG_BYTE_COUNT",
+            field=f"{field}.data",
+        )
+    matrix = np.frombuffer(data, dtype="<f4").reshape(rows, columns)
+    bad = rows_not_finite(matrix)
+    if bad.size:
+        raise InvalidInput(
+            f"row {bad[0]} of {field} holds NaN or infinity ({bad.size} such rows); send finite numbers",
+            reason="NOT_FINITE",
+            field=f"{field}[{bad[0]}]",
+        )
+    return matrix
+
+
+def matrix_to_bytes(matrix: NDArray[Any]) -> bytes:
+    """Float [rows, columns] -> little-endian row-major float32 bytes."""
+    return np.ascontiguousarray(matrix, dtype="<f4").tobytes()
+
+
+def rows_not_finite(matrix: NDArray[Any]) -> NDArray[np.intp]:
+    """Numbers of the rows that hold a NaN or an infinity, ascending."""
+    return np.flatnonzero(~np.isfinite(matrix).all(axis=tuple(range(1, matrix.ndim))))
+
+
+def pool_tokens(tokens: NDArray[Any], mask: NDArray[Any], how: str) -> FloatMatrix:
+    """Token outputs float [n, length, d], mask [n, length] of 0 and 1 -> float32 [n, d].
+
+    ``cls`` takes the first token, ``mean`` and ``max`` go over the tokens whose mask is 1 (special tokens
+    included, as sentence-transformers does).
+    """
+    tokens = np.asarray(tokens, dtype=np.float32)
+    if how == "cls":
+        return np.ascontiguousarray(tokens[:, 0])
+    weights = np.asarray(mask, dtype=np.float32)[:, :, None]
+    if how == "mean":
+        return np.asarray((tokens * weights).sum(axis=1) / np.maximum(weights.sum(axis=1), 1.0))
+    if how == "max":
+        return np.asarray(np.where(weights > 0, tokens, -np.inf).max(axis=1), dtype=np.float32)
+    raise ValueError(how)
+
+
+def l2_normalize(matrix: FloatMatrix) -> FloatMatrix:
+    """Rows of unit Euclidean length; an all-zero row stays zero."""
+    norms = np.linalg.norm(matrix, axis=1, keepdims=True)
+    return np.divide(matrix, norms, out=np.zeros_like(matrix), where=norms > 0)
+
+
+def similarity(a: FloatMatrix, b: FloatMatrix, metric: str) -> FloatMatrix:
+    """Scores float32 [n, m] of rows a [n, d] against rows b [m, d].
+
+    ``cosine`` and ``dot`` are similarities (larger is closer), ``euclidean`` and ``manhattan`` are distances,
+    as in `sklearn.metrics.pairwise`. The cosine with an all-zero row is 0. Computed in float64, so that the
+    distance of a row to itself is 0 and near-equal rows are not lost in rounding.
+    """
+    x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if metric == "cosine":
+        x, y = (_unit(m) for m in (x, y))
+        return np.clip(x @ y.T, -1.0, 1.0).astype(np.float32)
+    if metric == "dot":
+        return (x @ y.T).astype(np.float32)
+    if metric == "euclidean":
+        return np.stack([np.sqrt(np.square(row - y).sum(axis=1)) for row in x]).astype(np.float32)
+    if metric == "manhattan":
+        return np.stack([np.abs(row - y).sum(axis=1) for row in x]).astype(np.float32)
+    raise ValueError(metric)
+
+
+def _unit(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    norms = np.linalg.norm(matrix, axis=1, keepdims=True)
+    return np.divide(matrix, norms, out=np.zeros_like(matrix), where=norms > 0)
+
+
+def digest_of_parts(parts: Sequence[str]) -> str:
+    """SHA-256 hex of strings in order, each with its length, so that no two lists share a digest."""
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part.encode()
+        digest.update(len(data).to_bytes(8, "little"))
+        digest.update(data)
+    return digest.hexdigest()
