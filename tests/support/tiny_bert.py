@@ -1,4 +1,4 @@
-"""A tiny random BERT, written as a Hugging Face directory: what the fast tests convert, train, prepare and serve."""
+"""A tiny random BERT, written as a Hugging Face directory: what the fast tests convert, train and serve."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-WORDS = tuple(
+_WORDS = (
     "the a an and or but not is was were are it this that these of to in on at for with from by as "
     "good bad great awful fine poor happy sad warm cold bright dark quick slow loud quiet strong weak "
     "film story actor scene plot music book page word line city street house room door window garden "
     "river mountain sea boat train car road bridge market shop bread fruit apple water coffee tea "
     "morning evening night day week year summer winter spring autumn rain snow wind sun moon star "
     "walk run read write sing dance cook eat drink sleep wake open close find lose love hate want "
-    "he she they we you i my your his her their one two three four five six seven eight nine ten".split()
+    "he she they we you i my your his her their one two three four five six seven eight nine ten"
 )
+WORDS = tuple(_WORDS.split())
 PIECES = ("##s", "##ing", "##ed", "##er", "##ly")
 VOCABULARY = tuple(
     dict.fromkeys(
@@ -48,7 +49,7 @@ def write_tiny_bert(
     dropout: float = 0.1,
     lower_case: bool = True,
 ) -> Path:
-    """Writes `config.json`, `tokenizer_config.json`, `vocab.txt` and `model.safetensors`; returns `directory`.
+    """Writes `config.json`, `tokenizer_config.json`, `vocab.txt` and `model.safetensors`.
 
     The weights are drawn wider than a real initialisation, so that different texts get clearly different
     outputs. Same arguments, same bytes.
