@@ -1,0 +1,219 @@
+"""A prepared model: the contract between the half that prepares and the half that serves.
+
+A directory with a standard SavedModel, whose signatures are
+
+    tokenize   text string [n]               -> token inputs int [n, max_length] (and `wordpieces`, see below)
+    encode_*   token inputs int [n, length]  -> readouts asked for, float32 (one signature per set of readouts)
+    head       embedding float32 [n, d]      -> the model's outputs by name
+    whole      text string [n]               -> the model's outputs by name: the saved inference function as it is
+
+and `penult.json`, the manifest: everything that serving needs to know. No TensorFlow here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from penult_service.errors import InvalidInput
+
+MANIFEST_NAME = "penult.json"
+MANIFEST_FORMAT = 1
+
+TOKENIZE = "tokenize"
+HEAD = "head"
+WHOLE = "whole"
+TEXT = "text"
+EMBEDDING = "embedding"
+# Optional output of `tokenize`: int32 [], how many word pieces all texts of the call have before any is cut.
+# With one text a call it tells exactly whether that text was cut.
+WORDPIECES = "wordpieces"
+
+
+@dataclass(frozen=True)
+class TokenInput:
+    """An input of `encode`: its name there, and its role: ``ids``, ``mask``, ``types`` or ``other``."""
+
+    name: str
+    role: str
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Readout:
+    """A tensor that can be read: the layer whose output it is, numbers a row, and its kind.
+
+    Kinds: ``pooled`` (float32 [n, d], in front of the head's dropout), ``tokens`` (float32 [n, length, d]),
+    ``other`` (float32 [n, d]).
+    """
+
+    layer: str
+    dimension: int
+    kind: str
+
+
+@dataclass(frozen=True)
+class Site:
+    """A dropout found: `place` is ``before`` the seam, ``at`` it, or ``after`` it."""
+
+    path: str
+    layer_class: str
+    rate: float | None
+    noise_shape: tuple[int, ...] | None
+    tensor: str
+    place: str
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of the experiment: the largest difference found, and the largest that is accepted."""
+
+    name: str
+    meaning: str
+    value: float
+    limit: float
+
+
+@dataclass(frozen=True)
+class Proof:
+    """That dropout plays no part: findings for a person, figures for machines."""
+
+    proven: bool
+    findings: tuple[str, ...]
+    figures: tuple[Figure, ...]
+
+
+@dataclass(frozen=True)
+class Head:
+    """What the head computes: ``sigmoid``, ``softmax``, ``multilabel`` or ``other``; `output` holds it."""
+
+    kind: str
+    output: str
+    classes: int
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What preparing took."""
+
+    seconds: float
+    peak_bytes: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All that serving needs to know of a prepared model.
+
+    `readouts` has the default first; `seam` names the readout that `head` takes. `trims` says whether batches
+    may be cut to their longest row. `files` maps each file of the directory to its SHA-256.
+    """
+
+    source: str
+    source_format: str
+    model_digest: str
+    preparer: str
+    inputs: tuple[TokenInput, ...]
+    readouts: tuple[Readout, ...]
+    seam: str
+    outputs: tuple[str, ...]
+    head: Head
+    max_length: int
+    trims: bool
+    counts_wordpieces: bool
+    sites: tuple[Site, ...]
+    proof: Proof
+    cost: Cost
+    versions: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    format: int = MANIFEST_FORMAT
+
+    def readout(self, layer: str) -> Readout | None:
+        """The readout of that layer, or None."""
+        return next((r for r in self.readouts if r.layer == layer), None)
+
+    @property
+    def tokens(self) -> Readout | None:
+        """The readout with one row a token, or None."""
+        return next((r for r in self.readouts if r.kind == "tokens"), None)
+
+    @property
+    def poolings(self) -> tuple[str, ...]:
+        """The poolings that this model can do."""
+        return ("pooled", "cls", "mean", "max") if self.tokens else ("pooled",)
+
+    def encode_signature(self, layers: Iterable[str]) -> str:
+        """Name of the signature that gives exactly these readouts."""
+        wanted = set(layers)
+        return "encode_" + "_".join(str(i) for i, r in enumerate(self.readouts) if r.layer in wanted)
+
+    def to_json(self) -> str:
+        """The text of `penult.json`."""
+        return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Manifest:
+        """Read `penult.json`. KeyError, TypeError or ValueError when it is not one."""
+        raw: dict[str, Any] = json.loads(text)
+        if raw.get("format") != MANIFEST_FORMAT:
+            raise ValueError(f"format {raw.get('format')!r}, this release reads {MANIFEST_FORMAT}")
+        proof = raw["proof"]
+        return cls(
+            **{
+                **raw,
+                "inputs": tuple(TokenInput(**i) for i in raw["inputs"]),
+                "readouts": tuple(Readout(**r) for r in raw["readouts"]),
+                "outputs": tuple(raw["outputs"]),
+                "head": Head(**{**raw["head"], "labels": tuple(raw["head"]["labels"])}),
+                "sites": tuple(_site(s) for s in raw["sites"]),
+                "proof": Proof(
+                    proof["proven"], tuple(proof["findings"]), tuple(Figure(**f) for f in proof["figures"])
+                ),
+                "cost": Cost(**raw["cost"]),
+            }
+        )
+
+
+def is_prepared(directory: Path) -> bool:
+    """Whether the directory says that it is a prepared model."""
+    return (directory / MANIFEST_NAME).is_file()
+
+
+def load_manifest(directory: Path) -> Manifest:
+    """Read the manifest and check the hash of every file that it lists.
+
+    Raises:
+        InvalidInput: not a prepared model (NOT_PREPARED), or a file is missing or altered (DAMAGED).
+    """
+    path = directory / MANIFEST_NAME
+    try:
+        manifest = Manifest.from_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InvalidInput(
+            f"{directory} is not a prepared model: no {MANIFEST_NAME}", reason="NOT_PREPARED"
+        ) from None
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise InvalidInput(
+            f"{path} cannot be read ({error}); prepare the model again", reason="DAMAGED"
+        ) from error
+    for name, expected in manifest.files.items():
+        file = directory / name
+        if not file.is_file() or file_sha256(file) != expected:
+            state = "altered" if file.is_file() else "missing"
+            raise InvalidInput(f"{file} is {state}; prepare the model again", reason="DAMAGED")
+    return manifest
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 hex of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _site(raw: dict[str, Any]) -> Site:
+    shape = raw["noise_shape"]
+    return Site(**{**raw, "noise_shape": None if shape is None else tuple(shape)})
