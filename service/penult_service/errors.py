@@ -11,7 +11,7 @@
     ├── Cancelled             the caller went away
     └── Internal              our bug
 
-`rpc.errors` holds the one table that turns them into gRPC codes, `cli` the one that turns them into exit codes.
+`rpc.errors` holds the one table that turns them into gRPC codes, `cli` the one into exit codes.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
 A directory with a standard SavedModel, whose signatures are
 
     tokenize   text string [n]               -> token inputs int [n, max_length] (and `wordpieces`, see below)
-    encode_*   token inputs int [n, length]  -> readouts asked for, float32 (one signature per set of readouts)
+    encode_*   token inputs int [n, length]  -> readouts asked for, float32 (one signature a set)
     head       embedding float32 [n, d]      -> the model's outputs by name
-    whole      text string [n]               -> the model's outputs by name: the saved inference function as it is
+    whole      text string [n]               -> the model's outputs by name: the saved function as it is
 
 and `penult.json`, the manifest: everything that serving needs to know. No TensorFlow here.
 """

@@ -1,4 +1,4 @@
-"""Arrays as they travel: bytes and back, finite checks, pooling, normalisation, similarity; identity of a vector space.
+"""Arrays as they travel: bytes and back, finite checks, pooling, normalisation, similarity; vector spaces.
 
 NumPy only: every room may import this one.
 """
