@@ -1,0 +1,1 @@
+"""Readers of what people save: one format a file."""
