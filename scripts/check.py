@@ -1,11 +1,12 @@
 """Runs every step of scripts/check, says name, seconds and result of each, and exits 1 when any failed.
 
-    python scripts/check.py          all steps
-    python scripts/check.py mypy     the steps with that in their name
+python scripts/check.py          all steps
+python scripts/check.py mypy     the steps with that in their name
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -36,7 +37,7 @@ STEPS = [
     Step("format (ruff)", _tool("ruff", "format", "--check", ".")),
     Step("lint (ruff)", _tool("ruff", "check", ".")),
     Step("types (mypy)", _tool("mypy")),
-    Step("rooms (import-linter)", _tool("lint-imports", "--no-cache")),
+    Step("rooms (import-linter)", _tool("lint-imports", "--no-cache", "--no-logo")),
     Step("contract (buf lint)", _tool("buf", "lint")),
     Step("drift: generated contract", ["scripts/protos", "--check"]),
     Step("drift: synchronous client", _script("unasync.py", "--check")),
@@ -48,7 +49,14 @@ STEPS = [
 def run(step: Step) -> bool:
     """Runs one step from the root; prints its line, and its output when it failed."""
     start = time.monotonic()
-    result = subprocess.run(step.command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    result = subprocess.run(
+        step.command,
+        cwd=ROOT,
+        env={**os.environ, "COLUMNS": "200"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     passed = result.returncode == 0
     print(f"{'ok' if passed else 'FAILED':<7}{step.name:<28}{time.monotonic() - start:6.1f} s", flush=True)
     if not passed:

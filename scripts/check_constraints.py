@@ -1,6 +1,6 @@
-"""Checks constraints.txt: a plain pip constraints file in which every requirement of pyproject.toml has its pin.
+"""Checks constraints.txt: plain pins for pip -c, one for every requirement of pyproject.toml.
 
-    python scripts/check_constraints.py [FILE]
+python scripts/check_constraints.py [FILE]
 """
 
 from __future__ import annotations
@@ -45,12 +45,16 @@ def _exact(pin: Requirement) -> bool:
 def _requirements(pyproject: dict[str, object]) -> list[Requirement]:
     project = pyproject["project"]
     assert isinstance(project, dict)
-    lines = [*project["dependencies"], *(r for extra in project["optional-dependencies"].values() for r in extra)]
+    lines = [
+        *project["dependencies"],
+        *(r for extra in project["optional-dependencies"].values() for r in extra),
+    ]
     return [r for r in map(Requirement, lines) if canonicalize_name(r.name) != project["name"]]
 
 
 def _unmet(pins: list[Requirement], requirements: list[Requirement], python: str) -> list[str]:
-    environment = {**default_environment(), "python_version": python, "python_full_version": f"{python}.0"}
+    here = {key: str(value) for key, value in default_environment().items()}
+    environment = {**here, "python_version": python, "python_full_version": f"{python}.0"}
     valid = [pin for pin in pins if pin.marker is None or pin.marker.evaluate(environment)]
     found: list[str] = []
     versions: dict[str, str] = {}
@@ -64,7 +68,9 @@ def _unmet(pins: list[Requirement], requirements: list[Requirement], python: str
         if pinned is None:
             found.append(f"Python {python}: {requirement.name} has no pin")
         elif not requirement.specifier.contains(pinned, prereleases=True):
-            found.append(f"Python {python}: the pin {requirement.name}=={pinned} is not in {requirement.specifier}")
+            found.append(
+                f"Python {python}: the pin {requirement.name}=={pinned} is not in {requirement.specifier}"
+            )
     return found
 
 

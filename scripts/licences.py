@@ -1,9 +1,9 @@
-"""The licence gate: reads the licence of everything that an extra of Penult installs, and refuses what is not allowed.
+"""The licence gate: reads the licence of everything that an extra installs, and refuses what is not allowed.
 
     python scripts/licences.py          exit 1 when a package is refused
     python scripts/licences.py --list   prints every package with its licence
 
-Judged is what a package declares about itself: License-Expression, else the classifiers and the License field.
+Judged is what a package declares: License-Expression, else the classifiers and the License field.
 Several licences joined by AND, or several classifiers, must all be allowed; of those joined by OR, one.
 """
 
@@ -17,8 +17,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ALLOWED = re.compile(
-    r"""( MIT | MIT-0 | 0BSD | BSD-[0-9]-Clause | Apache-2\.0 | MPL-2\.0 | PSF-2\.0 | Python-2\.0(\.1)? | CNRI-Python
-        | ISC | Zlib | Unlicense | CC0-1\.0
+    r"""( MIT | MIT-0 | 0BSD | BSD-[0-9]-Clause | Apache-2\.0 | MPL-2\.0 | PSF-2\.0 | Python-2\.0(\.1)?
+        | CNRI-Python | ISC | Zlib | Unlicense | CC0-1\.0
         | MIT\ License | Apache\ Software\ License | Apache(\ License)?,?(\ Version)?\ 2(\.0)?
         | BSD | BSD\ License | BSD[\ -][23][\ -]Clause(\ License)? | [23][\ -]Clause\ BSD(\ License)?
         | Mozilla\ Public\ License\ 2\.0\ \(MPL\ 2\.0\) | Python\ Software\ Foundation\ License
@@ -27,8 +27,8 @@ ALLOWED = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 REFUSED = re.compile(
-    r"\b[AL]?GPL|general public licen[cs]e|affero|non-?commercial|CC-BY-NC|SSPL|BUSL|business source|commons clause"
-    r"|proprietary",
+    r"\b[AL]?GPL|general public licen[cs]e|affero|non-?commercial|CC-BY-NC|SSPL|BUSL"
+    r"|business source|commons clause|proprietary",
     re.IGNORECASE,
 )
 
@@ -39,7 +39,7 @@ REVIEWED = {
 
 
 def closure(extra: str, package: str = "penult") -> dict[str, metadata.Distribution]:
-    """Returns every installed distribution that `package[extra]` pulls in here, by name; markers are evaluated."""
+    """Returns every distribution that `package[extra]` pulls in here, by name; markers are evaluated."""
     found: dict[str, metadata.Distribution] = {}
     seen: set[tuple[str, str]] = set()
     todo = [(package, extra)]
@@ -64,7 +64,7 @@ def judge(distribution: metadata.Distribution) -> tuple[bool, str]:
     if reviewed:
         return True, f"reviewed: {reviewed}"
     declared = distribution.metadata
-    expression = declared.get("License-Expression")
+    expression = _field(declared, "License-Expression")
     if expression:
         return _allowed(expression), expression
     classifiers = [
@@ -73,7 +73,7 @@ def judge(distribution: metadata.Distribution) -> tuple[bool, str]:
         if line.startswith("License ::") and not line.endswith("OSI Approved")
     ]
     # Some put the whole text of a licence into the field: only what names a licence counts.
-    named = (declared.get("License") or "").strip()
+    named = _field(declared, "License")
     named = named if len(named) < 100 else ""
     licence = " AND ".join(f"({text})" if " OR " in text else text for text in [*classifiers, named] if text)
     if not licence:
@@ -81,6 +81,10 @@ def judge(distribution: metadata.Distribution) -> tuple[bool, str]:
     if REFUSED.search(licence):
         return False, licence
     return all(map(_allowed, classifiers or [named])), licence
+
+
+def _field(declared: metadata.PackageMetadata, name: str) -> str:
+    return (declared[name] or "").strip() if name in declared else ""
 
 
 def _allowed(expression: str) -> bool:
