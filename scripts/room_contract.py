@@ -1,8 +1,7 @@
 """The contract type `room` of import-linter (.importlinter): what a room may import directly, nothing else.
 
-Import-linter's own types forbid, the architecture allows: whatever is not named there breaks the contract, also
-a package that nobody has thought of yet. The standard library is always allowed; indirect imports are not looked
-at.
+Import-linter's own types forbid, the architecture allows: whatever is not named breaks the contract, also a
+package that nobody has thought of yet. The standard library is always allowed, indirect imports are ignored.
 """
 
 from __future__ import annotations
