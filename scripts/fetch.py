@@ -66,8 +66,8 @@ SDIST = Artefact(
     size=2_448_964,
 )
 
-# Before pip hands over a source distribution it asks the build backend for its metadata, and the usual one runs
-# the package's setup.py. This one stands in its place and answers without touching the package.
+# Before pip hands over a source distribution it asks the build backend for its metadata, and the usual one
+# runs the package's setup.py. This one stands in its place and answers without touching the package.
 STAND_IN_BACKEND = """
 import os
 class _Answer:
