@@ -1,0 +1,229 @@
+"""The recipe `penult train bert`: string → preprocessing → BERT → pooled output → dropout → dense.
+
+TensorFlow is imported when training starts, not with this module: the command line reads the defaults here.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penult_service import __version__
+from penult_service.errors import InvalidInput
+from penult_service.recipes import saving, splits
+from penult_service.recipes.data import LabelledTexts, sorted_labels
+
+if TYPE_CHECKING:
+    from penult_service.recipes.bert_model import BertClassifier, Tokens
+
+Progress = Callable[[str, int, int, str], None]
+"""Called with a stage, what is done of it, its total, and a note such as the running loss."""
+
+PACKAGES = ("tensorflow", "tensorflow-text", "tf_keras", "tensorflow-hub")
+
+
+@dataclass(frozen=True)
+class BertSettings:
+    """How to train. `warmup` is the share of steps in which the learning rate rises; rows a batch."""
+
+    dropout: float = 0.1
+    epochs: int = 2
+    learning_rate: float = 5e-5
+    weight_decay: float = 0.01
+    warmup: float = 0.1
+    max_length: int = 128
+    batch_size: int = 32
+    valid_fraction: float = 0.1
+    seed: int = 42
+
+    def __post_init__(self) -> None:
+        checks = {
+            "dropout": (0 <= self.dropout < 1, "at least 0 and below 1"),
+            "epochs": (self.epochs >= 1, "at least 1"),
+            "learning_rate": (0 < self.learning_rate < 1, "above 0 and below 1"),
+            "weight_decay": (0 <= self.weight_decay < 1, "at least 0 and below 1"),
+            "warmup": (0 <= self.warmup < 1, "at least 0 and below 1"),
+            "max_length": (self.max_length >= 3, "at least 3"),
+            "batch_size": (self.batch_size >= 1, "at least 1"),
+            "valid_fraction": (0 < self.valid_fraction < 1, "above 0 and below 1"),
+            "seed": (0 <= self.seed < 2**32, "at least 0 and below 2^32"),
+        }
+        for name, (fine, allowed) in checks.items():
+            if not fine:
+                what = f"{name} is {getattr(self, name)}; it must be {allowed}"
+                raise InvalidInput(what, reason="SETTING_OUT_OF_RANGE", field=name)
+
+
+@dataclass(frozen=True)
+class Handles:
+    """Where the two hub layers come from: a directory or a TF-Hub URL. `origin` is noted in training.json."""
+
+    preprocessor: str
+    encoder: str
+    origin: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """How good the model is on the rows held out; `majority_accuracy` is what naming one class would score.
+
+    `held_out_rows_also_in_training` counts those whose very text was trained on: they flatter the accuracy.
+    """
+
+    held_out_accuracy: float
+    held_out_rows: int
+    majority_accuracy: float
+    held_out_rows_also_in_training: int
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """What was saved, and how good it is. `seconds` are of the whole recipe, loading and saving included."""
+
+    path: Path
+    labels: tuple[str, ...]
+    metrics: Metrics
+    curve: tuple[dict[str, float], ...]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Side:
+    """The training or the held-out rows: texts, and class numbers int32 [n]."""
+
+    texts: list[str]
+    classes: NDArray[np.int32]
+
+
+def train(
+    data: LabelledTexts,
+    valid: LabelledTexts | None,
+    handles: Handles,
+    output: Path,
+    settings: BertSettings,
+    progress: Progress,
+) -> TrainingReport:
+    """Trains and saves `output/<next number>`: the string-input SavedModel, labels.json, training.json.
+
+    Args:
+        data: The rows to train on, and to hold out from when `valid` is None.
+        valid: Rows to measure on.
+        output: The model's directory; the first version in it is 1.
+        progress: See `Progress`.
+
+    Raises:
+        InvalidInput: The labels cannot be trained on, or cannot be split.
+        NotFound, Unavailable, ModelRefused: A hub layer cannot be loaded, or is no BERT encoder.
+    """
+    started = time.monotonic()
+    labels = _checked_labels(data, valid)
+    sides = _split(data, valid, labels, settings)
+    progress("loading", 0, 1, "")
+    from penult_service.recipes.bert_model import BertClassifier
+
+    classifier = BertClassifier(handles, labels, settings)
+    progress("loading", 1, 1, "")
+    tokens = [classifier.tokenize(side.texts, progress) for side in sides]
+    curve = _fit(classifier, tokens, sides, settings, progress)
+    metrics = _metrics(curve, *sides)
+    record = {
+        "recipe": "bert",
+        "labels": labels,
+        "data": {"train": _describe(data), "valid": _describe(valid) if valid else None},
+        "encoder": dict(handles.origin),
+        "settings": asdict(settings),
+        "metrics": asdict(metrics),
+        "curve": curve,
+        "versions": {"penult": __version__} | {package: version(package) for package in PACKAGES},
+    }
+    progress("saving", 0, 1, "")
+    path = saving.save_version(classifier.model, output, labels, record, started)
+    progress("saving", 1, 1, "")
+    return TrainingReport(path, labels, metrics, tuple(curve), time.monotonic() - started)
+
+
+def _checked_labels(data: LabelledTexts, valid: LabelledTexts | None) -> tuple[str, ...]:
+    labels = sorted_labels(data.labels)
+    if len(labels) < 2:
+        what = f"{data.source}: every row has the label {labels[0]!r}; at least two labels are needed"
+        raise InvalidInput(what, reason="ONE_LABEL", field="label_column")
+    unknown = sorted(set(valid.labels) - set(labels)) if valid else []
+    if valid and unknown:
+        what = f"{valid.source}: the label {unknown[0]!r} does not occur in {data.source}"
+        raise InvalidInput(what, reason="UNKNOWN_LABEL", field="valid")
+    return labels
+
+
+def _split(
+    data: LabelledTexts, valid: LabelledTexts | None, labels: tuple[str, ...], settings: BertSettings
+) -> tuple[_Side, _Side]:
+    number = {label: index for index, label in enumerate(labels)}
+
+    def side(source: LabelledTexts, rows: Iterable[int]) -> _Side:
+        picked = list(rows)
+        classes = np.array([number[source.labels[row]] for row in picked], np.int32)
+        return _Side([source.texts[row] for row in picked], classes)
+
+    if valid is not None:
+        return side(data, range(len(data))), side(valid, range(len(valid)))
+    kept, held_out = splits.hold_out(data.labels, data.groups, settings.valid_fraction, settings.seed)
+    return side(data, kept), side(data, held_out)
+
+
+def _metrics(curve: list[dict[str, float]], trained: _Side, held_out: _Side) -> Metrics:
+    seen = set(trained.texts)
+    return Metrics(
+        held_out_accuracy=curve[-1]["held_out_accuracy"],
+        held_out_rows=len(held_out.texts),
+        majority_accuracy=float(np.bincount(held_out.classes).max() / len(held_out.texts)),
+        held_out_rows_also_in_training=sum(text in seen for text in held_out.texts),
+    )
+
+
+def _describe(data: LabelledTexts) -> dict[str, Any]:
+    counts = Counter(data.labels)
+    rows = {label: counts[label] for label in sorted_labels(data.labels)}
+    return {"file": data.source, "sha256": data.sha256, "rows": len(data), "rows_by_label": rows}
+
+
+def _fit(
+    classifier: BertClassifier,
+    tokens: list[Tokens],
+    sides: tuple[_Side, _Side],
+    settings: BertSettings,
+    progress: Progress,
+) -> list[dict[str, float]]:
+    """Trains all epochs; for each: the mean loss, the held-out loss and accuracy, and its seconds."""
+    curve: list[dict[str, float]] = []
+    plans = [
+        splits.plan_batches(tokens[0].lengths, settings.batch_size, settings.seed, epoch)
+        for epoch in range(settings.epochs)
+    ]
+    steps, step = sum(len(plan) for plan in plans), 0
+    for epoch, plan in enumerate(plans, start=1):
+        started, loss, rows_done = time.monotonic(), 0.0, 0
+        for done, rows in enumerate(plan, start=1):
+            rate = splits.learning_rate_at(step, steps, settings.learning_rate, settings.warmup)
+            mean = classifier.train_step(tokens[0].batch(rows), sides[0].classes[rows], rate)
+            step, loss, rows_done = step + 1, loss + mean * len(rows), rows_done + len(rows)
+            progress(f"epoch {epoch}", done, len(plan), f"loss {loss / rows_done:.3f}")
+        held_out_loss, accuracy = classifier.evaluate(tokens[1], sides[1].classes)
+        progress(f"epoch {epoch}", len(plan), len(plan), f"held-out accuracy {accuracy:.3f}")
+        curve.append(
+            {
+                "epoch": epoch,
+                "loss": loss / rows_done,
+                "held_out_loss": held_out_loss,
+                "held_out_accuracy": accuracy,
+                "seconds": round(time.monotonic() - started, 1),
+            }
+        )
+    return curve
