@@ -1,1 +1,77 @@
-"""The Python client of Penult."""
+"""The Python client of Penult: the embeddings in front of a text classifier's dropout.
+
+    from penult_client import Client
+
+    with Client("localhost:50051") as client:
+        e = client.embed(["first text", "second text"])
+        e.vectors  # float32 [2, d]
+
+`AsyncClient` has the same methods, awaitable.
+"""
+
+from __future__ import annotations
+
+from penult_client._about import (
+    DropoutReport,
+    DropoutSite,
+    Limits,
+    Model,
+    ProofFigure,
+    Readout,
+    ServerInfo,
+)
+from penult_client._async.client import AsyncClient
+from penult_client._async.transport import AsyncMockTransport
+from penult_client._exceptions import (
+    CancelledError,
+    ClientClosedError,
+    ClientError,
+    DeadlineError,
+    InputTypeError,
+    InternalError,
+    InvalidInputError,
+    NotFoundError,
+    PenultError,
+    PreconditionError,
+    ResourceExhaustedError,
+    ServerStartError,
+    UnavailableError,
+)
+from penult_client._results import Classification, Embeddings, Prediction, RowError, Similarity, Tokens
+from penult_client._sync.client import Client
+from penult_client._sync.transport import MockTransport
+from penult_client._version import __version__
+
+__all__ = [
+    "AsyncClient",
+    "AsyncMockTransport",
+    "CancelledError",
+    "Classification",
+    "Client",
+    "ClientClosedError",
+    "ClientError",
+    "DeadlineError",
+    "DropoutReport",
+    "DropoutSite",
+    "Embeddings",
+    "InputTypeError",
+    "InternalError",
+    "InvalidInputError",
+    "Limits",
+    "MockTransport",
+    "Model",
+    "NotFoundError",
+    "PenultError",
+    "PreconditionError",
+    "Prediction",
+    "ProofFigure",
+    "Readout",
+    "ResourceExhaustedError",
+    "RowError",
+    "ServerInfo",
+    "ServerStartError",
+    "Similarity",
+    "Tokens",
+    "UnavailableError",
+    "__version__",
+]

@@ -1,0 +1,297 @@
+"""The client."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import grpc
+from penult.v1 import common_pb2 as common
+
+from penult_client._about import DropoutReport, Model, ServerInfo
+from penult_client._async.calls import AsyncCaller
+from penult_client._async.starting import AsyncPrivateServer
+from penult_client._async.transport import AsyncGrpcTransport, AsyncTransport
+from penult_client._channel import Metadata
+from penult_client._core import about, enums, requests, results, rpcs
+from penult_client._core.inputs import Texts, check_model, check_texts
+from penult_client._core.progress import Report, reporter
+from penult_client._core.splitting import PART_TEXTS
+from penult_client._core.timing import Deadline, check_seconds
+from penult_client._results import Classification, Embeddings, Prediction, Similarity, Tokens
+
+OnRowError = Literal["fail", "report"]
+Progress = bool | Report
+
+
+class AsyncClient:
+    """Talks to a Penult server.
+
+    Calls with many texts are split to fit the server, sent two requests at a time, and put together in order.
+    What the server could not take now is sent again within the time allowed. Processes forked after
+    the first call need a client of their own.
+
+    Args:
+        address: ``host:port``, or a name in one of gRPC's schemes, such as ``unix:/run/penult.sock``.
+        timeout: The longest wait for one RPC, in seconds, retries included; `deadline` of a call is for the
+            whole of it.
+        credentials: For TLS, such as ``grpc.ssl_channel_credentials()``; None: no encryption.
+        metadata: Headers to send with every RPC.
+        transport: Takes the place of the connection, for tests.
+
+    Raises:
+        InvalidInputError: the address or timeout is none.
+    """
+
+    def __init__(
+        self,
+        address: str = "localhost:50051",
+        *,
+        timeout: float = 30.0,
+        credentials: grpc.ChannelCredentials | None = None,
+        metadata: Metadata = (),
+        transport: AsyncTransport | None = None,
+    ) -> None:
+        self._caller = AsyncCaller(
+            transport or AsyncGrpcTransport(address, credentials=credentials, metadata=metadata),
+            check_seconds(timeout, "timeout"),
+        )
+        self._server: AsyncPrivateServer | None = None
+
+    @classmethod
+    async def open(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        timeout: float = 30.0,
+        start_timeout: float = 960.0,
+        env: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> Self:
+        """A client of a private server for one model, on loopback, that ends with the client.
+
+        Args:
+            path: What a person saved, or a prepared model. It is prepared when it is not, which takes time.
+            timeout: As of the client.
+            start_timeout: The longest wait until the model answers, in seconds.
+            env: Variables to add to the server's environment.
+            options: Options of ``penult serve``, such as ``data="cache"`` for ``--data cache``.
+
+        Raises:
+            ServerStartError: the model is refused, or the server cannot run; the message says why.
+        """
+        check_seconds(timeout, "timeout")
+        server = AsyncPrivateServer(path, options, env)
+        client = cls(
+            timeout=timeout, transport=await server.ready(check_seconds(start_timeout, "start_timeout"))
+        )
+        client._server = server
+        return client
+
+    async def embed(
+        self,
+        texts: Any,
+        model: str | None = None,
+        *,
+        pooling: str = "pooled",
+        normalize: bool = False,
+        truncate: str = "right",
+        layer: str | None = None,
+        probabilities: bool = False,
+        progress: Progress = False,
+        deadline: float | None = None,
+        on_row_error: OnRowError = "fail",
+    ) -> Embeddings:
+        """Embeddings in front of the dropout, in inference mode: float32 [n, d], in the order of the texts.
+
+        Args:
+            texts: A list, array or column of n str.
+            model: Such as ``reviews`` or ``reviews@3``; None: the only one loaded.
+            pooling: ``pooled`` (in front of the dropout), ``cls``, ``mean`` or ``max`` (over the tokens).
+            normalize: Scale every row to unit length.
+            truncate: Texts that are too long are cut at the end (``right``) or are an ``error``.
+            layer: A readout of the model; None: its default.
+            probabilities: Also class probabilities, from the same forward pass.
+            progress: True: a line on stderr; or a function of (done, total).
+            deadline: The longest wait for the whole call, in seconds.
+            on_row_error: ``fail`` with the first bad text, or ``report`` it in `row_errors` and fill its row
+                with NaN.
+
+        Raises:
+            PenultError: see `penult_client.PenultError` for the kinds.
+        """
+        template = rpcs.EMBED.request(
+            options=requests.embed_options(
+                model=model, layer=layer, pooling=pooling, normalize=normalize, truncate=truncate
+            ),
+            probabilities=bool(probabilities),
+            on_row_error=enums.to_number(on_row_error, enums.ON_ROW_ERRORS, "on_row_error"),
+        )
+        return results.embeddings(
+            await self._caller.send_texts(
+                rpcs.EMBED,
+                template,
+                check_texts(texts),
+                Deadline.begin(deadline),
+                reporter(progress, "embedding"),
+            )
+        )
+
+    async def classify(
+        self,
+        texts: Any,
+        model: str | None = None,
+        *,
+        truncate: str = "right",
+        progress: Progress = False,
+        deadline: float | None = None,
+        on_row_error: OnRowError = "fail",
+    ) -> Classification:
+        """Class probabilities, float32 [n, classes], and the most probable class of each text.
+
+        Arguments and errors as of `embed`.
+        """
+        template = rpcs.CLASSIFY.request(
+            model=check_model(model),
+            truncate=enums.to_number(truncate, enums.TRUNCATES, "truncate"),
+            on_row_error=enums.to_number(on_row_error, enums.ON_ROW_ERRORS, "on_row_error"),
+        )
+        return results.classification(
+            await self._caller.send_texts(
+                rpcs.CLASSIFY,
+                template,
+                check_texts(texts),
+                Deadline.begin(deadline),
+                reporter(progress, "classifying"),
+            )
+        )
+
+    async def predict(
+        self,
+        inputs: Any,
+        model: str | None = None,
+        *,
+        progress: Progress = False,
+        deadline: float | None = None,
+    ) -> Prediction:
+        """What the model's own predict returns, by output name. Arguments and errors as of `embed`."""
+        template = rpcs.PREDICT.request(model=check_model(model))
+        return results.prediction(
+            await self._caller.send_texts(
+                rpcs.PREDICT,
+                template,
+                check_texts(inputs),
+                Deadline.begin(deadline),
+                reporter(progress, "predicting"),
+            )
+        )
+
+    async def tokenize(
+        self,
+        texts: Any,
+        model: str | None = None,
+        *,
+        progress: Progress = False,
+        deadline: float | None = None,
+    ) -> Tokens:
+        """Token ids as the model's own preprocessing makes them. Arguments and errors as of `embed`."""
+        template = rpcs.TOKENIZE.request(model=check_model(model))
+        return results.tokens(
+            await self._caller.send_texts(
+                rpcs.TOKENIZE,
+                template,
+                check_texts(texts),
+                Deadline.begin(deadline),
+                reporter(progress, "tokenizing"),
+            )
+        )
+
+    async def similarity(
+        self,
+        a: Any,
+        b: Any = None,
+        metric: str = "cosine",
+        *,
+        model: str | None = None,
+        pooling: str = "pooled",
+        normalize: bool = False,
+        truncate: str = "right",
+        layer: str | None = None,
+        deadline: float | None = None,
+    ) -> Similarity:
+        """How alike the rows of two sides are: float32 [rows of a, rows of b].
+
+        Args:
+            a: Texts, `Embeddings`, or an array [n, d].
+            b: The same; None: `a` against itself.
+            metric: ``cosine``, ``dot`` (larger is closer), ``euclidean`` or ``manhattan`` (smaller is closer).
+            model, pooling, normalize, truncate, layer, deadline: As of `embed`, for sides that are texts.
+
+        Raises:
+            PenultError: see `penult_client.PenultError`; two sides of different spaces are an
+                InvalidInputError.
+        """
+        options = requests.embed_options(
+            model=model, layer=layer, pooling=pooling, normalize=normalize, truncate=truncate
+        )
+        ends = Deadline.begin(deadline)
+        request = rpcs.SIMILARITY.request(metric=enums.to_number(metric, enums.METRICS, "metric"))
+        sides = {"a": requests.check_source(a, "a")}
+        if b is not None:
+            sides["b"] = requests.check_source(b, "b")
+        for name, side in sides.items():
+            getattr(request, name).CopyFrom(await self._source(side, name, options, ends))
+        request.max_response_bytes = (await self._caller.limits(ends)).max_response_bytes
+        return results.similarity(await self._caller.send(rpcs.SIMILARITY, request, ends))
+
+    async def models(self) -> list[Model]:
+        """Every version of every model, by name and descending version."""
+        found: list[Model] = []
+        token = ""
+        while True:
+            reply = await self._caller.send(rpcs.LIST_MODELS, rpcs.LIST_MODELS.request(page_token=token))
+            found += [about.model(told) for told in reply.models]
+            token = reply.next_page_token
+            if not token:
+                return found
+
+    async def model(self, name: str | None = None) -> Model:
+        """One model; None: the only one loaded."""
+        request = rpcs.GET_MODEL.request(name=check_model(name, "name"))
+        return about.model((await self._caller.send(rpcs.GET_MODEL, request)).model)
+
+    async def inspect_dropout(self, model: str | None = None) -> DropoutReport:
+        """The dropout layers of a model, and the proof that they play no part in what is served."""
+        request = rpcs.INSPECT_DROPOUT.request(name=check_model(model))
+        return about.dropout_report(await self._caller.send(rpcs.INSPECT_DROPOUT, request))
+
+    async def server_info(self) -> ServerInfo:
+        """The server's version, limits, default model and abilities, asked for anew."""
+        return await self._caller.server_info()
+
+    async def close(self) -> None:
+        """Ends the connection, and the private server when there is one. May be called twice."""
+        if await self._caller.close() and self._server is not None:
+            await self._server.end()
+
+    async def _source(
+        self, side: Texts | common.Source, name: str, options: common.EmbedOptions, ends: Deadline
+    ) -> common.Source:
+        """A side as the server takes it: more texts than one request should hold are embedded first."""
+        if isinstance(side, common.Source):
+            return side
+        if len(side) <= PART_TEXTS:
+            return requests.text_source(side, options)
+        template = rpcs.EMBED.request(options=options)
+        embedded = results.embeddings(await self._caller.send_texts(rpcs.EMBED, template, side, ends))
+        return requests.vector_source(embedded, name)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()

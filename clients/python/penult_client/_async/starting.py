@@ -1,0 +1,78 @@
+"""Starts and ends the private server of `open`."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+
+from penult_client._async.transport import AsyncGrpcTransport, AsyncTransport
+from penult_client._channel import async_sleep
+from penult_client._core import about, rpcs
+from penult_client._exceptions import ResourceExhaustedError, ServerStartError, UnavailableError
+from penult_client._process import ServerProcess
+
+# Longer than the server's own --grace, 10 s unless said otherwise.
+END_GRACE = 15.0
+_PROBE_SECONDS = 10.0
+_PAUSE = 0.05
+
+
+class AsyncPrivateServer:
+    """A server of our own, and the transport to it."""
+
+    def __init__(
+        self, path: str | os.PathLike[str], options: Mapping[str, object], env: Mapping[str, str] | None
+    ) -> None:
+        self.process = ServerProcess(path, options, env)
+
+    async def ready(self, seconds: float) -> AsyncTransport:
+        """Waits until a model answers; ends the server when none does.
+
+        Raises:
+            ServerStartError: the server ended, the model failed to load, or the time ran out.
+        """
+        until = time.monotonic() + seconds
+        transport: AsyncTransport | None = None
+        try:
+            while time.monotonic() < until:
+                self.process.check_running()
+                address = self.process.address()
+                if address and transport is None:
+                    transport = AsyncGrpcTransport(address, credentials=None, metadata=())
+                if transport is not None and await _has_ready_model(transport):
+                    return transport
+                await async_sleep(_PAUSE)
+            raise ServerStartError(
+                f"the server was not ready within {seconds:g} s; raise start_timeout",
+                reason="START_TIMEOUT",
+                metadata={"log": self.process.log[-2000:]},
+            )
+        except BaseException:
+            if transport is not None:
+                await transport.close()
+            self.process.kill()
+            self.process.forget()
+            raise
+
+    async def end(self) -> None:
+        """Lets the server finish what it does, at most `END_GRACE` seconds."""
+        self.process.terminate()
+        until = time.monotonic() + END_GRACE
+        while not self.process.ended() and time.monotonic() < until:
+            await async_sleep(_PAUSE)
+        self.process.kill()
+        self.process.forget()
+
+
+async def _has_ready_model(transport: AsyncTransport) -> bool:
+    request = rpcs.LIST_MODELS.request()
+    call = transport.start(rpcs.LIST_MODELS, request, _PROBE_SECONDS)
+    try:
+        models = [about.model(told) for told in (await call.result()).models]
+    except (UnavailableError, ResourceExhaustedError):
+        return False
+    failed = [model for model in models if model.state == "failed"]
+    if failed and len(failed) == len(models):
+        raise ServerStartError(failed[0].state_message, reason="MODEL_FAILED", field="path")
+    return any(model.state == "ready" for model in models)

@@ -1,0 +1,136 @@
+"""The only file that talks to gRPC: one channel and one call in both flavours, side by side."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from typing import Any, Generic
+
+import grpc
+from grpc import aio
+from grpc_status import rpc_status
+
+from penult_client._core.errors import error_from_status
+from penult_client._core.rpcs import Reply, Request, Rpc
+from penult_client._exceptions import CancelledError, PenultError
+
+Options = Sequence[tuple[str, str | int]]
+Metadata = Sequence[tuple[str, str | bytes]]
+
+async_sleep = asyncio.sleep
+sync_sleep = time.sleep
+
+
+class AsyncChannel:
+    """Calls in an event loop."""
+
+    def __init__(self, address: str, credentials: grpc.ChannelCredentials | None, options: Options) -> None:
+        if credentials is None:
+            self._channel = aio.insecure_channel(address, options=options)
+        else:
+            self._channel = aio.secure_channel(address, credentials, options=options)
+        self._methods: dict[str, Any] = {}
+        self._address = address
+
+    def start(
+        self, rpc: Rpc[Request, Reply], request: Request, timeout: float, metadata: Metadata
+    ) -> AsyncCall[Reply]:
+        """Sends the request and returns at once."""
+        method = _method(self._channel, self._methods, rpc)
+        return AsyncCall(method(request, timeout=timeout, metadata=metadata), self._address, timeout)
+
+    async def close(self) -> None:
+        """Ends the connection, and with it the calls that run."""
+        await self._channel.close()
+
+
+class SyncChannel:
+    """Calls in threads."""
+
+    def __init__(self, address: str, credentials: grpc.ChannelCredentials | None, options: Options) -> None:
+        if credentials is None:
+            self._channel = grpc.insecure_channel(address, options=options)
+        else:
+            self._channel = grpc.secure_channel(address, credentials, options=options)
+        self._methods: dict[str, Any] = {}
+        self._address = address
+
+    def start(
+        self, rpc: Rpc[Request, Reply], request: Request, timeout: float, metadata: Metadata
+    ) -> SyncCall[Reply]:
+        """Sends the request and returns at once."""
+        method = _method(self._channel, self._methods, rpc)
+        return SyncCall(method.future(request, timeout=timeout, metadata=metadata), self._address, timeout)
+
+    def close(self) -> None:
+        """Ends the connection, and with it the calls that run."""
+        self._channel.close()
+
+
+class AsyncCall(Generic[Reply]):
+    """A call on its way."""
+
+    def __init__(self, call: Any, address: str, timeout: float) -> None:
+        self._call = call
+        self._address = address
+        self._timeout = timeout
+
+    async def result(self) -> Reply:
+        """The reply, or the error, as one of ours."""
+        try:
+            reply: Reply = await self._call
+        except grpc.RpcError as error:
+            raise _error(error, self._address, self._timeout) from None
+        return reply
+
+    def cancel(self) -> None:
+        """Ends the call; without effect when it has ended."""
+        self._call.cancel()
+
+
+class SyncCall(Generic[Reply]):
+    """A call on its way."""
+
+    def __init__(self, call: Any, address: str, timeout: float) -> None:
+        self._call = call
+        self._address = address
+        self._timeout = timeout
+
+    def result(self) -> Reply:
+        """The reply, or the error, as one of ours."""
+        try:
+            reply: Reply = self._call.result()
+        except grpc.RpcError as error:
+            raise _error(error, self._address, self._timeout) from None
+        except grpc.FutureCancelledError:
+            raise CancelledError("the call was cancelled") from None
+        return reply
+
+    def cancel(self) -> None:
+        """Ends the call; without effect when it has ended."""
+        self._call.cancel()
+
+
+def _method(channel: Any, methods: dict[str, Any], rpc: Rpc[Request, Reply]) -> Any:
+    if rpc.path not in methods:
+        methods[rpc.path] = channel.unary_unary(
+            rpc.path,
+            request_serializer=rpc.request.SerializeToString,
+            response_deserializer=rpc.reply.FromString,
+        )
+    return methods[rpc.path]
+
+
+def _error(error: Any, address: str, timeout: float) -> PenultError:
+    code, message = error.code().name, error.details() or ""
+    try:
+        status = rpc_status.from_call(error)
+    except ValueError:  # the details contradict the status: a proxy rewrote one of them
+        status = None
+    if status is None and code == "UNAVAILABLE":
+        message = f"no answer from a server at {address}: {message}"
+    if status is None and code == "DEADLINE_EXCEEDED":
+        message = f"no answer from {address} within {timeout:.3g} s"
+    trailing = dict(error.trailing_metadata() or ())
+    return error_from_status(code, message, status, trailing.get("grpc-retry-pushback-ms"))

@@ -1,0 +1,87 @@
+"""What a server tells about itself: messages -> records."""
+
+from __future__ import annotations
+
+from penult.v1 import common_pb2 as common
+from penult.v1 import model_service_pb2 as models
+from penult.v1 import server_service_pb2 as server
+
+from penult_client._about import DropoutReport, DropoutSite, Limits, Model, ProofFigure, Readout, ServerInfo
+from penult_client._core.enums import to_word
+from penult_client._core.names import split_name
+
+
+def server_info(reply: server.GetServerInfoResponse) -> ServerInfo:
+    """Version, limits, default model, abilities."""
+    told = reply.limits
+    return ServerInfo(
+        version=reply.version,
+        limits=Limits(
+            max_request_bytes=told.max_request_bytes,
+            default_response_bytes=told.default_response_bytes,
+            max_response_bytes=told.max_response_bytes,
+            max_texts=told.max_texts,
+            max_text_bytes=told.max_text_bytes,
+            max_queued_tokens=told.max_queued_tokens,
+            max_scores=told.max_scores,
+        ),
+        default_model=split_name(reply.default_model)[0],
+        features=tuple(reply.features),
+    )
+
+
+def model(told: models.Model) -> Model:
+    """A version of a model."""
+    name, version = split_name(told.name)
+    return Model(
+        name=name,
+        version=told.version or version,
+        state=to_word(told.state, models.ModelState, "MODEL_STATE_"),
+        state_message=told.state_message,
+        default=told.default_version,
+        digest=told.model_digest,
+        format=told.format,
+        readouts=tuple(
+            Readout(
+                layer=each.layer,
+                dimension=each.dimension,
+                kind=to_word(each.kind, models.ReadoutKind, "READOUT_KIND_"),
+            )
+            for each in told.readouts
+        ),
+        poolings=tuple(to_word(each, common.Pooling, "POOLING_") for each in told.poolings),
+        labels=tuple(told.labels),
+        head=to_word(told.head_kind, models.HeadKind, "HEAD_KIND_"),
+        max_length=told.max_length,
+        trims_padding=told.trims_padding,
+        engine=told.engine,
+        precision=told.precision,
+        dropout_proven=told.dropout_proven_inactive,
+    )
+
+
+def dropout_report(reply: models.InspectDropoutResponse) -> DropoutReport:
+    """Dropout layers and the proof."""
+    name, version = split_name(reply.name)
+    return DropoutReport(
+        model=name,
+        version=version,
+        digest=reply.model_digest,
+        sites=tuple(
+            DropoutSite(
+                path=site.path,
+                rate=site.rate if site.HasField("rate") else None,
+                noise_shape=tuple(site.noise_shape),
+                place=to_word(site.place, models.DropoutPlace, "DROPOUT_PLACE_"),
+                layer_class=site.layer_class,
+            )
+            for site in reply.sites
+        ),
+        proven=reply.proof.proven,
+        findings=tuple(reply.proof.findings),
+        figures=tuple(
+            ProofFigure(name=each.name, meaning=each.meaning, value=each.value, limit=each.limit)
+            for each in reply.proof.figures
+        ),
+        preparer=reply.proof.preparer,
+    )

@@ -1,0 +1,58 @@
+"""Vectors and Tensors of the wire -> NumPy arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from penult.v1 import common_pb2 as common
+
+from penult_client._exceptions import InternalError
+
+_DTYPES: dict[int, np.dtype[Any]] = {
+    common.DATA_TYPE_UNSPECIFIED: np.dtype("<f4"),
+    common.DATA_TYPE_FLOAT32: np.dtype("<f4"),
+    common.DATA_TYPE_FLOAT64: np.dtype("<f8"),
+    common.DATA_TYPE_INT32: np.dtype("<i4"),
+    common.DATA_TYPE_INT64: np.dtype("<i8"),
+    common.DATA_TYPE_BOOL: np.dtype("?"),
+}
+
+
+def bad_reply(what: str) -> InternalError:
+    """The error for a reply that cannot be right."""
+    return InternalError(f"the server's reply cannot be right: {what}; please report it", reason="BAD_REPLY")
+
+
+def to_matrix(parts: Sequence[common.Vectors], rows: Sequence[int]) -> NDArray[np.float32]:
+    """Parts, in order, of `rows` rows each -> one float32 [sum of rows, columns] that may be written to."""
+    columns = parts[0].columns
+    whole = np.empty((sum(rows), columns), dtype=np.float32)
+    start = 0
+    for part, count in zip(parts, rows, strict=True):
+        if (part.rows, part.columns) != (count, columns) or len(part.data) != 4 * count * columns:
+            raise bad_reply(
+                f"{part.rows} x {part.columns} numbers in {len(part.data)} bytes for {count} x {columns}"
+            )
+        whole[start : start + count] = np.frombuffer(part.data, dtype="<f4").reshape(count, columns)
+        start += count
+    return whole
+
+
+def to_array(tensor: common.Tensor) -> NDArray[Any]:
+    """A tensor of any rank; strings become an object array of bytes."""
+    shape = tuple(tensor.shape)
+    if tensor.WhichOneof("elements") == "strings":
+        values = np.empty(len(tensor.strings.values), dtype=object)
+        values[:] = list(tensor.strings.values)
+    else:
+        dtype = _DTYPES.get(tensor.data_type)
+        if dtype is None or len(tensor.data) % dtype.itemsize:
+            raise bad_reply(f"a tensor of type {tensor.data_type} in {len(tensor.data)} bytes")
+        values = np.frombuffer(tensor.data, dtype=dtype).copy()
+    if prod(shape) != values.size:
+        raise bad_reply(f"a tensor of shape {list(shape)} with {values.size} elements")
+    return values.reshape(shape)

@@ -1,0 +1,93 @@
+"""Statuses of the wire -> the errors that this library raises."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+from penult_client import _exceptions as errors
+from penult_client._exceptions import PenultError
+
+DOMAIN = "penult"
+
+_BY_CODE: dict[str, type[PenultError]] = {
+    "INVALID_ARGUMENT": errors.InvalidInputError,
+    "OUT_OF_RANGE": errors.InvalidInputError,
+    "NOT_FOUND": errors.NotFoundError,
+    "FAILED_PRECONDITION": errors.PreconditionError,
+    "ALREADY_EXISTS": errors.PreconditionError,
+    "PERMISSION_DENIED": errors.PreconditionError,
+    "UNAUTHENTICATED": errors.PreconditionError,
+    "UNIMPLEMENTED": errors.PreconditionError,
+    "RESOURCE_EXHAUSTED": errors.ResourceExhaustedError,
+    "UNAVAILABLE": errors.UnavailableError,
+    "DEADLINE_EXCEEDED": errors.DeadlineError,
+    "CANCELLED": errors.CancelledError,
+}
+
+
+def error_from_status(
+    code: str, message: str, status: status_pb2.Status | None, pushback_ms: str | None = None
+) -> PenultError:
+    """The typed error of a gRPC status.
+
+    Args:
+        code: Name of the gRPC code, such as ``NOT_FOUND``; those that no class stands for are InternalError.
+        message: The status message.
+        status: The details, when the server sent some.
+        pushback_ms: The trailing metadatum ``grpc-retry-pushback-ms``, when there is one; negative: do not retry.
+    """
+    info = _detail(status, error_details_pb2.ErrorInfo)
+    if info is not None and info.domain != DOMAIN:
+        info = None
+    bad = _detail(status, error_details_pb2.BadRequest)
+    return _BY_CODE.get(code, errors.InternalError)(
+        message,
+        code=code,
+        reason=info.reason if info else "",
+        field=bad.field_violations[0].field if bad and bad.field_violations else "",
+        metadata=info.metadata if info else None,
+        retry_after=_retry_after(status, pushback_ms),
+    )
+
+
+def error_from_row_status(status: status_pb2.Status) -> PenultError:
+    """The typed error of a single row."""
+    return error_from_status(code_pb2.Code.Name(status.code), status.message, status)
+
+
+def _retry_after(status: status_pb2.Status | None, pushback_ms: str | None) -> float | None:
+    if pushback_ms is not None:
+        wait = int(pushback_ms) if re.fullmatch(r"\d+", pushback_ms) else -1
+        return wait / 1000 if wait >= 0 else math.inf
+    retry = _detail(status, error_details_pb2.RetryInfo)
+    return retry.retry_delay.seconds + retry.retry_delay.nanos / 1e9 if retry else None
+
+
+def _detail(status: status_pb2.Status | None, kind: Any) -> Any:
+    packed: Iterable[Any] = status.details if status is not None else ()
+    for detail in packed:
+        if detail.Is(kind.DESCRIPTOR):
+            found = kind()
+            detail.Unpack(found)
+            return found
+    return None
+
+
+def count_from(start: int, error: PenultError, called: str = "texts") -> PenultError:
+    """The error with the server's ``texts[17]`` as the caller knows it: ``texts[2065]`` of a part from 2048 on.
+
+    The error itself is changed, so that its traceback stays.
+    """
+    error.field = _shift(error.field, start, called)
+    error.message = _shift(error.message, start, called)
+    error.args = (error.message,)
+    return error
+
+
+def _shift(words: str, start: int, called: str) -> str:
+    return re.sub(r"(?<![\w.])texts\[(\d+)\]", lambda found: f"{called}[{int(found[1]) + start}]", words)

@@ -1,0 +1,118 @@
+# Made from ../_async/calls.py by scripts/unasync.py; change that one.
+"""Sends calls: in parts, two at a time, again where that helps, and gathers their replies."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+
+from penult_client._about import Limits, ServerInfo
+from penult_client._sync.transport import Pending, Transport
+from penult_client._channel import sync_sleep
+from penult_client._core import about, rpcs
+from penult_client._core.inputs import Texts
+from penult_client._core.progress import Report, ignore
+from penult_client._core.requests import TextRequest, with_texts
+from penult_client._core.retries import PartQueue
+from penult_client._core.rpcs import Reply, Request, Rpc
+from penult_client._core.splitting import Part, split_texts
+from penult_client._core.timing import NO_DEADLINE, Deadline
+from penult_client._exceptions import ClientClosedError, PenultError
+
+# One is computed while the next is on its way or waits in the server's queue.
+IN_FLIGHT = 2
+
+
+class Caller:
+    """Sends calls over a transport.
+
+    Args:
+        transport: How requests travel.
+        timeout: The longest wait for one RPC, in seconds.
+    """
+
+    def __init__(self, transport: Transport, timeout: float) -> None:
+        self._transport = transport
+        self._timeout = timeout
+        self._limits: Limits | None = None
+        self._closed = False
+
+    def send(
+        self, rpc: Rpc[Request, Reply], request: Request, deadline: Deadline = NO_DEADLINE
+    ) -> Reply:
+        """Sends one request as it is."""
+        queue: PartQueue[Reply] = PartQueue([Part(0, 1)], timeout=self._timeout, deadline=deadline)
+        return (self._run(rpc, lambda _: request, queue, ignore))[0][1]
+
+    def send_texts(
+        self,
+        rpc: Rpc[TextRequest, Reply],
+        template: TextRequest,
+        texts: Texts,
+        deadline: Deadline,
+        report: Report = ignore,
+    ) -> list[tuple[Part, Reply]]:
+        """Sends the template with as many of the texts at a time as fit; the replies in the order of the texts."""
+        limits = self.limits(deadline)
+        queue: PartQueue[Reply] = PartQueue(
+            split_texts(texts, limits, template.ByteSize()),
+            timeout=self._timeout,
+            deadline=deadline,
+            called=texts.field,
+        )
+        return self._run(
+            rpc, lambda part: with_texts(template, texts, part.start, part.stop, limits), queue, report
+        )
+
+    def limits(self, deadline: Deadline) -> Limits:
+        """What the server takes, asked for once."""
+        if self._limits is None:
+            self._limits = (self.server_info(deadline)).limits
+        return self._limits
+
+    def server_info(self, deadline: Deadline = NO_DEADLINE) -> ServerInfo:
+        """What the server is, asked for anew."""
+        return about.server_info(self.send(rpcs.SERVER_INFO, rpcs.SERVER_INFO.request(), deadline))
+
+    def close(self) -> bool:
+        """Ends the transport; False when that was done before."""
+        if self._closed:
+            return False
+        self._closed = True
+        self._transport.close()
+        return True
+
+    def _run(
+        self,
+        rpc: Rpc[Request, Reply],
+        build: Callable[[Part], Request],
+        queue: PartQueue[Reply],
+        report: Report,
+    ) -> list[tuple[Part, Reply]]:
+        flying: deque[tuple[Part, Pending[Reply]]] = deque()
+        try:
+            while queue.waiting or flying:
+                while queue.waiting and len(flying) < IN_FLIGHT:
+                    part, seconds = queue.take(time.monotonic())
+                    flying.append((part, self._start(rpc, build(part), seconds)))
+                part, pending = flying[0]
+                try:
+                    reply = pending.result()
+                except PenultError as error:
+                    flying.popleft()
+                    sync_sleep(queue.failed(part, error, time.monotonic()))
+                else:
+                    flying.popleft()
+                    queue.succeeded(part, reply)
+                    report(queue.rows_done, queue.total)
+        finally:
+            # Of a call that failed, or that its caller left: nobody waits for these.
+            for _, pending in flying:
+                pending.cancel()
+        return queue.in_order()
+
+    def _start(self, rpc: Rpc[Request, Reply], request: Request, seconds: float) -> Pending[Reply]:
+        if self._closed:
+            raise ClientClosedError("the client is closed; make a new one", reason="CLIENT_CLOSED")
+        return self._transport.start(rpc, request, seconds)

@@ -1,0 +1,93 @@
+# Made from ../_async/transport.py by scripts/unasync.py; change that one.
+"""How requests travel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, Protocol, TypeVar
+
+import grpc
+from google.protobuf.message import Message
+
+from penult_client._channel import SyncChannel, Metadata
+from penult_client._core.addresses import channel_options, check_address
+from penult_client._core.rpcs import Reply, Request, Rpc
+
+Reply_co = TypeVar("Reply_co", covariant=True)
+
+
+class Pending(Protocol[Reply_co]):
+    """A call on its way."""
+
+    def result(self) -> Reply_co:
+        """The reply, or the error as a PenultError."""
+
+    def cancel(self) -> None:
+        """Ends the call; without effect when it has ended."""
+
+
+class Transport(Protocol):
+    """What a client needs of its transport."""
+
+    def start(self, rpc: Rpc[Request, Reply], request: Request, timeout: float) -> Pending[Reply]:
+        """Sends the request and returns at once; the call may take `timeout` seconds."""
+
+    def close(self) -> None:
+        """Ends all."""
+
+
+class GrpcTransport:
+    """Calls over one gRPC channel, opened by the first of them."""
+
+    def __init__(
+        self, address: str, *, credentials: grpc.ChannelCredentials | None, metadata: Metadata
+    ) -> None:
+        self._address = check_address(address)
+        self._credentials = credentials
+        self._metadata = tuple(metadata)
+        self._channel: SyncChannel | None = None
+
+    def start(self, rpc: Rpc[Request, Reply], request: Request, timeout: float) -> Pending[Reply]:
+        """Sends the request and returns at once; the call may take `timeout` seconds."""
+        if self._channel is None:
+            self._channel = SyncChannel(self._address, self._credentials, channel_options(self._address))
+        return self._channel.start(rpc, request, timeout, self._metadata)
+
+    def close(self) -> None:
+        """Ends the connection and the calls that run."""
+        if self._channel is not None:
+            self._channel.close()
+
+
+class MockTransport:
+    """Answers without a server, for tests of programs that use the client.
+
+    Args:
+        handler: Takes the method's name, such as ``Embed``, and the request message; returns the reply
+            message, or raises a PenultError.
+    """
+
+    def __init__(self, handler: Callable[[str, Any], Message]) -> None:
+        self._handler = handler
+
+    def start(self, rpc: Rpc[Request, Reply], request: Request, timeout: float) -> Pending[Reply]:
+        """A call that the handler answers when its result is asked for."""
+        del timeout
+        return _Mocked(self._handler, rpc.method, request)
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+
+class _Mocked(Generic[Reply]):
+    def __init__(self, handler: Callable[[str, Any], Any], method: str, request: Message) -> None:
+        self._handler = handler
+        self._method = method
+        self._request = request
+
+    def result(self) -> Reply:
+        reply: Reply = self._handler(self._method, self._request)
+        return reply
+
+    def cancel(self) -> None:
+        """Nothing runs."""
