@@ -1,0 +1,185 @@
+from google.api import field_behavior_pb2 as _field_behavior_pb2
+from google.api import resource_pb2 as _resource_pb2
+from penult.v1 import common_pb2 as _common_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class ModelState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    MODEL_STATE_UNSPECIFIED: _ClassVar[ModelState]
+    MODEL_STATE_LOADING: _ClassVar[ModelState]
+    MODEL_STATE_READY: _ClassVar[ModelState]
+    MODEL_STATE_FAILED: _ClassVar[ModelState]
+
+class HeadKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    HEAD_KIND_UNSPECIFIED: _ClassVar[HeadKind]
+    HEAD_KIND_SIGMOID: _ClassVar[HeadKind]
+    HEAD_KIND_SOFTMAX: _ClassVar[HeadKind]
+    HEAD_KIND_MULTILABEL: _ClassVar[HeadKind]
+
+class ReadoutKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    READOUT_KIND_UNSPECIFIED: _ClassVar[ReadoutKind]
+    READOUT_KIND_POOLED: _ClassVar[ReadoutKind]
+    READOUT_KIND_TOKENS: _ClassVar[ReadoutKind]
+    READOUT_KIND_OTHER: _ClassVar[ReadoutKind]
+
+class DropoutPlace(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DROPOUT_PLACE_UNSPECIFIED: _ClassVar[DropoutPlace]
+    DROPOUT_PLACE_BEFORE_EMBEDDING: _ClassVar[DropoutPlace]
+    DROPOUT_PLACE_AT_SEAM: _ClassVar[DropoutPlace]
+    DROPOUT_PLACE_IN_HEAD: _ClassVar[DropoutPlace]
+MODEL_STATE_UNSPECIFIED: ModelState
+MODEL_STATE_LOADING: ModelState
+MODEL_STATE_READY: ModelState
+MODEL_STATE_FAILED: ModelState
+HEAD_KIND_UNSPECIFIED: HeadKind
+HEAD_KIND_SIGMOID: HeadKind
+HEAD_KIND_SOFTMAX: HeadKind
+HEAD_KIND_MULTILABEL: HeadKind
+READOUT_KIND_UNSPECIFIED: ReadoutKind
+READOUT_KIND_POOLED: ReadoutKind
+READOUT_KIND_TOKENS: ReadoutKind
+READOUT_KIND_OTHER: ReadoutKind
+DROPOUT_PLACE_UNSPECIFIED: DropoutPlace
+DROPOUT_PLACE_BEFORE_EMBEDDING: DropoutPlace
+DROPOUT_PLACE_AT_SEAM: DropoutPlace
+DROPOUT_PLACE_IN_HEAD: DropoutPlace
+
+class ListModelsRequest(_message.Message):
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListModelsResponse(_message.Message):
+    __slots__ = ("models", "next_page_token")
+    MODELS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    models: _containers.RepeatedCompositeFieldContainer[Model]
+    next_page_token: str
+    def __init__(self, models: _Optional[_Iterable[_Union[Model, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class GetModelRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class GetModelResponse(_message.Message):
+    __slots__ = ("model",)
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    model: Model
+    def __init__(self, model: _Optional[_Union[Model, _Mapping]] = ...) -> None: ...
+
+class InspectDropoutRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class InspectDropoutResponse(_message.Message):
+    __slots__ = ("name", "model_digest", "sites", "proof")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    SITES_FIELD_NUMBER: _ClassVar[int]
+    PROOF_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    model_digest: str
+    sites: _containers.RepeatedCompositeFieldContainer[DropoutSite]
+    proof: DropoutProof
+    def __init__(self, name: _Optional[str] = ..., model_digest: _Optional[str] = ..., sites: _Optional[_Iterable[_Union[DropoutSite, _Mapping]]] = ..., proof: _Optional[_Union[DropoutProof, _Mapping]] = ...) -> None: ...
+
+class Model(_message.Message):
+    __slots__ = ("name", "version", "state", "state_message", "default_version", "model_digest", "format", "readouts", "poolings", "labels", "head_kind", "max_length", "trims_padding", "engine", "precision", "dropout_proven_inactive")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    STATE_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    DEFAULT_VERSION_FIELD_NUMBER: _ClassVar[int]
+    MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    FORMAT_FIELD_NUMBER: _ClassVar[int]
+    READOUTS_FIELD_NUMBER: _ClassVar[int]
+    POOLINGS_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    HEAD_KIND_FIELD_NUMBER: _ClassVar[int]
+    MAX_LENGTH_FIELD_NUMBER: _ClassVar[int]
+    TRIMS_PADDING_FIELD_NUMBER: _ClassVar[int]
+    ENGINE_FIELD_NUMBER: _ClassVar[int]
+    PRECISION_FIELD_NUMBER: _ClassVar[int]
+    DROPOUT_PROVEN_INACTIVE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    version: int
+    state: ModelState
+    state_message: str
+    default_version: bool
+    model_digest: str
+    format: str
+    readouts: _containers.RepeatedCompositeFieldContainer[Readout]
+    poolings: _containers.RepeatedScalarFieldContainer[_common_pb2.Pooling]
+    labels: _containers.RepeatedScalarFieldContainer[str]
+    head_kind: HeadKind
+    max_length: int
+    trims_padding: bool
+    engine: str
+    precision: str
+    dropout_proven_inactive: bool
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[int] = ..., state: _Optional[_Union[ModelState, str]] = ..., state_message: _Optional[str] = ..., default_version: bool = ..., model_digest: _Optional[str] = ..., format: _Optional[str] = ..., readouts: _Optional[_Iterable[_Union[Readout, _Mapping]]] = ..., poolings: _Optional[_Iterable[_Union[_common_pb2.Pooling, str]]] = ..., labels: _Optional[_Iterable[str]] = ..., head_kind: _Optional[_Union[HeadKind, str]] = ..., max_length: _Optional[int] = ..., trims_padding: bool = ..., engine: _Optional[str] = ..., precision: _Optional[str] = ..., dropout_proven_inactive: bool = ...) -> None: ...
+
+class Readout(_message.Message):
+    __slots__ = ("layer", "dimension", "kind")
+    LAYER_FIELD_NUMBER: _ClassVar[int]
+    DIMENSION_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    layer: str
+    dimension: int
+    kind: ReadoutKind
+    def __init__(self, layer: _Optional[str] = ..., dimension: _Optional[int] = ..., kind: _Optional[_Union[ReadoutKind, str]] = ...) -> None: ...
+
+class DropoutSite(_message.Message):
+    __slots__ = ("path", "rate", "noise_shape", "place", "layer_class")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    RATE_FIELD_NUMBER: _ClassVar[int]
+    NOISE_SHAPE_FIELD_NUMBER: _ClassVar[int]
+    PLACE_FIELD_NUMBER: _ClassVar[int]
+    LAYER_CLASS_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    rate: float
+    noise_shape: _containers.RepeatedScalarFieldContainer[int]
+    place: DropoutPlace
+    layer_class: str
+    def __init__(self, path: _Optional[str] = ..., rate: _Optional[float] = ..., noise_shape: _Optional[_Iterable[int]] = ..., place: _Optional[_Union[DropoutPlace, str]] = ..., layer_class: _Optional[str] = ...) -> None: ...
+
+class DropoutProof(_message.Message):
+    __slots__ = ("proven", "findings", "figures", "preparer")
+    PROVEN_FIELD_NUMBER: _ClassVar[int]
+    FINDINGS_FIELD_NUMBER: _ClassVar[int]
+    FIGURES_FIELD_NUMBER: _ClassVar[int]
+    PREPARER_FIELD_NUMBER: _ClassVar[int]
+    proven: bool
+    findings: _containers.RepeatedScalarFieldContainer[str]
+    figures: _containers.RepeatedCompositeFieldContainer[ProofFigure]
+    preparer: str
+    def __init__(self, proven: bool = ..., findings: _Optional[_Iterable[str]] = ..., figures: _Optional[_Iterable[_Union[ProofFigure, _Mapping]]] = ..., preparer: _Optional[str] = ...) -> None: ...
+
+class ProofFigure(_message.Message):
+    __slots__ = ("name", "meaning", "value", "limit")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    MEANING_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    meaning: str
+    value: float
+    limit: float
+    def __init__(self, name: _Optional[str] = ..., meaning: _Optional[str] = ..., value: _Optional[float] = ..., limit: _Optional[float] = ...) -> None: ...
