@@ -1,0 +1,80 @@
+"""All that `penult serve` takes: from the command line, else from PENULT_* variables, else the defaults here."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from penult_service.errors import InvalidInput
+
+MEBIBYTE = 1 << 20
+
+
+class Limits(BaseSettings):
+    """The most that one call may hold; GetServerInfo tells them."""
+
+    model_config = SettingsConfigDict(env_prefix="PENULT_", frozen=True)
+
+    max_request_bytes: int = Field(default=64 * MEBIBYTE, ge=1024)
+    default_response_bytes: int = Field(default=4 * MEBIBYTE, ge=1024)
+    max_response_bytes: int = Field(default=256 * MEBIBYTE, ge=1024)
+    max_texts: int = Field(default=16_384, ge=1)
+    max_text_bytes: int = Field(default=4 * MEBIBYTE, ge=1)
+    max_queued_tokens: int = Field(default=1 << 21, ge=1)
+    max_scores: int = Field(default=1 << 24, ge=1)
+
+
+class ServeConfig(BaseSettings):
+    """Settings of a server. `port` 0: any free one; `metrics_port` None: no metrics."""
+
+    model_config = SettingsConfigDict(env_prefix="PENULT_", frozen=True)
+
+    paths: tuple[str, ...] = ()
+    models: Path | None = None
+    data: Path | None = None
+    host: str = "127.0.0.1"
+    port: int = Field(default=50051, ge=0, le=65535)
+    metrics_port: int | None = Field(default=None, ge=0, le=65535)
+    grace: float = Field(default=10.0, ge=0)
+    log: Literal["json", "human"] = "human"
+    address_file: Path | None = None
+    exit_with_stdin: bool = False
+    threads: int | None = Field(default=None, ge=1)
+    prepare_timeout: float = Field(default=900.0, gt=0)
+    health_interval: float = Field(default=30.0, gt=0)
+    limits: Limits = Field(default_factory=lambda: Limits())
+
+    @property
+    def cache(self) -> Path:
+        """Where prepared models are kept: DATA/prepared, else in the user's cache directory."""
+        if self.data is not None:
+            return self.data / "prepared"
+        base = os.environ.get("XDG_CACHE_HOME", "")
+        return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "penult" / "prepared"
+
+
+def serve_config(**given: object) -> ServeConfig:
+    """The settings; those that are None here come from the environment, else they have their defaults.
+
+    Raises:
+        InvalidInput: a setting is out of range or of the wrong type (WRONG_SETTING), or neither or both of
+            paths and a models directory are there (WRONG_ARGUMENTS).
+    """
+    try:
+        config = ServeConfig(**{name: value for name, value in given.items() if value not in (None, ())})  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "_".join(str(part) for part in first["loc"])
+        raise InvalidInput(
+            f"--{name.replace('_', '-')} (or PENULT_{name.upper()}): {first['msg']}", reason="WRONG_SETTING"
+        ) from None
+    if bool(config.paths) == (config.models is not None):
+        raise InvalidInput(
+            "name the models to serve: either PATH... or --models DIR (and not both)",
+            reason="WRONG_ARGUMENTS",
+        )
+    return config

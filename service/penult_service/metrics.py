@@ -1,0 +1,106 @@
+"""Prometheus metrics. The scheduler, the RPCs and the repository tell; `serve` shows."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any, cast
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+
+from penult_service.batching import BatchStats
+from penult_service.errors import InvalidInput
+from penult_service.repository.repository import State, Version
+from penult_service.rpc.handlers import Call
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_TOKENS = (8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096)
+_ROWS = (1, 2, 4, 8, 16, 32, 64)
+
+
+class Metrics:
+    """Everything that is counted, in a registry of its own (several servers may live in one process)."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self._requests = Counter("penult_requests", "Calls ended.", ["method", "code"], registry=registry)
+        self._refusals = Counter(
+            "penult_refusals", "Calls that failed, by reason.", ["reason"], registry=registry
+        )
+        self._seconds = Histogram(
+            "penult_request_seconds", "Seconds a call.", ["method"], buckets=_SECONDS, registry=registry
+        )
+        self._texts = Counter("penult_texts", "Texts of calls that succeeded.", ["model"], registry=registry)
+        self._tokens = Counter(
+            "penult_tokens", "Tokens of calls that succeeded.", ["model"], registry=registry
+        )
+        self._queue = Gauge("penult_queue_tokens", "Tokens that wait.", ["model"], registry=registry)
+        self._batch_tokens = Histogram(
+            "penult_batch_tokens", "Tokens a batch, without padding.", buckets=_TOKENS, registry=registry
+        )
+        self._batch_padded = Histogram(
+            "penult_batch_padded_tokens", "Tokens a batch, with padding.", buckets=_TOKENS, registry=registry
+        )
+        self._batch_rows = Histogram("penult_batch_rows", "Rows a batch.", buckets=_ROWS, registry=registry)
+        self._stages = Histogram(
+            "penult_stage_seconds",
+            "Seconds by stage: queue and encode are of batches, the others of calls.",
+            ["stage"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._states = Gauge(
+            "penult_model_state",
+            "1 for the state that a version is in.",
+            ["model", "state"],
+            registry=registry,
+        )
+
+    def serve(self, host: str, port: int) -> int:
+        """Show the metrics over HTTP; the port, also when 0 was asked for.
+
+        Raises:
+            InvalidInput: the port is taken (PORT_TAKEN).
+        """
+        try:
+            server, _ = start_http_server(port, addr=host, registry=self.registry)
+        except OSError as error:
+            raise InvalidInput(
+                f"metrics cannot be served on {host}:{port} ({error.strerror}); give another --metrics-port",
+                reason="PORT_TAKEN",
+            ) from error
+        return int(server.server_port)
+
+    def queue_changed(self, queue: Hashable, waiting_tokens: int) -> None:
+        """As in `batching.Observer`."""
+        self._queue.labels(_model_of(queue)).set(waiting_tokens)
+
+    def batch_finished(self, stats: BatchStats) -> None:
+        """As in `batching.Observer`."""
+        self._batch_rows.observe(stats.rows)
+        self._batch_tokens.observe(stats.tokens)
+        self._batch_padded.observe(stats.padded_tokens)
+        self._stages.labels("queue").observe(stats.waited)
+        self._stages.labels("encode").observe(stats.seconds)
+
+    def call_ended(self, call: Call) -> None:
+        """As in `rpc.handlers.CallObserver`."""
+        self._requests.labels(call.method, call.code).inc()
+        self._seconds.labels(call.method).observe(call.seconds)
+        for stage, seconds in call.stages.items():
+            self._stages.labels(stage).observe(seconds)
+        if call.reason:
+            self._refusals.labels(call.reason).inc()
+        elif call.texts:
+            self._texts.labels(call.model).inc(call.texts)
+            self._tokens.labels(call.model).inc(call.tokens)
+
+    def model_changed(self, version: Version[Any]) -> None:
+        """A version is in another state."""
+        for state in State:
+            self._states.labels(version.resource, state.value).set(state is version.state)
+
+
+def _model_of(queue: Hashable) -> str:
+    """The scheduler's queues are (model, version)."""
+    name, version = cast(tuple[str, int], queue)
+    return f"models/{name}/versions/{version}"

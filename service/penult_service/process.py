@@ -1,0 +1,135 @@
+"""The server as a process: signals, standard input, the address file, and how models are prepared and loaded."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from penult_service import logs
+from penult_service.config import ServeConfig
+from penult_service.embedder import LoadedModel
+from penult_service.errors import InvalidInput
+from penult_service.repository.repository import prepare_and_load
+from penult_service.repository.sources import Source, from_directory, from_paths
+from penult_service.server import Server, run
+
+_log = logging.getLogger(__name__)
+
+
+def serve(config: ServeConfig) -> int:
+    """Serve until a signal (or the end of standard input) ends it; the exit code.
+
+    Raises:
+        InvalidInput: the models are named wrongly.
+        Unavailable: the port is taken.
+    """
+    logs.configure(config.log)
+    sources = from_directory(config.models) if config.models else from_paths(config.paths)
+    if config.threads:
+        _limit_threads(config.threads)
+
+    def started(server: Server, address: str) -> None:
+        _end_on_signals(server)
+        if config.exit_with_stdin:
+            _end_with_stdin(server)
+        if config.address_file:
+            _write_atomically(config.address_file, f"{address}\n")
+
+    return asyncio.run(run(config, sources, loader(config), started))
+
+
+def loader(config: ServeConfig) -> Callable[[Source], LoadedModel]:
+    """How this process turns a source into a model. TensorFlow is imported when the first real one comes."""
+
+    def prepare(source: Path) -> Path:
+        from penult_service.preparing.launch import prepare
+
+        _make_private(config.cache)
+        said = ""
+
+        def progress(stage: str, _: float | None) -> None:
+            nonlocal said
+            if stage != said:
+                _log.info("preparing %s: %s", source, stage)
+            said = stage
+
+        return prepare(source, cache=config.cache, timeout=config.prepare_timeout, progress=progress)
+
+    def load(directory: Path, name: str, version: int) -> LoadedModel:
+        from penult_service.engines.tensorflow import load
+
+        return load(directory, name, version)
+
+    return prepare_and_load(prepare, load, _fake)
+
+
+def _fake(name: str) -> LoadedModel:
+    from penult_service.engines.fake import FakeEngine, fake_manifest
+    from penult_service.tokenizing.fake import FakeTokenizer
+
+    manifest = fake_manifest()
+    tokenizer = FakeTokenizer(manifest.max_length)
+    engine = FakeEngine(lambda texts: tokenizer.tokenize(texts).inputs)
+    return LoadedModel(name, 1, manifest, tokenizer, engine)
+
+
+def _make_private(cache: Path) -> None:
+    """The cache directory, for this user alone: what is in it is trusted."""
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        cache.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise InvalidInput(
+            f"{cache} cannot be made ({error.strerror}), and prepared models are kept there;"
+            " give another place with --data DIR",
+            reason="CACHE_NOT_WRITABLE",
+        ) from error
+
+
+def _limit_threads(threads: int) -> None:
+    """TensorFlow and its kernels read these when they are imported."""
+    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
+        os.environ[name] = str(threads)
+
+
+def _end_on_signals(server: Server) -> None:
+    """The first SIGTERM or SIGINT drains, the second ends at once."""
+    loop = asyncio.get_running_loop()
+    received: list[int] = []
+
+    def on_signal(number: int) -> None:
+        if received:
+            os._exit(128 + number)
+        received.append(number)
+        _log.info("%s: finishing what runs; once more ends at once", signal.Signals(number).name)
+        server.end()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number)
+
+
+def _end_with_stdin(server: Server) -> None:
+    """End when standard input closes: the process that started this one has ended, however."""
+    loop = asyncio.get_running_loop()
+
+    def wait() -> None:
+        # Not sys.stdin: a thread that holds its lock would crash the interpreter's shutdown.
+        while os.read(0, 4096):
+            pass
+        loop.call_soon_threadsafe(server.end)
+
+    threading.Thread(target=wait, name="penult-stdin", daemon=True).start()
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    """Readers see the whole text or no file."""
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", delete=False) as draft:
+        draft.write(text)
+    Path(draft.name).chmod(0o644)
+    Path(draft.name).replace(path)

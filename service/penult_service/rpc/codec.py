@@ -1,0 +1,262 @@
+"""Requests, checked once and for all, as domain values. What is behind this file may trust what it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
+from penult.v1 import analysis_service_pb2 as analysis_pb
+from penult.v1 import common_pb2, inference_service_pb2, model_service_pb2
+
+from penult_service.config import Limits
+from penult_service.embedder import EmbedOptions
+from penult_service.errors import InvalidInput, PenultError
+from penult_service.repository.names import Reference, parse_reference
+from penult_service.rpc.limits import response_limit
+from penult_service.vectors import FloatMatrix, matrix_from_bytes
+
+POOLINGS = {
+    common_pb2.POOLING_UNSPECIFIED: "pooled",
+    common_pb2.POOLING_POOLED: "pooled",
+    common_pb2.POOLING_CLS: "cls",
+    common_pb2.POOLING_MEAN: "mean",
+    common_pb2.POOLING_MAX: "max",
+}
+TRUNCATIONS = {
+    common_pb2.TRUNCATE_MODE_UNSPECIFIED: "right",
+    common_pb2.TRUNCATE_MODE_RIGHT: "right",
+    common_pb2.TRUNCATE_MODE_ERROR: "error",
+}
+REPORTS = {
+    common_pb2.ON_ROW_ERROR_UNSPECIFIED: False,
+    common_pb2.ON_ROW_ERROR_FAIL: False,
+    common_pb2.ON_ROW_ERROR_REPORT: True,
+}
+METRICS = {
+    analysis_pb.METRIC_UNSPECIFIED: "cosine",
+    analysis_pb.METRIC_COSINE: "cosine",
+    analysis_pb.METRIC_DOT: "dot",
+    analysis_pb.METRIC_EUCLIDEAN: "euclidean",
+    analysis_pb.METRIC_MANHATTAN: "manhattan",
+}
+PAGE_SIZE, MOST_PAGE_SIZE = 100, 1000
+
+V = TypeVar("V")
+
+
+@dataclass(frozen=True)
+class TextsCall:
+    """Texts for one model, and the most bytes of the reply. With `reports` a failed row does not end the call."""
+
+    texts: Sequence[str]
+    reference: Reference
+    max_bytes: int
+    truncate: str = "right"
+    reports: bool = False
+
+
+@dataclass(frozen=True)
+class EmbedCall:
+    """Texts to embed."""
+
+    on: TextsCall
+    options: EmbedOptions
+    probabilities: bool
+
+
+@dataclass(frozen=True)
+class TextSide:
+    """A side of a comparison that has to be embedded first."""
+
+    texts: Sequence[str]
+    reference: Reference
+    options: EmbedOptions
+
+
+@dataclass(frozen=True)
+class VectorSide:
+    """A side of a comparison that is there: float32 [rows, columns]; `space` is empty when not known."""
+
+    matrix: FloatMatrix
+    space: str
+
+
+@dataclass(frozen=True)
+class SimilarityCall:
+    """Two sides (`b` None: `a` again) and how to compare them."""
+
+    a: TextSide | VectorSide
+    b: TextSide | VectorSide | None
+    metric: str
+    max_bytes: int
+
+
+class _TextsRequest(Protocol):
+    """Classify, Predict and Tokenize requests."""
+
+    texts: common_pb2.TextList
+    model: str
+    max_response_bytes: int
+
+
+class Codec:
+    """Turns requests into domain values; every method raises InvalidInput naming the field at fault."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+
+    def embed(self, request: inference_service_pb2.EmbedRequest) -> EmbedCall:
+        """The texts, the model, and how to embed."""
+        on = TextsCall(
+            texts=self._texts(request.texts, "texts"),
+            reference=parse_reference(request.options.model, "options.model"),
+            max_bytes=response_limit(request.max_response_bytes, self._limits),
+            reports=_reports(request.on_row_error),
+        )
+        return EmbedCall(on, _options(request.options, "options"), request.probabilities)
+
+    def classify(self, request: inference_service_pb2.ClassifyRequest) -> TextsCall:
+        """The texts, the model, and what happens to those that are too long or fail."""
+        truncate = _value(TRUNCATIONS, request.truncate, common_pb2.TruncateMode, "truncate")
+        return self._texts_call(request, truncate, _reports(request.on_row_error))
+
+    def predict(self, request: inference_service_pb2.PredictRequest) -> TextsCall:
+        """The texts and the model."""
+        return self._texts_call(request)
+
+    def tokenize(self, request: inference_service_pb2.TokenizeRequest) -> TextsCall:
+        """The texts and the model."""
+        return self._texts_call(request)
+
+    def similarity(self, request: analysis_pb.ComputeSimilarityRequest) -> SimilarityCall:
+        """Both sides, whose widths agree as far as they are known, and the metric."""
+        metric = _value(METRICS, request.metric, analysis_pb.Metric, "metric")
+        a = self._side(request.a, "a")
+        b = self._side(request.b, "b") if request.HasField("b") else None
+        return SimilarityCall(a, b, metric, response_limit(request.max_response_bytes, self._limits))
+
+    def page(self, request: model_service_pb2.ListModelsRequest) -> tuple[int, int]:
+        """First entry and number of entries of the page."""
+        if request.page_size < 0:
+            raise InvalidInput(
+                f"page_size is {request.page_size}; give 1 to {MOST_PAGE_SIZE}, or 0 for {PAGE_SIZE}",
+                reason="OUT_OF_RANGE",
+                field="page_size",
+            )
+        token = request.page_token
+        if token and not (token.isascii() and token.isdecimal() and len(token) < 10):
+            raise InvalidInput(
+                "page_token is not one that ListModels gave; start again without it",
+                reason="WRONG_PAGE_TOKEN",
+                field="page_token",
+            )
+        return int(token or 0), min(request.page_size or PAGE_SIZE, MOST_PAGE_SIZE)
+
+    def _texts_call(
+        self, request: _TextsRequest, truncate: str = "right", reports: bool = False
+    ) -> TextsCall:
+        return TextsCall(
+            texts=self._texts(request.texts, "texts"),
+            reference=parse_reference(request.model, "model"),
+            max_bytes=response_limit(request.max_response_bytes, self._limits),
+            truncate=truncate,
+            reports=reports,
+        )
+
+    def _side(self, source: common_pb2.Source, field: str) -> TextSide | VectorSide:
+        kind = source.WhichOneof("input")
+        if kind is None:
+            raise InvalidInput(
+                f"{field} is empty; give it texts or vectors", reason="EMPTY_INPUT", field=field
+            )
+        if kind == "texts":
+            where = f"{field}.options"
+            return TextSide(
+                texts=self._texts(source.texts, f"{field}.texts"),
+                reference=parse_reference(source.options.model, f"{where}.model"),
+                options=_options(source.options, where),
+            )
+        return _vectors(source.vectors, f"{field}.vectors")
+
+    def _texts(self, message: common_pb2.TextList, field: str) -> Sequence[str]:
+        limits = self._limits
+        if not message.texts:
+            raise InvalidInput(
+                f"{field} is empty; send at least one text (an empty text is one)",
+                reason="EMPTY_INPUT",
+                field=field,
+            )
+        if len(message.texts) > limits.max_texts:
+            raise InvalidInput(
+                f"{field} has {len(message.texts)} texts, one call takes {limits.max_texts}; split them",
+                reason="TOO_MANY_TEXTS",
+                field=field,
+                metadata={"limit": str(limits.max_texts)},
+            )
+        texts = list(message.texts)
+        for i, text in enumerate(texts):
+            # A character takes four bytes at most, so only very long texts have to be encoded to know.
+            if len(text) * 4 > limits.max_text_bytes and len(text.encode()) > limits.max_text_bytes:
+                raise InvalidInput(
+                    f"{field}[{i}] has {len(text.encode())} bytes, over the limit of {limits.max_text_bytes}",
+                    reason="TEXT_TOO_LARGE",
+                    field=f"{field}[{i}]",
+                    metadata={"limit": str(limits.max_text_bytes)},
+                )
+        return texts
+
+
+@contextmanager
+def fields_under(prefix: str) -> Iterator[None]:
+    """Errors from within name their fields as the caller sees them: ``texts[3]`` of a is ``a.texts[3]``."""
+    try:
+        yield
+    except PenultError as error:
+        if error.field:
+            error.field = f"{prefix}.{error.field}"
+        raise
+
+
+def _options(options: common_pb2.EmbedOptions, field: str) -> EmbedOptions:
+    return EmbedOptions(
+        layer=options.layer or None,
+        pooling=_value(POOLINGS, options.pooling, common_pb2.Pooling, f"{field}.pooling"),
+        normalize=options.normalize,
+        truncate=_value(TRUNCATIONS, options.truncate, common_pb2.TruncateMode, f"{field}.truncate"),
+    )
+
+
+def _vectors(vectors: common_pb2.Vectors, field: str) -> VectorSide:
+    if vectors.data_type not in (common_pb2.DATA_TYPE_UNSPECIFIED, common_pb2.DATA_TYPE_FLOAT32):
+        raise InvalidInput(
+            f"{field}.data_type is {vectors.data_type}; requests take DATA_TYPE_FLOAT32 only",
+            reason="WRONG_DATA_TYPE",
+            field=f"{field}.data_type",
+        )
+    matrix = matrix_from_bytes(vectors.data, vectors.rows, vectors.columns, field)
+    if not matrix.size:
+        raise InvalidInput(
+            f"{field} has {vectors.rows} rows of {vectors.columns} columns; send at least one of each",
+            reason="EMPTY_INPUT",
+            field=field,
+        )
+    return VectorSide(matrix, vectors.embedding_space)
+
+
+def _reports(on_row_error: int) -> bool:
+    return _value(REPORTS, on_row_error, common_pb2.OnRowError, "on_row_error")
+
+
+def _value(values: Mapping[Any, V], number: int, enum: EnumTypeWrapper, field: str) -> V:
+    """The domain value of an enum; stubs newer than this server may send numbers that it does not know."""
+    if number in values:
+        return values[number]
+    known = ", ".join(name for name, value in enum.items() if value)
+    raise InvalidInput(
+        f"{field} is {number}, which this server does not know; use one of {known}",
+        reason="UNKNOWN_ENUM_VALUE",
+        field=field,
+    )

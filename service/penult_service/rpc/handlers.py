@@ -1,0 +1,158 @@
+"""What is the same for every RPC, written once: parsing, the gate, errors, the log line, the counting."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import grpc
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from penult_service.errors import PenultError, Unavailable
+from penult_service.rpc import errors, wire
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class Call:
+    """One RPC. Servicers note here what the log line and the metrics should say of it."""
+
+    method: str
+    deadline: float | None
+    """On the clock of `time.monotonic`; None when the caller set none."""
+    model: str = ""
+    texts: int = 0
+    tokens: int = 0
+    code: str = "OK"
+    reason: str = ""
+    started: float = field(default_factory=time.perf_counter)
+    stages: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def seconds(self) -> float:
+        """Since the request was parsed."""
+        return time.perf_counter() - self.started
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Times a part of the work."""
+        started = time.perf_counter()
+        yield
+        self.stages[name] = self.stages.get(name, 0.0) + time.perf_counter() - started
+
+
+class CallObserver(Protocol):
+    """Is told of every call when it ends."""
+
+    def call_ended(self, call: Call) -> None:
+        """The call is over; its `code` is final."""
+        ...
+
+
+Method = Callable[[Any, Call], Awaitable[Message]]
+
+
+class Gate:
+    """Every RPC of ours passes here: refused while draining, counted while it runs."""
+
+    def __init__(self, observer: CallObserver) -> None:
+        self._observer = observer
+        self._running = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._draining = False
+
+    def handlers(self, service: ServiceDescriptor, servicer: object) -> grpc.GenericRpcHandler:
+        """The methods of a service: coroutines of `servicer`, named in snake_case, taking (message, Call)."""
+        return grpc.method_handlers_generic_handler(
+            service.full_name,
+            {method.name: self._handler(method, servicer) for method in service.methods},
+        )
+
+    def close(self) -> None:
+        """From now on calls are UNAVAILABLE, reason DRAINING; those that run go on."""
+        self._draining = True
+
+    async def idle(self) -> None:
+        """Wait until no call is running."""
+        await self._idle.wait()
+
+    def _handler(self, method: MethodDescriptor, servicer: object) -> grpc.RpcMethodHandler:
+        function: Method = getattr(servicer, _snake_case(method.name))
+
+        async def serve(request: Message | PenultError, context: grpc.aio.ServicerContext) -> Message:
+            call = Call(f"{method.containing_service.name}/{method.name}", _deadline(context))
+            with self._counted():
+                try:
+                    return await self._answer(function, request, call)
+                except PenultError as error:
+                    call.code, call.reason = errors.code_of(error).name, error.reason
+                    await errors.abort(context, error)
+                    raise
+                except asyncio.CancelledError:
+                    late = call.deadline is not None and time.monotonic() >= call.deadline
+                    call.code = call.reason = "DEADLINE_EXCEEDED" if late else "CANCELLED"
+                    raise
+                finally:
+                    self._observer.call_ended(call)
+                    _log_call(call)
+
+        return grpc.unary_unary_rpc_method_handler(
+            serve,
+            request_deserializer=wire.parser(GetMessageClass(method.input_type)),
+            response_serializer=GetMessageClass(method.output_type).SerializeToString,
+        )
+
+    async def _answer(self, function: Method, request: Message | PenultError, call: Call) -> Message:
+        if self._draining:
+            raise Unavailable("the server is shutting down; ask another one, or later", reason="DRAINING")
+        if isinstance(request, PenultError):
+            raise request
+        try:
+            return await function(request, call)
+        except PenultError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the border: whatever it is, the caller gets an answer
+            raise errors.internal(error, call.method) from None
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        self._running += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._running -= 1
+            if not self._running:
+                self._idle.set()
+
+
+def _log_call(call: Call) -> None:
+    facts = {
+        "method": call.method,
+        "code": call.code,
+        "reason": call.reason,
+        "model": call.model,
+        "texts": call.texts,
+        "tokens": call.tokens,
+        "ms": round(call.seconds * 1000, 2),
+    }
+    _log.info("call", extra={"facts": {name: value for name, value in facts.items() if value != ""}})
+
+
+def _deadline(context: grpc.aio.ServicerContext) -> float | None:
+    remaining = context.time_remaining()
+    return None if remaining is None else time.monotonic() + remaining
+
+
+def _snake_case(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

@@ -1,0 +1,109 @@
+"""`grpc.health.v1`: a service is SERVING when it makes progress, not merely when its process is there."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+from grpc_health.v1.health import OVERALL_HEALTH
+from grpc_health.v1.health import aio as health_aio
+from grpc_health.v1.health_pb2 import HealthCheckResponse
+
+_TICK_SECONDS = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+class Progress(Protocol):
+    """What the scheduler says of itself."""
+
+    @property
+    def healthy(self) -> bool:
+        """It lives, is not stalled, and has finished work since it last died."""
+        ...
+
+    @property
+    def busy(self) -> bool:
+        """Work runs or waits."""
+        ...
+
+    @property
+    def since_progress(self) -> float:
+        """Seconds since it last finished some."""
+        ...
+
+
+class HealthMonitor:
+    """Sets the health of services from the progress of the work; when there is none, it makes a little.
+
+    Args:
+        always: Services that answer as soon as the server listens.
+        by_progress: Services that need a model; the overall health goes with them.
+        progress: How the executor is doing.
+        ready: Whether there is a model.
+        probe: A real inference of every model that is ready; raises when one fails.
+        interval: Seconds without work after which `probe` runs.
+    """
+
+    def __init__(
+        self,
+        *,
+        always: Sequence[str],
+        by_progress: Sequence[str],
+        progress: Callable[[], Progress],
+        ready: Callable[[], bool],
+        probe: Callable[[], Awaitable[None]],
+        interval: float,
+    ) -> None:
+        # The servicer starts with the overall health SERVING: it must not be seen before `start`.
+        self.servicer = health_aio.HealthServicer()
+        self._always, self._by_progress = always, (OVERALL_HEALTH, *by_progress)
+        self._progress, self._ready, self._probe = progress, ready, probe
+        self._interval = interval
+        self._serving: bool | None = None
+
+    async def start(self) -> None:
+        """Nothing is warm yet. Called before the server listens."""
+        for service in self._always:
+            await self.servicer.set(service, HealthCheckResponse.SERVING)
+        await self._set(False)
+
+    async def watch(self) -> None:
+        """Look every second, until cancelled."""
+        tick = min(_TICK_SECONDS, self._interval)
+        while True:
+            await self.look()
+            await asyncio.sleep(tick)
+
+    async def look(self) -> None:
+        """Set the health as it is now."""
+        await self._set(await self._is_serving())
+
+    async def drain(self) -> None:
+        """NOT_SERVING for good."""
+        await self.servicer.enter_graceful_shutdown()
+
+    async def _is_serving(self) -> bool:
+        if not self._ready():
+            return False
+        progress = self._progress()
+        lately = self._serving and progress.healthy and progress.since_progress < self._interval
+        if progress.busy or lately:
+            return progress.healthy
+        try:
+            await self._probe()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the server does not work
+            _log.warning("the health probe failed: %s", type(error).__name__)
+            return False
+        return self._progress().healthy
+
+    async def _set(self, serving: bool) -> None:
+        if serving == self._serving:
+            return
+        self._serving = serving
+        status = HealthCheckResponse.SERVING if serving else HealthCheckResponse.NOT_SERVING
+        for service in self._by_progress:
+            await self.servicer.set(service, status)
+        _log.info("health is %s", HealthCheckResponse.ServingStatus.Name(status))

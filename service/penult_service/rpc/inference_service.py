@@ -1,0 +1,127 @@
+"""Embeddings, probabilities, outputs and tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from penult.v1 import inference_service_pb2 as pb
+
+from penult_service.embedder import Embedder, LoadedModel
+from penult_service.embedder.options import choose_readout
+from penult_service.errors import PenultError
+from penult_service.repository.repository import Repository
+from penult_service.rpc import replies
+from penult_service.rpc.codec import Codec, TextsCall
+from penult_service.rpc.handlers import Call
+from penult_service.rpc.limits import check_fits, check_rows_fit
+
+# A text's token count and truncation, at most: a varint of three bytes and one byte.
+_ROW_EXTRAS = 4
+
+
+class InferenceService:
+    """`penult.v1.InferenceService`."""
+
+    def __init__(self, codec: Codec, repository: Repository[LoadedModel], embedder: Embedder) -> None:
+        self._codec, self._repository, self._embedder = codec, repository, embedder
+
+    async def embed(self, request: pb.EmbedRequest, call: Call) -> pb.EmbedResponse:
+        """The embedding in front of the dropout; probabilities from the same pass when asked for."""
+        asked = self._codec.embed(request)
+        model = self._model(asked.on, "options.model", call)
+        manifest = model.manifest
+        columns = choose_readout(manifest, asked.options).dimension
+        columns += manifest.head.classes if asked.probabilities else 0
+        check_rows_fit(len(asked.on.texts), 4 * columns + _ROW_EXTRAS, asked.on.max_bytes)
+        result = await self._embedder.embed(
+            model,
+            asked.on.texts,
+            asked.options,
+            probabilities=asked.probabilities,
+            deadline=call.deadline,
+        )
+        _settle(result.row_errors, result.token_counts, asked.on, call)
+        with call.stage("reply"):
+            response = pb.EmbedResponse(
+                embeddings=replies.vectors(result.vectors, result.space),
+                token_counts=result.token_counts.tolist(),
+                truncations=replies.truncations(result.truncations),
+                provenance=replies.embedding_provenance(model, result, asked.options),
+                row_errors=replies.row_errors(result.row_errors),
+            )
+            if result.probabilities is not None:
+                response.probabilities.CopyFrom(replies.vectors(result.probabilities))
+                response.labels.extend(manifest.head.labels)
+            check_fits(response, len(asked.on.texts), asked.on.max_bytes)
+        return response
+
+    async def classify(self, request: pb.ClassifyRequest, call: Call) -> pb.ClassifyResponse:
+        """Class probabilities."""
+        asked = self._codec.classify(request)
+        model = self._model(asked, "model", call)
+        # The number of the class is a varint; -1, for a failed row, takes ten bytes.
+        check_rows_fit(len(asked.texts), 4 * model.manifest.head.classes + _ROW_EXTRAS + 10, asked.max_bytes)
+        result = await self._embedder.classify(
+            model, asked.texts, truncate=asked.truncate, deadline=call.deadline
+        )
+        _settle(result.row_errors, result.token_counts, asked, call)
+        with call.stage("reply"):
+            response = pb.ClassifyResponse(
+                probabilities=replies.vectors(result.probabilities),
+                labels=result.labels,
+                predicted=replies.predicted(result),
+                token_counts=result.token_counts.tolist(),
+                truncations=replies.truncations(result.truncations),
+                provenance=replies.provenance(model),
+                row_errors=replies.row_errors(result.row_errors),
+            )
+            check_fits(response, len(asked.texts), asked.max_bytes)
+        return response
+
+    async def predict(self, request: pb.PredictRequest, call: Call) -> pb.PredictResponse:
+        """What the model's own predict returns."""
+        asked = self._codec.predict(request)
+        model = self._model(asked, "model", call)
+        outputs = await self._embedder.predict(model, asked.texts, deadline=call.deadline)
+        with call.stage("reply"):
+            response = pb.PredictResponse(
+                outputs={name: replies.tensor(array) for name, array in outputs.items()},
+                provenance=replies.provenance(model),
+            )
+            check_fits(response, len(asked.texts), asked.max_bytes)
+        return response
+
+    async def tokenize(self, request: pb.TokenizeRequest, call: Call) -> pb.TokenizeResponse:
+        """Token ids as the model's own preprocessing makes them."""
+        asked = self._codec.tokenize(request)
+        model = self._model(asked, "model", call)
+        result = await self._embedder.tokenize(model, asked.texts, deadline=call.deadline)
+        call.tokens = sum(len(ids) for ids in result.ids)
+        with call.stage("reply"):
+            cut = replies.truncations(result.truncations)
+            response = pb.TokenizeResponse(
+                sequences=[
+                    pb.TokenSequence(ids=ids.tolist(), truncation=truncation)
+                    for ids, truncation in zip(result.ids, cut, strict=True)
+                ],
+                provenance=replies.provenance(model),
+            )
+            check_fits(response, len(asked.texts), asked.max_bytes)
+        return response
+
+    def _model(self, asked: TextsCall, field: str, call: Call) -> LoadedModel:
+        call.texts = len(asked.texts)
+        model = self._repository.resolve(asked.reference, field)
+        call.model = f"models/{model.name}/versions/{model.version}"
+        return model
+
+
+def _settle(
+    errors: Mapping[int, PenultError], token_counts: NDArray[np.int32], asked: TextsCall, call: Call
+) -> None:
+    """Note the tokens; raise the first row's error unless the caller wants them reported."""
+    call.tokens = int(token_counts.sum())
+    if errors and not asked.reports:
+        raise errors[min(errors)]

@@ -1,0 +1,60 @@
+"""Refusing what is too large: before computing where its size is known, in any case before sending."""
+
+from __future__ import annotations
+
+from google.protobuf.message import Message
+
+from penult_service.config import Limits
+from penult_service.errors import InvalidInput
+
+# What a reply holds beside its rows: provenance, labels, tags.
+OVERHEAD_BYTES = 4096
+
+
+def response_limit(asked: int, limits: Limits) -> int:
+    """The most bytes of this reply, from the request's `max_response_bytes`.
+
+    Raises:
+        InvalidInput: it is negative (OUT_OF_RANGE).
+    """
+    if asked < 0:
+        raise InvalidInput(
+            f"max_response_bytes is {asked}; give bytes, or 0 for {limits.default_response_bytes}",
+            reason="OUT_OF_RANGE",
+            field="max_response_bytes",
+        )
+    return min(asked or limits.default_response_bytes, limits.max_response_bytes)
+
+
+def check_rows_fit(rows: int, row_bytes: int, limit: int) -> None:
+    """Refuse a reply of so many rows before it is computed.
+
+    Raises:
+        InvalidInput: it would be larger than the limit (RESPONSE_TOO_LARGE).
+    """
+    if rows * row_bytes + OVERHEAD_BYTES > limit:
+        raise too_large(rows, rows * row_bytes + OVERHEAD_BYTES, limit, (limit - OVERHEAD_BYTES) // row_bytes)
+
+
+def check_fits(response: Message, rows: int, limit: int) -> None:
+    """Refuse a reply whose size was not known before.
+
+    Raises:
+        InvalidInput: it is larger than the limit (RESPONSE_TOO_LARGE).
+    """
+    size = response.ByteSize()
+    if size > limit:
+        raise too_large(rows, size, limit, rows * limit // size)
+
+
+def too_large(rows: int, size: int, limit: int, most_rows: int) -> InvalidInput:
+    """The error of a reply that is larger than the caller takes."""
+    fitting = max(0, min(most_rows, rows - 1))
+    advice = f"send at most {fitting} at a time" if fitting else "not even one row fits"
+    return InvalidInput(
+        f"the reply to {rows} rows takes {size} bytes, over the limit of {limit}; {advice},"
+        " or raise max_response_bytes (and what your channel receives)",
+        reason="RESPONSE_TOO_LARGE",
+        field="max_response_bytes",
+        metadata={"most_rows": str(fitting), "limit_bytes": str(limit), "response_bytes": str(size)},
+    )

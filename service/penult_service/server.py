@@ -1,0 +1,211 @@
+"""A server: its parts are built here and handed to each other, and it runs until it is told to end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from penult.v1 import analysis_service_pb2, inference_service_pb2, model_service_pb2, server_service_pb2
+
+from penult_service.batching import Scheduler
+from penult_service.config import ServeConfig
+from penult_service.embedder import Embedder, LoadedModel
+from penult_service.errors import Unavailable
+from penult_service.metrics import Metrics
+from penult_service.repository.repository import Repository, State, Version
+from penult_service.repository.sources import Source
+from penult_service.rpc.analysis_service import AnalysisService
+from penult_service.rpc.codec import Codec
+from penult_service.rpc.handlers import Gate
+from penult_service.rpc.health import HealthMonitor
+from penult_service.rpc.inference_service import InferenceService
+from penult_service.rpc.model_service import ModelService
+from penult_service.rpc.server_service import ServerService
+
+DONE, NOTHING_LOADED, EXECUTOR_DEAD = 0, 1, 70
+# The first batch of a big model on a busy machine.
+WARM_SECONDS = 300.0
+PROBE_SECONDS = 30.0
+
+_SERVER = server_service_pb2.DESCRIPTOR.services_by_name["ServerService"]
+_MODEL = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"]
+_INFERENCE = inference_service_pb2.DESCRIPTOR.services_by_name["InferenceService"]
+_ANALYSIS = analysis_service_pb2.DESCRIPTOR.services_by_name["AnalysisService"]
+
+_log = logging.getLogger(__name__)
+
+
+class Server:
+    """A gRPC server for the models of some sources. Made and run in one event loop.
+
+    Args:
+        config: The settings.
+        sources: The versions to serve.
+        load: A source -> a model that is ready to run; blocking, called on a thread of its own.
+    """
+
+    def __init__(
+        self, config: ServeConfig, sources: Sequence[Source], load: Callable[[Source], LoadedModel]
+    ) -> None:
+        self._config, self._load = config, load
+        self._loop = asyncio.get_running_loop()
+        self._ending: asyncio.Future[int] = self._loop.create_future()
+        self._metrics = Metrics()
+        self._scheduler = Scheduler(
+            max_waiting_tokens=config.limits.max_queued_tokens, observer=self._metrics, fatal=self._fatal
+        )
+        self._embedder = Embedder(self._scheduler)
+        self._repository: Repository[LoadedModel] = Repository(sources, self._load_and_warm, self._changed)
+        self._gate = Gate(self._metrics)
+        self._health = HealthMonitor(
+            always=(_SERVER.full_name, _MODEL.full_name),
+            by_progress=(_INFERENCE.full_name, _ANALYSIS.full_name),
+            progress=self._scheduler.health,
+            ready=self._is_ready,
+            probe=self._probe,
+            interval=config.health_interval,
+        )
+        self._grpc = self._build_grpc()
+
+    def end(self, code: int = DONE) -> None:
+        """Finish what runs and end with this exit code; the first call counts."""
+        if not self._ending.done():
+            self._ending.set_result(code)
+
+    async def start(self) -> str:
+        """Listen, and begin to load the models in the background. Returns the address, `host:port`.
+
+        Raises:
+            Unavailable: the port is taken (PORT_TAKEN).
+        """
+        await self._health.start()
+        address = self._bind()
+        await self._grpc.start()
+        if self._config.metrics_port is not None:
+            port = self._metrics.serve(self._config.host, self._config.metrics_port)
+            _log.info("metrics on http://%s:%d/metrics", self._config.host, port)
+        _log.info("listening on %s", address)
+        threading.Thread(target=self._load_all, name="penult-load", daemon=True).start()
+        return address
+
+    async def run_until_end(self) -> int:
+        """Serve until `end`, then drain: no new calls, running ones finish within the grace. The exit code."""
+        watching = asyncio.create_task(self._health.watch())
+        code = await self._ending
+        watching.cancel()
+        await self._drain()
+        return code
+
+    async def _drain(self) -> None:
+        grace_ends = self._loop.time() + self._config.grace
+        self._gate.close()
+        await self._health.drain()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._gate.idle(), self._config.grace)
+        await self._grpc.stop(max(0.0, grace_ends - self._loop.time()))
+        await asyncio.to_thread(self._scheduler.close)
+        self._embedder.close()
+        _log.info("ended")
+
+    def _build_grpc(self) -> grpc.aio.Server:
+        config, repository, embedder = self._config, self._repository, self._embedder
+        codec = Codec(config.limits)
+        server = grpc.aio.server(
+            options=[
+                ("grpc.max_receive_message_length", config.limits.max_request_bytes),
+                ("grpc.max_send_message_length", -1),
+                # Else a second server on the same port starts without a word and takes half the calls.
+                ("grpc.so_reuseport", 0),
+            ]
+        )
+        servicers = {
+            _SERVER: ServerService(config.limits, repository),
+            _MODEL: ModelService(codec, repository),
+            _INFERENCE: InferenceService(codec, repository, embedder),
+            _ANALYSIS: AnalysisService(codec, config.limits, repository, embedder),
+        }
+        server.add_generic_rpc_handlers(
+            tuple(self._gate.handlers(service, servicer) for service, servicer in servicers.items())
+        )
+        health_pb2_grpc.add_HealthServicer_to_server(self._health.servicer, server)
+        health = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+        names = [*(service.full_name for service in servicers), health, reflection.SERVICE_NAME]
+        reflection.enable_server_reflection(names, server)
+        return server
+
+    def _bind(self) -> str:
+        host = f"[{self._config.host}]" if ":" in self._config.host else self._config.host
+        try:
+            port = self._grpc.add_insecure_port(f"{host}:{self._config.port}")
+        except RuntimeError as error:
+            raise Unavailable(
+                f"{host}:{self._config.port} cannot be listened on: is another server there? give another --port",
+                reason="PORT_TAKEN",
+            ) from error
+        return f"{host}:{port}"
+
+    def _load_all(self) -> None:
+        """On the loading thread."""
+        for version in self._repository.versions():
+            self._metrics.model_changed(version)
+        self._repository.load_all()
+        if not self._is_ready():
+            self._from_thread(lambda: self.end(NOTHING_LOADED))
+
+    def _load_and_warm(self, source: Source) -> LoadedModel:
+        model = self._load(source)
+        warming = self._embedder.warm(model, deadline=time.monotonic() + WARM_SECONDS)
+        asyncio.run_coroutine_threadsafe(warming, self._loop).result()
+        return model
+
+    def _changed(self, version: Version[LoadedModel]) -> None:
+        self._metrics.model_changed(version)
+
+    def _fatal(self, _: BaseException) -> None:
+        """On the executor's dying thread: everybody has been answered."""
+        self._from_thread(lambda: self.end(EXECUTOR_DEAD))
+
+    def _from_thread(self, function: Callable[[], None]) -> None:
+        with suppress(RuntimeError):  # the loop is closed: the server has ended anyway
+            self._loop.call_soon_threadsafe(function)
+
+    def _is_ready(self) -> bool:
+        return any(version.state is State.READY for version in self._repository.versions())
+
+    async def _probe(self) -> None:
+        for version in self._repository.versions():
+            if version.model is not None:
+                await self._embedder.warm(version.model, deadline=time.monotonic() + PROBE_SECONDS)
+
+    def failures(self) -> list[str]:
+        """A line for each version that could not be loaded: what, why, and what to do."""
+        return [
+            f"{version.resource}: {version.message} ({version.reason})"
+            for version in self._repository.versions()
+            if version.state is State.FAILED
+        ]
+
+
+async def run(
+    config: ServeConfig,
+    sources: Sequence[Source],
+    load: Callable[[Source], LoadedModel],
+    started: Callable[[Server, str], None] = lambda _server, _address: None,
+) -> int:
+    """Serve until something ends it; the exit code. `started` gets the server and its address."""
+    server = Server(config, sources, load)
+    address = await server.start()
+    started(server, address)
+    code = await server.run_until_end()
+    if code == NOTHING_LOADED:
+        for line in server.failures():
+            print(f"error: {line}", file=sys.stderr)
+    return code
