@@ -12,6 +12,7 @@ import shlex
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -112,7 +113,11 @@ def test_install_and_start_as_another_user_from_a_read_only_tree(
     options = {"env": env | settings, "cwd": "/", **_other_user()}
     health = [prefix / "bin/python", tree / "deploy/health.py"]
     with serving(command, address_file, place / "log", **options) as address:
-        healthy = run(*health, address, **options)
+        # It listens before its models are loaded: as in the image, health is asked again and again.
+        end = time.monotonic() + 60
+        while (healthy := run(*health, address, **options)).returncode and time.monotonic() < end:
+            assert healthy.stdout.strip() == f"{address}: NOT_SERVING"
+            time.sleep(0.2)
         assert (healthy.returncode, healthy.stdout.strip()) == (0, f"{address}: SERVING")
         listed = run(prefix / "bin/penult", "models", "--server", address, **options)
         assert listed.returncode == 0, listed.stdout
