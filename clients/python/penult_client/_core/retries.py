@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from penult_client._core.errors import count_from
@@ -28,6 +28,7 @@ class PartQueue(Generic[Reply]):
         timeout: The longest wait for one RPC, seconds; without a deadline, retries of a part end with it too.
         deadline: The end of the whole call.
         called: What the caller calls the texts; the server says ``texts``.
+        jitter: Draws a factor between two, so that clients refused together do not come back together.
     """
 
     def __init__(
@@ -37,7 +38,7 @@ class PartQueue(Generic[Reply]):
         timeout: float,
         deadline: Deadline,
         called: str = "texts",
-        jitter: random.Random | None = None,
+        jitter: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self.waiting = deque(parts)
         self.done: list[tuple[Part, Reply]] = []
@@ -45,7 +46,7 @@ class PartQueue(Generic[Reply]):
         self._timeout = timeout
         self._deadline = deadline
         self._called = called
-        self._jitter = jitter or random.Random()
+        self._jitter = jitter
 
     @property
     def rows_done(self) -> int:
@@ -91,10 +92,10 @@ class PartQueue(Generic[Reply]):
         if error.retry_after is not None:
             if not isinstance(error, UnavailableError | ResourceExhaustedError):
                 return None
-            return error.retry_after * self._jitter.uniform(1.0, 1.25)
+            return error.retry_after * self._jitter(1.0, 1.25)
         if not isinstance(error, UnavailableError) or part.attempts >= BLIND_RETRIES:
             return None
-        return float(FIRST_DELAY * 2**part.attempts * self._jitter.uniform(0.5, 1.0))
+        return float(FIRST_DELAY * 2**part.attempts * self._jitter(0.5, 1.0))
 
     def _out_of_time(self) -> DeadlineError:
         asked = self._deadline.seconds

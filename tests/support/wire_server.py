@@ -1,0 +1,343 @@
+"""A server of the contract in a few lines, over a real socket: for tests of clients.
+
+Its numbers are functions of the text alone, so every test has an oracle. `fail` scripts what goes wrong.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent import futures
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+import numpy as np
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+from grpc_status.rpc_status import to_status
+from penult.v1 import analysis_service_pb2 as analysis
+from penult.v1 import analysis_service_pb2_grpc as analysis_grpc
+from penult.v1 import common_pb2 as common
+from penult.v1 import inference_service_pb2 as inference
+from penult.v1 import inference_service_pb2_grpc as inference_grpc
+from penult.v1 import model_service_pb2 as models
+from penult.v1 import model_service_pb2_grpc as models_grpc
+from penult.v1 import server_service_pb2 as server_pb
+from penult.v1 import server_service_pb2_grpc as server_grpc
+
+DIMENSION = 4
+LABELS = ("negative", "positive")
+LIMITS = {
+    "max_request_bytes": 1 << 20,
+    "default_response_bytes": 1 << 22,
+    "max_response_bytes": 1 << 26,
+    "max_texts": 8,
+    "max_text_bytes": 1 << 16,
+    "max_queued_tokens": 1 << 16,
+    "max_scores": 1 << 20,
+}
+
+
+def vector_of(text: str) -> list[float]:
+    """float32-exact numbers that tell texts apart."""
+    data = text.encode()
+    return [float(len(data)), float(sum(data) % 65536), float(data[0] if data else 0), float(len(text.split()))]
+
+
+def probabilities_of(text: str) -> list[float]:
+    """(1 - p, p) with p a quarter, a half or three quarters."""
+    p = (1 + len(text) % 3) / 4
+    return [1 - p, p]
+
+
+def status(
+    code: grpc.StatusCode,
+    message: str,
+    *,
+    reason: str = "",
+    field: str = "",
+    retry: float | None = None,
+    metadata: dict[str, str] | None = None,
+    domain: str = "penult",
+) -> Status:
+    """A rich status as the server makes it."""
+    made = Status(code=code.value[0], message=message)
+    details: list[Any] = []
+    if reason:
+        details.append(ErrorInfo(reason=reason, domain=domain, metadata=metadata or {}))
+    if field:
+        details.append(BadRequest(field_violations=[BadRequest.FieldViolation(field=field, description=message)]))
+    if retry is not None:
+        details.append(RetryInfo(retry_delay=Duration(seconds=int(retry), nanos=round(retry % 1 * 1e9))))
+    for detail in details:
+        made.details.add().Pack(detail)
+    return made
+
+
+def packed(rows: Sequence[Sequence[float]]) -> common.Vectors:
+    """Rows as they travel."""
+    matrix = np.asarray(rows, dtype="<f4")
+    return common.Vectors(
+        rows=matrix.shape[0],
+        columns=matrix.shape[1],
+        data_type=common.DATA_TYPE_FLOAT32,
+        data=matrix.tobytes(),
+    )
+
+
+Failure = Status | Callable[[Any, grpc.ServicerContext], None]
+
+
+class Script:
+    """What the next calls meet, by method, and what was asked."""
+
+    def __init__(self) -> None:
+        self.failures: dict[str, deque[Failure | None]] = {}
+        self.requests: list[tuple[str, Any]] = []
+        self.metadata: list[dict[str, str | bytes]] = []
+        self.running = 0
+        self.most_running = 0
+        self.pause = 0.0
+        self.digest = "d1"
+        self._lock = threading.Lock()
+
+    def fail(self, method: str, *failures: Failure | None) -> None:
+        """The next calls of the method fail like this, one after the other (None: that one is answered)."""
+        self.failures.setdefault(method, deque()).extend(failures)
+
+    def asked(self, method: str) -> list[Any]:
+        """The requests of a method, in the order of arrival."""
+        return [request for name, request in self.requests if name == method]
+
+    @contextmanager
+    def call(self, method: str, request: Any, context: grpc.ServicerContext) -> Iterator[None]:
+        """Notes the call, and lets it fail when that is its turn."""
+        with self._lock:
+            self.requests.append((method, request))
+            self.metadata.append(dict(context.invocation_metadata()))
+            waiting = self.failures.get(method)
+            failure = waiting.popleft() if waiting else None
+            self.running += 1
+            self.most_running = max(self.most_running, self.running)
+        try:
+            if isinstance(failure, Status):
+                context.abort_with_status(to_status(failure))
+            elif failure is not None:
+                failure(request, context)
+            if self.pause:
+                time.sleep(self.pause)
+            yield
+        finally:
+            with self._lock:
+                self.running -= 1
+
+    def provenance(self, options: common.EmbedOptions | None = None) -> common.Provenance:
+        """Where numbers come from."""
+        return common.Provenance(
+            model="models/reviews/versions/3",
+            version=3,
+            model_digest=self.digest,
+            embedding_space=f"space-{self.digest}" if options else "",
+            layer=(options.layer or "pooled_output") if options else "",
+            pooling=options.pooling if options else common.POOLING_UNSPECIFIED,
+            normalized=options.normalize if options else False,
+            engine="wire",
+            precision="fp32",
+            dropout_proven_inactive=True,
+        )
+
+
+class _Inference(inference_grpc.InferenceServiceServicer):
+    def __init__(self, script: Script) -> None:
+        self._script = script
+
+    def Embed(self, request, context):  # noqa: N802
+        with self._script.call("Embed", request, context):
+            texts = request.texts.texts
+            rows = [vector_of(text) for text in texts]
+            bad = [i for i, text in enumerate(texts) if text == "bad row"]
+            for i in bad:
+                rows[i] = [np.nan] * DIMENSION
+            reply = inference.EmbedResponse(
+                embeddings=packed(rows),
+                token_counts=[len(text.split()) + 2 for text in texts],
+                truncations=[_cut(text) for text in texts],
+                provenance=self._script.provenance(request.options),
+                row_errors=[common.RowError(index=i, status=_bad_row(i)) for i in bad],
+            )
+            if request.probabilities:
+                reply.probabilities.CopyFrom(packed([probabilities_of(text) for text in texts]))
+                reply.labels.extend(LABELS)
+            return reply
+
+    def Classify(self, request, context):  # noqa: N802
+        with self._script.call("Classify", request, context):
+            texts = request.texts.texts
+            rows = [probabilities_of(text) for text in texts]
+            return inference.ClassifyResponse(
+                probabilities=packed(rows),
+                labels=LABELS,
+                predicted=[int(np.argmax(row)) for row in rows],
+                token_counts=[len(text.split()) + 2 for text in texts],
+                truncations=[_cut(text) for text in texts],
+                provenance=self._script.provenance(),
+            )
+
+    def Predict(self, request, context):  # noqa: N802
+        with self._script.call("Predict", request, context):
+            texts = request.texts.texts
+            lengths = np.array([[len(text)] for text in texts], dtype="<i8")
+            return inference.PredictResponse(
+                outputs={
+                    "length": common.Tensor(
+                        shape=lengths.shape, data_type=common.DATA_TYPE_INT64, data=lengths.tobytes()
+                    ),
+                    "echo": common.Tensor(
+                        shape=[len(texts)],
+                        data_type=common.DATA_TYPE_STRING,
+                        strings=common.ByteStrings(values=[text.encode() for text in texts]),
+                    ),
+                },
+                provenance=self._script.provenance(),
+            )
+
+    def Tokenize(self, request, context):  # noqa: N802
+        with self._script.call("Tokenize", request, context):
+            return inference.TokenizeResponse(
+                sequences=[
+                    inference.TokenSequence(ids=[101, *map(len, text.split()), 102], truncation=_cut(text))
+                    for text in request.texts.texts
+                ],
+                provenance=self._script.provenance(),
+            )
+
+
+def _cut(text: str) -> int:
+    return common.TRUNCATION_CUT if len(text) > 100 else common.TRUNCATION_NONE
+
+
+def _bad_row(index: int) -> Status:
+    return status(
+        grpc.StatusCode.INVALID_ARGUMENT,
+        f"texts[{index}] is a bad row",
+        reason="TEXT_TOO_LONG",
+        field=f"texts[{index}]",
+    )
+
+
+class _Analysis(analysis_grpc.AnalysisServiceServicer):
+    def __init__(self, script: Script) -> None:
+        self._script = script
+
+    def ComputeSimilarity(self, request, context):  # noqa: N802
+        with self._script.call("ComputeSimilarity", request, context):
+            sides = [_rows(request.a), _rows(request.b if request.HasField("b") else request.a)]
+            spaces = {side.vectors.embedding_space for side in (request.a, request.b) if side.ByteSize()}
+            known = "" not in spaces and len(spaces) == 1
+            return analysis.ComputeSimilarityResponse(
+                scores=packed((sides[0] @ sides[1].T).tolist()),
+                metric=request.metric,
+                space_check=analysis.SPACE_CHECK_EQUAL if known else analysis.SPACE_CHECK_UNCHECKED,
+                provenance=self._script.provenance(request.a.options) if request.a.HasField("texts") else None,
+            )
+
+
+def _rows(side: common.Source) -> np.ndarray:
+    if side.HasField("texts"):
+        return np.array([vector_of(text) for text in side.texts.texts], dtype=np.float32)
+    vectors = side.vectors
+    return np.frombuffer(vectors.data, dtype="<f4").reshape(vectors.rows, vectors.columns)
+
+
+class _Models(models_grpc.ModelServiceServicer):
+    def __init__(self, script: Script) -> None:
+        self._script = script
+
+    def ListModels(self, request, context):  # noqa: N802
+        with self._script.call("ListModels", request, context):
+            if not request.page_token:
+                return models.ListModelsResponse(models=[_model(3)], next_page_token="more")
+            return models.ListModelsResponse(models=[_model(2)])
+
+    def GetModel(self, request, context):  # noqa: N802
+        with self._script.call("GetModel", request, context):
+            if request.name not in ("", "reviews", "reviews@3"):
+                failure = status(
+                    grpc.StatusCode.NOT_FOUND,
+                    f"there is no model {request.name!r}; loaded: reviews",
+                    reason="MODEL_NOT_FOUND",
+                    field="name",
+                )
+                context.abort_with_status(to_status(failure))
+            return models.GetModelResponse(model=_model(3))
+
+    def InspectDropout(self, request, context):  # noqa: N802
+        with self._script.call("InspectDropout", request, context):
+            return models.InspectDropoutResponse(
+                name="models/reviews/versions/3",
+                model_digest="d1",
+                sites=[
+                    models.DropoutSite(
+                        path="dropout", rate=0.1, place=models.DROPOUT_PLACE_AT_SEAM, layer_class="Dropout"
+                    ),
+                    models.DropoutSite(path="encoder/noise", noise_shape=[1, 4], layer_class="GaussianNoise"),
+                ],
+                proof=models.DropoutProof(
+                    proven=True,
+                    findings=["no random operation is reachable"],
+                    figures=[models.ProofFigure(name="repeats", meaning="20 repeats", value=0.0, limit=0.0)],
+                    preparer="0.1.0",
+                ),
+            )
+
+
+def _model(version: int) -> models.Model:
+    return models.Model(
+        name=f"models/reviews/versions/{version}",
+        version=version,
+        state=models.MODEL_STATE_READY,
+        default_version=version == 3,
+        model_digest=f"d{version}",
+        format="tf_keras SavedModel",
+        readouts=[models.Readout(layer="pooled_output", dimension=DIMENSION, kind=models.READOUT_KIND_POOLED)],
+        poolings=[common.POOLING_POOLED, common.POOLING_MEAN],
+        labels=LABELS,
+        head_kind=models.HEAD_KIND_SIGMOID,
+        max_length=128,
+        trims_padding=True,
+        engine="wire",
+        precision="fp32",
+        dropout_proven_inactive=True,
+    )
+
+
+class _Server(server_grpc.ServerServiceServicer):
+    def __init__(self, script: Script, limits: dict[str, int]) -> None:
+        self._script, self._limits = script, limits
+
+    def GetServerInfo(self, request, context):  # noqa: N802
+        with self._script.call("GetServerInfo", request, context):
+            return server_pb.GetServerInfoResponse(
+                version="0.1.0",
+                limits=server_pb.Limits(**self._limits),
+                default_model="models/reviews",
+                features=["embed.probabilities"],
+            )
+
+
+def start(script: Script, limits: dict[str, int] | None = None) -> tuple[grpc.Server, str]:
+    """The server, started on a free port of loopback, and its address."""
+    server = grpc.server(
+        futures.ThreadPoolExecutor(8), options=[("grpc.max_receive_message_length", -1), ("grpc.so_reuseport", 0)]
+    )
+    inference_grpc.add_InferenceServiceServicer_to_server(_Inference(script), server)
+    analysis_grpc.add_AnalysisServiceServicer_to_server(_Analysis(script), server)
+    models_grpc.add_ModelServiceServicer_to_server(_Models(script), server)
+    server_grpc.add_ServerServiceServicer_to_server(_Server(script, {**LIMITS, **(limits or {})}), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    return server, f"127.0.0.1:{port}"

@@ -1,0 +1,90 @@
+"""The public surface: what is exported, and the names and defaults that programs rely on."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import penult_client
+import pytest
+from penult_client import AsyncClient, Client
+
+METHODS = {
+    "classify",
+    "close",
+    "embed",
+    "inspect_dropout",
+    "model",
+    "models",
+    "open",
+    "predict",
+    "server_info",
+    "similarity",
+    "tokenize",
+}
+
+
+def public(cls: type) -> set[str]:
+    return {name for name in vars(cls) if not name.startswith("_")}
+
+
+def test_all_is_what_there_is():
+    included = {
+        name
+        for name, value in vars(penult_client).items()
+        if not name.startswith("_") and not inspect.ismodule(value) and name != "annotations"
+    }
+    assert included | {"__version__"} == set(penult_client.__all__)
+    assert penult_client.__all__ == sorted(penult_client.__all__)
+
+
+def test_methods_of_both_clients():
+    assert public(Client) == public(AsyncClient) == METHODS
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_both_clients_have_the_same_signatures_and_words(name):
+    sync, asynchronous = getattr(Client, name), getattr(AsyncClient, name)
+    assert inspect.signature(sync).parameters.keys() == inspect.signature(asynchronous).parameters.keys()
+    assert [p.default for p in inspect.signature(sync).parameters.values()] == [
+        p.default for p in inspect.signature(asynchronous).parameters.values()
+    ]
+    assert sync.__doc__ == asynchronous.__doc__
+    assert inspect.iscoroutinefunction(asynchronous)
+    assert not inspect.iscoroutinefunction(sync)
+
+
+def test_the_signature_of_embed():
+    parameters = inspect.signature(Client.embed).parameters
+    defaults = {name: p.default for name, p in parameters.items() if name not in ("self", "texts")}
+    assert defaults == {
+        "model": None,
+        "pooling": "pooled",
+        "normalize": False,
+        "truncate": "right",
+        "layer": None,
+        "probabilities": False,
+        "progress": False,
+        "deadline": None,
+        "on_row_error": "fail",
+    }
+    assert list(inspect.signature(Client.predict).parameters)[:3] == ["self", "inputs", "model"]
+    assert list(inspect.signature(Client.similarity).parameters)[:4] == ["self", "a", "b", "metric"]
+
+
+def test_the_version_is_that_of_the_distribution():
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
+    assert penult_client.__version__ == project["version"]
+
+
+def test_importing_the_client_brings_nothing_of_the_server():
+    script = (
+        "import sys, penult_client\n"
+        "heavy = {'penult_service', 'tensorflow', 'sklearn', 'typer', 'rich', 'pyarrow', 'pandas'}\n"
+        "print(sorted(heavy & {name.partition('.')[0] for name in sys.modules}))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
