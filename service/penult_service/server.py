@@ -34,6 +34,7 @@ DONE, NOTHING_LOADED, EXECUTOR_DEAD = 0, 1, 70
 # The first batch of a big model on a busy machine.
 WARM_SECONDS = 300.0
 PROBE_SECONDS = 30.0
+_FAREWELL_SECONDS = 0.2
 
 _SERVER = server_service_pb2.DESCRIPTOR.services_by_name["ServerService"]
 _MODEL = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"]
@@ -105,12 +106,12 @@ class Server:
         return code
 
     async def _drain(self) -> None:
-        grace_ends = self._loop.time() + self._config.grace
         self._gate.close()
         await self._health.drain()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._gate.idle(), self._config.grace)
-        await self._grpc.stop(max(0.0, grace_ends - self._loop.time()))
+        # Every reply is sent, or the grace is over. Waiting longer would wait for idle clients to hang up.
+        await self._grpc.stop(_FAREWELL_SECONDS)
         await asyncio.to_thread(self._scheduler.close)
         self._embedder.close()
         _log.info("ended")
@@ -168,6 +169,7 @@ class Server:
 
     def _changed(self, version: Version[LoadedModel]) -> None:
         self._metrics.model_changed(version)
+        self._from_thread(self._health.wake)
 
     def _fatal(self, _: BaseException) -> None:
         """On the executor's dying thread: everybody has been answered."""

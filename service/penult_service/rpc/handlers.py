@@ -83,7 +83,7 @@ class Gate:
         self._draining = True
 
     async def idle(self) -> None:
-        """Wait until no call is running."""
+        """Wait until the reply of every call is sent."""
         await self._idle.wait()
 
     def _handler(self, method: MethodDescriptor, servicer: object) -> grpc.RpcMethodHandler:
@@ -91,20 +91,20 @@ class Gate:
 
         async def serve(request: Message | PenultError, context: grpc.aio.ServicerContext) -> Message:
             call = Call(f"{method.containing_service.name}/{method.name}", _deadline(context))
-            with self._counted():
-                try:
-                    return await self._answer(function, request, call)
-                except PenultError as error:
-                    call.code, call.reason = errors.code_of(error).name, error.reason
-                    await errors.abort(context, error)
-                    raise
-                except asyncio.CancelledError:
-                    late = call.deadline is not None and time.monotonic() >= call.deadline
-                    call.code = call.reason = "DEADLINE_EXCEEDED" if late else "CANCELLED"
-                    raise
-                finally:
-                    self._observer.call_ended(call)
-                    _log_call(call)
+            self._count(context)
+            try:
+                return await self._answer(function, request, call)
+            except PenultError as error:
+                call.code, call.reason = errors.code_of(error).name, error.reason
+                await errors.abort(context, error)
+                raise
+            except asyncio.CancelledError:
+                late = call.deadline is not None and time.monotonic() >= call.deadline
+                call.code = call.reason = "DEADLINE_EXCEEDED" if late else "CANCELLED"
+                raise
+            finally:
+                self._observer.call_ended(call)
+                _log_call(call)
 
         return grpc.unary_unary_rpc_method_handler(
             serve,
@@ -124,16 +124,16 @@ class Gate:
         except Exception as error:  # noqa: BLE001 - the border: whatever it is, the caller gets an answer
             raise errors.internal(error, call.method) from None
 
-    @contextmanager
-    def _counted(self) -> Iterator[None]:
+    def _count(self, context: grpc.aio.ServicerContext) -> None:
+        """The call runs until its reply is sent."""
         self._running += 1
         self._idle.clear()
-        try:
-            yield
-        finally:
-            self._running -= 1
-            if not self._running:
-                self._idle.set()
+        context.add_done_callback(self._uncount)
+
+    def _uncount(self, _: grpc.aio.ServicerContext) -> None:
+        self._running -= 1
+        if not self._running:
+            self._idle.set()
 
 
 def _log_call(call: Call) -> None:

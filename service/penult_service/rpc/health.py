@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from grpc_health.v1.health import OVERALL_HEALTH
@@ -63,6 +64,7 @@ class HealthMonitor:
         self._progress, self._ready, self._probe = progress, ready, probe
         self._interval = interval
         self._serving: bool | None = None
+        self._news = asyncio.Event()
 
     async def start(self) -> None:
         """Nothing is warm yet. Called before the server listens."""
@@ -71,15 +73,17 @@ class HealthMonitor:
         await self._set(False)
 
     async def watch(self) -> None:
-        """Look every second, until cancelled."""
+        """Look every second and at every `wake`, until cancelled."""
         tick = min(_TICK_SECONDS, self._interval)
         while True:
-            await self.look()
-            await asyncio.sleep(tick)
+            self._news.clear()
+            await self._set(await self._is_serving())
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), tick)
 
-    async def look(self) -> None:
-        """Set the health as it is now."""
-        await self._set(await self._is_serving())
+    def wake(self) -> None:
+        """Something has changed: look now."""
+        self._news.set()
 
     async def drain(self) -> None:
         """NOT_SERVING for good."""
