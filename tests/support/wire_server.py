@@ -45,7 +45,12 @@ LIMITS = {
 def vector_of(text: str) -> list[float]:
     """float32-exact numbers that tell texts apart."""
     data = text.encode()
-    return [float(len(data)), float(sum(data) % 65536), float(data[0] if data else 0), float(len(text.split()))]
+    return [
+        float(len(data)),
+        float(sum(data) % 65536),
+        float(data[0] if data else 0),
+        float(len(text.split())),
+    ]
 
 
 def probabilities_of(text: str) -> list[float]:
@@ -70,7 +75,9 @@ def status(
     if reason:
         details.append(ErrorInfo(reason=reason, domain=domain, metadata=metadata or {}))
     if field:
-        details.append(BadRequest(field_violations=[BadRequest.FieldViolation(field=field, description=message)]))
+        details.append(
+            BadRequest(field_violations=[BadRequest.FieldViolation(field=field, description=message)])
+        )
     if retry is not None:
         details.append(RetryInfo(retry_delay=Duration(seconds=int(retry), nanos=round(retry % 1 * 1e9))))
     for detail in details:
@@ -242,7 +249,9 @@ class _Analysis(analysis_grpc.AnalysisServiceServicer):
                 scores=packed((sides[0] @ sides[1].T).tolist()),
                 metric=request.metric,
                 space_check=analysis.SPACE_CHECK_EQUAL if known else analysis.SPACE_CHECK_UNCHECKED,
-                provenance=self._script.provenance(request.a.options) if request.a.HasField("texts") else None,
+                provenance=self._script.provenance(request.a.options)
+                if request.a.HasField("texts")
+                else None,
             )
 
 
@@ -303,7 +312,9 @@ def _model(version: int) -> models.Model:
         default_version=version == 3,
         model_digest=f"d{version}",
         format="tf_keras SavedModel",
-        readouts=[models.Readout(layer="pooled_output", dimension=DIMENSION, kind=models.READOUT_KIND_POOLED)],
+        readouts=[
+            models.Readout(layer="pooled_output", dimension=DIMENSION, kind=models.READOUT_KIND_POOLED)
+        ],
         poolings=[common.POOLING_POOLED, common.POOLING_MEAN],
         labels=LABELS,
         head_kind=models.HEAD_KIND_SIGMOID,
@@ -332,7 +343,8 @@ class _Server(server_grpc.ServerServiceServicer):
 def start(script: Script, limits: dict[str, int] | None = None) -> tuple[grpc.Server, str]:
     """The server, started on a free port of loopback, and its address."""
     server = grpc.server(
-        futures.ThreadPoolExecutor(8), options=[("grpc.max_receive_message_length", -1), ("grpc.so_reuseport", 0)]
+        futures.ThreadPoolExecutor(8),
+        options=[("grpc.max_receive_message_length", -1), ("grpc.so_reuseport", 0)],
     )
     inference_grpc.add_InferenceServiceServicer_to_server(_Inference(script), server)
     analysis_grpc.add_AnalysisServiceServicer_to_server(_Analysis(script), server)

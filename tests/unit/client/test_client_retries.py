@@ -109,7 +109,14 @@ def test_a_reply_too_large_makes_all_that_waits_smaller():
     part, _ = work.take(0.0)
     error = InvalidInputError("too large", reason="RESPONSE_TOO_LARGE", metadata={"most_rows": "4"})
     assert work.failed(part, error, 0.0) == 0.0
-    assert [(p.start, p.stop) for p in work.waiting] == [(0, 4), (4, 8), (8, 10), (10, 14), (14, 18), (18, 20)]
+    assert [(p.start, p.stop) for p in work.waiting] == [
+        (0, 4),
+        (4, 8),
+        (8, 10),
+        (10, 14),
+        (14, 18),
+        (18, 20),
+    ]
     assert work.total == 20
 
 

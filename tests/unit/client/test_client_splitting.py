@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -43,7 +45,7 @@ def test_parts_cover_every_text_once_and_fit_the_wire(texts, most_texts, most_by
     assert max(request.ByteSize() for request in requests) <= most_bytes
     assert all(request.max_response_bytes == told.max_response_bytes for request in requests)
     # None could have been joined to the one before: that is what "as many as fit" means.
-    for before, after in zip(requests, requests[1:], strict=False):
+    for before, after in pairwise(requests):
         grown = type(before)()
         grown.CopyFrom(before)
         grown.texts.texts.append(after.texts.texts[0])

@@ -1,0 +1,288 @@
+"""Both clients over a real socket, against a server whose numbers are known."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import numpy as np
+import penult_client
+import pytest
+from penult_client import AsyncClient, Client
+from support import wire_server
+from support.flavours import Flavour
+from support.wire_server import Script, probabilities_of, status, vector_of
+
+TEXTS = ["one", "two words", "", "naïve café 😀", "שלום עולם", "nul\0inside", "x" * 200] + [
+    f"text {i}" for i in range(30)
+]
+
+
+@pytest.fixture(params=["sync", "async"])
+def flavour(request: pytest.FixtureRequest) -> Iterator[Flavour]:
+    made = Flavour(request.param)
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def script() -> Script:
+    return Script()
+
+
+@pytest.fixture
+def address(script: Script) -> Iterator[str]:
+    server, where = wire_server.start(script)
+    yield where
+    server.stop(0).wait()
+
+
+def test_embed_in_parts_keeps_the_order(flavour, address, script):
+    client = flavour.client(address)
+    made = flavour.run(client.embed(TEXTS, probabilities=True, normalize=True, pooling="mean"))
+    np.testing.assert_array_equal(made.vectors, np.array([vector_of(t) for t in TEXTS], dtype=np.float32))
+    np.testing.assert_array_equal(
+        made.probabilities, np.array([probabilities_of(t) for t in TEXTS], dtype=np.float32)
+    )
+    assert made.labels == wire_server.LABELS
+    assert made.was_cut.tolist() == [len(t) > 100 for t in TEXTS]
+    assert made.token_counts.tolist() == [len(t.split()) + 2 for t in TEXTS]
+    assert (made.model, made.version, made.digest, made.space) == ("reviews", 3, "d1", "space-d1")
+    assert (made.pooling, made.normalized, made.layer) == ("mean", True, "pooled_output")
+    assert (made.engine, made.precision, made.dropout_proven) == ("wire", "fp32", True)
+    assert len(script.asked("Embed")) == -(-len(TEXTS) // wire_server.LIMITS["max_texts"])
+
+
+def test_the_other_calls(flavour, address):
+    client = flavour.client(address)
+    classified = flavour.run(client.classify(TEXTS))
+    expected = [wire_server.LABELS[int(np.argmax(probabilities_of(t)))] for t in TEXTS]
+    assert classified.labels.tolist() == expected
+    predicted = flavour.run(client.predict(TEXTS, model="reviews"))
+    assert predicted.outputs["length"].tolist() == [[len(t)] for t in TEXTS]
+    assert predicted.outputs["echo"].tolist() == [t.encode() for t in TEXTS]
+    tokens = flavour.run(client.tokenize(TEXTS))
+    assert tokens.ids == [[101, *map(len, t.split()), 102] for t in TEXTS]
+    assert tokens.was_cut.tolist() == [len(t) > 100 for t in TEXTS]
+    assert len(tokens) == len(TEXTS)
+
+
+def test_similarity_carries_the_space(flavour, address):
+    client = flavour.client(address)
+    a, b = flavour.run(client.embed(["a", "bc"])), flavour.run(client.embed(["d", "ef", "ghi"]))
+    made = flavour.run(client.similarity(a, b, "dot"))
+    np.testing.assert_allclose(made.scores, a.vectors @ b.vectors.T)
+    assert (made.metric, made.space_checked, made.model) == ("dot", True, "")
+    bare = flavour.run(client.similarity(a.vectors, b, "dot"))
+    assert not bare.space_checked
+    texts = flavour.run(client.similarity(["a", "bc"], metric="dot"))
+    np.testing.assert_allclose(texts.scores, a.vectors @ a.vectors.T)
+    assert (texts.model, texts.version, texts.space) == ("reviews", 3, "space-d1")
+
+
+def test_what_the_server_tells_about_itself(flavour, address):
+    client = flavour.client(address)
+    found = flavour.run(client.models())
+    assert [m.id for m in found] == ["reviews@3", "reviews@2"]
+    model = flavour.run(client.model("reviews@3"))
+    assert model == found[0]
+    assert (model.state, model.head, model.dimension, model.default) == ("ready", "sigmoid", 4, True)
+    assert model.poolings == ("pooled", "mean")
+    assert model.readouts[0].kind == "pooled"
+    report = flavour.run(client.inspect_dropout())
+    assert report.proven
+    assert [(s.path, s.rate, s.place, s.noise_shape) for s in report.sites] == [
+        ("dropout", 0.1, "at_seam", ()),
+        ("encoder/noise", None, "", (1, 4)),
+    ]
+    assert report.figures[0].name == "repeats"
+    info = flavour.run(client.server_info())
+    assert (info.version, info.default_model) == ("0.1.0", "reviews")
+    assert info.limits.max_texts == wire_server.LIMITS["max_texts"]
+
+
+def test_an_unknown_model_is_not_found_and_the_next_call_works(flavour, address):
+    client = flavour.client(address)
+    with pytest.raises(penult_client.NotFoundError, match="loaded: reviews") as caught:
+        flavour.run(client.model("nobody"))
+    error = caught.value
+    assert (error.code, error.reason, error.field) == ("NOT_FOUND", "MODEL_NOT_FOUND", "name")
+    assert not isinstance(error, grpc.RpcError)
+    assert error.__cause__ is None
+    assert flavour.run(client.model()).name == "reviews"
+
+
+def test_a_bad_text_is_named_by_the_callers_index(flavour, address, script):
+    client = flavour.client(address)
+    refusal = status(
+        grpc.StatusCode.INVALID_ARGUMENT, "texts[2] is too long", reason="TEXT_TOO_LONG", field="texts[2]"
+    )
+    script.fail("Embed", None, None, refusal)
+    with pytest.raises(penult_client.InvalidInputError, match=r"texts\[\d+\] is too long") as caught:
+        flavour.run(client.embed(TEXTS, truncate="error"))
+    error = caught.value
+    # Two parts are under way at a time, so the third call is part 3 unless part 4 overtook it.
+    assert error.index in (2 * 8 + 2, 3 * 8 + 2)
+    assert error.field == f"texts[{error.index}]"
+    assert error.reason == "TEXT_TOO_LONG"
+
+
+def test_bad_rows_are_reported_by_the_callers_index(flavour, address):
+    texts = list(TEXTS)
+    texts[3] = texts[19] = "bad row"
+    made = flavour.run(flavour.client(address).embed(texts, on_row_error="report"))
+    assert [(e.index, e.field, e.reason, e.code) for e in made.row_errors] == [
+        (3, "texts[3]", "TEXT_TOO_LONG", "INVALID_ARGUMENT"),
+        (19, "texts[19]", "TEXT_TOO_LONG", "INVALID_ARGUMENT"),
+    ]
+    assert made.row_errors[1].message == "texts[19] is a bad row"
+    assert np.isnan(made.vectors).all(axis=1).nonzero()[0].tolist() == [3, 19]
+
+
+def test_a_full_queue_is_waited_for_as_long_as_it_asks(flavour, address, script):
+    full = status(grpc.StatusCode.RESOURCE_EXHAUSTED, "full", reason="QUEUE_FULL", retry=0.2)
+    script.fail("Embed", full)
+    client = flavour.client(address)
+    flavour.run(client.server_info())
+    began = time.monotonic()
+    made = flavour.run(client.embed(["a"]))
+    assert time.monotonic() - began >= 0.2
+    assert made.vectors.tolist() == [vector_of("a")]
+
+
+def test_pushback_in_the_trailers_is_heard(flavour, address, script):
+    def refuse(_request, context):
+        context.set_trailing_metadata((("grpc-retry-pushback-ms", "-1"),))
+        context.abort(grpc.StatusCode.UNAVAILABLE, "go away")
+
+    script.fail("Embed", refuse)
+    with pytest.raises(penult_client.UnavailableError, match="go away"):
+        flavour.run(flavour.client(address).embed(["a"]))
+    assert len(script.asked("Embed")) == 1
+
+
+def test_a_deadline_cuts_a_slow_answer_short(flavour, address, script):
+    client = flavour.client(address)
+    flavour.run(client.server_info())
+    script.pause = 0.5
+    with pytest.raises(TimeoutError, match="no answer from") as caught:
+        flavour.run(client.embed(["a"], deadline=0.1))
+    assert (caught.value.code, caught.value.reason) == ("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED")
+    script.pause = 0.0
+    assert flavour.run(client.embed(["a"])).vectors.tolist() == [vector_of("a")]
+
+
+def test_a_reply_that_is_too_large_is_asked_for_in_pieces(flavour, address, script):
+    refusal = status(
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "too large",
+        reason="RESPONSE_TOO_LARGE",
+        metadata={"most_rows": "3"},
+    )
+    script.fail("Embed", refusal)
+    made = flavour.run(flavour.client(address).embed(TEXTS[:8]))
+    np.testing.assert_array_equal(made.vectors, np.array([vector_of(t) for t in TEXTS[:8]], dtype=np.float32))
+    assert sorted(len(r.texts.texts) for r in script.asked("Embed")) == [2, 3, 3, 8]
+
+
+def test_two_parts_are_under_way_and_never_more(flavour, address, script):
+    script.pause = 0.05
+    client = flavour.client(address)
+    flavour.run(client.embed(["text"] * 64))
+    assert script.most_running == 2
+
+
+def test_metadata_and_our_name_go_along(flavour, address, script):
+    client = flavour.client(address, metadata=[("authorization", "Bearer t")])
+    flavour.run(client.server_info())
+    assert script.metadata[-1]["authorization"] == "Bearer t"
+    assert f"penult-python/{penult_client.__version__}" in str(script.metadata[-1]["user-agent"])
+
+
+def test_nobody_there_is_said_with_the_address(flavour):
+    client = flavour.client("127.0.0.1:1", timeout=0.3)
+    with pytest.raises(penult_client.UnavailableError, match=r"no answer from a server at 127\.0\.0\.1:1"):
+        flavour.run(client.embed(["a"]))
+
+
+def test_a_server_that_comes_back_is_found_again(flavour, script):
+    first, where = wire_server.start(script)
+    client = flavour.client(where)
+    flavour.run(client.embed(["a"]))
+    first.stop(0).wait()
+    second = grpc.server(ThreadPoolExecutor(2))
+    wire_server.inference_grpc.add_InferenceServiceServicer_to_server(wire_server._Inference(script), second)
+
+    def later() -> None:
+        time.sleep(0.3)
+        second.add_insecure_port(where)
+        second.start()
+
+    starter = threading.Thread(target=later)
+    starter.start()
+    try:
+        assert flavour.run(client.embed(["b"])).vectors.tolist() == [vector_of("b")]
+    finally:
+        starter.join()
+        second.stop(0).wait()
+
+
+def test_large_messages_pass(flavour, script):
+    server, where = wire_server.start(script, {"max_request_bytes": 64 << 20})
+    try:
+        text = "x" * (6 << 20)
+        made = flavour.run(flavour.client(where).predict([text, "b"]))
+        assert made.outputs["echo"].tolist() == [text.encode(), b"b"]
+    finally:
+        server.stop(0).wait()
+
+
+def test_threads_share_a_client(address):
+    with Client(address) as client, ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda text: client.embed([text, text]).vectors[1].tolist(), TEXTS))
+    assert found == [vector_of(t) for t in TEXTS]
+
+
+async def test_tasks_share_a_client(address):
+    async with AsyncClient(address) as client:
+        found = await asyncio.gather(*(client.embed([text]) for text in TEXTS))
+    assert [made.vectors[0].tolist() for made in found] == [vector_of(t) for t in TEXTS]
+
+
+async def test_a_cancelled_task_leaves_nothing_running(address, script):
+    script.pause = 0.3
+    async with AsyncClient(address) as client:
+        await client.server_info()
+        task = asyncio.create_task(client.embed(["text"] * 64))
+        while script.running < 2:
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        while script.running:
+            await asyncio.sleep(0.01)
+        assert len(script.asked("Embed")) == 2
+        script.pause = 0.0
+        assert len(await client.embed(["a"])) == 1
+
+
+def test_a_failed_part_cancels_the_other(address, script):
+    other_runs, other_gone = threading.Event(), threading.Event()
+
+    def first_fails_when_second_runs(request, context):
+        if request.texts.texts[0] == "first":
+            other_runs.wait(5)
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, "no")
+        context.add_callback(other_gone.set)
+        other_runs.set()
+        other_gone.wait(5)
+
+    script.fail("Embed", first_fails_when_second_runs, first_fails_when_second_runs)
+    with Client(address) as client:
+        with pytest.raises(penult_client.PreconditionError):
+            client.embed(["first"] * 8 + ["second"] * 8)
+        assert other_gone.wait(5)
