@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from typing import Any, cast
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
 from penult_service.batching import BatchStats
+from penult_service.embedder import Tokenizer, TokenTable
 from penult_service.errors import InvalidInput
 from penult_service.repository.repository import State, Version
 from penult_service.rpc.handlers import Call
@@ -43,7 +44,7 @@ class Metrics:
         self._batch_rows = Histogram("penult_batch_rows", "Rows a batch.", buckets=_ROWS, registry=registry)
         self._stages = Histogram(
             "penult_stage_seconds",
-            "Seconds by stage: queue and encode are of batches, the others of calls.",
+            "Seconds by stage: queue and encode a batch, tokenize and reply a call.",
             ["stage"],
             buckets=_SECONDS,
             registry=registry,
@@ -94,10 +95,26 @@ class Metrics:
             self._texts.labels(call.model).inc(call.texts)
             self._tokens.labels(call.model).inc(call.tokens)
 
+    def timed(self, tokenizer: Tokenizer) -> Tokenizer:
+        """The tokenizer, its seconds observed."""
+        return _Timed(tokenizer, self._stages.labels("tokenize"))
+
     def model_changed(self, version: Version[Any]) -> None:
         """A version is in another state."""
         for state in State:
             self._states.labels(version.resource, state.value).set(state is version.state)
+
+
+class _Timed:
+    """A tokenizer and a stopwatch."""
+
+    def __init__(self, tokenizer: Tokenizer, seconds: Histogram) -> None:
+        self._tokenizer, self._seconds = tokenizer, seconds
+
+    def tokenize(self, texts: Sequence[str]) -> TokenTable:
+        """As in `embedder.Tokenizer`."""
+        with self._seconds.time():
+            return self._tokenizer.tokenize(texts)
 
 
 def _model_of(queue: Hashable) -> str:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -163,6 +164,7 @@ class Server:
 
     def _load_and_warm(self, source: Source) -> LoadedModel:
         model = self._load(source)
+        model = replace(model, tokenizer=self._metrics.timed(model.tokenizer))
         warming = self._embedder.warm(model, deadline=time.monotonic() + WARM_SECONDS)
         asyncio.run_coroutine_threadsafe(warming, self._loop).result()
         return model
