@@ -99,9 +99,8 @@ def pool_tokens(tokens: NDArray[Any], mask: NDArray[Any], how: str) -> FloatMatr
 
 
 def l2_normalize(matrix: FloatMatrix) -> FloatMatrix:
-    """Rows of unit Euclidean length; an all-zero row stays zero."""
-    norms = np.linalg.norm(matrix, axis=1, keepdims=True)
-    return np.divide(matrix, norms, out=np.zeros_like(matrix), where=norms > 0)
+    """Rows of unit Euclidean length; an all-zero row stays zero, one with NaN becomes NaN."""
+    return _unit(np.asarray(matrix, dtype=np.float64)).astype(np.float32)
 
 
 def similarity(a: FloatMatrix, b: FloatMatrix, metric: str) -> FloatMatrix:
@@ -126,7 +125,7 @@ def similarity(a: FloatMatrix, b: FloatMatrix, metric: str) -> FloatMatrix:
 
 def _unit(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     norms = np.linalg.norm(matrix, axis=1, keepdims=True)
-    return np.divide(matrix, norms, out=np.zeros_like(matrix), where=norms > 0)
+    return np.divide(matrix, norms, out=np.zeros_like(matrix), where=norms != 0)
 
 
 def digest_of_parts(parts: Sequence[str]) -> str:

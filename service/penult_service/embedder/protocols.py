@@ -1,4 +1,4 @@
-"""From texts to embeddings, probabilities, outputs and tokens: the protocols that tokenizers and engines fulfil."""
+"""What the embedder needs of a model: the protocols that tokenizers and engines fulfil."""
 
 from __future__ import annotations
 
@@ -10,22 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penult_service.prepared import Manifest
-
-# Truncation of a text, as in the contract's enum.
-UNKNOWN, NONE, CUT = "unknown", "none", "cut"
-
-
-@dataclass(frozen=True)
-class TokenTable:
-    """The tokens of n texts: token inputs by name, int [n, max_length], padded on the right.
-
-    `lengths` int32 [n] counts tokens without padding, special tokens included; `truncations` has one of
-    ``unknown``, ``none``, ``cut`` a text.
-    """
-
-    inputs: Mapping[str, NDArray[Any]]
-    lengths: NDArray[np.int32]
-    truncations: Sequence[str]
+from penult_service.tokenizing import TokenTable
 
 
 class Tokenizer(Protocol):
@@ -37,7 +22,7 @@ class Tokenizer(Protocol):
 
 
 class Engine(Protocol):
-    """Runs a prepared model. Called from one thread at a time; blocking."""
+    """Runs a prepared model. Called from one thread at a time; blocking. Compared by identity."""
 
     name: str
     precision: str
@@ -57,7 +42,7 @@ class Engine(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LoadedModel:
     """A version of a model, ready to run."""
 

@@ -1,0 +1,7 @@
+"""Rows of many requests, packed into batches and run by one thread; every caller gets an answer."""
+
+from penult_service.batching.backlog import Lane
+from penult_service.batching.plan import plan
+from penult_service.batching.scheduler import BatchStats, Health, Observer, Scheduler
+
+__all__ = ["BatchStats", "Health", "Lane", "Observer", "Scheduler", "plan"]

@@ -1,0 +1,342 @@
+"""One thread that decides what runs next, runs it, and answers everybody who waits."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from concurrent.futures import Future, InvalidStateError
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from penult_service.batching.backlog import Backlog, Batch, Lane, Request
+from penult_service.errors import (
+    DeadlineExceeded,
+    Internal,
+    PenultError,
+    ResourceExhausted,
+    Unavailable,
+)
+
+Payload = TypeVar("Payload")
+Result = TypeVar("Result")
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class BatchStats:
+    """A batch that ran: its queue, rows, tokens without and with padding, seconds, and whether it failed.
+
+    `waited` is how long its first-come row waited before the batch started.
+    """
+
+    queue: Hashable
+    rows: int
+    tokens: int
+    padded_tokens: int
+    waited: float
+    seconds: float
+    failed: bool
+
+
+class Observer(Protocol):
+    """Told what happens, for metrics. Quick, never raises, never calls back; from any thread."""
+
+    def queue_changed(self, queue: Hashable, waiting_tokens: int) -> None:
+        """So many tokens wait in the queue now."""
+        ...
+
+    def batch_finished(self, stats: BatchStats) -> None:
+        """A batch ran."""
+        ...
+
+
+@dataclass(frozen=True)
+class Health:
+    """Health is progress.
+
+    `healthy`: the executor lives, is not stalled, and has finished a batch since it last died (an idle server
+    proves that by a real inference). `busy`: a batch runs or waits. `since_progress`: seconds since a batch
+    last started or finished. `deaths`: of the executor, ever. `fatal`: it died too often and stays dead.
+    """
+
+    healthy: bool
+    busy: bool
+    alive: bool
+    stalled: bool
+    fatal: bool
+    deaths: int
+    since_progress: float
+
+
+class Scheduler:
+    """Packs the rows of many requests into batches and runs them, one at a time.
+
+    Args:
+        token_budget: Padded tokens a batch.
+        max_rows: Rows a batch.
+        max_waiting_tokens: The most that may wait in a queue (a model version).
+        stall_seconds: A batch that takes longer means not healthy.
+        max_deaths: So many deaths of the executor within a minute are the end: it is not started again.
+        observer: Told of queues and batches.
+        fatal: Called once, from the dying thread, when the executor is not started again.
+    """
+
+    def __init__(
+        self,
+        *,
+        token_budget: int = 2048,
+        max_rows: int = 32,
+        max_waiting_tokens: int = 1 << 18,
+        stall_seconds: float = 60.0,
+        max_deaths: int = 3,
+        observer: Observer | None = None,
+        fatal: Callable[[BaseException], None] | None = None,
+    ) -> None:
+        self._backlog = Backlog(
+            token_budget=token_budget, max_rows=max_rows, max_waiting_tokens=max_waiting_tokens
+        )
+        self._stall_seconds, self._max_deaths = stall_seconds, max_deaths
+        self._observer, self._on_fatal = observer, fatal
+        self._changed = threading.Condition()
+        self._running: Batch | None = None
+        self._progress = time.monotonic()
+        self._tokens_per_second: float | None = None
+        self._deaths = 0
+        self._recent_deaths: deque[float] = deque(maxlen=max_deaths)
+        self._unproven = self._fatal = self._closing = False
+        self._thread = self._start()
+
+    def submit(
+        self,
+        queue: Hashable,
+        run: Callable[[Sequence[Payload]], Sequence[Result]],
+        payloads: Sequence[Payload],
+        lengths: Sequence[int],
+        *,
+        deadline: float | None = None,
+        lane: Lane | None = None,
+    ) -> Future[list[Result]]:
+        """Queue all rows of a request in one step.
+
+        Args:
+            queue: The model version; what waits is bounded for each, and they take turns.
+            run: Payloads of a batch -> one result each, in order. Rows of requests whose `run` is equal are
+                packed together. A `PenultError` that it raises is passed on, any other becomes `Internal`.
+            payloads, lengths: One a row; tokens a row, at least 1.
+            deadline: Seconds of the monotonic clock; what waits longer is dropped.
+            lane: Interactive goes first; unless given, what fits one batch is interactive.
+
+        Returns:
+            The results in the order of the payloads. Cancelling it drops the rows that have not run.
+
+        Raises:
+            InvalidInput: more tokens than a queue ever holds.
+            ResourceExhausted: the queue is full.
+            Unavailable: draining, or the executor is dead for good.
+        """
+        if not payloads:
+            done: Future[list[Result]] = Future()
+            done.set_result([])
+            return done
+        chosen = lane or self._backlog.lane_for(lengths)
+        request = Request(queue, run, payloads, lengths, chosen, time.monotonic(), deadline)
+        with self._changed:
+            self._check_open()
+            dropped = self._add(request)
+            self._changed.notify_all()
+        _answer_gone(dropped)
+        return request.future
+
+    def health(self) -> Health:
+        """How it is, at this moment."""
+        with self._changed:
+            busy = self._running is not None or bool(self._backlog)
+            since = time.monotonic() - self._progress
+            alive = self._thread.is_alive()
+            stalled = busy and since > self._stall_seconds
+            healthy = alive and not (stalled or self._fatal or self._unproven)
+            return Health(healthy, busy, alive, stalled, self._fatal, self._deaths, since)
+
+    def waiting_tokens(self, queue: Hashable) -> int:
+        """Tokens that wait in the queue; what runs is not counted."""
+        with self._changed:
+            return self._backlog.waiting(queue)
+
+    def close(self, grace: float = 0.0) -> None:
+        """Take no more, run what waits for up to `grace` seconds, then fail the rest. Blocks."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+        self._thread.join(grace)
+        with self._changed:
+            rest = self._everything()
+        _fail(
+            rest, Unavailable("the server is shutting down; send it to another, or later", reason="DRAINING")
+        )
+
+    def _check_open(self) -> None:
+        if self._closing:
+            raise Unavailable("the server is shutting down; try another, or later", reason="DRAINING")
+        if self._fatal:
+            raise Unavailable(
+                "the executor died too often; the server has to be restarted", reason="EXECUTOR_DIED"
+            )
+
+    def _add(self, request: Request) -> list[Request]:
+        """Add to the backlog, at need by dropping what nobody waits for; returns what was dropped."""
+        dropped: list[Request] = []
+        if self._running is None and not self._backlog:
+            self._progress = time.monotonic()
+        try:
+            self._backlog.add(request, self._tokens_per_second)
+        except ResourceExhausted:
+            dropped = self._backlog.drop_gone(request.arrived)
+            if not dropped:
+                raise
+            self._backlog.add(request, self._tokens_per_second)
+        self._observe_queue(request.queue)
+        return dropped
+
+    def _start(self) -> threading.Thread:
+        thread = threading.Thread(target=self._work, name="penult-executor", daemon=True)
+        thread.start()
+        return thread
+
+    def _work(self) -> None:
+        try:
+            while (batch := self._next()) is not None:
+                self._run(batch)
+        except BaseException as death:  # noqa: BLE001  (whoever waits must be told, whatever happened)
+            self._died(death)
+
+    def _next(self) -> Batch | None:
+        """Wait for the next batch; None when closing and nothing waits."""
+        while True:
+            with self._changed:
+                self._running = None
+                while not self._backlog and not self._closing:
+                    self._changed.wait()
+                now = time.monotonic()
+                dropped = self._backlog.drop_gone(now)
+                batch = self._running = self._backlog.take()
+                self._progress = now
+                for queue in {request.queue for request in dropped} | ({batch.queue} if batch else set()):
+                    self._observe_queue(queue)
+                finished = self._closing and batch is None
+            _answer_gone(dropped)
+            if batch or finished:
+                return batch
+
+    def _run(self, batch: Batch) -> None:
+        started = time.monotonic()
+        failure: PenultError | None = None
+        try:
+            results = batch.run([request.payloads[i] for request, i in batch.rows])
+            if len(results) != len(batch.rows):
+                raise ValueError(f"{len(results)} results for {len(batch.rows)} rows")
+        except MemoryError:
+            raise
+        except PenultError as error:
+            failure = error
+        except Exception:
+            log.exception("a batch of %d rows failed", len(batch.rows))
+            failure = Internal("the model failed on a batch with this request's texts; see the server's log")
+        self._finished(batch, started, failed=failure is not None)
+        if failure is None:
+            _deliver(batch, results)
+        else:
+            _fail({request for request, _ in batch.rows}, failure)
+
+    def _finished(self, batch: Batch, started: float, *, failed: bool) -> None:
+        now = time.monotonic()
+        with self._changed:
+            self._progress = now
+            self._unproven = self._unproven and failed
+            if not failed:
+                rate = batch.tokens / max(now - started, 1e-6)
+                # A moving average over about ten batches.
+                self._tokens_per_second = 0.9 * (self._tokens_per_second or rate) + 0.1 * rate
+        if self._observer:
+            waited = started - min(request.arrived for request, _ in batch.rows)
+            self._observer.batch_finished(
+                BatchStats(
+                    batch.queue,
+                    len(batch.rows),
+                    batch.tokens,
+                    batch.padded_tokens,
+                    waited,
+                    now - started,
+                    failed,
+                )
+            )
+
+    def _died(self, death: BaseException) -> None:
+        """Fail all who wait, and start again unless it happens too often."""
+        log.critical("the executor died (%s)", type(death).__name__, exc_info=death)
+        now = time.monotonic()
+        with self._changed:
+            victims = self._everything()
+            self._deaths += 1
+            self._recent_deaths.append(now)
+            often = len(self._recent_deaths) == self._max_deaths and now - self._recent_deaths[0] < 60.0
+            self._unproven, self._fatal = True, often or not (self._closing or self._restart())
+            fatal = self._fatal
+        _fail(victims, Unavailable("the executor died while this waited; try again", reason="EXECUTOR_DIED"))
+        if fatal and self._on_fatal:
+            self._on_fatal(death)
+
+    def _restart(self) -> bool:
+        """A new executor thread; False when the system gives none."""
+        try:
+            self._thread = self._start()
+        except (RuntimeError, MemoryError):
+            log.critical("no new executor thread can be started")
+            return False
+        return True
+
+    def _everything(self) -> set[Request]:
+        """All requests that wait or run, taken out."""
+        requests = set(self._backlog.drop_all())
+        for queue in {request.queue for request in requests}:
+            self._observe_queue(queue)
+        if self._running:
+            requests |= {request for request, _ in self._running.rows}
+            self._running = None
+        return requests
+
+    def _observe_queue(self, queue: Hashable) -> None:
+        if self._observer:
+            self._observer.queue_changed(queue, self._backlog.waiting(queue))
+
+
+def _deliver(batch: Batch, results: Sequence[Any]) -> None:
+    """Give each request its rows, and answer those that have them all."""
+    for (request, i), result in zip(batch.rows, results, strict=True):
+        request.results[i] = result
+        request.missing -= 1
+        if not request.missing:
+            _set(request.future, request.results)
+
+
+def _answer_gone(requests: Iterable[Request]) -> None:
+    _fail(requests, DeadlineExceeded("the deadline passed while this waited for its turn"))
+
+
+def _fail(requests: Iterable[Request], error: PenultError) -> None:
+    for request in requests:
+        _set(request.future, error)
+
+
+def _set(future: Future[list[Any]], outcome: list[Any] | PenultError) -> None:
+    """Answer, unless the caller has cancelled or is answered already."""
+    try:
+        if isinstance(outcome, PenultError):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)
+    except InvalidStateError:
+        pass

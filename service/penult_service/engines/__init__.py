@@ -1,0 +1,1 @@
+"""What runs a prepared model: one engine a file. `penult_service.embedder.Engine` is what they fulfil."""
