@@ -131,7 +131,7 @@ def _error(error: Any, address: str, timeout: float) -> PenultError:
     if status is None and code == "UNAVAILABLE":
         message = f"no answer from a server at {address}: {message}"
     if status is None and code == "DEADLINE_EXCEEDED":
-        message = f"no answer from {address} within {timeout:.3g} s"
+        message = f"no answer from {address} within {timeout:.2g} s"
     # Pair by pair: what aio returns looks like a mapping and is none.
     trailing = {key: value for key, value in error.trailing_metadata() or ()}  # noqa: C416
     return error_from_status(code, message, status, trailing.get("grpc-retry-pushback-ms"))

@@ -39,6 +39,7 @@ class ServerProcess:
                 f"Client.open starts a server, and its packages are not installed: pip install 'penult[{extra}]'",
                 reason="SERVER_NOT_INSTALLED",
             )
+        flags = _flags(options)
         self._folder = tempfile.TemporaryDirectory(prefix="penult-client-")
         self._address_file = Path(self._folder.name, "address")
         self._log = Path(self._folder.name, "log")
@@ -60,7 +61,7 @@ class ServerProcess:
                     "serve",
                     os.fspath(path),
                     *arguments,
-                    *_flags(options),
+                    *flags,
                 ],
                 stdin=subprocess.PIPE,
                 stdout=log,

@@ -22,7 +22,7 @@ import json, os, signal, sys, threading, time
 from pathlib import Path
 
 arguments = sys.argv[1:]
-model = Path(arguments[1])
+model = Path(arguments[1].partition("=")[2] or arguments[1])
 kind = model.name
 if kind == "refused":
     print("starting")
@@ -52,7 +52,9 @@ class State(wire_server._Models):
             return models.ListModelsResponse(models=[bad])
         if State.asked < 3:
             loading = models.Model(name="models/m/versions/1", state=models.MODEL_STATE_LOADING)
-            return models.ListModelsResponse(models=[loading])
+            ready = models.Model(name="models/m/versions/2", state=models.MODEL_STATE_READY)
+            return models.ListModelsResponse(models=[loading, ready])
+        (model.parent / "settled").touch()
         return super().ListModels(request, context)
 
 wire_server._Models = State
@@ -103,6 +105,7 @@ def test_a_private_server_lives_as_long_as_its_client(flavour, tmp_path, env, mo
             tmp_path / "good", env={**env, "PENULT_TEST": "x"}, data=tmp_path / "cache", grace=2, skipped=None
         )
     )
+    assert (tmp_path / "settled").exists()
     child = started(tmp_path)
     assert child["arguments"][:2] == ["serve", str(tmp_path / "good")]
     assert child["arguments"][2:6] == ["--host", "127.0.0.1", "--port", "0"]
@@ -122,7 +125,7 @@ def test_a_private_server_lives_as_long_as_its_client(flavour, tmp_path, env, mo
         ("refused", "SERVER_REFUSED", "the model holds a Lambda layer; save it without"),
         ("usage", "SERVER_USAGE", "no such option: --nonsense"),
         ("dies", "SERVER_DIED", "the server ended with exit code 139: Segmentation fault"),
-        ("failed", "MODEL_FAILED", "no text input"),
+        ("failed", "SERVER_REFUSED", "no text input"),
     ],
 )
 def test_the_servers_own_words_say_why_it_did_not_start(flavour, tmp_path, env, kind, reason, words):
@@ -192,6 +195,17 @@ def test_options_become_flags():
     with pytest.raises(InvalidInputError) as caught:
         _flags({"log": {"a": 1}})
     assert (caught.value.reason, caught.value.field) == ("BAD_OPTION", "log")
+
+
+def test_a_model_may_get_a_name(tmp_path, env):
+    (tmp_path / "good").touch()
+    with Client.open(tmp_path / "good", "reviews", env=env):
+        assert started(tmp_path)["arguments"][1] == f"reviews={tmp_path / 'good'}"
+    (tmp_path / "started.json").unlink()
+    for wrong in ({"name": ""}, {"timeout": 0}, {"start_timeout": -1}, {"env": env, "log": {}}):
+        with pytest.raises(InvalidInputError):
+            Client.open(tmp_path / "good", **wrong)
+    assert not (tmp_path / "started.json").exists()
 
 
 def test_an_address_counts_when_it_is_whole(tmp_path, env):

@@ -64,16 +64,18 @@ class AsyncClient:
     async def open(
         cls,
         path: str | os.PathLike[str],
+        name: str | None = None,
         *,
         timeout: float = 30.0,
         start_timeout: float = 960.0,
         env: Mapping[str, str] | None = None,
         **options: Any,
     ) -> Self:
-        """A client of a private server for one model, on loopback, that ends with the client.
+        """A client of a private server on loopback, which serves one model and ends with the client.
 
         Args:
             path: What a person saved, or a prepared model. It is prepared when it is not, which takes time.
+            name: What to call the model; None: as its file or directory.
             timeout: As of the client.
             start_timeout: The longest wait until the model answers, in seconds.
             env: Variables to add to the server's environment.
@@ -83,10 +85,10 @@ class AsyncClient:
             ServerStartError: the model is refused, or the server cannot run; the message says why.
         """
         check_seconds(timeout, "timeout")
-        server = AsyncPrivateServer(path, options, env)
-        client = cls(
-            timeout=timeout, transport=await server.ready(check_seconds(start_timeout, "start_timeout"))
-        )
+        longest = check_seconds(start_timeout, "start_timeout")
+        named = f"{check_model(name, 'name')}={os.fspath(path)}" if name is not None else path
+        server = AsyncPrivateServer(named, options, env)
+        client = cls(timeout=timeout, transport=await server.ready(longest))
         client._server = server
         return client
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from penult_client._async.transport import AsyncGrpcTransport, AsyncTransport
 from penult_client._channel import async_sleep
 from penult_client._core import about, rpcs
-from penult_client._exceptions import ResourceExhaustedError, ServerStartError, UnavailableError
+from penult_client._exceptions import DeadlineError, ServerStartError, UnavailableError
 from penult_client._process import ServerProcess
 
 # Longer than the server's own --grace, 10 s unless said otherwise.
@@ -40,7 +40,7 @@ class AsyncPrivateServer:
                 address = self.process.address()
                 if address and transport is None:
                     transport = AsyncGrpcTransport(address, credentials=None, metadata=())
-                if transport is not None and await _has_ready_model(transport):
+                if transport is not None and await _has_settled(transport):
                     return transport
                 await async_sleep(_PAUSE)
             raise ServerStartError(
@@ -65,14 +65,15 @@ class AsyncPrivateServer:
         self.process.forget()
 
 
-async def _has_ready_model(transport: AsyncTransport) -> bool:
+async def _has_settled(transport: AsyncTransport) -> bool:
     request = rpcs.LIST_MODELS.request()
     call = transport.start(rpcs.LIST_MODELS, request, _PROBE_SECONDS)
     try:
         models = [about.model(told) for told in (await call.result()).models]
-    except (UnavailableError, ResourceExhaustedError):
+    except (UnavailableError, DeadlineError):
         return False
-    failed = [model for model in models if model.state == "failed"]
-    if failed and len(failed) == len(models):
-        raise ServerStartError(failed[0].state_message, reason="MODEL_FAILED", field="path")
-    return any(model.state == "ready" for model in models)
+    states = {model.state for model in models}
+    if states == {"failed"}:
+        raise ServerStartError(models[0].state_message, reason="SERVER_REFUSED")
+    # Of several versions the highest is to answer, not the one that was loaded first.
+    return "ready" in states and "loading" not in states

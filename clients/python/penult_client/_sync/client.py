@@ -65,16 +65,18 @@ class Client:
     def open(
         cls,
         path: str | os.PathLike[str],
+        name: str | None = None,
         *,
         timeout: float = 30.0,
         start_timeout: float = 960.0,
         env: Mapping[str, str] | None = None,
         **options: Any,
     ) -> Self:
-        """A client of a private server for one model, on loopback, that ends with the client.
+        """A client of a private server on loopback, which serves one model and ends with the client.
 
         Args:
             path: What a person saved, or a prepared model. It is prepared when it is not, which takes time.
+            name: What to call the model; None: as its file or directory.
             timeout: As of the client.
             start_timeout: The longest wait until the model answers, in seconds.
             env: Variables to add to the server's environment.
@@ -84,10 +86,10 @@ class Client:
             ServerStartError: the model is refused, or the server cannot run; the message says why.
         """
         check_seconds(timeout, "timeout")
-        server = PrivateServer(path, options, env)
-        client = cls(
-            timeout=timeout, transport=server.ready(check_seconds(start_timeout, "start_timeout"))
-        )
+        longest = check_seconds(start_timeout, "start_timeout")
+        named = f"{check_model(name, 'name')}={os.fspath(path)}" if name is not None else path
+        server = PrivateServer(named, options, env)
+        client = cls(timeout=timeout, transport=server.ready(longest))
         client._server = server
         return client
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from penult_client._sync.transport import GrpcTransport, Transport
 from penult_client._channel import sync_sleep
 from penult_client._core import about, rpcs
-from penult_client._exceptions import ResourceExhaustedError, ServerStartError, UnavailableError
+from penult_client._exceptions import DeadlineError, ServerStartError, UnavailableError
 from penult_client._process import ServerProcess
 
 # Longer than the server's own --grace, 10 s unless said otherwise.
@@ -41,7 +41,7 @@ class PrivateServer:
                 address = self.process.address()
                 if address and transport is None:
                     transport = GrpcTransport(address, credentials=None, metadata=())
-                if transport is not None and _has_ready_model(transport):
+                if transport is not None and _has_settled(transport):
                     return transport
                 sync_sleep(_PAUSE)
             raise ServerStartError(
@@ -66,14 +66,15 @@ class PrivateServer:
         self.process.forget()
 
 
-def _has_ready_model(transport: Transport) -> bool:
+def _has_settled(transport: Transport) -> bool:
     request = rpcs.LIST_MODELS.request()
     call = transport.start(rpcs.LIST_MODELS, request, _PROBE_SECONDS)
     try:
         models = [about.model(told) for told in (call.result()).models]
-    except (UnavailableError, ResourceExhaustedError):
+    except (UnavailableError, DeadlineError):
         return False
-    failed = [model for model in models if model.state == "failed"]
-    if failed and len(failed) == len(models):
-        raise ServerStartError(failed[0].state_message, reason="MODEL_FAILED", field="path")
-    return any(model.state == "ready" for model in models)
+    states = {model.state for model in models}
+    if states == {"failed"}:
+        raise ServerStartError(models[0].state_message, reason="SERVER_REFUSED")
+    # Of several versions the highest is to answer, not the one that was loaded first.
+    return "ready" in states and "loading" not in states
