@@ -241,6 +241,54 @@ def test_large_messages_pass(flavour, script):
         server.stop(0).wait()
 
 
+def test_credentials_make_a_secure_channel(flavour, script):
+    server = grpc.server(ThreadPoolExecutor(2))
+    wire_server.server_grpc.add_ServerServiceServicer_to_server(
+        wire_server._Server(script, wire_server.LIMITS), server
+    )
+    port = server.add_secure_port("127.0.0.1:0", grpc.local_server_credentials())
+    server.start()
+    try:
+        client = flavour.client(f"127.0.0.1:{port}", credentials=grpc.local_channel_credentials())
+        assert flavour.run(client.server_info()).version == "0.1.0"
+    finally:
+        server.stop(0).wait()
+
+
+def test_details_that_contradict_the_status_are_left_out(flavour, address, script):
+    def contradict(_request, context):
+        other = status(grpc.StatusCode.NOT_FOUND, "no", reason="MODEL_NOT_FOUND")
+        context.set_trailing_metadata((("grpc-status-details-bin", other.SerializeToString()),))
+        context.abort(grpc.StatusCode.INVALID_ARGUMENT, "wrong")
+
+    script.fail("Embed", contradict)
+    with pytest.raises(penult_client.InvalidInputError, match="wrong") as caught:
+        flavour.run(flavour.client(address).embed(["a"]))
+    assert caught.value.reason == "INVALID_ARGUMENT"
+
+
+def test_closing_ends_the_calls_that_run(address, script):
+    script.pause = 1.0
+    with Client(address) as client, ThreadPoolExecutor(1) as pool:
+        running = pool.submit(client.server_info)
+        while not script.running:
+            time.sleep(0.01)
+        client.close()
+        with pytest.raises(penult_client.CancelledError):
+            running.result(5)
+
+
+async def test_closing_ends_the_calls_that_run_in_other_tasks(address, script):
+    script.pause = 1.0
+    client = AsyncClient(address)
+    running = asyncio.create_task(client.server_info())
+    while not script.running:
+        await asyncio.sleep(0.01)
+    await client.close()
+    with pytest.raises(penult_client.CancelledError):
+        await running
+
+
 def test_threads_share_a_client(address):
     with Client(address) as client, ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda text: client.embed([text, text]).vectors[1].tolist(), TEXTS))

@@ -82,6 +82,12 @@ class AsyncCall(Generic[Reply]):
             reply: Reply = await self._call
         except grpc.RpcError as error:
             raise _error(error, self._address, self._timeout) from None
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Not this task was cancelled but the call: somebody closed the channel.
+            raise CancelledError("the client was closed before the answer came") from None
         return reply
 
     def cancel(self) -> None:
@@ -103,8 +109,6 @@ class SyncCall(Generic[Reply]):
             reply: Reply = self._call.result()
         except grpc.RpcError as error:
             raise _error(error, self._address, self._timeout) from None
-        except grpc.FutureCancelledError:
-            raise CancelledError("the call was cancelled") from None
         return reply
 
     def cancel(self) -> None:

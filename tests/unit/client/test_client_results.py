@@ -175,6 +175,10 @@ def test_a_repr_shows_arrays_by_shape():
     made = results.embeddings([(Part(0, 2), embedded([[1, 2], [3, 4]]))])
     assert "vectors=float32[2, 2]" in repr(made)
     assert len(repr(made)) < 500
+    outputs = results.prediction([(Part(0, 2), predicted(2, 5))])
+    assert repr(outputs).endswith("outputs={'out': float32[2, 5]})")
+    tokens = inference.TokenizeResponse(sequences=[inference.TokenSequence(ids=[1])] * 9, provenance=SOURCE)
+    assert "ids=<9 items>" in repr(results.tokens([(Part(0, 9), tokens)]))
 
 
 @pytest.mark.parametrize(
