@@ -21,7 +21,7 @@ EMBEDDING = "penult.v1.InferenceService"
 
 def version_of(outcome: Outcome) -> str:
     assert outcome.code == "OK", outcome
-    return str(outcome.reply.provenance.model)  # type: ignore[union-attr]
+    return str(outcome.reply.provenance.model)
 
 
 def test_while_a_model_loads() -> None:
@@ -52,7 +52,7 @@ def test_while_a_model_loads() -> None:
 
 
 def list_models(channel: object, **page: object) -> list[models.Model]:
-    outcome = call(channel, "ListModels", models.ListModelsRequest(**page))  # type: ignore[arg-type]
+    outcome = call(channel, "ListModels", models.ListModelsRequest(**page))
     assert isinstance(outcome.reply, models.ListModelsResponse)
     return list(outcome.reply.models)
 

@@ -211,7 +211,7 @@ ORACLES = {
 
 
 def compared(channel: grpc.Channel, *args: object, **kwargs: object) -> analysis.ComputeSimilarityResponse:
-    outcome = call(channel, "ComputeSimilarity", compare(*args, **kwargs))  # type: ignore[arg-type]
+    outcome = call(channel, "ComputeSimilarity", compare(*args, **kwargs))
     return cast(analysis.ComputeSimilarityResponse, answered(outcome))
 
 

@@ -114,10 +114,10 @@ def test_an_unexpected_fault_has_an_id_that_is_in_the_log(caplog: object) -> Non
         outcome = call(channel, "Embed", embed("a secret"))
         assert outcome.code == "INTERNAL"
         error_id = outcome.metadata["error_id"]
-        records = [r for r in caplog.records if error_id in r.getMessage()]  # type: ignore[attr-defined]
+        records = [r for r in caplog.records if error_id in r.getMessage()]
         assert len(records) == 1
         assert "test_work_and_end.py" in records[0].facts["traceback"]
-        assert "secret" not in caplog.text + records[0].facts["traceback"]  # type: ignore[attr-defined]
+        assert "secret" not in caplog.text + records[0].facts["traceback"]
 
 
 def test_health_follows_an_executor_that_dies_and_recovers() -> None:
@@ -147,11 +147,11 @@ def test_an_idle_server_proves_itself_by_a_real_inference() -> None:
     model = fake_model("sick")
     with serving(model, health_interval=0.05) as server, server.channel() as channel:
         engine, healthy = model.engine, model.engine.encode
-        engine.encode = broken  # type: ignore[method-assign]
+        engine.encode = broken
         wait_until(lambda: health(channel) == NOT_SERVING)
         assert health(channel, "penult.v1.InferenceService") == NOT_SERVING
         assert health(channel, "penult.v1.ServerService") == SERVING
-        engine.encode = healthy  # type: ignore[method-assign]
+        engine.encode = healthy
         wait_until(lambda: health(channel) == SERVING)
 
 

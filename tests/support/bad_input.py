@@ -33,19 +33,19 @@ def texts(*values: str) -> common.TextList:
 
 def embed(*values: str, **options: object) -> inference.EmbedRequest:
     """An EmbedRequest; the keywords are of EmbedOptions."""
-    return inference.EmbedRequest(texts=texts(*values), options=common.EmbedOptions(**options))  # type: ignore[arg-type]
+    return inference.EmbedRequest(texts=texts(*values), options=common.EmbedOptions(**options))
 
 
 def rows(*values: list[float], space: str = "", **changes: object) -> common.Source:
     """A Source of vectors; the keywords overwrite its fields."""
     matrix = np.array(values, dtype="<f4")
     fields = {"rows": len(matrix), "columns": matrix.shape[-1], "data": matrix.tobytes(), **changes}
-    return common.Source(vectors=common.Vectors(embedding_space=space, **fields))  # type: ignore[arg-type]
+    return common.Source(vectors=common.Vectors(embedding_space=space, **fields))
 
 
 def compare(a: common.Source, b: common.Source | None = None, **fields: object) -> Message:
     """A ComputeSimilarityRequest."""
-    return analysis.ComputeSimilarityRequest(a=a, b=b, **fields)  # type: ignore[arg-type]
+    return analysis.ComputeSimilarityRequest(a=a, b=b, **fields)
 
 
 def length_delimited(number: int, *parts: bytes) -> bytes:
@@ -161,7 +161,7 @@ BAD_OPTIONS = [
     Case(
         "unknown handling of rows",
         "Embed",
-        inference.EmbedRequest(texts=texts("a"), on_row_error=99),  # type: ignore[arg-type]
+        inference.EmbedRequest(texts=texts("a"), on_row_error=99),
         INVALID,
         "UNKNOWN_ENUM_VALUE",
         "on_row_error",

@@ -130,7 +130,7 @@ class Gate:
         self._idle.clear()
         context.add_done_callback(self._uncount)
 
-    def _uncount(self, _: grpc.aio.ServicerContext) -> None:
+    def _uncount(self, _: object) -> None:
         self._running -= 1
         if not self._running:
             self._idle.set()

@@ -1,0 +1,84 @@
+"""Arrays and proofs as messages."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from penult.v1 import common_pb2 as common
+from penult.v1 import model_service_pb2 as models
+from penult_service.embedder import ClassifyResult
+from penult_service.errors import Internal, InvalidInput
+from penult_service.prepared import Figure, Proof, Site
+from penult_service.rpc import replies
+from support.fakes import fake_model
+
+NUMBERS = {
+    "float16": (common.DATA_TYPE_FLOAT32, "<f4"),
+    "float32": (common.DATA_TYPE_FLOAT32, "<f4"),
+    "float64": (common.DATA_TYPE_FLOAT64, "<f8"),
+    "int8": (common.DATA_TYPE_INT32, "<i4"),
+    "int16": (common.DATA_TYPE_INT32, "<i4"),
+    "int32": (common.DATA_TYPE_INT32, "<i4"),
+    "int64": (common.DATA_TYPE_INT64, "<i8"),
+    "uint8": (common.DATA_TYPE_INT32, "<i4"),
+    "uint16": (common.DATA_TYPE_INT32, "<i4"),
+    "uint32": (common.DATA_TYPE_INT64, "<i8"),
+    "bool": (common.DATA_TYPE_BOOL, "?"),
+    ">f4": (common.DATA_TYPE_FLOAT32, "<f4"),
+}
+
+
+@pytest.mark.parametrize("dtype", NUMBERS)
+def test_numbers_travel_without_loss(dtype: str) -> None:
+    array = np.array([[[0, 1], [2, 100]]]).astype(dtype).transpose(0, 2, 1)
+    message = replies.tensor(array)
+    data_type, wire = NUMBERS[dtype]
+    assert message.data_type == data_type
+    assert np.array_equal(np.frombuffer(message.data, wire).reshape(message.shape), array)
+
+
+@pytest.mark.parametrize(
+    "array", [np.array([b"a\xff", b""], object), np.array(["ä", ""], object), np.array(["ä", ""])]
+)
+def test_strings_travel(array: np.ndarray) -> None:
+    message = replies.tensor(array)
+    assert message.data_type == common.DATA_TYPE_STRING
+    assert list(message.shape) == [2]
+    assert list(message.strings.values) == [v if isinstance(v, bytes) else v.encode() for v in array.tolist()]
+
+
+def test_what_the_contract_cannot_carry_is_refused() -> None:
+    with pytest.raises(Internal, match="complex64"):
+        replies.tensor(np.zeros(2, np.complex64))
+
+
+def test_a_failed_row_has_no_class() -> None:
+    probabilities = np.array([[0.2, 0.8], [np.nan, np.nan], [0.6, 0.4]], np.float32)
+    lengths = np.array([3, 3, 3], np.int32)
+    result = ClassifyResult(probabilities, ("a", "b"), lengths, ["none"] * 3, {1: InvalidInput("no")})
+    assert replies.predicted(result) == [1, -1, 0]
+
+
+def test_the_dropout_report_says_all_that_the_manifest_does() -> None:
+    model = fake_model("m", 2)
+    sites = (
+        Site("encoder/dropout", "GaussianDropout", None, None, "t", "before"),
+        Site("head/dropout", "Dropout", 0.3, (1, 8), "t", "after"),
+    )
+    proof = Proof(False, ("one", "two"), (Figure("f", "what", 0.5, 1e-5),))
+    report = replies.dropout_report(
+        replace(model, manifest=replace(model.manifest, sites=sites, proof=proof, preparer="7"))
+    )
+    first, second = report.sites
+    assert not first.HasField("rate")
+    assert (first.place, list(first.noise_shape)) == (models.DROPOUT_PLACE_BEFORE_EMBEDDING, [])
+    assert (second.rate, second.place) == (0.3, models.DROPOUT_PLACE_IN_HEAD)
+    assert list(second.noise_shape) == [1, 8]
+    assert report.proof == models.DropoutProof(
+        proven=False,
+        findings=["one", "two"],
+        figures=[models.ProofFigure(name="f", meaning="what", value=0.5, limit=1e-5)],
+        preparer="7",
+    )
