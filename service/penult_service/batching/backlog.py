@@ -5,81 +5,16 @@ Plain data, used under the scheduler's lock: nothing here is thread-safe, blocks
 
 from __future__ import annotations
 
-import enum
 import itertools
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Hashable, Sequence
 
 from penult_service.batching.plan import plan
+from penult_service.batching.request import Batch, Lane, Request, Row, Run
 from penult_service.errors import InvalidInput, ResourceExhausted
 
-
-class Lane(enum.Enum):
-    """Small requests go first, but never for ever."""
-
-    INTERACTIVE = "interactive"
-    BULK = "bulk"
-
-
-Run = Callable[[Sequence[Any]], Sequence[Any]]
-
-
-@dataclass(eq=False)
-class Request:
-    """The rows that one caller submitted in one step, and the future that answers it.
-
-    Rows are packed together with those of other requests of the same queue, lane and `run` (which is compared
-    by equality). `lengths` are the tokens a row; `deadline` and `arrived` are seconds of the monotonic clock.
-    """
-
-    queue: Hashable
-    run: Run
-    payloads: Sequence[Any]
-    lengths: Sequence[int]
-    lane: Lane
-    arrived: float
-    deadline: float | None = None
-    future: Future[list[Any]] = field(default_factory=Future)
-    results: list[Any] = field(init=False)
-    missing: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.results = [None] * len(self.payloads)
-        self.missing = len(self.payloads)
-
-    def expired(self, now: float) -> bool:
-        """Whether the caller's deadline has passed."""
-        return self.deadline is not None and self.deadline <= now
-
-    def gone(self, now: float) -> bool:
-        """Whether nobody waits for it any more: cancelled, failed or expired."""
-        return self.future.done() or self.expired(now)
-
-
-# A row: its request, and its number there.
-Row = tuple[Request, int]
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Rows that run together."""
-
-    queue: Hashable
-    run: Run
-    rows: Sequence[Row]
-
-    @property
-    def tokens(self) -> int:
-        """Tokens of the rows, without padding."""
-        return _tokens(self.rows)
-
-    @property
-    def padded_tokens(self) -> int:
-        """Tokens computed: the longest row times the rows."""
-        return max(request.lengths[i] for request, i in self.rows) * len(self.rows)
+# Rows of a group that are planned together, at most: sorting more packs no better, and takes milliseconds.
+_WINDOW = 2048
 
 
 class _Group:
@@ -88,44 +23,48 @@ class _Group:
     def __init__(self, queue: Hashable, run: Run, turn: int) -> None:
         self.queue, self.run = queue, run
         self.waiting_since = turn
-        self.requests: dict[Request, int] = {}  # rows that wait
-        self._unplanned: list[Row] = []
-        self._planned: deque[list[Row]] = deque()
+        self.requests: list[Request] = []
+        self._changed = False
+        self._coming: deque[Request] = deque()
+        self._batches: deque[list[Row]] = deque()
+
+    def __bool__(self) -> bool:
+        return bool(self.requests)
 
     def add(self, request: Request) -> None:
-        self.requests[request] = len(request.payloads)
-        self._unplanned.extend((request, i) for i in range(len(request.payloads)))
+        self.requests.append(request)
+        self._coming.append(request)
+        self._changed = True
 
-    def remove(self, gone: set[Request]) -> list[Row]:
-        """Take the rows of these requests out."""
-        rows = self._replan()
-        for request in gone:
-            del self.requests[request]
-        self._unplanned = [row for row in rows if row[0] not in gone]
-        return [row for row in rows if row[0] in gone]
+    def remove(self, gone: set[Request]) -> None:
+        self.requests = [request for request in self.requests if request not in gone]
+        self._coming = deque(request for request in self._coming if request not in gone)
+        self._batches = deque([row for row in batch if row[0] not in gone] for batch in self._batches)
+        self._changed = True
 
     def take(self, token_budget: int, max_rows: int) -> list[Row]:
         """The next batch: of all planned ones, that with the row that waited longest."""
-        if self._unplanned:
-            rows = sorted(self._replan(), key=lambda row: row[0].arrived)
-            batches = plan([r.lengths[i] for r, i in rows], token_budget=token_budget, max_rows=max_rows)
-            batches.sort(key=lambda batch: rows[min(batch)][0].arrived)
-            self._planned.extend([rows[i] for i in batch] for batch in batches)
-        taken = self._planned.popleft()
-        for request, _ in taken:
-            self.requests[request] -= 1
-            if not self.requests[request]:
-                del self.requests[request]
+        if self._changed or not self._batches:
+            self._plan(token_budget, max_rows)
+        taken = self._batches.popleft()
+        for request, i in taken:
+            request.waiting_rows -= 1
+            request.waiting_tokens -= request.lengths[i]
+        if any(not request.waiting_rows for request, _ in taken):
+            self.requests = [request for request in self.requests if request.waiting_rows]
         return taken
 
-    def __bool__(self) -> bool:
-        return bool(self._unplanned or self._planned)
-
-    def _replan(self) -> list[Row]:
-        rows = [*itertools.chain.from_iterable(self._planned), *self._unplanned]
-        self._planned.clear()
-        self._unplanned = []
-        return rows
+    def _plan(self, token_budget: int, max_rows: int) -> None:
+        rows = sorted(itertools.chain.from_iterable(self._batches), key=lambda row: (row[0].turn, row[1]))
+        while self._coming and len(rows) < _WINDOW:
+            request = self._coming[0]
+            first, request.planned = request.planned, request.planned + _WINDOW - len(rows)
+            rows.extend((request, i) for i in range(len(request.payloads))[first : request.planned])
+            if request.planned >= len(request.payloads):
+                self._coming.popleft()
+        batches = plan([r.lengths[i] for r, i in rows], token_budget=token_budget, max_rows=max_rows)
+        self._batches = deque([rows[i] for i in batch] for batch in sorted(batches, key=min))
+        self._changed = False
 
 
 class Backlog:
@@ -159,6 +98,10 @@ class Backlog:
         fits = len(lengths) <= self._max_rows and max(lengths) * len(lengths) <= self._token_budget
         return Lane.INTERACTIVE if fits or len(lengths) == 1 else Lane.BULK
 
+    def has_room(self, request: Request) -> bool:
+        """Whether the queue can take it now."""
+        return self.waiting(request.queue) + request.waiting_tokens <= self._bound
+
     def add(self, request: Request, tokens_per_second: float | None) -> None:
         """Queue all rows of a request.
 
@@ -166,7 +109,7 @@ class Backlog:
             InvalidInput: more tokens than the queue ever holds (REQUEST_TOO_LARGE).
             ResourceExhausted: no room now (QUEUE_FULL); `retry_after` is estimated from `tokens_per_second`.
         """
-        tokens, waiting = sum(request.lengths), self.waiting(request.queue)
+        tokens, waiting = request.waiting_tokens, self.waiting(request.queue)
         if tokens > self._bound:
             raise InvalidInput(
                 f"the request has {tokens} tokens, the queue of a model holds {self._bound}; "
@@ -174,18 +117,18 @@ class Backlog:
                 reason="REQUEST_TOO_LARGE",
                 metadata={"tokens": str(tokens), "max_tokens": str(self._bound)},
             )
-        excess = waiting + tokens - self._bound
-        if excess > 0:
+        if not self.has_room(request):
             raise ResourceExhausted(
                 f"{waiting} tokens wait for this model and the request has {tokens}; "
                 f"its queue holds {self._bound}, so try again later",
-                retry_after=self._seconds_to_run(excess, tokens_per_second),
+                retry_after=self._seconds_to_run(waiting + tokens - self._bound, tokens_per_second),
                 metadata={"waiting_tokens": str(waiting), "max_tokens": str(self._bound)},
             )
         self._waiting[request.queue] = waiting + tokens
+        request.turn = next(self._turns)
         groups, key = self._groups[request.lane], (request.queue, request.run)
         if key not in groups:
-            groups[key] = _Group(request.queue, request.run, next(self._turns))
+            groups[key] = _Group(request.queue, request.run, request.turn)
         groups[key].add(request)
 
     def drop_gone(self, now: float) -> list[Request]:
@@ -208,8 +151,9 @@ class Backlog:
         group.waiting_since = next(self._turns)
         if not group:
             del groups[key]
-        self._leave(rows)
-        return Batch(group.queue, group.run, rows)
+        batch = Batch(group.queue, group.run, rows)
+        self._leave(batch.queue, batch.tokens)
+        return batch
 
     def _next_lane(self) -> Lane | None:
         interactive, bulk = (bool(self._groups[lane]) for lane in (Lane.INTERACTIVE, Lane.BULK))
@@ -223,26 +167,23 @@ class Backlog:
         dropped: list[Request] = []
         for groups in self._groups.values():
             for key, group in list(groups.items()):
-                gone = {request for request in group.requests if condition(request)}
+                gone = [request for request in group.requests if condition(request)]
                 if gone:
-                    dropped.extend(request for request in group.requests if request in gone)
-                    self._leave(group.remove(gone))
+                    group.remove(set(gone))
+                    dropped.extend(gone)
                 if not group:
                     del groups[key]
+        for request in dropped:
+            self._leave(request.queue, request.waiting_tokens)
         return dropped
 
-    def _leave(self, rows: Iterable[Row]) -> None:
-        for request, i in rows:
-            self._waiting[request.queue] -= request.lengths[i]
-            if not self._waiting[request.queue]:
-                del self._waiting[request.queue]
+    def _leave(self, queue: Hashable, tokens: int) -> None:
+        self._waiting[queue] -= tokens
+        if not self._waiting[queue]:
+            del self._waiting[queue]
 
     def _seconds_to_run(self, tokens: int, tokens_per_second: float | None) -> float:
         """When that many tokens of a queue will have run, with all queues taking turns."""
         if not tokens_per_second:
             return 1.0
         return min(60.0, max(0.05, tokens * max(1, len(self._waiting)) / tokens_per_second))
-
-
-def _tokens(rows: Iterable[Row]) -> int:
-    return sum(request.lengths[i] for request, i in rows)

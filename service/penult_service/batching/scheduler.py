@@ -7,16 +7,16 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from concurrent.futures import Future, InvalidStateError
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from concurrent.futures import Future
+from typing import TypeVar
 
-from penult_service.batching.backlog import Backlog, Batch, Lane, Request
+from penult_service.batching.backlog import Backlog
+from penult_service.batching.reports import BatchStats, Health, Observer
+from penult_service.batching.request import Batch, Lane, Request
 from penult_service.errors import (
     DeadlineExceeded,
     Internal,
     PenultError,
-    ResourceExhausted,
     Unavailable,
 )
 
@@ -24,52 +24,6 @@ Payload = TypeVar("Payload")
 Result = TypeVar("Result")
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class BatchStats:
-    """A batch that ran: its queue, rows, tokens without and with padding, seconds, and whether it failed.
-
-    `waited` is how long its first-come row waited before the batch started.
-    """
-
-    queue: Hashable
-    rows: int
-    tokens: int
-    padded_tokens: int
-    waited: float
-    seconds: float
-    failed: bool
-
-
-class Observer(Protocol):
-    """Told what happens, for metrics. Quick, never raises, never calls back; from any thread."""
-
-    def queue_changed(self, queue: Hashable, waiting_tokens: int) -> None:
-        """So many tokens wait in the queue now."""
-        ...
-
-    def batch_finished(self, stats: BatchStats) -> None:
-        """A batch ran."""
-        ...
-
-
-@dataclass(frozen=True)
-class Health:
-    """Health is progress.
-
-    `healthy`: the executor lives, is not stalled, and has finished a batch since it last died (an idle server
-    proves that by a real inference). `busy`: a batch runs or waits. `since_progress`: seconds since a batch
-    last started or finished. `deaths`: of the executor, ever. `fatal`: it died too often and stays dead.
-    """
-
-    healthy: bool
-    busy: bool
-    alive: bool
-    stalled: bool
-    fatal: bool
-    deaths: int
-    since_progress: float
 
 
 class Scheduler:
@@ -144,11 +98,15 @@ class Scheduler:
             return done
         chosen = lane or self._backlog.lane_for(lengths)
         request = Request(queue, run, payloads, lengths, chosen, time.monotonic(), deadline)
-        with self._changed:
-            self._check_open()
-            dropped = self._add(request)
-            self._changed.notify_all()
-        _answer_gone(dropped)
+        gone: list[Request] = []
+        try:
+            with self._changed:
+                self._check_open()
+                if not self._backlog.has_room(request):
+                    gone = self._drop_gone(request.arrived)
+                self._add(request)
+        finally:
+            _answer_gone(gone)
         return request.future
 
     def health(self) -> Health:
@@ -186,20 +144,18 @@ class Scheduler:
                 "the executor died too often; the server has to be restarted", reason="EXECUTOR_DIED"
             )
 
-    def _add(self, request: Request) -> list[Request]:
-        """Add to the backlog, at need by dropping what nobody waits for; returns what was dropped."""
-        dropped: list[Request] = []
+    def _add(self, request: Request) -> None:
         if self._running is None and not self._backlog:
             self._progress = time.monotonic()
-        try:
-            self._backlog.add(request, self._tokens_per_second)
-        except ResourceExhausted:
-            dropped = self._backlog.drop_gone(request.arrived)
-            if not dropped:
-                raise
-            self._backlog.add(request, self._tokens_per_second)
-        self._observe_queue(request.queue)
-        return dropped
+        self._backlog.add(request, self._tokens_per_second)
+        self._observe_queues([request.queue])
+        self._changed.notify_all()
+
+    def _drop_gone(self, now: float) -> list[Request]:
+        """Take out what nobody waits for; to be answered once the lock is released."""
+        gone = self._backlog.drop_gone(now)
+        self._observe_queues(request.queue for request in gone)
+        return gone
 
     def _start(self) -> threading.Thread:
         thread = threading.Thread(target=self._work, name="penult-executor", daemon=True)
@@ -220,14 +176,13 @@ class Scheduler:
                 self._running = None
                 while not self._backlog and not self._closing:
                     self._changed.wait()
-                now = time.monotonic()
-                dropped = self._backlog.drop_gone(now)
+                self._progress = time.monotonic()
+                gone = self._drop_gone(self._progress)
                 batch = self._running = self._backlog.take()
-                self._progress = now
-                for queue in {request.queue for request in dropped} | ({batch.queue} if batch else set()):
-                    self._observe_queue(queue)
+                if batch:
+                    self._observe_queues([batch.queue])
                 finished = self._closing and batch is None
-            _answer_gone(dropped)
+            _answer_gone(gone)
             if batch or finished:
                 return batch
 
@@ -247,9 +202,9 @@ class Scheduler:
             failure = Internal("the model failed on a batch with this request's texts; see the server's log")
         self._finished(batch, started, failed=failure is not None)
         if failure is None:
-            _deliver(batch, results)
+            batch.deliver(results)
         else:
-            _fail({request for request, _ in batch.rows}, failure)
+            _fail(batch.requests, failure)
 
     def _finished(self, batch: Batch, started: float, *, failed: bool) -> None:
         now = time.monotonic()
@@ -261,7 +216,7 @@ class Scheduler:
                 # A moving average over about ten batches.
                 self._tokens_per_second = 0.9 * (self._tokens_per_second or rate) + 0.1 * rate
         if self._observer:
-            waited = started - min(request.arrived for request, _ in batch.rows)
+            waited = started - min(request.arrived for request in batch.requests)
             self._observer.batch_finished(
                 BatchStats(
                     batch.queue,
@@ -276,7 +231,6 @@ class Scheduler:
 
     def _died(self, death: BaseException) -> None:
         """Fail all who wait, and start again unless it happens too often."""
-        log.critical("the executor died (%s)", type(death).__name__, exc_info=death)
         now = time.monotonic()
         with self._changed:
             victims = self._everything()
@@ -286,6 +240,7 @@ class Scheduler:
             self._unproven, self._fatal = True, often or not (self._closing or self._restart())
             fatal = self._fatal
         _fail(victims, Unavailable("the executor died while this waited; try again", reason="EXECUTOR_DIED"))
+        log.critical("the executor died (%s)", type(death).__name__, exc_info=death)
         if fatal and self._on_fatal:
             self._on_fatal(death)
 
@@ -301,42 +256,22 @@ class Scheduler:
     def _everything(self) -> set[Request]:
         """All requests that wait or run, taken out."""
         requests = set(self._backlog.drop_all())
-        for queue in {request.queue for request in requests}:
-            self._observe_queue(queue)
+        self._observe_queues(request.queue for request in requests)
         if self._running:
-            requests |= {request for request, _ in self._running.rows}
+            requests |= self._running.requests
             self._running = None
         return requests
 
-    def _observe_queue(self, queue: Hashable) -> None:
+    def _observe_queues(self, queues: Iterable[Hashable]) -> None:
         if self._observer:
-            self._observer.queue_changed(queue, self._backlog.waiting(queue))
-
-
-def _deliver(batch: Batch, results: Sequence[Any]) -> None:
-    """Give each request its rows, and answer those that have them all."""
-    for (request, i), result in zip(batch.rows, results, strict=True):
-        request.results[i] = result
-        request.missing -= 1
-        if not request.missing:
-            _set(request.future, request.results)
-
-
-def _answer_gone(requests: Iterable[Request]) -> None:
-    _fail(requests, DeadlineExceeded("the deadline passed while this waited for its turn"))
+            for queue in set(queues):
+                self._observer.queue_changed(queue, self._backlog.waiting(queue))
 
 
 def _fail(requests: Iterable[Request], error: PenultError) -> None:
     for request in requests:
-        _set(request.future, error)
+        request.fail(error)
 
 
-def _set(future: Future[list[Any]], outcome: list[Any] | PenultError) -> None:
-    """Answer, unless the caller has cancelled or is answered already."""
-    try:
-        if isinstance(outcome, PenultError):
-            future.set_exception(outcome)
-        else:
-            future.set_result(outcome)
-    except InvalidStateError:
-        pass
+def _answer_gone(requests: Iterable[Request]) -> None:
+    _fail(requests, DeadlineExceeded("the deadline passed while this waited for its turn"))

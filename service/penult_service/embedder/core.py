@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -136,13 +137,10 @@ class Embedder:
         deadline: float | None,
     ) -> Readings:
         """Tokenize, hand all texts to the scheduler in one step, and wait."""
-        table = await self._in_thread(model.tokenizer.tokenize, texts)
-        errors: dict[int, PenultError] = too_long(table, model.manifest) if truncate == "error" else {}
-        rows = [i for i in range(len(texts)) if i not in errors]
-        readings = await self._submit(
-            model, encode, [(table, i) for i in rows], _costs(model, table, rows), deadline
-        )
-        return Readings(table, rows, readings, errors)
+        asked = await self._in_thread(_tokenized, model, texts, truncate)
+        payloads = [(asked.table, i) for i in asked.rows]
+        readings = await self._submit(model, encode, payloads, asked.costs, deadline)
+        return Readings(asked.table, asked.rows, readings, asked.errors)
 
     async def _submit(
         self,
@@ -160,6 +158,25 @@ class Embedder:
     async def _in_thread(self, function: Callable[..., Value], *args: Any) -> Value:
         """The event loop never computes."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
+
+
+@dataclass(frozen=True, eq=False)
+class _Tokenized:
+    """The texts' tokens, the rows to run with the tokens that each costs, and the errors of the others."""
+
+    table: TokenTable
+    rows: Sequence[int]
+    costs: Sequence[int]
+    errors: Mapping[int, PenultError]
+
+
+def _tokenized(model: LoadedModel, texts: Sequence[str], truncate: str) -> _Tokenized:
+    table = model.tokenizer.tokenize(texts)
+    errors: dict[int, PenultError] = too_long(table, model.manifest) if truncate == "error" else {}
+    rows = [i for i in range(len(texts)) if i not in errors]
+    # Where batches are not trimmed, every text costs the full length.
+    each = table.lengths if model.manifest.trims else np.full(len(texts), model.manifest.max_length)
+    return _Tokenized(table, rows, np.maximum(each[rows], 1).tolist(), errors)
 
 
 def _embed_result(
@@ -196,13 +213,6 @@ def _joined(rows: Sequence[dict[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
     if bad is not None:
         raise not_finite_error(bad)
     return outputs
-
-
-def _costs(model: LoadedModel, table: TokenTable, rows: Sequence[int]) -> list[int]:
-    """Tokens a row: its own where batches are trimmed, else the full length."""
-    if not model.manifest.trims:
-        return [model.manifest.max_length] * len(rows)
-    return [max(1, int(table.lengths[i])) for i in rows]
 
 
 @asynccontextmanager
