@@ -25,7 +25,7 @@ class Limits(BaseSettings):
     max_texts: int = Field(default=16_384, ge=1)
     max_text_bytes: int = Field(default=4 * MEBIBYTE, ge=1)
     max_queued_tokens: int = Field(default=1 << 21, ge=1)
-    max_scores: int = Field(default=1 << 24, ge=1)
+    max_scores: int = Field(default=1 << 22, ge=1)
 
 
 class ServeConfig(BaseSettings):

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, star
 
 from penult_service.batching import BatchStats
 from penult_service.embedder import Tokenizer, TokenTable
-from penult_service.errors import InvalidInput
+from penult_service.errors import Unavailable
 from penult_service.repository.repository import State, Version
 from penult_service.rpc.handlers import Call
 
@@ -60,12 +60,12 @@ class Metrics:
         """Show the metrics over HTTP; the port, also when 0 was asked for.
 
         Raises:
-            InvalidInput: the port is taken (PORT_TAKEN).
+            Unavailable: the port is taken (PORT_TAKEN).
         """
         try:
             server, _ = start_http_server(port, addr=host, registry=self.registry)
         except OSError as error:
-            raise InvalidInput(
+            raise Unavailable(
                 f"metrics cannot be served on {host}:{port} ({error.strerror}); give another --metrics-port",
                 reason="PORT_TAKEN",
             ) from error

@@ -36,6 +36,7 @@ DONE, NOTHING_LOADED, EXECUTOR_DEAD = 0, 1, 70
 WARM_SECONDS = 300.0
 PROBE_SECONDS = 30.0
 _FAREWELL_SECONDS = 0.2
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 _SERVER = server_service_pb2.DESCRIPTOR.services_by_name["ServerService"]
 _MODEL = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"]
@@ -95,6 +96,8 @@ class Server:
             port = self._metrics.serve(self._config.host, self._config.metrics_port)
             _log.info("metrics on http://%s:%d/metrics", self._config.host, port)
         _log.info("listening on %s", address)
+        if self._config.host not in _LOOPBACK:
+            _log.warning("whoever reaches %s can call this server: no encryption, no password", address)
         threading.Thread(target=self._load_all, name="penult-load", daemon=True).start()
         return address
 

@@ -7,6 +7,7 @@ from typing import cast
 import grpc
 import numpy as np
 import pytest
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from numpy.typing import NDArray
 from penult.v1 import analysis_service_pb2 as analysis
 from penult.v1 import common_pb2 as common
@@ -197,6 +198,20 @@ def test_inspect_dropout(channel: grpc.Channel) -> None:
     assert reply.proof.proven
     assert reply.proof.findings == list(MODEL.manifest.proof.findings)
     assert reply.model_digest == MODEL.manifest.model_digest
+
+
+def test_reflection_lists_the_services(channel: grpc.Channel) -> None:
+    request = reflection_pb2.ServerReflectionRequest(list_services="")
+    stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+    (reply,) = stub.ServerReflectionInfo(iter([request]))
+    assert {service.name for service in reply.list_services_response.service} == {
+        "penult.v1.ServerService",
+        "penult.v1.ModelService",
+        "penult.v1.InferenceService",
+        "penult.v1.AnalysisService",
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1alpha.ServerReflection",
+    }
 
 
 VECTORS = np.random.default_rng(7).standard_normal((4, 3)).astype(np.float32)

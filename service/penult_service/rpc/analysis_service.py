@@ -47,6 +47,8 @@ class AnalysisService:
     ) -> None:
         self._codec, self._limits = codec, limits
         self._repository, self._embedder = repository, embedder
+        # A matrix of the most scores takes memory and a core for seconds: the others wait their turn.
+        self._computing = asyncio.Semaphore(1)
 
     async def compute_similarity(
         self, request: pb.ComputeSimilarityRequest, call: Call
@@ -58,7 +60,8 @@ class AnalysisService:
         check = self._checked(a, b, asked)
         x, origin = await self._matrix(a, call)
         y, other_origin = (x, origin) if b is a else await self._matrix(b, call)
-        scores = await asyncio.to_thread(similarity, x, y, asked.metric)
+        async with self._computing:
+            scores = await asyncio.to_thread(similarity, x, y, asked.metric)
         with call.stage("reply"):
             return pb.ComputeSimilarityResponse(
                 scores=replies.vectors(scores),

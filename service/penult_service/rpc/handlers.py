@@ -128,7 +128,7 @@ class Gate:
         """The call runs until its reply is sent."""
         self._running += 1
         self._idle.clear()
-        context.add_done_callback(self._uncount)
+        context.add_done_callback(self._uncount)  # type: ignore[arg-type]  # any callable does
 
     def _uncount(self, _: object) -> None:
         self._running -= 1
