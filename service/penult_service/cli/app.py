@@ -1,0 +1,103 @@
+"""`penult`: finds the command, runs it, and turns whatever went wrong into one line and an exit code.
+
+Exit codes: 0 done; 1 refused or failed (a model that is not served, no server there); 2 usage or bad input;
+130 interrupted. PENULT_DEBUG=1 adds the traceback.
+
+Nothing heavy is imported here or at the top of a command's module: `penult --help` is quick.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Annotated
+
+import typer
+
+from penult_service import __version__
+from penult_service.cli.exits import INTERRUPTED, USAGE, exit_code, explain
+
+ROOM = "penult_service.cli"
+# Command -> the module whose `register(app)` adds it. The order is that of `penult --help`.
+COMMANDS = {
+    "verify": "preparing",
+    "prepare": "preparing",
+    "serve": "serve",
+    "models": "models",
+    "embed": "embed",
+    "similarity": "similarity",
+    "convert": "convert",
+    "train": "train",
+}
+
+# typer brings a click of its own in newer releases, so its errors are reached through typer.
+UsageError: type[Exception] = typer.BadParameter.__mro__[2]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line `argv` (default: the process' own) and return the exit code."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    try:
+        return _run(arguments or ["--help"])
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except UsageError as error:
+        return _say(f"{error.format_message()} (see {_help_of(arguments)})", USAGE)  # type: ignore[attr-defined]
+    except BrokenPipeError:
+        # The reader of our output has left, as `head` does: nothing to say, and nothing to flush at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:  # noqa: BLE001 - the border of the program
+        if os.environ.get("PENULT_DEBUG"):
+            traceback.print_exc()
+        return _say(explain(error), exit_code(error))
+
+
+def _run(arguments: list[str]) -> int:
+    command = typer.main.get_command(_build(arguments))
+    result = command.main(args=arguments, prog_name="penult", standalone_mode=False)
+    return result if isinstance(result, int) else 0
+
+
+def _build(arguments: Sequence[str]) -> typer.Typer:
+    """The application with the command asked for, or with all of them when none is (for `--help`)."""
+    app = typer.Typer(
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    )
+    app.callback()(_penult)
+    asked = next((word for word in arguments if not word.startswith("-")), "")
+    modules = [COMMANDS[asked]] if asked in COMMANDS else dict.fromkeys(COMMANDS.values())
+    for module in modules:
+        import_module(f"{ROOM}.{module}").register(app)
+    return app
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"penult {__version__}")
+        raise typer.Exit
+
+
+def _penult(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """The embeddings in front of your text classifier's dropout: extracted, proved, served."""
+
+
+def _help_of(arguments: Sequence[str]) -> str:
+    asked = [word for word in arguments[:1] if word in COMMANDS]
+    return " ".join(["penult", *asked, "--help"])
+
+
+def _say(message: str, code: int) -> int:
+    # One line, whatever a library wrote into its message.
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    return code

@@ -1,0 +1,68 @@
+"""What people see: progress and notes on stderr, so that stdout holds results alone."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+# Piped output is not a screen: no wrapping at 80 columns.
+PIPED_WIDTH = 160
+
+
+def note(message: str) -> None:
+    """A line on stderr."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def out() -> Console:
+    """The console on stdout; plain text of a fixed width when piped."""
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() or os.environ.get("COLUMNS") else PIPED_WIDTH
+    return Console(highlight=False, width=width, soft_wrap=False)
+
+
+def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> Table:
+    """A table without frames: reads well on a screen and in a pipe. Columns in `right` are flush right."""
+    from rich.table import Table
+    from rich.text import Text
+
+    shown = Table(box=None, padding=(0, 2, 0, 0), show_header=any(headings), header_style="bold")
+    for number, heading in enumerate(headings):
+        shown.add_column(Text(heading), justify="right" if number in right else "left")
+    for row in rows:
+        # Text, not markup: a model's names and people's texts may hold square brackets.
+        shown.add_row(*(Text(cell) for cell in row))
+    return shown
+
+
+@contextmanager
+def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr when that is a screen; call it with how many more are done."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done: bar.advance(task, done)
+
+
+@contextmanager
+def status(what: str) -> Iterator[Callable[[str], None]]:
+    """A line on stderr while something runs; call it with a new text. Nothing when stderr is no screen."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    with console.status(what) as shown:
+        yield lambda text: shown.update(text)

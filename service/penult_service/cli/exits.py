@@ -1,0 +1,38 @@
+"""The one table from errors to exit codes, and the words for errors that are not ours."""
+
+from __future__ import annotations
+
+from penult_service.errors import InvalidInput, NotFound, PenultError
+
+DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+_SERVER_EXTRA = ("tensorflow", "tensorflow_text", "tensorflow_hub", "tf_keras", "keras_hub", "safetensors")
+_SERVE_EXTRA = ("grpc_health", "grpc_reflection", "prometheus_client", "pydantic_settings", "psutil")
+EXTRAS = {
+    **dict.fromkeys(_SERVER_EXTRA, "server"),
+    **dict.fromkeys(_SERVE_EXTRA, "serve"),
+    **dict.fromkeys(("rich", "pyarrow"), "cli"),
+}
+
+
+def exit_code(error: Exception) -> int:
+    """2 where the caller has to change what was asked, 1 for all else that failed."""
+    from penult_client import InvalidInputError, NotFoundError  # late: it brings gRPC
+
+    wrong = (InvalidInput, NotFound, InvalidInputError, NotFoundError)
+    return USAGE if isinstance(error, wrong) else FAILED
+
+
+def explain(error: Exception) -> str:
+    """What was wrong and what to do, in a line."""
+    from penult_client import PenultError as ClientError
+
+    if isinstance(error, PenultError | ClientError):
+        return str(error.message)
+    if isinstance(error, ModuleNotFoundError):
+        module = (error.name or "").partition(".")[0]
+        if module in EXTRAS:
+            return f"this needs {module}, which is not installed: pip install 'penult[{EXTRAS[module]}]'"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or 'input/output'}: {error.strerror}"
+    return f"{type(error).__name__}: {error} (a bug of penult: please report it, with PENULT_DEBUG=1)"

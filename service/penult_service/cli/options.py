@@ -1,0 +1,73 @@
+"""Options that several commands share, and the client that they ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from penult_service.cli.console import status
+from penult_service.errors import InvalidInput, NotFound
+from penult_service.vectors import POOLINGS, TRUNCATIONS
+
+if TYPE_CHECKING:
+    from penult_client import Client
+
+DEFAULT_SERVER = "localhost:50051"
+# The longest wait for one call, in seconds: a thousand long texts on a big model and a busy machine.
+TIMEOUT = 600.0
+
+Model = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DIR|NAME",
+        help="A model's directory (a private server is started and ended), or a name with --server.",
+    ),
+]
+Server = Annotated[
+    str | None, typer.Option(metavar="HOST:PORT", help="A running server; without it --model is a directory.")
+]
+TextColumn = Annotated[str, typer.Option(metavar="NAME", help="The column that holds the texts.")]
+Pooling = Annotated[str, typer.Option(help=f"What is read: {', '.join(POOLINGS)}.")]
+Layer = Annotated[
+    str | None, typer.Option(metavar="NAME", help="A readout of the model; default: in front of the dropout.")
+]
+Normalize = Annotated[bool, typer.Option("--normalize", help="Scale every embedding to unit length.")]
+Truncate = Annotated[str, typer.Option(help=f"Texts that are too long: {' or '.join(TRUNCATIONS)}.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def one_of(option: str, value: str, allowed: tuple[str, ...]) -> str:
+    """The value; InvalidInput naming the option when it is not allowed."""
+    if value not in allowed:
+        raise InvalidInput(f"{option} is one of {', '.join(allowed)}, not {value!r}", field=option)
+    return value
+
+
+@contextmanager
+def connected(model: str | None, server: str | None) -> Iterator[tuple[Client, str | None]]:
+    """A client, and the name to call the model by (None: the only one there).
+
+    Raises:
+        InvalidInput: neither a server nor a model is named.
+        NotFound: there is no such directory.
+    """
+    from penult_client import Client
+
+    if server:
+        with Client(server, timeout=TIMEOUT) as client:
+            yield client, model
+        return
+    if not model:
+        raise InvalidInput(
+            "name a model's directory with --model DIR, or a running server with --server HOST:PORT"
+        )
+    if not Path(model).exists():
+        raise NotFound(f"there is no {model}; a model by name needs --server HOST:PORT as well")
+    with status(f"starting a private server for {model} (the first time it is prepared, which takes longer)"):
+        private = Client.open(model, timeout=TIMEOUT)
+    with private as client:
+        yield client, None

@@ -1,0 +1,241 @@
+"""`penult similarity`: which texts are most and least alike."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from penult_service.cli import options, sides
+from penult_service.cli.console import note, out, table
+from penult_service.cli.outputs import drafts
+from penult_service.cli.sides import Side
+from penult_service.errors import InvalidInput
+from penult_service.vectors import METRICS, POOLINGS, TRUNCATIONS, rows_not_finite
+from penult_service.vectors import similarity as scores_of
+
+BLOCK = 512
+SHOWN = 60
+# Up to so many scores are part of --json; -o takes any number.
+JSON_SCORES = 10_000
+LARGER_IS_CLOSER = ("cosine", "dot")
+
+
+class Pair(NamedTuple):
+    """Two rows and their score."""
+
+    score: float
+    a: int
+    b: int
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("similarity")(similarity)
+
+
+def similarity(
+    texts: Annotated[
+        list[str] | None, typer.Argument(metavar="[TEXT]...", help="Texts to compare with each other.")
+    ] = None,
+    file_a: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Instead of TEXT: a file of texts or embeddings.")
+    ] = None,
+    file_b: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The other side; without it A is compared with itself."),
+    ] = None,
+    model: options.Model = None,
+    server: options.Server = None,
+    metric: Annotated[str, typer.Option(help=f"One of {', '.join(METRICS)}.")] = "cosine",
+    top: Annotated[int, typer.Option(min=1, help="How many of the most and least alike pairs to print.")] = 5,
+    text_column: options.TextColumn = "text",
+    pooling: options.Pooling = "pooled",
+    layer: options.Layer = None,
+    normalize: options.Normalize = False,
+    truncate: options.Truncate = "right",
+    as_json: options.Json = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE.npy", help="All scores, float32 [a, b].")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that is there.")] = False,
+) -> None:
+    """The most and least alike pairs of texts, by their embeddings in front of the dropout.
+
+    Compares the TEXTs with each other, or with --file-b. Files are of texts (.csv, .tsv, .jsonl, .parquet,
+    .txt) or of embeddings that `penult embed` wrote (.parquet, .npy); for those no model is needed. Cosine
+    and dot are similarities (larger is closer), euclidean and manhattan distances (smaller is closer).
+    """
+    options.one_of("--metric", metric, METRICS)
+    options.one_of("--pooling", pooling, POOLINGS)
+    options.one_of("--truncate", truncate, TRUNCATIONS)
+    if bool(texts) == (file_a is not None):
+        raise InvalidInput("name what to compare: either TEXT... or --file-a FILE (and not both)")
+    _check_output(output, overwrite)
+    settings = {"pooling": pooling, "layer": layer, "normalize": normalize, "truncate": truncate}
+    with Embedding(model, server, settings) as embedding:
+        a = (
+            sides.of_file(file_a, text_column, embedding)
+            if file_a
+            else sides.of_texts(texts or [], embedding)
+        )
+        b = sides.of_file(file_b, text_column, embedding) if file_b else None
+    checked = sides.check_spaces(a, b or a)
+    if not checked:
+        note(
+            "note: a side does not say which embedding space it is in, so nobody has checked that they match"
+        )
+    compared = Comparison(a, b, metric)
+    if output is not None:
+        compared.save(output)
+    most, least = compared.extremes(top)
+    if as_json:
+        print(json.dumps(_facts(compared, most, least, checked), indent=1, ensure_ascii=False))
+    else:
+        _show(compared, most, least, top)
+
+
+class Embedding:
+    """A `sides.Embed` that connects when the first texts come: files of embeddings need no model."""
+
+    def __init__(self, model: str | None, server: str | None, settings: dict[str, Any]) -> None:
+        self._model, self._server, self._settings = model, server, settings
+        self._stack = ExitStack()
+        self._connected: tuple[Any, str | None] | None = None
+
+    def __enter__(self) -> Embedding:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stack.close()
+
+    def __call__(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], str]:
+        if self._connected is None:
+            self._connected = self._stack.enter_context(options.connected(self._model, self._server))
+        client, name = self._connected
+        reply = client.embed(list(texts), model=name, **self._settings)
+        return reply.vectors, reply.space
+
+
+class Comparison:
+    """Two sides under a metric; `b` None: `a` with itself, each pair once."""
+
+    def __init__(self, a: Side, b: Side | None, metric: str) -> None:
+        self.a, self.metric, self.within = a, metric, b is None
+        self.b = a if b is None else b
+        self.shape = (len(self.a.vectors), len(self.b.vectors))
+        self.pairs = (
+            self.shape[0] * (self.shape[0] - 1) // 2 if self.within else self.shape[0] * self.shape[1]
+        )
+        if self.pairs == 0:
+            raise InvalidInput("there is one row, and nothing to compare it with; give two texts or --file-b")
+
+    def blocks(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """Number of the first row, scores float32 [rows, columns]; NaN where a row has no embedding."""
+        missing = rows_not_finite(self.b.vectors)
+        for first in range(0, self.shape[0], BLOCK):
+            rows = self.a.vectors[first : first + BLOCK]
+            scores = scores_of(rows, self.b.vectors, self.metric)
+            scores[rows_not_finite(rows)] = np.nan
+            scores[:, missing] = np.nan
+            yield first, scores
+
+    def save(self, path: Path) -> None:
+        """All scores as .npy, whole or not at all."""
+        with drafts(path) as (draft,):
+            matrix = np.lib.format.open_memmap(draft, mode="w+", dtype=np.float32, shape=self.shape)
+            for first, scores in self.blocks():
+                matrix[first : first + len(scores)] = scores
+            matrix.flush()
+
+    def extremes(self, top: int) -> tuple[list[Pair], list[Pair]]:
+        """The `top` most and least alike pairs, most extreme first; equal scores by row numbers."""
+        sign = -1.0 if self.metric in LARGER_IS_CLOSER else 1.0
+        most: list[Pair] = []
+        least: list[Pair] = []
+        for first, scores in self.blocks():
+            if self.within:
+                scores[np.arange(self.shape[1]) <= np.arange(first, first + len(scores))[:, None]] = np.nan
+            most = sorted(most + _smallest(sign * scores, first, top))[:top]
+            least = sorted(least + _smallest(-sign * scores, first, top))[:top]
+        return [p._replace(score=sign * p.score) for p in most], [
+            p._replace(score=-sign * p.score) for p in least
+        ]
+
+
+def _smallest(scores: NDArray[np.float32], first: int, top: int) -> list[Pair]:
+    """The `top` smallest scores of a block that are numbers, ties by row and column."""
+    flat = scores.ravel()
+    count = min(top, int(np.count_nonzero(~np.isnan(flat))))
+    if count == 0:
+        return []
+    last = np.partition(flat, count - 1)[count - 1]  # NaN sorts behind every number
+    places = np.flatnonzero(flat <= last)
+    order = places[np.argsort(flat[places], kind="stable")[:count]]
+    return [Pair(float(flat[i]), first + int(i) // scores.shape[1], int(i) % scores.shape[1]) for i in order]
+
+
+def _check_output(output: Path | None, overwrite: bool) -> None:
+    if output is None:
+        return
+    if output.suffix.lower() != ".npy":
+        raise InvalidInput(f"{output}: the name of the output ends in .npy", reason="FILE_TYPE")
+    if not output.parent.is_dir():
+        raise InvalidInput(f"{output}: there is no directory {output.parent}", reason="NO_DIRECTORY")
+    if output.exists() and not overwrite:
+        raise InvalidInput(f"{output} is there already; --overwrite replaces it", reason="OUTPUT_EXISTS")
+
+
+def _facts(compared: Comparison, most: list[Pair], least: list[Pair], checked: bool) -> dict[str, Any]:
+    def named(pair: Pair) -> dict[str, Any]:
+        texts = {"text_a": compared.a.texts, "text_b": compared.b.texts}
+        rows = {"text_a": pair.a, "text_b": pair.b}
+        return {**pair._asdict(), **{key: side[rows[key]] for key, side in texts.items() if side is not None}}
+
+    facts: dict[str, Any] = {
+        "metric": compared.metric,
+        "rows": compared.shape[0],
+        "columns": compared.shape[1],
+        "embedding_space": compared.a.space or compared.b.space,
+        "space_checked": checked,
+        "most_alike": [named(pair) for pair in most],
+        "least_alike": [named(pair) for pair in least],
+    }
+    if compared.shape[0] * compared.shape[1] <= JSON_SCORES:
+        scores = np.concatenate([block for _, block in compared.blocks()])
+        facts["scores"] = [[None if np.isnan(x) else float(x) for x in row] for row in scores]
+    return facts
+
+
+def _show(compared: Comparison, most: list[Pair], least: list[Pair], top: int) -> None:
+    closer = "larger" if compared.metric in LARGER_IS_CLOSER else "smaller"
+    out().print(f"{compared.metric}, {closer} is closer; {compared.pairs:,} pairs", markup=False)
+    if compared.pairs <= 2 * top:
+        # All pairs fit: one list is clearer than two that overlap.
+        every, _ = compared.extremes(compared.pairs)
+        _print_pairs("", compared, every)
+        return
+    _print_pairs("most alike", compared, most)
+    _print_pairs("least alike", compared, least)
+
+
+def _print_pairs(title: str, compared: Comparison, pairs: list[Pair]) -> None:
+    rows = [
+        (f"{pair.score:.4f}", _short(compared.a.name(pair.a)), _short(compared.b.name(pair.b)))
+        for pair in pairs
+    ]
+    console = out()
+    if title:
+        console.print(f"\n{title}")
+    console.print(table(("", "", ""), rows, right=(0,)))
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= SHOWN else line[: SHOWN - 3] + "..."
