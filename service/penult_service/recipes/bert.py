@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penult_service import __version__
 from penult_service.errors import InvalidInput
 from penult_service.recipes import saving, splits
 from penult_service.recipes.data import LabelledTexts, sorted_labels
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
 Progress = Callable[[str, int, int, str], None]
 """Called with a stage, what is done of it, its total, and a note such as the running loss."""
 
-PACKAGES = ("tensorflow", "tensorflow-text", "tf_keras", "tensorflow-hub")
+PACKAGES = ("penult", "tensorflow", "tensorflow-text", "tf_keras", "tensorflow-hub")
 
 
 @dataclass(frozen=True)
@@ -120,18 +119,19 @@ def train(
         progress: See `Progress`.
 
     Raises:
-        InvalidInput: The labels cannot be trained on, or cannot be split.
+        InvalidInput: The labels cannot be trained on or split, or `output` cannot be written to.
         NotFound, Unavailable, ModelRefused: A hub layer cannot be loaded, or is no BERT encoder.
     """
     started = time.monotonic()
+    saving.check_output(output)
     labels = _checked_labels(data, valid)
     sides = _split(data, valid, labels, settings)
     progress("loading", 0, 1, "")
     from penult_service.recipes.bert_model import BertClassifier
 
     classifier = BertClassifier(handles, labels, settings)
+    tokens = [classifier.tokenize(side.texts) for side in sides]
     progress("loading", 1, 1, "")
-    tokens = [classifier.tokenize(side.texts, progress) for side in sides]
     curve = _fit(classifier, tokens, sides, settings, progress)
     metrics = _metrics(curve, *sides)
     record = {
@@ -142,7 +142,7 @@ def train(
         "settings": asdict(settings),
         "metrics": asdict(metrics),
         "curve": curve,
-        "versions": {"penult": __version__} | {package: version(package) for package in PACKAGES},
+        "versions": {package: version(package) for package in PACKAGES},
     }
     progress("saving", 0, 1, "")
     path = saving.save_version(classifier.model, output, labels, record, started)
@@ -214,9 +214,10 @@ def _fit(
             rate = splits.learning_rate_at(step, steps, settings.learning_rate, settings.warmup)
             mean = classifier.train_step(tokens[0].batch(rows), sides[0].classes[rows], rate)
             step, loss, rows_done = step + 1, loss + mean * len(rows), rows_done + len(rows)
-            progress(f"epoch {epoch}", done, len(plan), f"loss {loss / rows_done:.3f}")
+            progress(f"epoch {epoch}", done, len(plan) + 1, f"loss {loss / rows_done:.3f}")
         held_out_loss, accuracy = classifier.evaluate(tokens[1], sides[1].classes)
-        progress(f"epoch {epoch}", len(plan), len(plan), f"held-out accuracy {accuracy:.3f}")
+        remark = f"loss {loss / rows_done:.3f}, held-out accuracy {accuracy:.3f}"
+        progress(f"epoch {epoch}", len(plan) + 1, len(plan) + 1, remark)
         curve.append(
             {
                 "epoch": epoch,

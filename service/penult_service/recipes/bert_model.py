@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from penult_service.errors import InvalidInput, ModelRefused, NotFound, Unavailable
 
 if TYPE_CHECKING:
-    from penult_service.recipes.bert import BertSettings, Handles, Progress
+    from penult_service.recipes.bert import BertSettings, Handles
 
 TOKENIZE_ROWS = 1024
 EVALUATE_ROWS = 64
@@ -76,13 +76,12 @@ class BertClassifier:
             raise ModelRefused(f"{what} ({_first_line(error)})", reason="NOT_A_BERT_ENCODER") from error
         return tf_keras.Model(text, self.dense(self.dropout(pooled)))
 
-    def tokenize(self, texts: Sequence[str], progress: Progress) -> Tokens:
+    def tokenize(self, texts: Sequence[str]) -> Tokens:
         """Preprocesses all texts once; what follows works on ids."""
         parts: list[dict[str, NDArray[np.int32]]] = []
         for start in range(0, len(texts), TOKENIZE_ROWS):
             batch = self.preprocess(tf.constant(texts[start : start + TOKENIZE_ROWS]))
             parts.append({name: value.numpy() for name, value in batch.items()})
-            progress("tokenizing", min(start + TOKENIZE_ROWS, len(texts)), len(texts), "")
         arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         mask = arrays["input_mask"]
         return Tokens(arrays, mask.shape[1] - np.argmax(mask[:, ::-1], axis=1))
@@ -162,9 +161,11 @@ def _preprocessing(handle: str, max_length: int) -> Any:
         what = f"preprocessor {handle} always makes {length} tokens; use --max-length {length}"
         raise InvalidInput(what, reason="MAX_LENGTH", field="max_length")
     text = tf_keras.layers.Input(shape=(), dtype=tf.string)
-    tokens = hub.KerasLayer(parts.tokenize, name="tokenizing")(text)
+    tokenizing = hub.KerasLayer(parts.tokenize, name="tokenizing")
+    tokenizing.preprocessor = parts  # owns the vocabulary, which a model can be saved with only if tracked
     arguments = {"seq_length": max_length}
-    packed = hub.KerasLayer(parts.bert_pack_inputs, arguments=arguments, name="packing")([tokens])
+    packing = hub.KerasLayer(parts.bert_pack_inputs, arguments=arguments, name="packing")
+    packed = packing([tokenizing(text)])
     return tf_keras.Model(text, packed, name="preprocessing")
 
 
@@ -176,4 +177,7 @@ def _seed_dropouts(encoder: Any, seed: int) -> None:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    """The first line that says something: Keras puts one in front that names its own layer."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    telling = [line for line in lines if line and not line.startswith("Exception encountered when calling")]
+    return (telling or [type(error).__name__])[0][:200]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,17 +15,24 @@ from penult_service.files import new_directory
 LABELS, TRAINING = "labels.json", "training.json"
 
 
-def next_version(output: Path) -> int:
-    """One more than the highest numbered directory in `output`; 1 when there is none.
+def check_output(output: Path) -> None:
+    """Finds out before the training, not after it, that nothing can be saved there.
 
     Raises:
-        InvalidInput: `output` is a file.
+        InvalidInput: `output`, or what it would be made in, is a file or cannot be written to.
     """
+    there = next(path for path in (output, *output.absolute().parents) if path.exists())
+    if not there.is_dir():
+        what = f"{there} is a file; --output names the model's directory"
+        raise InvalidInput(what, reason="OUTPUT_NOT_A_DIRECTORY", field="output")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InvalidInput(f"{there} cannot be written to", reason="OUTPUT_NOT_WRITABLE", field="output")
+
+
+def next_version(output: Path) -> int:
+    """One more than the highest numbered directory in `output`; 1 when there is none."""
     if not output.exists():
         return 1
-    if not output.is_dir():
-        what = f"{output} is a file; --output names the model's directory"
-        raise InvalidInput(what, reason="OUTPUT_NOT_A_DIRECTORY", field="output")
     return max((int(path.name) for path in output.iterdir() if path.name.isdecimal()), default=0) + 1
 
 

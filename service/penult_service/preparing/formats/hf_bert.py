@@ -44,7 +44,7 @@ class BertConfig:
 
 @dataclass(frozen=True)
 class HfBert:
-    """A checked directory: its settings, its vocabulary in the order of the ids, whether texts are lowered."""
+    """A checked directory: its settings, its vocabulary in the order of ids, whether texts are lowered."""
 
     directory: Path
     config: BertConfig
