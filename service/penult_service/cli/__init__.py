@@ -1,5 +1,1 @@
 """The command line."""
-
-from penult_service.cli.app import main
-
-__all__ = ["main"]

@@ -42,7 +42,7 @@ def register(app: typer.Typer) -> None:
 
 def similarity(
     texts: Annotated[
-        list[str] | None, typer.Argument(metavar="[TEXT]...", help="Texts to compare with each other.")
+        list[str] | None, typer.Argument(metavar="TEXT", help="Texts to compare with each other.")
     ] = None,
     file_a: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Instead of TEXT: a file of texts or embeddings.")

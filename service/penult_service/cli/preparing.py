@@ -1,0 +1,148 @@
+"""`penult verify` and `penult prepare`: the dropout proof of a model, and what serving does at load, done ahead."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from penult_service.cli import options
+from penult_service.cli.console import note, stage_bar
+from penult_service.cli.exits import DONE, FAILED
+from penult_service.cli.rows import open_rows
+from penult_service.errors import InvalidInput, NotFound, PenultError
+
+if TYPE_CHECKING:
+    from penult_service.config import ServeConfig
+
+ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="A saved model.")]
+Data = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Keep prepared models in DIR/prepared. [default: the user's cache]"),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("verify")(verify)
+    app.command("prepare")(prepare)
+
+
+def verify(
+    model: ModelPath,
+    texts: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Measure on these texts instead of built-in ones.")
+    ] = None,
+    text_column: options.TextColumn = "text",
+    as_json: options.Json = False,
+    data: Data = None,
+) -> int:
+    """Before or after the dropout, and does it matter? The proof for a model, and the answer in words.
+
+    Shows by structure and by experiment that dropout plays no part in the embeddings that are served, and
+    what would happen to comparisons if it were on. Exit codes: 0 proven, 1 refused, 2 usage.
+    """
+    from penult_service.cli.verification import show
+    from penult_service.preparing.launch import verify as run
+
+    config = _config(data)
+    sample = _texts(texts, text_column) if texts else None
+    _check_there(model)
+    try:
+        with stage_bar() as progress:
+            found = run(
+                model,
+                cache=config.cache,
+                texts=sample,
+                timeout=config.prepare_timeout,
+                memory_limit=None,
+                progress=progress,
+            )
+    except PenultError as error:
+        return _refused(error, as_json)
+    if as_json:
+        print(
+            json.dumps(
+                {"proven": found.manifest.proof.proven, **found.to_dict()}, indent=1, ensure_ascii=False
+            )
+        )
+    else:
+        show(found, own_texts=sample is not None)
+    return DONE if found.manifest.proof.proven else FAILED
+
+
+def prepare(
+    model: ModelPath,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="DIR", help="A new directory. [default: the cache]"),
+    ] = None,
+    layer: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Read this layer. [default: in front of the dropout]")
+    ] = None,
+    data: Data = None,
+) -> int:
+    """Read, cut and prove a model ahead, as `penult serve` does when it loads one; print where it is.
+
+    The result is a model that serves in seconds, on machines without Keras too. Exit codes: 0 prepared,
+    1 refused, 2 usage.
+    """
+    from penult_service.preparing.launch import prepare as run
+
+    config = _config(data)
+    _check_there(model)
+    if output is not None and output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise InvalidInput(f"{output} is there already; name a new directory", reason="OUTPUT_EXISTS")
+    try:
+        with stage_bar() as progress:
+            place = run(
+                model,
+                output=output,
+                cache=config.cache,
+                layer=layer,
+                timeout=config.prepare_timeout,
+                memory_limit=None,
+                progress=progress,
+            )
+    except PenultError as error:
+        return _refused(error, as_json=False)
+    print(place)
+    return DONE
+
+
+def _config(data: Path | None) -> ServeConfig:
+    from penult_service.config import ServeConfig
+
+    return ServeConfig(data=data) if data is not None else ServeConfig()
+
+
+def _check_there(model: Path) -> None:
+    if not model.exists():
+        raise NotFound(
+            f"there is no {model}; name the directory or file of a saved model", reason="NOT_FOUND"
+        )
+
+
+def _texts(path: Path, column: str) -> list[str]:
+    """The usable texts of a file; the others are counted on stderr."""
+    chunks = list(open_rows(path, column).chunks(4096))
+    texts = [text for chunk in chunks for text in chunk.texts if text is not None]
+    bad = sum(len(chunk.problems) for chunk in chunks)
+    if len(texts) < 2:
+        raise InvalidInput(
+            f"{path} has {len(texts)} usable texts; comparing takes two at least", reason="NO_ROWS"
+        )
+    if bad:
+        note(f"note: {bad} rows of {path} have no usable text and are left out")
+    return texts
+
+
+def _refused(error: PenultError, as_json: bool) -> int:
+    """Whatever is wrong with the model, it is refused: the reason for people and for machines."""
+    if as_json:
+        told = {"proven": False, "reason": error.reason, "message": error.message, "metadata": error.metadata}
+        print(json.dumps(told, indent=1, ensure_ascii=False))
+    note(f"refused ({error.reason}): {' '.join(error.message.split())}")
+    return FAILED

@@ -1,0 +1,177 @@
+"""The printed report of `penult verify`: the answer in words, then everything it rests on."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.text import Text
+
+from penult_service.cli.console import out, table
+from penult_service.prepared import Figure, Manifest, Site
+from penult_service.preparing.report import DropoutEffect, Verification
+
+WIDTH = 100
+SITES_SHOWN = 8
+PLACES = {"before": "inside the encoder", "at": "in front of the head: read here", "after": "inside the head"}
+BEFORE_AFTER = "before_vs_after_dropout"
+# Shares below which an effect is called small.
+SMALL = 0.02
+
+
+def show(found: Verification, *, own_texts: bool) -> None:
+    """Print the report on stdout. `own_texts`: the what-if was measured on the caller's texts."""
+    console = out()
+    manifest = found.manifest
+    for paragraph in answer(manifest, found.effect):
+        console.print(Text(textwrap.fill(paragraph, WIDTH)), "", sep="\n")
+    _section(console, "The model", ("", ""), _model_rows(manifest))
+    _findings(console, manifest)
+    _section(
+        console,
+        "Proof by experiment",
+        ("found", "accepted", "what"),
+        [_figure_row(figure) for figure in manifest.proof.figures],
+        right=(0, 1),
+    )
+    _section(console, "Dropouts found", ("layer", "class", "rate", "place"), _site_rows(manifest.sites))
+    if found.effect:
+        _effect(console, found.effect, own_texts)
+    verdict = "proven: dropout plays no part in what is served" if manifest.proof.proven else "NOT proven"
+    console.print(Text(verdict, style="bold"))
+
+
+def answer(manifest: Manifest, effect: DropoutEffect | None) -> list[str]:
+    """The question of the person who trained the model, answered in words."""
+    readout = manifest.readouts[0]
+    if effect is None:
+        return [
+            f"Penult reads {readout.layer}, {readout.dimension} numbers a text. No dropout stands right behind it, "
+            "so there is no before and after to choose between."
+        ]
+    return [_before_or_after(manifest), _would_it_matter(effect)]
+
+
+def _before_or_after(manifest: Manifest) -> str:
+    readout = manifest.readouts[0]
+    apart = next((figure.value for figure in manifest.proof.figures if figure.name == BEFORE_AFTER), None)
+    at = next((site.path for site in manifest.sites if site.place == "at"), "dropout")
+    same = "the same, bit for bit" if apart == 0 else f"the same within {apart:.1g}" if apart else "the same"
+    return (
+        f"Before or after the dropout? Take them before; it makes no difference as long as the model predicts. In "
+        f"inference {at!r} does nothing: the numbers in front of it and behind it are {same}. Penult reads the ones "
+        f"in front, the output of {readout.layer}: {readout.dimension} numbers a text."
+    )
+
+
+def _would_it_matter(effect: DropoutEffect) -> str:
+    share = effect.neighbours_changed / effect.neighbours
+    matters = "Yes, for comparing texts." if share > SMALL else "Hardly, on these texts."
+    flipped = effect.predictions_flipped
+    hardly = f"the predictions hardly notice: {percent(flipped)} would change"
+    predictions = hardly if flipped <= SMALL else f"{percent(flipped)} of the predictions would change too"
+    return (
+        f"And if the dropout were on (training=True)? {matters} At its rate of {effect.rate:g}, "
+        f"{effect.neighbours_changed:.1f} of a text's {effect.neighbours} nearest neighbours would be others, and "
+        f"{percent(effect.nearest_kept)} of the texts would keep their nearest one; {predictions}. Each call would "
+        "also give other numbers for the same text."
+    )
+
+
+def percent(share: float) -> str:
+    """A share as per cent, with a decimal where it is small."""
+    return f"{100 * share:.1f} %" if 0 < share < 0.1 else f"{100 * share:.0f} %"
+
+
+def _model_rows(manifest: Manifest) -> list[tuple[str, str]]:
+    head, readout = manifest.head, manifest.readouts[0]
+    others = ", ".join(f"{r.layer} ({r.dimension})" for r in manifest.readouts[1:]) or "none"
+    limit = f"{manifest.max_length} tokens" if manifest.max_length < 1_000_000 else "no limit"
+    trims = (
+        "trimmed to the longest text"
+        if manifest.trims
+        else "kept at full length: the model needs its padding"
+    )
+    labels = ", ".join(head.labels) or f"{head.classes} without names" if head.classes else "none"
+    return [
+        ("source", manifest.source),
+        ("format", manifest.source_format),
+        ("layer read", readout.layer),
+        ("dimension", str(readout.dimension)),
+        ("also readable", others),
+        ("head", head.kind),
+        ("labels", labels),
+        ("longest text", limit),
+        ("batches", trims),
+        ("digest", manifest.model_digest[:16]),
+        (
+            "preparing",
+            f"{manifest.cost.seconds:.1f} s, {manifest.cost.peak_bytes / 1e9:.2f} GB of memory at most",
+        ),
+    ]
+
+
+def _findings(console: Console, manifest: Manifest) -> None:
+    console.print(Text("Proof by structure", style="bold"))
+    for finding in manifest.proof.findings:
+        console.print(Text(textwrap.fill(finding, WIDTH, subsequent_indent="  ")))
+    console.print()
+
+
+def _figure_row(figure: Figure) -> tuple[str, str, str]:
+    return number(figure.value), "0" if figure.limit == 0 else f"<= {figure.limit:g}", figure.meaning
+
+
+def number(value: float) -> str:
+    """Three digits; an exact zero as it is."""
+    return "0" if value == 0 else f"{value:.3g}"
+
+
+def _site_rows(sites: Sequence[Site]) -> list[tuple[str, ...]]:
+    """Those around the head, then the first of the encoder's."""
+    near = [site for site in sites if site.place != "before"]
+    inside = [site for site in sites if site.place == "before"]
+    shown = near + inside[: max(0, SITES_SHOWN - len(near))]
+    rows: list[tuple[str, ...]] = [
+        (s.path, s.layer_class, "not said" if s.rate is None else f"{s.rate:g}", PLACES.get(s.place, s.place))
+        for s in shown
+    ]
+    if len(sites) > len(shown):
+        rows.append((f"... and {len(sites) - len(shown)} more", "", "", "inside the encoder"))
+    return rows or [("none", "", "", "")]
+
+
+def _effect(console: Console, effect: DropoutEffect, own_texts: bool) -> None:
+    whose = "your" if own_texts else "built-in"
+    hint = "" if own_texts else "; --texts FILE measures on yours"
+    rows = [
+        (
+            "cosine of a vector to itself without dropout",
+            f"{effect.mean_cosine:.3f}",
+            f"{effect.expected_cosine:.3f}",
+        ),
+        (
+            "cosine of two passes over the same text",
+            f"{effect.draw_cosine:.3f}",
+            f"{effect.expected_draw_cosine:.3f}",
+        ),
+        (f"of {effect.neighbours} nearest neighbours, others", f"{effect.neighbours_changed:.1f}", ""),
+        ("texts that keep their nearest neighbour", percent(effect.nearest_kept), ""),
+        ("predictions that change", percent(effect.predictions_flipped), ""),
+    ]
+    title = f"If the dropout (rate {effect.rate:g}) were on: {effect.texts:,} {whose} texts{hint}"
+    _section(console, title, ("", "measured", "theory"), rows, right=(1, 2))
+
+
+def _section(
+    console: Console,
+    title: str,
+    headings: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    right: Sequence[int] = (),
+) -> None:
+    console.print(Text(title, style="bold"))
+    console.print(table(headings, rows, right=right))
+    console.print()
