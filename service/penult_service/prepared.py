@@ -159,6 +159,8 @@ class Manifest:
     def from_json(cls, text: str) -> Manifest:
         """Read `penult.json`. KeyError, TypeError or ValueError when it is not one."""
         raw: dict[str, Any] = json.loads(text)
+        if not isinstance(raw, dict):
+            raise ValueError("not a JSON object")
         if raw.get("format") != MANIFEST_FORMAT:
             raise ValueError(f"format {raw.get('format')!r}, this release reads {MANIFEST_FORMAT}")
         proof = raw["proof"]
