@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
 # Piped output is not a screen: no wrapping at 80 columns.
 PIPED_WIDTH = 160
@@ -29,8 +28,11 @@ def out() -> Console:
     return Console(highlight=False, width=width, soft_wrap=False)
 
 
-def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> Table:
-    """A table without frames: reads well on a screen and in a pipe. Columns in `right` are flush right."""
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> None:
+    """A table without frames on stdout: reads well on a screen and in a pipe.
+
+    Columns in `right` are flush right; empty headings are left out.
+    """
     from rich.table import Table
     from rich.text import Text
 
@@ -40,7 +42,10 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequ
     for row in rows:
         # Text, not markup: a model's names and people's texts may hold square brackets.
         shown.add_row(*(Text(cell) for cell in row))
-    return shown
+    console = out()
+    with console.capture() as captured:
+        console.print(shown)
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 @contextmanager

@@ -50,11 +50,11 @@ def embed(
     batch_size: Annotated[int, typer.Option(min=1, help="Rows read, sent and written at a time.")] = 1024,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that is there.")] = False,
 ) -> None:
-    """Embed the texts of a file: as many rows out as in, in their order.
+    """Embed the texts of a file, row for row.
 
-    A row without a usable text is listed on stderr, with its number (from 0) and the reason, and is null in
-    a .parquet and NaN in a .npy; the rest is done, and the exit code is 0. When no row can be embedded,
-    nothing is written, and it is 2.
+    As many rows come out as go in, in their order. A row without a usable text is listed on stderr, with
+    its number (from 0) and the reason, and is null in a .parquet and NaN in a .npy; the rest is done, and
+    the exit code is 0. When no row can be embedded, nothing is written, and it is 2.
 
     A .parquet keeps the columns of the input and adds embedding, token_count, truncation and error, with
     --probabilities also probabilities and predicted; its metadata (penult.*) says where the numbers came

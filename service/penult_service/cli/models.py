@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from penult_service.cli import options
-from penult_service.cli.console import out, table
+from penult_service.cli.console import print_table
 
 if TYPE_CHECKING:
     from penult_client import Model
@@ -21,7 +21,10 @@ def register(app: typer.Typer) -> None:
 
 
 def models(server: options.Server = options.DEFAULT_SERVER, as_json: options.Json = False) -> None:
-    """What a server has loaded: every model and version, and whether its dropout is proven inactive."""
+    """What a server has loaded.
+
+    Every version of every model, and whether its dropout is proven inactive.
+    """
     with options.connected(None, server) as (client, _):
         found = client.models()
     if as_json:
@@ -31,7 +34,7 @@ def models(server: options.Server = options.DEFAULT_SERVER, as_json: options.Jso
         print(f"{server} has no models loaded")
         return
     headings = ("model", "state", "layer", "dimension", "poolings", "labels", "engine", "dropout")
-    out().print(table(headings, [_row(model) for model in found], right=(3,)))
+    print_table(headings, [_row(model) for model in found], right=(3,))
     for model in found:
         if model.state_message:
             print(f"{model.id}: {model.state_message}")

@@ -39,9 +39,9 @@ def verify(
     as_json: options.Json = False,
     data: Data = None,
 ) -> int:
-    """Before or after the dropout, and does it matter? The proof for a model, and the answer in words.
+    """Before or after the dropout, and does it matter?
 
-    Shows by structure and by experiment that dropout plays no part in the embeddings that are served, and
+    The answer in words, and the proof. Shows by structure and by experiment that dropout plays no part in the embeddings that are served, and
     what would happen to comparisons if it were on. Exit codes: 0 proven, 1 refused, 2 usage.
     """
     from penult_service.cli.verification import show
@@ -84,10 +84,10 @@ def prepare(
     ] = None,
     data: Data = None,
 ) -> int:
-    """Read, cut and prove a model ahead, as `penult serve` does when it loads one; print where it is.
+    """Read, cut and prove a model ahead of serving.
 
-    The result is a model that serves in seconds, on machines without Keras too. Exit codes: 0 prepared,
-    1 refused, 2 usage.
+    Does what `penult serve` does when it loads a model, and prints where the result is: a model that
+    serves in seconds, on machines without Keras too. Exit codes: 0 prepared, 1 refused, 2 usage.
     """
     from penult_service.preparing.launch import prepare as run
 

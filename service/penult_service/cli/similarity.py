@@ -13,7 +13,7 @@ import typer
 from numpy.typing import NDArray
 
 from penult_service.cli import options, sides
-from penult_service.cli.console import note, out, table
+from penult_service.cli.console import note, print_table
 from penult_service.cli.outputs import drafts
 from penult_service.cli.sides import Side
 from penult_service.errors import InvalidInput
@@ -66,11 +66,12 @@ def similarity(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that is there.")] = False,
 ) -> None:
-    """The most and least alike pairs of texts, by their embeddings in front of the dropout.
+    """The most and least alike pairs of texts.
 
-    Compares the TEXTs with each other, or with --file-b. Files are of texts (.csv, .tsv, .jsonl, .parquet,
-    .txt) or of embeddings that `penult embed` wrote (.parquet, .npy); for those no model is needed. Cosine
-    and dot are similarities (larger is closer), euclidean and manhattan distances (smaller is closer).
+    Compares the embeddings (in front of the dropout) of the TEXTs with each other, or with --file-b.
+    Files are of texts (.csv, .tsv, .jsonl, .parquet, .txt) or of embeddings that `penult embed` wrote
+    (.parquet, .npy); for those no model is needed. Cosine and dot are similarities (larger is closer),
+    euclidean and manhattan distances (smaller is closer).
     """
     options.one_of("--metric", metric, METRICS)
     options.one_of("--pooling", pooling, POOLINGS)
@@ -215,7 +216,7 @@ def _facts(compared: Comparison, most: list[Pair], least: list[Pair], checked: b
 
 def _show(compared: Comparison, most: list[Pair], least: list[Pair], top: int) -> None:
     closer = "larger" if compared.metric in LARGER_IS_CLOSER else "smaller"
-    out().print(f"{compared.metric}, {closer} is closer; {compared.pairs:,} pairs", markup=False)
+    print(f"{compared.metric}, {closer} is closer; {compared.pairs:,} pairs")
     if compared.pairs <= 2 * top:
         # All pairs fit: one list is clearer than two that overlap.
         every, _ = compared.extremes(compared.pairs)
@@ -230,10 +231,9 @@ def _print_pairs(title: str, compared: Comparison, pairs: list[Pair]) -> None:
         (f"{pair.score:.4f}", _short(compared.a.name(pair.a)), _short(compared.b.name(pair.b)))
         for pair in pairs
     ]
-    console = out()
     if title:
-        console.print(f"\n{title}")
-    console.print(table(("", "", ""), rows, right=(0,)))
+        print(f"\n{title}")
+    print_table(("", "", ""), rows, right=(0,))
 
 
 def _short(text: str) -> str:

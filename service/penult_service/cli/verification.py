@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
-from penult_service.cli.console import out, table
+from penult_service.cli.console import out, print_table
 from penult_service.prepared import Figure, Manifest, Site
 from penult_service.preparing.report import DropoutEffect, Verification
 
@@ -16,8 +16,9 @@ WIDTH = 100
 SITES_SHOWN = 8
 PLACES = {"before": "inside the encoder", "at": "in front of the head: read here", "after": "inside the head"}
 BEFORE_AFTER = "before_vs_after_dropout"
-# Shares below which an effect is called small.
+# An effect on a smaller share is small; a smaller share of texts is `only`.
 SMALL = 0.02
+MOST = 0.5
 
 
 def show(found: Verification, *, own_texts: bool) -> None:
@@ -68,13 +69,14 @@ def _before_or_after(manifest: Manifest) -> str:
 def _would_it_matter(effect: DropoutEffect) -> str:
     share = effect.neighbours_changed / effect.neighbours
     matters = "Yes, for comparing texts." if share > SMALL else "Hardly, on these texts."
+    only = "only " if effect.nearest_kept < MOST else ""
     flipped = effect.predictions_flipped
     hardly = f"the predictions hardly notice: {percent(flipped)} would change"
     predictions = hardly if flipped <= SMALL else f"{percent(flipped)} of the predictions would change too"
     return (
         f"And if the dropout were on (training=True)? {matters} At its rate of {effect.rate:g}, "
         f"{effect.neighbours_changed:.1f} of a text's {effect.neighbours} nearest neighbours would be others, and "
-        f"{percent(effect.nearest_kept)} of the texts would keep their nearest one; {predictions}. Each call would "
+        f"{only}{percent(effect.nearest_kept)} of the texts would keep their nearest one; {predictions}. Each call would "
         "also give other numbers for the same text."
     )
 
@@ -173,5 +175,5 @@ def _section(
     right: Sequence[int] = (),
 ) -> None:
     console.print(Text(title, style="bold"))
-    console.print(table(headings, rows, right=right))
+    print_table(headings, rows, right=right)
     console.print()
