@@ -41,8 +41,9 @@ def verify(
 ) -> int:
     """Before or after the dropout, and does it matter?
 
-    The answer in words, and the proof. Shows by structure and by experiment that dropout plays no part in the embeddings that are served, and
-    what would happen to comparisons if it were on. Exit codes: 0 proven, 1 refused, 2 usage.
+    The answer in words, and the proof. Shows by structure and by experiment that dropout plays no part in
+    the embeddings that are served, and what would happen to comparisons if it were on. Exit codes: 0
+    proven, 1 refused, 2 usage.
     """
     from penult_service.cli.verification import show
     from penult_service.preparing.launch import verify as run

@@ -76,8 +76,8 @@ def _would_it_matter(effect: DropoutEffect) -> str:
     return (
         f"And if the dropout were on (training=True)? {matters} At its rate of {effect.rate:g}, "
         f"{effect.neighbours_changed:.1f} of a text's {effect.neighbours} nearest neighbours would be others, and "
-        f"{only}{percent(effect.nearest_kept)} of the texts would keep their nearest one; {predictions}. Each call would "
-        "also give other numbers for the same text."
+        f"{only}{percent(effect.nearest_kept)} of the texts would keep their nearest one; {predictions}. "
+        "Each call would also give other numbers for the same text."
     )
 
 
