@@ -12,7 +12,6 @@ and `penult.json`, the manifest: everything that serving needs to know. No Tenso
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from penult_service.errors import InvalidInput
+from penult_service.files import sha256_file
 
 MANIFEST_NAME = "penult.json"
 MANIFEST_FORMAT = 1
@@ -204,16 +204,10 @@ def load_manifest(directory: Path) -> Manifest:
         ) from error
     for name, expected in manifest.files.items():
         file = directory / name
-        if not file.is_file() or file_sha256(file) != expected:
+        if not file.is_file() or sha256_file(file) != expected:
             state = "altered" if file.is_file() else "missing"
             raise InvalidInput(f"{file} is {state}; prepare the model again", reason="DAMAGED")
     return manifest
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 hex of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _site(raw: dict[str, Any]) -> Site:

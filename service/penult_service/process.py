@@ -14,7 +14,7 @@ from pathlib import Path
 from penult_service import logs
 from penult_service.config import ServeConfig
 from penult_service.embedder import LoadedModel
-from penult_service.errors import InvalidInput
+from penult_service.prepared import TOKENIZE, load_manifest
 from penult_service.repository.repository import prepare_and_load
 from penult_service.repository.sources import Source, from_directory, from_paths
 from penult_service.server import Server, run
@@ -50,10 +50,9 @@ def loader(config: ServeConfig) -> Callable[[Source], LoadedModel]:
     def prepare(source: Path) -> Path:
         from penult_service.preparing.launch import prepare
 
-        _make_private(config.cache)
         said = ""
 
-        def progress(stage: str, _: float | None) -> None:
+        def progress(stage: str, _: float) -> None:
             nonlocal said
             if stage != said:
                 _log.info("preparing %s: %s", source, stage)
@@ -62,9 +61,12 @@ def loader(config: ServeConfig) -> Callable[[Source], LoadedModel]:
         return prepare(source, cache=config.cache, timeout=config.prepare_timeout, progress=progress)
 
     def load(directory: Path, name: str, version: int) -> LoadedModel:
-        from penult_service.engines.tensorflow import load
+        from penult_service.engines.tensorflow import TensorFlowEngine, signatures
+        from penult_service.tokenizing.graph import GraphTokenizer
 
-        return load(directory, name, version)
+        manifest, functions = load_manifest(directory), signatures(directory)
+        tokenizer = GraphTokenizer(functions[TOKENIZE], manifest)
+        return LoadedModel(name, version, manifest, tokenizer, TensorFlowEngine(functions, manifest))
 
     return prepare_and_load(prepare, load, _fake)
 
@@ -77,19 +79,6 @@ def _fake(name: str) -> LoadedModel:
     tokenizer = FakeTokenizer(manifest.max_length)
     engine = FakeEngine(lambda texts: tokenizer.tokenize(texts).inputs)
     return LoadedModel(name, 1, manifest, tokenizer, engine)
-
-
-def _make_private(cache: Path) -> None:
-    """The cache directory, for this user alone: what is in it is trusted."""
-    try:
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        cache.mkdir(mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise InvalidInput(
-            f"{cache} cannot be made ({error.strerror}), and prepared models are kept there;"
-            " give another place with --data DIR",
-            reason="CACHE_NOT_WRITABLE",
-        ) from error
 
 
 def _limit_threads(threads: int) -> None:

@@ -1,4 +1,4 @@
-"""What `penult verify` finds: the manifest with its proof, and what active dropout would have done. No TensorFlow."""
+"""What `penult verify` finds: the manifest with its proof, and what active dropout would have done."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ class DropoutEffect:
     """What dropout would have done to `texts` embeddings if it had been active in front of the head.
 
     Cosines are means over the texts of a dropped vector with its clean one (`mean_cosine`, in theory
-    sqrt(1 - rate)) and of two independent draws (`draw_cosine`, in theory 1 - rate). `neighbours_changed` is the
-    mean count of the `neighbours` nearest rows (cosine) that are others than without dropout, `nearest_kept` the
-    share of rows whose nearest row stays, `predictions_flipped` the share of predictions that change.
+    sqrt(1 - rate)) and of two independent draws (`draw_cosine`, in theory 1 - rate). `neighbours_changed` is
+    the mean count of the `neighbours` nearest rows (cosine) that are others than without dropout,
+    `nearest_kept` the share of rows whose nearest row stays, `predictions_flipped` the share of predictions
+    that change.
     """
 
     rate: float

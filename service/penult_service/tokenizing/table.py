@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from penult_service.prepared import TokenInput
+
 # Truncation of a text, as in the contract's enum.
 UNKNOWN, NONE, CUT = "unknown", "none", "cut"
 
@@ -24,3 +26,11 @@ class TokenTable:
     inputs: Mapping[str, NDArray[Any]]
     lengths: NDArray[np.int32]
     truncations: Sequence[str]
+
+
+def token_lengths(inputs: Mapping[str, NDArray[Any]], tokens: Sequence[TokenInput]) -> NDArray[np.int32]:
+    """Tokens a row without padding, int32 [n]: by the mask, else up to the last id that is not 0; at least 1."""
+    role = "mask" if any(token.role == "mask" for token in tokens) else "ids"
+    used = inputs[next(token.name for token in tokens if token.role == role)] != 0
+    last = used.shape[1] - np.argmax(used[:, ::-1], axis=1)
+    return np.where(used.any(axis=1), last, 1).astype(np.int32)

@@ -1,0 +1,58 @@
+"""Runs a prepared model with TensorFlow: its signatures, called one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_text  # noqa: F401  (registers the operations of `tokenize`)
+from numpy.typing import NDArray
+
+from penult_service.prepared import EMBEDDING, HEAD, TEXT, WHOLE, Manifest
+
+
+class TensorFlowEngine:
+    """Fulfils `embedder.Engine`, in the arithmetic that the model was saved with."""
+
+    name = "tensorflow"
+    precision = "fp32"
+
+    def __init__(self, signatures: Mapping[str, Any], manifest: Manifest) -> None:
+        self._signatures = signatures
+        self._manifest = manifest
+
+    def encode(
+        self, inputs: Mapping[str, NDArray[Any]], layers: Sequence[str]
+    ) -> dict[str, NDArray[np.float32]]:
+        """Token inputs int [n, length] -> readouts float32 by layer: [n, d], or [n, length, d] for tokens."""
+        signature = self._signatures[self._manifest.encode_signature(layers)]
+        return _numpy(signature(**{name: tf.constant(value) for name, value in inputs.items()}))
+
+    def head(self, embedding: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+        """Embedding at the seam float32 [n, d] -> the model's outputs by name."""
+        return _numpy(self._signatures[HEAD](**{EMBEDDING: tf.constant(embedding)}))
+
+    def whole(self, texts: Sequence[str]) -> dict[str, NDArray[Any]]:
+        """Texts -> the model's outputs by name: the saved inference function as it is."""
+        return _numpy(self._signatures[WHOLE](**{TEXT: tf.constant(list(texts), dtype=tf.string)}))
+
+
+def signatures(directory: Path) -> Mapping[str, Any]:
+    """The signatures of a prepared model; they keep what they need alive."""
+    loaded = tf.saved_model.load(str(directory))
+    return _Kept(loaded.signatures, loaded)
+
+
+class _Kept(dict[str, Any]):
+    """A dict that keeps the loaded object: its variables live no longer than it does."""
+
+    def __init__(self, items: Mapping[str, Any], owner: Any) -> None:
+        super().__init__(items)
+        self.owner = owner
+
+
+def _numpy(tensors: Mapping[str, tf.Tensor]) -> dict[str, NDArray[Any]]:
+    return {name: tensor.numpy() for name, tensor in tensors.items()}

@@ -1,0 +1,209 @@
+"""The proof by structure: no random operation is reachable, along data edges, from a served output.
+
+`If`, `Case` and `While` are searched inside, sliced by the results that are wanted (a `While` to a fixpoint). A
+branch is left out only when its predicate is a constant: no input, variable or random operation in what it is
+computed from. Any write of a float variable is refused, and of any variable that the slice reads: a random value
+could come back that way, and batch statistics do (BatchNormalization in training mode has no random operation).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import tensorflow as tf
+from tensorflow.core.framework import node_def_pb2
+
+from penult_service.preparing import tf_private
+from penult_service.preparing.graph import FlatGraph, Ref, node_of
+
+_BRANCHES = frozenset({"If", "StatelessIf", "Case", "StatelessCase"})
+_LOOPS = frozenset({"While", "StatelessWhile"})
+_RANDOM = re.compile(
+    r"(Random|Rng|Multinomial|TruncatedNormal|ParameterizedTruncatedNormal|CudnnRNN|Timestamp|.*CandidateSampler"
+    r"|StatelessRandom|StatelessTruncated|StatelessMultinomial|StatelessParameterized|StatelessSample"
+    r"|Stateful(Uniform|StandardNormal|TruncatedNormal|Random)|StatefulUniform.*"
+    r"|FractionalMaxPool|FractionalAvgPool|.*PyFunc.*)"
+)
+# A `seed` there is the salt of a hash, not the state of a generator.
+_SEEDED_BUT_FIXED = frozenset({"StringToHashBucketStrong", "SparseCrossHashed", "SparseCrossV2"})
+_WRITES = re.compile(
+    r"(Assign\w*VariableOp|Resource(Scatter|Apply|Sparse|StridedSliceAssign)\w*|Assign|AssignAdd)$"
+)
+
+
+@dataclass
+class Audit:
+    """What was found, each line for a person. Nothing in `refused` means that the structure is clean.
+
+    `random` and `writes` name node and operation; `listed` holds random operations that no served output is
+    computed from; `folded` the branches left out, with their constant predicates.
+    """
+
+    nodes: int = 0
+    random: list[str] = field(default_factory=list)
+    writes: list[str] = field(default_factory=list)
+    listed: list[str] = field(default_factory=list)
+    folded: list[str] = field(default_factory=list)
+
+    @property
+    def refused(self) -> list[str]:
+        """Why the model is refused."""
+        return [
+            *(f"{what} is reachable from a served output" for what in self.random),
+            *(f"{what} writes a variable during inference" for what in self.writes),
+        ]
+
+
+def audit(flat: FlatGraph) -> Audit:
+    """Audits all that the outputs are computed from, and every write in the graph."""
+    report = Audit()
+    _slice(flat, flat.outputs.values(), report, "")
+    reached = set(report.random)
+    read = _resources_read(flat)
+    for where, node, handle in _all_nodes(flat, ""):
+        what = f"{node.op} ({where})"
+        if _is_random(node) and what not in reached:
+            report.listed.append(what)
+        if _WRITES.match(node.op) and _write_counts(node, handle, read):
+            report.writes.append(what)
+    return report
+
+
+def _slice(flat: FlatGraph, wanted: Iterable[Ref], report: Audit, scope: str) -> None:
+    """Looks at the nodes behind `wanted`; goes into branches and loops by the results that are used."""
+    refs = set(wanted)
+    names = flat.upstream(refs)
+    report.nodes += len(names)
+    used: dict[str, set[int]] = {}
+    for ref in [*refs, *(ref for name in names for ref in flat.nodes[name].input)]:
+        used.setdefault(node_of(ref), set()).add(int(ref.rpartition(":")[2]))
+    for name in names:
+        node = flat.nodes[name]
+        where = scope + name
+        if node.op in _BRANCHES:
+            _slice_branches(flat, node, used.get(name, set()), report, where)
+        elif node.op in _LOOPS:
+            _slice_loop(flat, node, used.get(name, set()), report, where)
+        elif _is_random(node) or tf_private.op_def(node.op) is None:
+            report.random.append(f"{node.op} ({where})")
+
+
+def _slice_branches(
+    flat: FlatGraph, node: node_def_pb2.NodeDef, used: set[int], report: Audit, where: str
+) -> None:
+    bodies = _bodies(node)
+    taken = constant_value(flat, node.input[0])
+    if taken is not None:
+        index = _chosen(node.op, taken, len(bodies))
+        report.folded.append(
+            f"{node.op} ({where}): its predicate is always {taken}, {bodies[index]} is what runs"
+        )
+        bodies = [bodies[index]]
+    for function in bodies:
+        body = flat.branch(function)
+        results = list(body.outputs.values())
+        _slice(body, [results[i] for i in sorted(used)], report, f"{where}/{function}/")
+
+
+def _slice_loop(
+    flat: FlatGraph, node: node_def_pb2.NodeDef, used: set[int], report: Audit, where: str
+) -> None:
+    """The loop variables that count are those used behind it, by its condition, and by each other."""
+    condition = flat.branch(node.attr["cond"].func.name)
+    body = flat.branch(node.attr["body"].func.name)
+    arguments = {ref: i for i, ref in enumerate(body.inputs.values())}
+    results = list(body.outputs.values())
+    needed = set(used) | _argument_indices(condition, list(condition.outputs.values()))
+    while True:
+        behind = body.upstream([results[i] for i in needed])
+        more = needed | {i for ref, i in arguments.items() if node_of(ref) in behind}
+        if more == needed:
+            break
+        needed = more
+    _slice(condition, condition.outputs.values(), report, f"{where}/cond/")
+    _slice(body, [results[i] for i in sorted(needed)], report, f"{where}/body/")
+
+
+def _argument_indices(flat: FlatGraph, refs: list[Ref]) -> set[int]:
+    behind = flat.upstream(refs)
+    return {i for i, ref in enumerate(flat.inputs.values()) if node_of(ref) in behind}
+
+
+def _bodies(node: node_def_pb2.NodeDef) -> list[str]:
+    if "branches" in node.attr:
+        return [function.name for function in node.attr["branches"].list.func]
+    return [node.attr["then_branch"].func.name, node.attr["else_branch"].func.name]
+
+
+def _chosen(op: str, predicate: object, count: int) -> int:
+    """The branch that runs: `If` takes the first when true, `Case` counts and takes the last when out of range."""
+    if op in ("If", "StatelessIf"):
+        return 0 if predicate else 1
+    index = int(predicate)  # type: ignore[call-overload]
+    return index if 0 <= index < count else count - 1
+
+
+def constant_value(flat: FlatGraph, ref: Ref) -> object | None:
+    """The value of a scalar that depends on no input, variable or random operation; else None."""
+    names = flat.upstream([ref])
+    nodes = [flat.nodes[name] for name in names]
+    if any(node.op in _BRANCHES | _LOOPS or _is_random(node) or _is_stateful(node) for node in nodes):
+        return None
+    if any(node.op == "Placeholder" for node in nodes) or len(nodes) > 64:
+        return None
+    with tf.Graph().as_default() as graph:
+        (tensor,) = tf.graph_util.import_graph_def(flat.graph_def([ref], {}), return_elements=[ref], name="")
+        with tf.compat.v1.Session(graph=graph) as session:
+            value = session.run(tensor)
+    return value.item() if value.ndim == 0 else None
+
+
+def _is_random(node: node_def_pb2.NodeDef) -> bool:
+    """By name, or by a seed among its attributes."""
+    if node.op in _BRANCHES | _LOOPS:
+        return False
+    seeded = ("seed" in node.attr or "seed2" in node.attr) and node.op not in _SEEDED_BUT_FIXED
+    return seeded or _RANDOM.match(node.op) is not None
+
+
+def _is_stateful(node: node_def_pb2.NodeDef) -> bool:
+    definition = tf_private.op_def(node.op)
+    return definition is None or bool(definition.is_stateful)
+
+
+def _all_nodes(flat: FlatGraph, scope: str) -> Iterator[tuple[str, node_def_pb2.NodeDef, Ref]]:
+    """Every node, those in branches and loops too, with the top-level tensor that its first input comes from.
+
+    The tensor is empty where it cannot be followed (a handle made inside).
+    """
+    outside = {ref: ref for ref in (f"{name}:0" for name in flat.captures)}
+    yield from _nodes(flat, scope, outside)
+
+
+def _nodes(
+    flat: FlatGraph, scope: str, known: dict[Ref, Ref]
+) -> Iterator[tuple[str, node_def_pb2.NodeDef, Ref]]:
+    for name, node in flat.nodes.items():
+        yield scope + name, node, known.get(node.input[0], "") if node.input else ""
+        functions, arguments = [], list(node.input)
+        if node.op in _BRANCHES:
+            functions, arguments = _bodies(node), list(node.input[1:])
+        elif node.op in _LOOPS:
+            functions = [node.attr["cond"].func.name, node.attr["body"].func.name]
+        for function in functions:
+            body = flat.branch(function)
+            inner = {ref: known.get(a, "") for ref, a in zip(body.inputs.values(), arguments, strict=True)}
+            yield from _nodes(body, f"{scope}{name}/{function}/", inner)
+
+
+def _resources_read(flat: FlatGraph) -> set[str]:
+    """Captured placeholders that the outputs are computed from."""
+    return flat.upstream(flat.outputs.values()) & set(flat.captures)
+
+
+def _write_counts(node: node_def_pb2.NodeDef, handle: Ref, read: set[str]) -> bool:
+    """Whether a write matters: of a float, of a variable that is read, or of one that cannot be followed."""
+    dtype = tf.as_dtype(node.attr["dtype"].type or node.attr["T"].type or tf.float32.as_datatype_enum)
+    return dtype.is_floating or not handle or node_of(handle) in read

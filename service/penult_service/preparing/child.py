@@ -1,0 +1,73 @@
+"""The child process that prepares: one job as JSON on standard input, JSON lines on standard output.
+
+Lines: `{"progress": [stage, share]}`, then one `{"done": {...}}` or `{"error": {...}}`. It ends when its standard
+input closes, so it does not outlive the process that asked. Run with `python -m penult_service.preparing.child`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from penult_service.errors import ModelRefused, PenultError
+
+
+def main() -> None:
+    """Does the job and says how it went."""
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", buffering=1)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever a library prints is not part of the answer
+
+    def say(**line: Any) -> None:
+        out.write(json.dumps(line) + "\n")
+
+    job = json.loads(sys.stdin.readline())
+    threading.Thread(target=_end_with_stdin, daemon=True).start()
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        say(done=_run(job, lambda stage, share: say(progress=[stage, share])))
+    except PenultError as error:
+        say(error=_told(error))
+    except Exception as error:
+        first = (str(error) or type(error).__name__).splitlines()[0][:300]
+        reason = "OUT_OF_MEMORY" if isinstance(error, MemoryError) else "CANNOT_PREPARE"
+        refused = ModelRefused(
+            f"{job['source']} could not be prepared: {type(error).__name__}: {first}", reason=reason
+        )
+        say(error=_told(refused))
+        raise
+
+
+def _run(job: dict[str, Any], progress: Any) -> dict[str, Any]:
+    if job["what"] == "effect":
+        from penult_service.preparing.dropout import effect_of
+
+        effect = effect_of(Path(job["source"]), job["texts"])
+        return {"effect": None if effect is None else vars(effect)}
+    from penult_service.preparing.pipeline import prepare
+
+    prepare(Path(job["source"]), Path(job["target"]), job["layer"], progress)
+    return {}
+
+
+def _told(error: PenultError) -> dict[str, Any]:
+    return {
+        "kind": type(error).__name__,
+        "message": error.message,
+        "reason": error.reason,
+        "field": error.field,
+        "metadata": error.metadata,
+    }
+
+
+def _end_with_stdin() -> None:
+    sys.stdin.read()
+    os._exit(3)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""The effect of dropout on a prepared model, measured on texts. Runs in the child process."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_text  # noqa: F401  (registers the operations of `tokenize`)
+from numpy.typing import NDArray
+
+from penult_service.prepared import load_manifest
+from penult_service.preparing.effect import measure, predicted_classes
+from penult_service.preparing.experiment import Served
+from penult_service.preparing.report import DropoutEffect
+
+_BATCH = 32
+
+
+def effect_of(directory: Path, texts: Sequence[str]) -> DropoutEffect | None:
+    """What active dropout in front of the head would do to these texts; None when none stands there."""
+    manifest = load_manifest(directory)
+    rate = next((site.rate for site in manifest.sites if site.place == "at"), None)
+    if rate is None or not 0 < rate < 1:
+        return None
+    served = Served(
+        tf.saved_model.load(str(directory)).signatures,
+        manifest.inputs,
+        manifest.encode_signature([manifest.seam]),
+        manifest.seam,
+    )
+
+    def predict(embedding: NDArray[np.float32]) -> NDArray[np.intp]:
+        return predicted_classes([value for _, value in sorted(served.head(embedding).items())])
+
+    return measure(_embeddings(served, texts, manifest.trims), rate, predict)
+
+
+def _embeddings(served: Served, texts: Sequence[str], trims: bool) -> NDArray[np.float32]:
+    """Float32 [n, d] at the seam, in the order of the texts; batches are of like length."""
+    inputs = served.tokenize(texts)
+    lengths = served.lengths(inputs)
+    order = np.argsort(lengths, kind="stable")
+    blocks = []
+    for start in range(0, len(order), _BATCH):
+        rows = order[start : start + _BATCH]
+        width = lengths[rows].max() if trims else None
+        blocks.append(served.encode({name: value[rows, :width] for name, value in inputs.items()}))
+    found = np.concatenate(blocks)
+    return found[np.argsort(order)]

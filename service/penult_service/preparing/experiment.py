@@ -1,0 +1,179 @@
+"""The proof by experiment: the prepared functions against the graph as saved, and against Keras itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from penult_service.prepared import EMBEDDING, HEAD, TEXT, TOKENIZE, WHOLE, Figure, TokenInput
+from penult_service.preparing import parts, probe
+from penult_service.preparing.formats.tf_keras_saved_model import Opened
+from penult_service.preparing.seams import Seams
+from penult_service.tokenizing import token_lengths
+
+TOLERANCE = 1e-5
+REPEATS = 20
+NO_LIMIT = 1_000_000
+Arrays = dict[str, NDArray[Any]]
+
+
+@dataclass
+class Served:
+    """The prepared model as it will be served: its signatures, called with arrays."""
+
+    signatures: Mapping[str, Any]
+    tokens: Sequence[TokenInput]
+    pooled: str
+    seam: str
+
+    def tokenize(self, texts: Sequence[str]) -> Arrays:
+        """Token inputs int [n, length]."""
+        found = self.signatures[TOKENIZE](**{TEXT: tf.constant(list(texts))})
+        return {token.name: found[token.name].numpy() for token in self.tokens}
+
+    def encode(self, inputs: Arrays) -> NDArray[np.float32]:
+        """The embedding at the seam, float32 [n, d]."""
+        arguments = {name: tf.constant(value) for name, value in inputs.items()}
+        return np.asarray(self.signatures[self.pooled](**arguments)[self.seam].numpy())
+
+    def head(self, embedding: NDArray[np.float32]) -> Arrays:
+        """The outputs by name."""
+        return _numpy(self.signatures[HEAD](**{EMBEDDING: tf.constant(embedding)}))
+
+    def whole(self, texts: Sequence[str]) -> Arrays:
+        """The outputs by name, by the function as saved."""
+        return _numpy(self.signatures[WHOLE](**{TEXT: tf.constant(list(texts))}))
+
+    def lengths(self, inputs: Arrays) -> NDArray[np.int32]:
+        """Tokens a row without padding: by the mask, else up to the last id that is not 0."""
+        return token_lengths(inputs, self.tokens)
+
+
+@dataclass
+class Outcome:
+    """What the experiment found."""
+
+    figures: list[Figure] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    trims: bool = True
+    max_length: int = NO_LIMIT
+
+    def add(self, name: str, meaning: str, value: float, limit: float) -> None:
+        self.figures.append(Figure(name, meaning, float(value), limit))
+
+    @property
+    def failed(self) -> list[Figure]:
+        """The figures beyond their limits (NaN is beyond every limit)."""
+        return [figure for figure in self.figures if not figure.value <= figure.limit]
+
+
+def run(opened: Opened, seams: Seams, served: Served) -> Outcome:
+    """All experiments. The caller looks at `failed`."""
+    outcome = Outcome()
+    texts = list(probe.MIXED)
+    inputs = served.tokenize(texts)
+    embedding = served.encode(inputs)
+    _repeats(outcome, lambda: served.encode(inputs))
+    _against_the_graph(outcome, opened, seams, texts, embedding)
+    original = _numpy(opened.function(tf.constant(texts)))
+    composed = served.head(embedding)
+    outcome.add(
+        "prediction_vs_model",
+        "head(encode(tokenize(x))) against the model's own inference function, |d| / (1 + |x|)",
+        max(relative(composed[name], original[name]) for name in original),
+        TOLERANCE,
+    )
+    outcome.add(
+        "whole_vs_model",
+        "the function kept for predict against the model's own, |d| / (1 + |x|)",
+        max(relative(value, original[name]) for name, value in served.whole(texts).items()),
+        TOLERANCE,
+    )
+    _padding(outcome, served, inputs, embedding)
+    _companions(outcome, served, inputs, embedding)
+    _length(outcome, served)
+    return outcome
+
+
+def _repeats(outcome: Outcome, encode: Callable[[], NDArray[np.float32]]) -> None:
+    first = encode()
+    worst = max(float(np.abs(encode() - first).max()) for _ in range(REPEATS - 1))
+    outcome.add("repeats", f"{REPEATS} runs of one batch against the first (bitwise equal is 0)", worst, 0.0)
+    if not np.isfinite(first).all():
+        outcome.add("finite", "embeddings that are not finite", float("nan"), 0.0)
+
+
+def _against_the_graph(
+    outcome: Outcome, opened: Opened, seams: Seams, texts: list[str], embedding: NDArray[np.float32]
+) -> None:
+    found = _numpy(parts.references(opened, {seams.before, seams.after})(tf.constant(texts)))
+    before, after = found[seams.before], found[seams.after]
+    outcome.add(
+        "embedding_vs_before_dropout",
+        "our embedding against the saved graph's own tensor in front of the dropout, |d| / (1 + |x|)",
+        relative(embedding, before),
+        TOLERANCE,
+    )
+    outcome.add(
+        "before_vs_after_dropout",
+        "the saved graph's tensor in front of the dropout against the one behind it (bitwise equal is 0)",
+        float(np.abs(before - after).max()),
+        0.0,
+    )
+
+
+def _padding(outcome: Outcome, served: Served, inputs: Arrays, embedding: NDArray[np.float32]) -> None:
+    """Rows cut to their own length; a model that changes by it needs its padding and is served untrimmed."""
+    worst = 0.0
+    try:
+        for row, length in enumerate(served.lengths(inputs)):
+            alone = served.encode({name: value[row : row + 1, :length] for name, value in inputs.items()})
+            worst = max(worst, relative(alone[0], embedding[row]))
+    except tf.errors.OpError as error:
+        first = str(error.message).splitlines()[0][:160]
+        outcome.trims = False
+        outcome.notes.append(f"the graph has a fixed length inside ({first}): served with its padding")
+        return
+    outcome.trims = worst <= TOLERANCE
+    if outcome.trims:
+        outcome.add("trimmed_vs_padded", "rows cut to their own length, |d| / (1 + |x|)", worst, TOLERANCE)
+    else:
+        outcome.notes.append(
+            f"cutting the padding off changes embeddings by up to {worst:.2g}: the model needs its padding "
+            "and is served with it"
+        )
+
+
+def _companions(outcome: Outcome, served: Served, inputs: Arrays, embedding: NDArray[np.float32]) -> None:
+    """Every row alone, in pairs and backwards, at full length."""
+    count, worst = len(embedding), 0.0
+    for size in (1, 2, 3):
+        for start in range(0, count, size):
+            rows = list(range(start, min(start + size, count)))[::-1]
+            some = served.encode({name: value[rows] for name, value in inputs.items()})
+            worst = max(worst, relative(some, embedding[rows]))
+    outcome.add("companions", "rows alone and in other company, |d| / (1 + |x|)", worst, TOLERANCE)
+
+
+def _length(outcome: Outcome, served: Served) -> None:
+    """The longest text that the model takes; no limit when its tokenizing keeps growing."""
+    ids = next(token.name for token in served.tokens if token.role == "ids")
+    width = served.tokenize([probe.ENDLESS])[ids].shape[1]
+    outcome.max_length = width if width < len(probe.ENDLESS.split()) else NO_LIMIT
+
+
+def relative(found: NDArray[Any], expected: NDArray[Any]) -> float:
+    """Largest |d| / (1 + |x|): at most t exactly when |d| <= t + t |x| everywhere. NaN when either has one."""
+    x = np.asarray(expected, dtype=np.float64)
+    if np.shape(found) != x.shape:
+        return float("inf")
+    return float((np.abs(np.asarray(found, dtype=np.float64) - x) / (1 + np.abs(x))).max(initial=0.0))
+
+
+def _numpy(tensors: Mapping[str, tf.Tensor]) -> Arrays:
+    return {name: tensor.numpy() for name, tensor in tensors.items()}

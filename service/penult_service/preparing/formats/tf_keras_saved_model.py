@@ -1,0 +1,203 @@
+"""Reads a SavedModel written by tf_keras (`model.save(path)`): its inference function, its layers, its labels.
+
+The graph is loaded with `tf.saved_model.load`, which runs no Python code of the file's author; Keras is not asked.
+What Keras wrote beside it (`keras_metadata.pb`) only confirms which layers are dropouts, and their rates.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_text  # noqa: F401  (registers the operations that a text model needs)
+from tensorflow.core.protobuf import saved_model_pb2
+
+from penult_service.errors import InvalidInput, ModelRefused
+from penult_service.preparing import tf_private
+from penult_service.preparing.graph import FlatGraph, Ref, flatten
+
+FORMAT = "tf_keras SavedModel"
+SIGNATURE = "serving_default"
+NOISE_CLASSES = frozenset(
+    {"Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D"}
+    | {"GaussianDropout", "GaussianNoise", "AlphaDropout"}
+)
+_PYTHON_OPS = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc"})
+# Classes that Keras may build again from their configs; with any other in the file Keras is not asked to.
+_KNOWN_CLASSES = NOISE_CLASSES | {
+    *("InputLayer", "KerasLayer", "Dense", "Functional", "Sequential", "Activation", "BatchNormalization"),
+    *("LayerNormalization", "Embedding", "LSTM", "GRU", "Bidirectional", "Concatenate", "Add", "Flatten"),
+    *(
+        "GlobalAveragePooling1D",
+        "GlobalMaxPooling1D",
+        "Mean",
+        "MeanMetricWrapper",
+        "TensorShape",
+        "__tuple__",
+    ),
+    *("GlorotUniform", "Zeros", "Ones", "Orthogonal", "RandomUniform", "RandomNormal", "TruncatedNormal"),
+    *(
+        "TypeSpec",
+        "InputSpec",
+        "Custom>Adam",
+        "Custom>AdamW",
+        "Custom>SGD",
+        "Custom>RMSprop",
+        "HeNormal",
+        "HeUniform",
+        "VarianceScaling",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A Keras layer as the file records it; `path` is its place among the tracked objects."""
+
+    path: str
+    name: str
+    class_name: str
+    config: dict[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A model that has been read: the loaded object, its inference function whole and flat, its layers.
+
+    `keras_safe` says whether Keras may load the file too (for comparison only): no layer whose config holds code.
+    """
+
+    directory: Path
+    format: str
+    root: Any
+    function: Any
+    flat: FlatGraph
+    text: Ref
+    layers: tuple[Layer, ...]
+    labels: tuple[str, ...]
+    keras_safe: bool
+
+
+def open_model(directory: Path) -> Opened:
+    """Reads the model.
+
+    Raises:
+        InvalidInput: NOT_A_MODEL, DAMAGED (files that cannot be read, or are missing).
+        ModelRefused: UNSUPPORTED_FORMAT, RUNS_PYTHON_CODE, NO_SIGNATURE, NO_TEXT_INPUT, UNKNOWN_OP.
+    """
+    _scan(directory)
+    layers, safe = _layers(directory)
+    try:
+        root = tf.saved_model.load(str(directory))
+    except (tf.errors.OpError, OSError, ValueError, KeyError, IndexError, AttributeError) as error:
+        raise _damaged(directory, error) from error
+    function = root.signatures.get(SIGNATURE) if hasattr(root, "signatures") else None
+    if function is None:
+        there = ", ".join(sorted(getattr(root, "signatures", {}))) or "none"
+        raise ModelRefused(
+            f"{directory} has no signature {SIGNATURE!r} (its signatures: {there}); "
+            "save it with model.save(path) after it has been called or built once",
+            reason="NO_SIGNATURE",
+        )
+    flat = flatten(function)
+    text = _text_input(directory, function)
+    return Opened(directory, FORMAT, root, function, flat, text, layers, read_labels(directory), safe)
+
+
+def read_labels(directory: Path) -> tuple[str, ...]:
+    """The class names of `labels.json` (a list of strings) beside the model; empty without that file."""
+    path = directory / "labels.json"
+    if not path.exists():
+        return ()
+    try:
+        labels = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"{path} is not JSON ({error})", reason="BAD_LABELS") from error
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        raise InvalidInput(
+            f'{path} must be a list of names, such as ["negative", "positive"]', reason="BAD_LABELS"
+        )
+    return tuple(labels)
+
+
+def _scan(directory: Path) -> None:
+    """Looks at the files before TensorFlow does."""
+    graph_file = directory / "saved_model.pb"
+    if not graph_file.is_file():
+        found = ", ".join(sorted(p.name for p in directory.iterdir())[:8]) or "nothing"
+        raise InvalidInput(
+            f"{directory} is not a SavedModel: it has no saved_model.pb (it has: {found})",
+            reason="NOT_A_MODEL",
+        )
+    if not (directory / "variables" / "variables.index").is_file():
+        raise InvalidInput(
+            f"{directory} is only half there: variables/variables.index is missing; copy the model again",
+            reason="DAMAGED",
+        )
+    saved = saved_model_pb2.SavedModel()
+    try:
+        saved.ParseFromString(graph_file.read_bytes())
+    except Exception as error:
+        raise _damaged(directory, error) from error
+    for meta_graph in saved.meta_graphs:
+        bodies = [meta_graph.graph_def.node, *(f.node_def for f in meta_graph.graph_def.library.function)]
+        for node in (node for body in bodies for node in body):
+            if node.op in _PYTHON_OPS:
+                raise ModelRefused(
+                    f"{directory} calls back into Python code (operation {node.op}, {node.name}), which a file "
+                    "must not; replace tf.py_function or tf.numpy_function by TensorFlow operations",
+                    reason="RUNS_PYTHON_CODE",
+                )
+
+
+def _layers(directory: Path) -> tuple[tuple[Layer, ...], bool]:
+    path = directory / "keras_metadata.pb"
+    if not path.is_file():
+        raise ModelRefused(
+            f"{directory} is a SavedModel, but not one that tf_keras wrote (no keras_metadata.pb); "
+            "save the model with tf_keras: model.save(path)",
+            reason="UNSUPPORTED_FORMAT",
+        )
+    try:
+        entries = [(p, i, json.loads(text)) for p, i, text in tf_private.keras_metadata(path.read_bytes())]
+    except ValueError as error:
+        raise _damaged(directory, error) from error
+    layers = tuple(
+        Layer(path, raw.get("name", ""), raw.get("class_name", ""), raw.get("config") or {})
+        for path, identifier, raw in entries
+        if not identifier.startswith("_tf_keras_metric")
+    )
+    classes = {name for _, _, raw in entries for name in _class_names(raw)}
+    return layers, classes <= _KNOWN_CLASSES
+
+
+def _class_names(value: Any) -> Iterator[str]:
+    """Every class that a config names, however deep."""
+    if isinstance(value, dict):
+        if "class_name" in value:
+            yield str(value["class_name"])
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from _class_names(item)
+
+
+def _text_input(directory: Path, function: Any) -> Ref:
+    captured = {inner.name for _, inner in function.graph.captures}
+    inputs = [tensor for tensor in function.inputs if tensor.name not in captured]
+    if len(inputs) == 1 and inputs[0].dtype == tf.string and inputs[0].shape.rank in (None, 1):
+        return str(inputs[0].name)
+    found = ", ".join(f"{t.op.name} ({t.dtype.name} {t.shape})" for t in inputs) or "none"
+    raise ModelRefused(
+        f"{directory} does not take text: it must have one input of strings, shape (None,); its inputs: {found}",
+        reason="NO_TEXT_INPUT",
+    )
+
+
+def _damaged(directory: Path, error: BaseException) -> InvalidInput:
+    first = (str(error) or type(error).__name__).splitlines()[0][:300]
+    return InvalidInput(f"{directory} is damaged or half copied ({first}); copy it again", reason="DAMAGED")

@@ -1,0 +1,42 @@
+"""What a model is known by: hashes of its files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from penult_service.files import sha256_file
+from penult_service.vectors import digest_of_parts
+
+# Raised whenever the same files would be prepared to something else.
+PREPARER = "penult-preparer-1"
+_COMPUTING = ("saved_model.pb", "variables", "assets")
+
+
+def model_digest(directory: Path) -> str:
+    """SHA-256 of the files that decide the computation: graph, weights, tokenizer assets."""
+    return _digest(directory, (path for name in _COMPUTING for path in _files(directory / name)))
+
+
+def cache_key(directory: Path, layer: str | None) -> str:
+    """Names the prepared form of exactly these files, this layer, by this preparer."""
+    return digest_of_parts([PREPARER, layer or "", _digest(directory, _files(directory))])[:40]
+
+
+def file_hashes(directory: Path) -> dict[str, str]:
+    """Relative name of every file -> its SHA-256."""
+    return {path.relative_to(directory).as_posix(): sha256_file(path) for path in _files(directory)}
+
+
+def _digest(directory: Path, files: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(files):
+        digest.update(f"{path.relative_to(directory).as_posix()}\0{sha256_file(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def _files(path: Path) -> list[Path]:
+    """The files at or below the path, in order; those whose name begins with a dot are notes, not model."""
+    found = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    return [p for p in found if not p.name.startswith(".")]

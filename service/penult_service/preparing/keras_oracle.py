@@ -1,0 +1,73 @@
+"""What Keras itself says: the original model's tensors on both sides of its dropout, and its prediction.
+
+Keras builds layers from their configs, and a config may hold code; so it is asked only when every class in the
+file is one that we know (`Opened.keras_safe`), and only for comparison.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from penult_service.prepared import Site
+from penult_service.preparing.experiment import TOLERANCE, Outcome, relative
+from penult_service.preparing.formats.tf_keras_saved_model import Opened
+
+
+def compare(
+    outcome: Outcome,
+    opened: Opened,
+    site: Site | None,
+    texts: Sequence[str],
+    embedding: NDArray[np.float32],
+    outputs: Sequence[NDArray[np.float32]],
+) -> None:
+    """Adds the figures, or a note that says why Keras was not asked.
+
+    Args:
+        outcome: What the figures are added to.
+        opened: The model.
+        site: The dropout at the seam.
+        texts: The texts of the experiment.
+        embedding: Ours, float32 [n, d].
+        outputs: Ours, in the order of the output names.
+    """
+    if not opened.keras_safe:
+        outcome.notes.append(
+            "Keras was not asked to load the file: it names classes that might bring code along"
+        )
+        return
+    import tf_keras
+
+    model = tf_keras.models.load_model(str(opened.directory), compile=False)
+    predicted = model.predict(tf.constant(list(texts)), batch_size=len(texts), verbose=0)
+    if isinstance(predicted, np.ndarray) and len(outputs) == 1:
+        worst = relative(outputs[0], predicted)
+        outcome.add("prediction_vs_keras", "ours against Keras' predict, |d| / (1 + |x|)", worst, TOLERANCE)
+    try:
+        layer = model.get_layer(site.path) if site else None
+        tensors = [layer.input, layer.output] if layer is not None else []
+    except (ValueError, AttributeError, RuntimeError):
+        tensors = []
+    if not tensors:
+        outcome.notes.append(
+            "Keras shows no such layer at the top of this model, so only its predict was compared"
+        )
+        return
+    both = tf_keras.Model(model.inputs, tensors)
+    before, after = (np.asarray(t) for t in both(tf.constant(list(texts)), training=False))
+    outcome.add(
+        "embedding_vs_keras_before",
+        "ours against Keras' tensor in front of the dropout, |d| / (1 + |x|)",
+        relative(embedding, before),
+        TOLERANCE,
+    )
+    outcome.add(
+        "embedding_vs_keras_after",
+        "ours against Keras' tensor behind the dropout, |d| / (1 + |x|)",
+        relative(embedding, after),
+        TOLERANCE,
+    )

@@ -1,0 +1,245 @@
+"""Preparing from outside: in a child process, watched, its result kept in a cache. No TensorFlow here.
+
+A model that crashes, hangs or eats memory ends its child, and the caller gets an error with the reason.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import psutil
+
+from penult_service import errors
+from penult_service.errors import InvalidInput, ModelRefused, NotFound, PenultError
+from penult_service.prepared import is_prepared, load_manifest
+from penult_service.preparing import probe
+from penult_service.preparing.identity import cache_key
+from penult_service.preparing.report import DropoutEffect, Verification
+
+Progress = Callable[[str, float], None]
+_POLL = 0.25  # seconds between looks at the child's memory
+_SPARE = 256 << 20  # bytes of free memory that a child leaves to others
+
+
+def prepare(
+    source: Path,
+    *,
+    output: Path | None = None,
+    cache: Path,
+    layer: str | None = None,
+    timeout: float = 900,
+    memory_limit: int | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """The prepared form of a model: from the cache when the same files were prepared before.
+
+    Args:
+        source: A saved model, or a prepared one (which is checked and returned).
+        output: A new directory for the result, instead of the cache.
+        cache: Where prepared models are kept.
+        layer: A layer to read instead of the one in front of the dropout.
+        timeout: Seconds after which the child is ended.
+        memory_limit: Bytes resident at which the child is ended; by default what is free now, less a little.
+        progress: Called with the stage and the share done.
+
+    Raises:
+        NotFound: nothing is there.
+        InvalidInput: not a model, damaged, or `output` exists.
+        ModelRefused: the model was read and is not served; or the child crashed, hung or ran out of memory.
+    """
+    source = _located(source)
+    if is_prepared(source):
+        manifest = load_manifest(source)
+        if layer is not None and manifest.readout(layer) is None:
+            raise InvalidInput(
+                f"{source} is prepared already, without layer {layer!r}; prepare the original model with --layer",
+                reason="LAYER_NOT_PREPARED",
+            )
+        return source
+    if output is not None and output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise InvalidInput(f"{output} is there already; name a new directory", reason="OUTPUT_EXISTS")
+    target = output.absolute() if output is not None else _private(cache) / cache_key(source, layer)
+    if output is None and _usable(target):
+        return target
+    job = {"what": "prepare", "source": str(source), "target": str(target), "layer": layer}
+    try:
+        _in_child(job, timeout, memory_limit, progress)
+    except ModelRefused:
+        if output is None and _usable(target):  # another process prepared it in the meantime
+            return target
+        raise
+    return target
+
+
+def verify(
+    source: Path,
+    *,
+    cache: Path,
+    texts: Sequence[str] | None = None,
+    timeout: float = 900,
+    memory_limit: int | None = None,
+    progress: Progress | None = None,
+) -> Verification:
+    """The proof, and what active dropout in front of the head would do to `texts` (by default 120 sentences).
+
+    Raises:
+        As `prepare`.
+    """
+    prepared = prepare(source, cache=cache, timeout=timeout, memory_limit=memory_limit, progress=progress)
+    manifest = load_manifest(prepared)
+    if progress is not None:
+        progress("measuring what dropout would do", 1.0)
+    job = {"what": "effect", "source": str(prepared), "texts": list(texts or probe.SENTENCES)}
+    effect = _in_child(job, timeout, memory_limit, None)["effect"]
+    return Verification(manifest, DropoutEffect(**effect) if effect else None)
+
+
+def _located(source: Path) -> Path:
+    source = source.absolute()
+    if not source.exists():
+        raise NotFound(f"there is no {source}; name the directory of a saved model", reason="NO_SUCH_PATH")
+    if source.is_file():
+        raise ModelRefused(
+            f"{source} is a file; this release reads SavedModel directories: load it with tf_keras and save it "
+            "again with model.save('a_directory')",
+            reason="UNSUPPORTED_FORMAT",
+        )
+    return source
+
+
+def _private(cache: Path) -> Path:
+    """The cache directory, for this user alone: what is in it is trusted."""
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        cache.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise InvalidInput(
+            f"{cache} cannot be made ({error.strerror}), and prepared models are kept there; "
+            "give another place with --data DIR",
+            reason="CACHE_NOT_WRITABLE",
+        ) from error
+    return cache
+
+
+def _usable(target: Path) -> bool:
+    """Whether the cache has it whole; what is damaged is removed, to be made again."""
+    if not target.exists():
+        return False
+    try:
+        load_manifest(target)
+    except InvalidInput:
+        shutil.rmtree(target)
+        return False
+    return True
+
+
+def _in_child(
+    job: dict[str, Any], timeout: float, memory_limit: int | None, progress: Progress | None
+) -> dict[str, Any]:
+    """Runs one job in a child; its answer, or its error, or the error that ended it."""
+    limit = memory_limit or max(psutil.virtual_memory().available - _SPARE, _SPARE)
+    with tempfile.TemporaryFile() as stderr:
+        child = subprocess.Popen(
+            [sys.executable, "-P", "-m", "penult_service.preparing.child"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            encoding="utf-8",
+            start_new_session=True,
+        )
+        try:
+            return _answer(child, job, time.monotonic() + timeout, timeout, limit, progress, stderr)
+        finally:
+            child.kill()
+            child.wait()
+            for pipe in (child.stdin, child.stdout):
+                assert pipe is not None
+                pipe.close()
+
+
+def _answer(
+    child: subprocess.Popen[str],
+    job: dict[str, Any],
+    deadline: float,
+    timeout: float,
+    limit: int,
+    progress: Progress | None,
+    stderr: IO[bytes],
+) -> dict[str, Any]:
+    assert child.stdin is not None
+    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(child.stdout, lines), daemon=True).start()
+    try:
+        child.stdin.write(json.dumps(job) + "\n")
+        child.stdin.flush()
+    except BrokenPipeError:
+        pass  # it died at once; how is said below
+    while True:
+        try:
+            line = lines.get(timeout=_POLL)
+        except queue.Empty:
+            _watch(child, job["source"], deadline, timeout, limit)
+            continue
+        if line is None:
+            raise _crashed(child, job["source"], stderr)
+        told = json.loads(line)
+        if "done" in told:
+            return dict(told["done"])
+        if "error" in told:
+            raise _raised(told["error"])
+        if progress is not None:
+            progress(*told["progress"])
+
+
+def _read(pipe: IO[str], lines: queue.SimpleQueue[str | None]) -> None:
+    try:
+        for line in pipe:
+            lines.put(line)
+    except ValueError:
+        pass  # closed while reading: the parent has its answer
+    lines.put(None)
+
+
+def _watch(child: subprocess.Popen[str], source: str, deadline: float, timeout: float, limit: int) -> None:
+    if time.monotonic() > deadline:
+        raise ModelRefused(
+            f"preparing {source} took longer than {timeout:g} s and was ended; allow more time "
+            "(PENULT_PREPARE_TIMEOUT), or look at what the model does when it is loaded",
+            reason="PREPARE_TIMEOUT",
+        )
+    try:
+        resident = psutil.Process(child.pid).memory_info().rss
+    except psutil.Error:
+        return
+    if resident > limit:
+        raise ModelRefused(
+            f"preparing {source} needed more than {limit / 2**30:.1f} GiB of memory and was ended",
+            reason="OUT_OF_MEMORY",
+        )
+
+
+def _crashed(child: subprocess.Popen[str], source: str, stderr: IO[bytes]) -> ModelRefused:
+    code = child.wait()
+    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    stderr.seek(0)
+    said = stderr.read()[-4096:].decode(errors="replace").strip().splitlines()
+    last = f"; its last words: {said[-1][:200]}" if said else ""
+    return ModelRefused(f"the process that prepared {source} {how}{last}", reason="PREPARE_CRASHED")
+
+
+def _raised(told: dict[str, Any]) -> PenultError:
+    """The child's error, of the same class."""
+    kind = getattr(errors, told["kind"])
+    return kind(told["message"], reason=told["reason"], field=told["field"], metadata=told["metadata"])

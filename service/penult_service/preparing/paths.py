@@ -1,0 +1,119 @@
+"""Which tensors all paths through a graph must pass: dominators, and smallest cuts by chosen tensors."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterable
+
+from penult_service.preparing.graph import FlatGraph, Ref, node_of
+
+_UNLIMITED = 1 << 30
+
+
+def path_nodes(flat: FlatGraph, source: Ref, sinks: Collection[Ref]) -> list[str]:
+    """The nodes between the source and the sinks, in topological order."""
+    down, up = flat.downstream([source]), flat.upstream(sinks)
+    return [name for name in flat.nodes if name in down and name in up]
+
+
+def dominators(flat: FlatGraph, source: Ref, sinks: Collection[Ref]) -> list[Ref]:
+    """The tensors that every path from the source to any of the sinks passes, in order, the source first.
+
+    The graph has no cycles, so one pass in topological order finds each vertex's immediate dominator: the
+    nearest common one of its predecessors (Cooper, Harvey, Kennedy, "A simple, fast dominance algorithm").
+    Vertices are nodes and tensors, so that a node with several outputs is told from its outputs.
+    """
+    parent: dict[str, str] = {source: source}
+    depth = {source: 0}
+
+    def add(vertex: str, predecessors: Iterable[str]) -> None:
+        common = ""
+        for other in predecessors:
+            if not common:
+                common = other
+            while other != common:
+                if depth[other] > depth[common]:
+                    other = parent[other]
+                else:
+                    common = parent[common]
+        parent[vertex], depth[vertex] = common, depth[common] + 1
+
+    for name in path_nodes(flat, source, sinks):
+        add(f"={name}", [_vertex(add, parent, ref) for ref in flat.nodes[name].input if _known(parent, ref)])
+    add("=end", [_vertex(add, parent, ref) for ref in sinks if _known(parent, ref)])
+    chain, vertex = [], "=end"
+    while vertex != source:
+        vertex = parent[vertex]
+        if not vertex.startswith("="):
+            chain.append(vertex)
+    return chain[::-1]
+
+
+def _known(parent: dict[str, str], ref: Ref) -> bool:
+    return ref in parent or f"={node_of(ref)}" in parent
+
+
+def _vertex(add: object, parent: dict[str, str], ref: Ref) -> str:
+    if ref not in parent:
+        add(ref, [f"={node_of(ref)}"])  # type: ignore[operator]
+    return ref
+
+
+def smallest_cut(
+    flat: FlatGraph, source: Ref, sinks: Collection[Ref], candidates: Collection[Ref], most: int
+) -> list[Ref] | None:
+    """The fewest of `candidates` that all paths from the source to the sinks pass; the earliest such set.
+
+    Returns None when no set of at most `most` of them does. Maximum flow by augmenting paths: a candidate
+    carries 1, everything else is unlimited; the cut nearest to the source is where its residual reach ends.
+    """
+    capacity: dict[str, dict[str, int]] = {}
+
+    def edge(tail: str, head: str, limit: int) -> None:
+        capacity.setdefault(tail, {})[head] = limit
+        capacity.setdefault(head, {}).setdefault(tail, 0)
+
+    allowed = set(candidates)
+    path = set(path_nodes(flat, source, sinks))
+    for name in path:
+        for ref in set(flat.nodes[name].input):
+            if ref == source or node_of(ref) in path:
+                edge(f"{ref}>", f"={name}", _UNLIMITED)
+                edge(f"<{ref}", f"{ref}>", 1 if ref in allowed else _UNLIMITED)
+                edge(f"={node_of(ref)}", f"<{ref}", _UNLIMITED)
+    for ref in sinks:
+        edge(f"={node_of(ref)}", "end", _UNLIMITED)
+    start = f"<{source}"
+    for _ in range(most + 1):
+        previous = _reach(capacity, start)
+        if "end" not in previous:
+            return sorted(ref for ref in allowed if f"<{ref}" in previous and f"{ref}>" not in previous)
+        if not _augment(capacity, previous, start):
+            return None
+    return None
+
+
+def _reach(capacity: dict[str, dict[str, int]], start: str) -> dict[str, str]:
+    """Breadth first over edges with room left: vertex -> the one before it."""
+    previous, waiting = {start: start}, deque([start])
+    while waiting:
+        tail = waiting.popleft()
+        for head, room in capacity.get(tail, {}).items():
+            if room > 0 and head not in previous:
+                previous[head] = tail
+                waiting.append(head)
+    return previous
+
+
+def _augment(capacity: dict[str, dict[str, int]], previous: dict[str, str], start: str) -> bool:
+    """Sends one unit along the path found; False when the path has no candidate on it (no cut exists)."""
+    steps, vertex = [], "end"
+    while vertex != start:
+        steps.append((previous[vertex], vertex))
+        vertex = previous[vertex]
+    if min(capacity[tail][head] for tail, head in steps) >= _UNLIMITED // 2:
+        return False
+    for tail, head in steps:
+        capacity[tail][head] -= 1
+        capacity[head][tail] += 1
+    return True

@@ -1,0 +1,173 @@
+"""Read, cut, prove, write: a model that a person saved becomes a prepared model. Runs in the child process."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import tensorflow as tf
+
+from penult_service.errors import ModelRefused
+from penult_service.files import new_directory
+from penult_service.prepared import (
+    MANIFEST_NAME,
+    Cost,
+    Head,
+    Manifest,
+    Proof,
+)
+from penult_service.preparing import experiment, keras_oracle, parts, probe
+from penult_service.preparing.audit import Audit, audit
+from penult_service.preparing.formats.tf_keras_saved_model import Opened, open_model
+from penult_service.preparing.graph import FlatGraph, flatten, node_of
+from penult_service.preparing.identity import PREPARER, file_hashes, model_digest
+from penult_service.preparing.seams import Seams, find_seams
+from penult_service.preparing.survey import Survey
+
+Progress = Callable[[str, float], None]
+_PACKAGES = ("penult", "tensorflow", "tensorflow-text", "tf-keras", "numpy")
+
+
+def prepare(source: Path, target: Path, layer: str | None, progress: Progress) -> Manifest:
+    """Prepares the model in `source` into the new directory `target`, which is there whole or not at all.
+
+    Raises:
+        InvalidInput, ModelRefused: from reading, cutting or proving; `target` is not made.
+    """
+    started = time.monotonic()
+    progress("reading the model", 0.0)
+    digest = model_digest(source)
+    opened = open_model(source)
+    progress("auditing the graph", 0.25)
+    findings = [*_audited(opened.flat, "the graph as saved")]
+    progress("finding the seams", 0.3)
+    survey = Survey(opened)
+    seams = find_seams(survey, layer)
+    with new_directory(target) as draft:
+        progress("cutting", 0.4)
+        readouts = [readout for readout, _ in seams.read]
+        shape = _shape_of(opened, survey, seams, digest)
+        names = {
+            layers: shape.encode_signature(layers) for layers in parts.readout_sets(readouts, seams.seam)
+        }
+        parts.save(parts.build(opened, seams, names), opened, draft)
+        progress("auditing what is served", 0.55)
+        served = tf.saved_model.load(str(draft))
+        for name, signature in served.signatures.items():
+            findings += _audited(flatten(signature), f"{name} as served")
+        progress("experiments", 0.6)
+        outcome = _experiment(opened, seams, served, shape)
+        manifest = replace(
+            shape,
+            trims=outcome.trims,
+            max_length=outcome.max_length,
+            proof=Proof(True, (*findings, *outcome.notes), tuple(outcome.figures)),
+            cost=Cost(time.monotonic() - started, peak_memory()),
+            files=file_hashes(draft),
+        )
+        (draft / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")
+    progress("done", 1.0)
+    return manifest
+
+
+def peak_memory() -> int:
+    """The most memory that this process has had resident, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _audited(flat: FlatGraph, what: str) -> list[str]:
+    report = audit(flat)
+    if report.refused:
+        raise _refusal(report, what)
+    lines = [f"{what}: {report.nodes} operations behind its outputs, none random, none writes a variable"]
+    lines += [f"{what}: left out, {line}" for line in report.folded]
+    lines += [f"{what}: no output is computed from {line}" for line in report.listed]
+    return lines
+
+
+def _refusal(report: Audit, what: str) -> ModelRefused:
+    more = f" (and {len(report.refused) - 1} more)" if len(report.refused) > 1 else ""
+    if report.random:
+        return ModelRefused(
+            f"dropout or another random operation is active at inference in {what}: {report.refused[0]}{more}; "
+            "call the layer without training=True (or save the inference function) and save the model again",
+            reason="RANDOM_AT_INFERENCE",
+        )
+    return ModelRefused(
+        f"{what} changes itself while it answers: {report.refused[0]}{more}; a layer such as BatchNormalization is "
+        "called with training=True; call it without and save the model again",
+        reason="WRITES_AT_INFERENCE",
+    )
+
+
+def _shape_of(opened: Opened, survey: Survey, seams: Seams, digest: str) -> Manifest:
+    """The manifest as far as it is known before the experiments."""
+    return Manifest(
+        source=str(opened.directory),
+        source_format=opened.format,
+        model_digest=digest,
+        preparer=PREPARER,
+        inputs=tuple(token for token, _ in seams.tokens),
+        readouts=tuple(readout for readout, _ in seams.read),
+        seam=seams.seam,
+        outputs=tuple(opened.flat.outputs),
+        head=_head(opened, survey),
+        max_length=experiment.NO_LIMIT,
+        trims=True,
+        counts_wordpieces=seams.wordpieces is not None,
+        sites=seams.sites,
+        proof=Proof(False, (), ()),
+        cost=Cost(0.0, 0),
+        versions={name: _version(name) for name in _PACKAGES},
+    )
+
+
+def _head(opened: Opened, survey: Survey) -> Head:
+    """What the only output computes, by the operation that makes it; ``other`` with several outputs."""
+    name, ref = next(iter(opened.flat.outputs.items()))
+    made_by = opened.flat.nodes[node_of(survey.source_of(ref))].op
+    classes = survey.shapes[ref][-1] if survey.rows(ref, 2) else 0
+    kind = "other"
+    if len(opened.flat.outputs) == 1 and classes:
+        sigmoid = "sigmoid" if classes == 1 else "multilabel"
+        kind = {"Sigmoid": sigmoid, "Softmax": "softmax"}.get(made_by, "other")
+    wanted = 2 if kind == "sigmoid" else classes
+    if opened.labels and kind != "other" and len(opened.labels) != wanted:
+        raise ModelRefused(
+            f"{opened.directory}/labels.json names {len(opened.labels)} classes, the model has {wanted}",
+            reason="BAD_LABELS",
+        )
+    return Head(kind, name, wanted, opened.labels)
+
+
+def _experiment(opened: Opened, seams: Seams, served: object, shape: Manifest) -> experiment.Outcome:
+    signatures = served.signatures  # type: ignore[attr-defined]
+    model = experiment.Served(signatures, shape.inputs, shape.encode_signature([seams.seam]), seams.seam)
+    outcome = experiment.run(opened, seams, model)
+    texts = list(probe.MIXED)
+    embedding = model.encode(model.tokenize(texts))
+    outputs = [value for _, value in sorted(model.head(embedding).items())]
+    site = next((site for site in seams.sites if site.place == "at"), None)
+    keras_oracle.compare(outcome, opened, site, texts, embedding, outputs)
+    if outcome.failed:
+        worst = outcome.failed[0]
+        raise ModelRefused(
+            f"the experiment contradicts the proof: {worst.meaning} is {worst.value:.3g}, at most {worst.limit:.3g} is "
+            f"accepted ({worst.name}); the model is not served",
+            reason="PROOF_FAILED",
+            metadata={figure.name: f"{figure.value:.6g}" for figure in outcome.failed},
+        )
+    return outcome
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"

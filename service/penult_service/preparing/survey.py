@@ -1,0 +1,92 @@
+"""What stands between the text and the outputs: types, shapes found by running the graph once, layers."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import tensorflow as tf
+
+from penult_service.preparing.cut import cut, imported
+from penult_service.preparing.formats.tf_keras_saved_model import NOISE_CLASSES, Layer, Opened
+from penult_service.preparing.graph import Ref, node_of
+from penult_service.preparing.paths import dominators, path_nodes
+
+# Seven rows of different lengths: a number that is unlikely to be a width of the model.
+PROBE = ("one", "two words", "and a few words more than two", "", "last", "a film, a good one!", "Ünïcode ok")
+_NUMBERS = (tf.float16, tf.bfloat16, tf.float32, tf.float64, tf.int32, tf.int64, tf.bool)
+FLOATS = (tf.float16, tf.bfloat16, tf.float32, tf.float64)
+INTEGERS = (tf.int32, tf.int64, tf.bool)
+
+
+class Survey:
+    """A model's graph between the text and the outputs.
+
+    Attributes:
+        line: The tensors that every path from the text to any output passes, in order.
+        tensors: The numeric tensors on any path, in order: tensor -> dtype.
+        shapes: The same -> shape for `PROBE`.
+        marks: The `Identity` that tf_keras leaves for a dropout in inference -> the dropout's layer, in order.
+    """
+
+    def __init__(self, opened: Opened) -> None:
+        self.opened = opened
+        self.flat = opened.flat
+        self.outputs = list(opened.flat.outputs.values())
+        self.line = dominators(opened.flat, opened.text, self.outputs)
+
+    @cached_property
+    def tensors(self) -> dict[Ref, tf.DType]:
+        nodes = path_nodes(self.flat, self.opened.text, self.outputs)
+        with tf.Graph().as_default() as graph:
+            imported(self.flat, self.outputs)
+            found = {t.name: t.dtype for name in nodes for t in graph.get_operation_by_name(name).outputs}
+        return {ref: dtype for ref, dtype in found.items() if dtype in _NUMBERS}
+
+    @cached_property
+    def shapes(self) -> dict[Ref, tuple[int, ...]]:
+        spec = tf.TensorSpec([None], tf.string, name="text")
+        numbered = {str(i): ref for i, ref in enumerate(self.tensors)}
+        measure = cut(self.flat, {self.opened.text: spec}, numbered, lambda _, tensor: tf.shape(tensor))
+        shapes = measure(tf.constant(PROBE))
+        return {ref: tuple(int(n) for n in shapes[name]) for name, ref in numbered.items()}
+
+    @cached_property
+    def marks(self) -> dict[Ref, Layer]:
+        noisy = {layer.name: layer for layer in self.opened.layers if layer.class_name in NOISE_CLASSES}
+        marks = {}
+        for ref, dtype in self.tensors.items():
+            *_, scope, last = ["", *node_of(ref).split("/")]
+            is_identity = self.flat.nodes[node_of(ref)].op == "Identity" and last.startswith("Identity")
+            layer = noisy.get(scope) or noisy.get(
+                scope.rpartition("_")[0]
+            )  # a layer called twice: `dropout_1`
+            if is_identity and dtype in FLOATS and layer is not None:
+                marks[ref] = layer
+        return marks
+
+    def source_of(self, ref: Ref) -> Ref:
+        """The tensor behind a chain of `Identity`."""
+        while self.flat.nodes[node_of(ref)].op == "Identity":
+            ref = self.flat.nodes[node_of(ref)].input[0]
+        return ref
+
+    def layer_of(self, ref: Ref) -> str | None:
+        """The name of the outermost Keras layer in whose scope the tensor is made, or None."""
+        names = {layer.name for layer in self.opened.layers if layer.path != "root"}
+        return next((part for part in node_of(self.source_of(ref)).split("/")[:-1] if part in names), None)
+
+    def rows(self, ref: Ref, rank: int) -> bool:
+        """Whether the tensor has that rank, with the texts along its first axis."""
+        shape = self.shapes.get(ref, ())
+        return len(shape) == rank and shape[0] == len(PROBE)
+
+    def readable(self) -> dict[str, Ref]:
+        """Layers whose output is a float matrix that all paths pass, in order -> that output."""
+        wanted = [ref for ref in self.line if self.tensors.get(ref) in FLOATS and self.rows(ref, 2)]
+        sources = [self.source_of(ref) for ref in wanted]
+        named = {self.layer_of(ref): ref for ref in sources if ref not in self._final}
+        return {layer: ref for layer, ref in named.items() if layer is not None}
+
+    @cached_property
+    def _final(self) -> set[Ref]:
+        return {self.source_of(ref) for ref in self.outputs}
