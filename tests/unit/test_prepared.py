@@ -88,6 +88,12 @@ def test_every_set_of_readouts_has_a_signature_of_its_own(manifest: Manifest, da
     assert manifest.encode_signature(a) == manifest.encode_signature(sorted(a, reverse=True))
 
 
+def test_signatures_are_named_by_the_numbers_of_their_readouts() -> None:
+    manifest = fake_manifest()
+    assert manifest.encode_signature(["pooled_output"]) == "encode_0"
+    assert manifest.encode_signature(["sequence_output", "pooled_output"]) == "encode_0_1"
+
+
 @pytest.fixture
 def prepared(tmp_path: Path) -> Path:
     """A directory with a manifest and two files."""

@@ -73,6 +73,15 @@ def test_new_work_is_planned_together_with_what_still_waits() -> None:
     assert taken(waiting) == [[(old, 4), (old, 5), (new, 0), (new, 1)]]
 
 
+def test_planning_again_keeps_the_order_of_arrival() -> None:
+    waiting, old, new, newest = backlog(), request([9] * 6), request([9] * 4), request([9])
+    waiting.add(old, None)
+    waiting.add(new, None)
+    waiting.take()
+    waiting.add(newest, None)
+    assert taken(waiting) == [[(old, 4), (old, 5), (new, 0), (new, 1)], [(new, 2), (new, 3), (newest, 0)]]
+
+
 def test_queues_take_turns() -> None:
     waiting = backlog()
     waiting.add(request([16] * 12), None)

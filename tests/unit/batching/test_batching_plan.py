@@ -49,6 +49,8 @@ def test_shapes_do_not_depend_on_the_order_of_the_rows(lengths: list[int], seed:
 
 def test_equal_lengths_keep_their_order() -> None:
     assert plan([7] * 5, token_budget=14, max_rows=9) == [[0, 1], [2, 3], [4]]
+    (batch,) = plan([7, 8] * 100, token_budget=1600, max_rows=200)
+    assert batch == [*range(1, 200, 2), *range(0, 200, 2)]
 
 
 def test_a_row_longer_than_the_budget_stands_alone() -> None:

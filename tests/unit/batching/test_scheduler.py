@@ -339,6 +339,15 @@ def test_a_batch_that_hangs_means_not_healthy_until_it_ends(make: Make, model: M
     assert not scheduler.health().stalled
 
 
+def test_an_idle_executor_is_not_stalled(make: Make, model: Model) -> None:
+    scheduler = make(stall_seconds=0.0)
+    submit(scheduler, model, [1]).result(WAIT)
+    end = time.monotonic() + WAIT
+    while scheduler.health().busy:
+        assert time.monotonic() < end
+    assert scheduler.health().healthy
+
+
 def test_a_slow_batch_within_the_limit_is_healthy(make: Make, model: Model) -> None:
     scheduler = make(stall_seconds=1000.0)
     busy(scheduler, model)
