@@ -175,7 +175,8 @@ def _save_encoder(model: Any, path: Path) -> None:
     specs = {name: tf.TensorSpec([None, None], tf.int32, name=name) for name in names}
     for training in (False, True):
         encoder.__call__.get_concrete_function(specs, training=training)
-    tf.saved_model.save(encoder, str(path))
+    # No signature: looking for one would trace everything again, and hub.KerasLayer calls the object.
+    tf.saved_model.save(encoder, str(path), signatures={})
 
 
 def _save_preprocessor(bert: hf_bert.HfBert, max_length: int, path: Path, scratch: Path) -> None:
@@ -219,6 +220,5 @@ def _save_preprocessor(bert: hf_bert.HfBert, max_length: int, path: Path, scratc
 
     preprocessor = Preprocessor()
     for segments in ([ragged], [ragged, ragged]):
-        for length in (max_length, tf.TensorSpec([], tf.int32)):
-            preprocessor.bert_pack_inputs.get_concrete_function(segments, seq_length=length)
-    tf.saved_model.save(preprocessor, str(path))
+        preprocessor.bert_pack_inputs.get_concrete_function(segments, tf.TensorSpec([], tf.int32))
+    tf.saved_model.save(preprocessor, str(path), signatures=preprocessor.__call__)

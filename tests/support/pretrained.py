@@ -1,0 +1,28 @@
+"""Where the real weights and data are, for tests that need them; they skip, with a reason, when there are none."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def pretrained_bert() -> Path:
+    """The Hugging Face directory of all-MiniLM-L6-v2 that `scripts/test` fetches, or PENULT_WEIGHTS."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "penult" / "downloads"
+    downloads = Path(os.environ.get("PENULT_DOWNLOADS") or cache)
+    place = Path(os.environ.get("PENULT_WEIGHTS") or downloads / "all-MiniLM-L6-v2")
+    if not (place / "model.safetensors").is_file():
+        pytest.skip(f"no pretrained weights in {place}: run scripts/fetch.py, or set PENULT_WEIGHTS")
+    return place
+
+
+def shared_data(name: str) -> Path:
+    """A real data set beside the repository."""
+    path = ROOT.parent / "shared" / "data" / name
+    if not path.is_file():
+        pytest.skip(f"no {path.name} in ../shared/data")
+    return path
