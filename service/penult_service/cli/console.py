@@ -74,13 +74,17 @@ def status(what: str) -> Iterator[Callable[[str], None]]:
 
 
 @contextmanager
-def stage_bar() -> Iterator[Callable[[str, float], None]]:
-    """A bar on stderr for work that names its stages; call it with a stage and the share done, 0 to 1."""
+def stage_bar() -> Iterator[Callable[[str, float | None], None]]:
+    """A bar on stderr for work that names its stages; call it with a stage and the share done, None if unknown."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     shown = sys.stderr.isatty()
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=not shown) as bar:
-        task = bar.add_task("starting", total=1.0)
-        yield lambda stage, share: bar.update(task, description=stage, completed=share)
+        task = bar.add_task("starting", total=None)
+
+        def report(stage: str, share: float | None) -> None:
+            bar.update(task, description=stage, completed=share or 0.0, total=None if share is None else 1.0)
+
+        yield report

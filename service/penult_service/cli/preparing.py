@@ -12,10 +12,13 @@ from penult_service.cli import options
 from penult_service.cli.console import note, stage_bar
 from penult_service.cli.exits import DONE, FAILED
 from penult_service.cli.rows import open_rows
-from penult_service.errors import InvalidInput, NotFound, PenultError
+from penult_service.errors import InvalidInput, PenultError
 
 if TYPE_CHECKING:
     from penult_service.config import ServeConfig
+
+# Faults of the command, not of the model: where it is, and where the result goes.
+USAGE_REASONS = ("NO_SUCH_PATH", "OUTPUT_EXISTS", "CACHE_NOT_WRITABLE", "LAYER_NOT_PREPARED")
 
 ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="A saved model.")]
 Data = Annotated[
@@ -50,7 +53,6 @@ def verify(
 
     config = _config(data)
     sample = _texts(texts, text_column) if texts else None
-    _check_there(model)
     try:
         with stage_bar() as progress:
             found = run(
@@ -93,9 +95,6 @@ def prepare(
     from penult_service.preparing.launch import prepare as run
 
     config = _config(data)
-    _check_there(model)
-    if output is not None and output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise InvalidInput(f"{output} is there already; name a new directory", reason="OUTPUT_EXISTS")
     try:
         with stage_bar() as progress:
             place = run(
@@ -119,13 +118,6 @@ def _config(data: Path | None) -> ServeConfig:
     return ServeConfig(data=data) if data is not None else ServeConfig()
 
 
-def _check_there(model: Path) -> None:
-    if not model.exists():
-        raise NotFound(
-            f"there is no {model}; name the directory or file of a saved model", reason="NOT_FOUND"
-        )
-
-
 def _texts(path: Path, column: str) -> list[str]:
     """The usable texts of a file; the others are counted on stderr."""
     chunks = list(open_rows(path, column).chunks(4096))
@@ -141,7 +133,9 @@ def _texts(path: Path, column: str) -> list[str]:
 
 
 def _refused(error: PenultError, as_json: bool) -> int:
-    """Whatever is wrong with the model, it is refused: the reason for people and for machines."""
+    """The reason for people and for machines. Damaged files are a refusal too; what is asked wrongly is not."""
+    if error.reason in USAGE_REASONS:
+        raise error
     if as_json:
         told = {"proven": False, "reason": error.reason, "message": error.message, "metadata": error.metadata}
         print(json.dumps(told, indent=1, ensure_ascii=False))

@@ -145,8 +145,7 @@ def _site_rows(sites: Sequence[Site]) -> list[tuple[str, ...]]:
 
 
 def _effect(console: Console, effect: DropoutEffect, own_texts: bool) -> None:
-    whose = "your" if own_texts else "built-in"
-    hint = "" if own_texts else "; --texts FILE measures on yours"
+    whose = "texts given" if own_texts else "built-in texts (--texts FILE: yours)"
     rows = [
         (
             "cosine of a vector to itself without dropout",
@@ -162,7 +161,7 @@ def _effect(console: Console, effect: DropoutEffect, own_texts: bool) -> None:
         ("texts that keep their nearest neighbour", percent(effect.nearest_kept), ""),
         ("predictions that change", percent(effect.predictions_flipped), ""),
     ]
-    title = f"If the dropout (rate {effect.rate:g}) were on: {effect.texts:,} {whose} texts{hint}"
+    title = f"If the dropout (rate {effect.rate:g}) were on, for the {effect.texts:,} {whose}"
     _section(console, title, ("", "measured", "theory"), rows, right=(1, 2))
 
 
