@@ -88,6 +88,13 @@ class Batch:
         """Those whose rows they are."""
         return {request for request, _ in self.rows}
 
+    def apart(self) -> list[Batch]:
+        """A batch for each request, the rows in the same order."""
+        rows: dict[Request, list[Row]] = {}
+        for request, i in self.rows:
+            rows.setdefault(request, []).append((request, i))
+        return [Batch(self.queue, self.run, own) for own in rows.values()]
+
     def deliver(self, results: Sequence[Any]) -> None:
         """Give each row its result."""
         for (request, i), result in zip(self.rows, results, strict=True):

@@ -203,6 +203,9 @@ class Scheduler:
         self._finished(batch, started, failed=failure is not None)
         if failure is None:
             batch.deliver(results)
+        elif len(batch.requests) > 1:  # one request's texts must not fail the others': each alone
+            for own in batch.apart():
+                self._run(own)
         else:
             _fail(batch.requests, failure)
 

@@ -251,6 +251,17 @@ def test_a_failing_batch_fails_its_requests_and_no_others(
     assert scheduler.health().healthy
 
 
+def test_one_requests_texts_do_not_fail_the_others_in_its_batch(make: Make, model: Model) -> None:
+    scheduler = make()
+    busy(scheduler, model)
+    model.raises[2] = RuntimeError("shape mismatch")
+    first, failing, last = (submit(scheduler, model, [number], length=1) for number in (1, 2, 3))
+    model.open()
+    assert (first.result(WAIT), last.result(WAIT)) == ([2], [6])
+    assert isinstance(error_of(failing), Internal)
+    assert model.batches == [[0], [1, 2, 3], [1], [2], [3]]
+
+
 def test_an_error_of_ours_is_passed_on(make: Make, model: Model) -> None:
     model.raises[1] = PreconditionFailed("cannot", reason="WHY")
     assert error_of(submit(make(), model, [1])) is model.raises[1]
