@@ -32,6 +32,9 @@ EMBEDDING = "embedding"
 # Optional output of `tokenize`: int32 [], how many word pieces all texts of the call have before any is cut.
 # With one text a call it tells exactly whether that text was cut.
 WORDPIECES = "wordpieces"
+# `max_length` of a model whose tokenizing never cuts.
+NO_LIMIT = 1_000_000
+_COST_WITHOUT_LIMIT = 512
 
 
 @dataclass(frozen=True)
@@ -140,6 +143,11 @@ class Manifest:
     def tokens(self) -> Readout | None:
         """The readout with one row a token, or None."""
         return next((r for r in self.readouts if r.kind == "tokens"), None)
+
+    @property
+    def padded_cost(self) -> int:
+        """Tokens that a text costs when it is not trimmed; an estimate where the tokenizing has no limit."""
+        return self.max_length if self.max_length < NO_LIMIT else _COST_WITHOUT_LIMIT
 
     @property
     def poolings(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from penult_service.cli.console import out, print_table
-from penult_service.prepared import Figure, Manifest, Site
+from penult_service.prepared import NO_LIMIT, Figure, Manifest, Site
 from penult_service.preparing.report import DropoutEffect, Verification
 
 WIDTH = 100
@@ -89,7 +89,7 @@ def percent(share: float) -> str:
 def _model_rows(manifest: Manifest) -> list[tuple[str, str]]:
     head, readout = manifest.head, manifest.readouts[0]
     others = ", ".join(f"{r.layer} ({r.dimension})" for r in manifest.readouts[1:]) or "none"
-    limit = f"{manifest.max_length} tokens" if manifest.max_length < 1_000_000 else "no limit"
+    limit = f"{manifest.max_length} tokens" if manifest.max_length < NO_LIMIT else "no limit"
     trims = (
         "trimmed to the longest text"
         if manifest.trims

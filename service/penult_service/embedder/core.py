@@ -98,7 +98,7 @@ class Embedder:
             PreconditionFailed: an output is not one row a text (OUTPUT_NOT_BY_ROW), or a row is not finite
                 (NOT_FINITE, the field names the text).
         """
-        costs = [model.manifest.max_length] * len(texts)
+        costs = [model.manifest.padded_cost] * len(texts)
         async with _within(deadline):
             rows = await self._submit(model, WholePass(model.engine), texts, costs, deadline)
             return await self._in_thread(_joined, rows)
@@ -175,7 +175,7 @@ def _tokenized(model: LoadedModel, texts: Sequence[str], truncate: str) -> _Toke
     errors: dict[int, PenultError] = too_long(table, model.manifest) if truncate == "error" else {}
     rows = [i for i in range(len(texts)) if i not in errors]
     # Where batches are not trimmed, every text costs the full length.
-    each = table.lengths if model.manifest.trims else np.full(len(texts), model.manifest.max_length)
+    each = table.lengths if model.manifest.trims else np.full(len(texts), model.manifest.padded_cost)
     return _Tokenized(table, rows, np.maximum(each[rows], 1).tolist(), errors)
 
 

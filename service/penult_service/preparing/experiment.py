@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from penult_service.prepared import EMBEDDING, HEAD, TEXT, TOKENIZE, WHOLE, Figure, TokenInput
+from penult_service.prepared import EMBEDDING, HEAD, NO_LIMIT, TEXT, TOKENIZE, WHOLE, Figure, TokenInput
 from penult_service.preparing import parts, probe
 from penult_service.preparing.formats.tf_keras_saved_model import Opened
 from penult_service.preparing.seams import Seams
@@ -18,7 +18,6 @@ from penult_service.tokenizing import token_lengths
 
 TOLERANCE = 1e-5
 REPEATS = 20
-NO_LIMIT = 1_000_000
 Arrays = dict[str, NDArray[Any]]
 
 

@@ -16,6 +16,7 @@ from penult_service.errors import ModelRefused
 from penult_service.files import new_directory
 from penult_service.prepared import (
     MANIFEST_NAME,
+    NO_LIMIT,
     Cost,
     Head,
     Manifest,
@@ -118,7 +119,7 @@ def _shape_of(opened: Opened, survey: Survey, seams: Seams, digest: str) -> Mani
         seam=seams.seam,
         outputs=tuple(opened.flat.outputs),
         head=_head(opened, survey),
-        max_length=experiment.NO_LIMIT,
+        max_length=NO_LIMIT,
         trims=True,
         counts_wordpieces=seams.wordpieces is not None,
         sites=seams.sites,
@@ -155,6 +156,12 @@ def _experiment(opened: Opened, seams: Seams, served: object, shape: Manifest) -
     outputs = [value for _, value in sorted(model.head(embedding).items())]
     site = next((site for site in seams.sites if site.place == "at"), None)
     keras_oracle.compare(outcome, opened, site, texts, embedding, outputs)
+    if not outcome.trims and outcome.max_length == NO_LIMIT:
+        raise ModelRefused(
+            f"{opened.directory} changes with its padding, and pads each text to the longest of its batch: what it "
+            "says of a text depends on the others; give its tokenizing a fixed length, or its encoder a mask",
+            reason="DEPENDS_ON_COMPANY",
+        )
     if outcome.failed:
         worst = outcome.failed[0]
         raise ModelRefused(

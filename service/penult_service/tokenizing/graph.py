@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -46,15 +47,10 @@ class GraphTokenizer:
         pieces = int(self._signature(**{TEXT: tf.constant([text])})[WORDPIECES])
         return CUT if pieces > length - self._special else NONE
 
-    @property
+    @cached_property
     def _special(self) -> int:
         """Special tokens a text, such as [CLS] and [SEP]: those of the empty text."""
-        if not hasattr(self, "_special_count"):
-            empty = {
-                name: value.numpy() for name, value in self._signature(**{TEXT: tf.constant([""])}).items()
-            }
-            self._special_count = int(token_lengths(empty, self._manifest.inputs)[0])
-        return self._special_count
+        return int(token_lengths(self._call([""]), self._manifest.inputs)[0])
 
 
 def _widened(matrix: NDArray[Any], width: int) -> NDArray[Any]:
