@@ -79,6 +79,7 @@ class Metrics:
 
     held_out_accuracy: float
     held_out_rows: int
+    held_out_rows_by_label: dict[str, int]
     majority_accuracy: float
     held_out_rows_also_in_training: int
 
@@ -133,7 +134,7 @@ def train(
     tokens = [classifier.tokenize(side.texts) for side in sides]
     progress("loading", 1, 1, "")
     curve = _fit(classifier, tokens, sides, settings, progress)
-    metrics = _metrics(curve, *sides)
+    metrics = _metrics(curve, labels, *sides)
     record = {
         "recipe": "bert",
         "labels": labels,
@@ -178,12 +179,16 @@ def _split(
     return side(data, kept), side(data, held_out)
 
 
-def _metrics(curve: list[dict[str, float]], trained: _Side, held_out: _Side) -> Metrics:
+def _metrics(
+    curve: list[dict[str, float]], labels: tuple[str, ...], trained: _Side, held_out: _Side
+) -> Metrics:
     seen = set(trained.texts)
+    counts = np.bincount(held_out.classes, minlength=len(labels))
     return Metrics(
         held_out_accuracy=curve[-1]["held_out_accuracy"],
         held_out_rows=len(held_out.texts),
-        majority_accuracy=float(np.bincount(held_out.classes).max() / len(held_out.texts)),
+        held_out_rows_by_label={label: int(count) for label, count in zip(labels, counts, strict=True)},
+        majority_accuracy=float(counts.max() / len(held_out.texts)),
         held_out_rows_also_in_training=sum(text in seen for text in held_out.texts),
     )
 

@@ -64,7 +64,10 @@ class BertClassifier:
             var_names=["bias", "beta", "gamma", "layer_norm", "LayerNorm"]
         )
         self.optimizer.build(self.variables)
-        self._train_step: Any = None
+        tokens = {name: tf.TensorSpec([None, None], tf.int32) for name in self.preprocess(tf.constant([""]))}
+        classes = tf.TensorSpec([None], tf.int32)
+        self._train_step = tf.function(self._step, input_signature=[tokens, classes])
+        self._probabilities = tf.function(self._infer, input_signature=[tokens])
 
     def _build(self, handles: Handles) -> tf_keras.Model:
         text = tf_keras.layers.Input(shape=(), dtype=tf.string, name="text")
@@ -88,24 +91,18 @@ class BertClassifier:
 
     def train_step(self, tokens: dict[str, tf.Tensor], classes: NDArray[np.int32], rate: float) -> float:
         """One step of AdamW; returns the batch's mean loss before it."""
-        if self._train_step is None:
-            self._train_step = self._trace(tokens)
         self.optimizer.learning_rate.assign(rate)
         return float(self._train_step(tokens, tf.constant(classes)))
 
-    def _trace(self, tokens: dict[str, tf.Tensor]) -> Any:
-        def step(tokens: dict[str, tf.Tensor], classes: tf.Tensor) -> tf.Tensor:
-            with tf.GradientTape() as tape:
-                pooled = self.encoder(tokens, training=True)["pooled_output"]
-                probabilities = self.dense(self.dropout(pooled, training=True))
-                loss = self.loss(classes[:, None], probabilities)
-                total = loss + sum(self.encoder.losses)
-            gradients = tape.gradient(total, self.variables)
-            self.optimizer.apply_gradients(zip(gradients, self.variables, strict=True))
-            return loss
-
-        specs = {name: tf.TensorSpec([None, None], tf.int32) for name in tokens}
-        return tf.function(step, input_signature=[specs, tf.TensorSpec([None], tf.int32)])
+    def _step(self, tokens: dict[str, tf.Tensor], classes: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            pooled = self.encoder(tokens, training=True)["pooled_output"]
+            probabilities = self.dense(self.dropout(pooled, training=True))
+            loss = self.loss(classes[:, None], probabilities)
+            total = loss + sum(self.encoder.losses)
+        gradients = tape.gradient(total, self.variables)
+        self.optimizer.apply_gradients(zip(gradients, self.variables, strict=True))
+        return loss
 
     def evaluate(self, tokens: Tokens, classes: NDArray[np.int32]) -> tuple[float, float]:
         """(mean loss, accuracy) over all rows, dropout inactive."""
@@ -118,8 +115,7 @@ class BertClassifier:
             right += int((predicted_classes(probabilities.numpy()) == classes[rows]).sum())
         return loss / len(order), right / len(order)
 
-    @tf.function(reduce_retracing=True)
-    def _probabilities(self, tokens: dict[str, tf.Tensor]) -> tf.Tensor:
+    def _infer(self, tokens: dict[str, tf.Tensor]) -> tf.Tensor:
         return self.dense(self.encoder(tokens, training=False)["pooled_output"])
 
 
@@ -144,7 +140,7 @@ def _load(handle: str, role: str, **kwargs: Any) -> Any:
 
 
 def _preprocessing(handle: str, max_length: int) -> Any:
-    """A layer (or model) from string [n] to the dict of int32 [n, max_length] that encoders take.
+    """A layer from string [n] to the dict of int32 [n, max_length] that encoders take.
 
     A preprocessor of another length is used through its `tokenize` and `bert_pack_inputs`, as TF-Hub's are.
     """
@@ -160,13 +156,21 @@ def _preprocessing(handle: str, max_length: int) -> Any:
     if not hasattr(parts, "tokenize") or not hasattr(parts, "bert_pack_inputs"):
         what = f"preprocessor {handle} always makes {length} tokens; use --max-length {length}"
         raise InvalidInput(what, reason="MAX_LENGTH", field="max_length")
-    text = tf_keras.layers.Input(shape=(), dtype=tf.string)
-    tokenizing = hub.KerasLayer(parts.tokenize, name="tokenizing")
-    tokenizing.preprocessor = parts  # owns the vocabulary, which a model can be saved with only if tracked
-    arguments = {"seq_length": max_length}
-    packing = hub.KerasLayer(parts.bert_pack_inputs, arguments=arguments, name="packing")
-    packed = packing([tokenizing(text)])
-    return tf_keras.Model(text, packed, name="preprocessing")
+    return hub.KerasLayer(_Repacked(parts, max_length), name="preprocessing")
+
+
+class _Repacked(tf.Module):
+    """A preprocessor of another length, made of the parts of one that keeps its vocabulary."""
+
+    def __init__(self, parts: Any, length: int) -> None:
+        super().__init__()
+        self.parts = parts
+        self.length = length
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def __call__(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        packed = self.parts.bert_pack_inputs([self.parts.tokenize(inputs)], seq_length=self.length)
+        return {name: tf.ensure_shape(value, [None, self.length]) for name, value in packed.items()}
 
 
 def _seed_dropouts(encoder: Any, seed: int) -> None:

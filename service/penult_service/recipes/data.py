@@ -84,13 +84,17 @@ def _csv_rows(path: Path) -> Iterator[Row]:
     csv.field_size_limit(MAX_CELL)
     reader = csv.DictReader(io.StringIO(_decode(path), newline=""), strict=True)
     try:
+        names = reader.fieldnames or []
+        twice = [name for index, name in enumerate(names) if name in names[:index]]
+        if twice:
+            raise _bad(path, f"the header names {twice[0]!r} more than once", "COLUMN_TWICE", twice[0])
         for row in reader:
             where = f"line {reader.line_num}"
             if None in row:
                 raise _bad(path, f"{where} has more cells than the header", "ROW_LENGTH")
             yield where, row
     except csv.Error as error:
-        raise _bad(path, f"line {reader.line_num}: {error}", "NOT_CSV") from error
+        raise _bad(path, f"after line {reader.line_num}: {error}", "NOT_CSV") from error
 
 
 def _json_rows(path: Path) -> Iterator[Row]:

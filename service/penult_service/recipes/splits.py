@@ -23,38 +23,36 @@ def hold_out(
 
     Without groups every class gives `fraction` of its rows, rounded, one at least. With groups the split is
     greedy: groups in random order join the held-out side while that brings the classes nearer to `fraction`.
+    Every class keeps rows to train on, so one that stands in a single row or group is not held out at all.
 
     Raises:
-        InvalidInput: A class would be missing on the training side, or nothing could be held out.
+        InvalidInput: Nothing could be held out, or `fraction` is out of range.
     """
     if not 0 < fraction < 1:
         what = f"valid_fraction is {fraction}; it must lie between 0 and 1"
         raise InvalidInput(what, reason="VALID_FRACTION", field="valid_fraction")
     units = np.arange(len(labels)) if groups is None else np.unique(groups, return_inverse=True)[1]
-    names, classes = np.unique(labels, return_inverse=True)
-    table = np.zeros((int(units.max()) + 1, len(names)))
+    classes = np.unique(labels, return_inverse=True)[1]
+    table = np.zeros((int(units.max()) + 1, int(classes.max()) + 1))
     np.add.at(table, (units, classes), 1)
-    chosen = _choose(table, fraction, seed)
-    held_out = chosen[units]
-    for index, name in enumerate(names):
-        if held_out[classes == index].all():
-            kind = "row" if groups is None else "group"
-            what = f"class {name!r} has too few {kind}s to hold any out; name a file with --valid"
-            raise InvalidInput(what, reason="CLASS_TOO_SMALL", field="valid_fraction")
+    held_out = _choose(table, fraction, seed)[units]
     if not held_out.any():
-        what = f"the groups are too large to hold out {fraction:g}; name a file with --valid"
-        raise InvalidInput(what, reason="GROUPS_TOO_LARGE", field="valid_fraction")
+        kind = "rows" if groups is None else "groups"
+        what = f"there are too few {kind}, or they are too uneven, to hold out {fraction:g}; name a file with --valid"
+        raise InvalidInput(what, reason="NOTHING_HELD_OUT", field="valid_fraction")
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
 def _choose(table: NDArray[np.float64], fraction: float, seed: int) -> NDArray[np.bool_]:
     """Which units are held out, given the rows of each class (column) in each unit (row of `table`)."""
-    wanted = np.maximum(np.round(table.sum(axis=0) * fraction), 1)
+    total = table.sum(axis=0)
+    wanted = np.maximum(np.round(total * fraction), 1)
     taken = np.zeros_like(wanted)
     chosen = np.zeros(len(table), bool)
     for unit in np.random.default_rng(seed).permutation(len(table)):
         after = taken + table[unit]
-        if np.square(wanted - after).sum() < np.square(wanted - taken).sum():
+        nearer = np.square(wanted - after).sum() < np.square(wanted - taken).sum()
+        if nearer and (after < total).all():
             chosen[unit], taken = True, after
     return chosen
 
