@@ -25,7 +25,7 @@ from typing import Any
 import demo_data
 import demo_report
 import fetch
-from penult_client import Client
+from penult_client import Client, PenultError
 from penult_service.cli.stages import stages
 from penult_service.cli.verification import show
 from penult_service.preparing.report import Verification
@@ -64,7 +64,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ended from outside: tidied up as after Ctrl-C
     try:
         _run(options.serve)
-    except (DemoError, fetch.FetchError) as error:
+    except (DemoError, fetch.FetchError, PenultError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
