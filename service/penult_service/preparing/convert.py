@@ -64,14 +64,10 @@ def convert(
     """
     started = time.monotonic()
     report = progress or _no_progress
-    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
-        what = f"{output} exists already; remove it, or name another --output"
-        raise InvalidInput(what, reason="OUTPUT_EXISTS", field="output")
+    _check_output(output)
     report("reading", 0, 4)
     bert = hf_bert.read(hf_dir)
-    if not 3 <= max_length <= bert.config.max_positions:
-        what = f"max_length is {max_length}; this model takes 3 to {bert.config.max_positions} tokens"
-        raise InvalidInput(what, reason="MAX_LENGTH", field="max_length")
+    _check_length(max_length, bert.config.max_positions)
     with new_directory(output) as draft:
         report("preprocessor", 1, 4)
         with tempfile.TemporaryDirectory() as scratch:
@@ -92,6 +88,18 @@ def convert(
         max_length=max_length,
         seconds=time.monotonic() - started,
     )
+
+
+def _check_output(output: Path) -> None:
+    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
+        what = f"{output} exists already; remove it, or name another --output"
+        raise InvalidInput(what, reason="OUTPUT_EXISTS", field="output")
+
+
+def _check_length(max_length: int, longest: int) -> None:
+    if not 3 <= max_length <= longest:
+        what = f"max_length is {max_length}; this model takes 3 to {longest} tokens"
+        raise InvalidInput(what, reason="MAX_LENGTH", field="max_length")
 
 
 def _no_progress(step: str, done: int, total: int) -> None:
