@@ -18,7 +18,7 @@ from penult_service.preparing.report import Verification
 
 PAIRS, NEIGHBOURS = 5, 10
 WIDTH = 100
-ALONE, SOME = 50, 200
+ALONE, SOME = 50, 100
 # What all-MiniLM-L6-v2 leaves far behind; lower means that something is wrong (or other weights were named).
 EXPECTED_ACCURACY, EXPECTED_PURITY = 0.85, 0.80
 

@@ -41,7 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (default: the process' own) and return the exit code."""
     arguments = sys.argv[1:] if argv is None else list(argv)
     try:
-        return _run(arguments or ["--help"])
+        code = _run(arguments or ["--help"])
+        sys.stdout.flush()
+        return code
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except UsageError as error:
