@@ -19,7 +19,6 @@ from pathlib import Path
 
 import numpy as np
 import psutil
-
 from penult_client import Client
 
 ROUNDS = 5
@@ -34,8 +33,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as data:
         cold = _first_answer(arguments.model, Path(data))
         warm = _first_answer(arguments.model, Path(data))
-        print(f"first answer, not prepared yet: {cold[0]:6.1f} s, {cold[1] / 2**20:,.0f} MiB resident in the server")
-        print(f"first answer, prepared before:  {warm[0]:6.1f} s, {warm[1] / 2**20:,.0f} MiB resident in the server")
+        print(
+            f"first answer, not prepared yet: {cold[0]:6.1f} s, {cold[1] / 2**20:,.0f} MiB resident in the server"
+        )
+        print(
+            f"first answer, prepared before:  {warm[0]:6.1f} s, {warm[1] / 2**20:,.0f} MiB resident in the server"
+        )
         if not arguments.start_only:
             _against_keras(arguments.model, Path(data), texts)
 
@@ -92,7 +95,17 @@ def _first_answer(model: Path, data: Path) -> tuple[float, int]:
 
 @contextmanager
 def _serving(model: Path, data: Path, address: Path) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", "penult_service", "serve", str(model), "--data", str(data), "--port", "0"]
+    command = [
+        sys.executable,
+        "-m",
+        "penult_service",
+        "serve",
+        str(model),
+        "--data",
+        str(data),
+        "--port",
+        "0",
+    ]
     server = subprocess.Popen([*command, "--address-file", str(address)], stderr=subprocess.DEVNULL)
     try:
         yield server
@@ -121,9 +134,13 @@ def _texts(path: Path) -> list[str]:
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("model", type=Path, help="a tf_keras SavedModel")
-    parser.add_argument("--texts", type=Path, required=True, help=f"a csv with a column `text`, {TEXTS} rows or more")
+    parser.add_argument(
+        "--texts", type=Path, required=True, help=f"a csv with a column `text`, {TEXTS} rows or more"
+    )
     parser.add_argument("--start-only", action="store_true", help="only the time to the first answer")
     return parser.parse_args()
 
