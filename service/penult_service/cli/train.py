@@ -89,9 +89,12 @@ def bert(
     )
     rows = data.read(train, data.Columns(text_column, label_column, group_column))
     held_out = data.read(valid, data.Columns(text_column, label_column)) if valid else None
-    with quiet_tensorflow(), stages() as progress:
-        with _handles(encoder, preprocessor, weights, max_length, progress) as handles:
-            report = recipe.train(rows, held_out, handles, output, settings, progress)
+    with (
+        quiet_tensorflow(),
+        stages() as progress,
+        _handles(encoder, preprocessor, weights, max_length, progress) as handles,
+    ):
+        report = recipe.train(rows, held_out, handles, output, settings, progress)
     print(_summary(report))
 
 
