@@ -263,7 +263,8 @@ def test_no_server(
 def test_a_directory_that_is_no_model(texts_csv: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["embed", str(texts_csv), "-o", str(texts_csv.with_name("out.npy"))]
     (texts_csv.parent / "empty").mkdir()
-    assert main([*command, "--model", str(texts_csv.parent / "empty")]) == 1
+    data = ["--data", str(texts_csv.parent / "data")]
+    assert main([*command, "--model", str(texts_csv.parent / "empty"), *data]) == 1
     assert "empty" in capsys.readouterr().err.splitlines()[-1]
     assert main([*command, "--model", str(texts_csv.parent / "nowhere")]) == 2
 

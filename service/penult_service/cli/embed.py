@@ -48,6 +48,7 @@ def embed(
         bool, typer.Option("--probabilities", help="Class probabilities too, from the same pass (.parquet).")
     ] = False,
     batch_size: Annotated[int, typer.Option(min=1, help="Rows read, sent and written at a time.")] = 1024,
+    data: options.Data = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that is there.")] = False,
 ) -> None:
     """Embed the texts of a file, row for row.
@@ -76,7 +77,7 @@ def embed(
         "probabilities": probabilities,
     }
     facts = {"truncate": truncate, "source": source.name, "text_column": text_column}
-    with options.connected(model, server) as (client, name):
+    with options.connected(model, server, data) as (client, name):
         job = Job(client, name, settings)
         _run(job, rows, batch_size, output, facts)
 

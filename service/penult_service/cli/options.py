@@ -37,6 +37,10 @@ Layer = Annotated[
 ]
 Normalize = Annotated[bool, typer.Option("--normalize", help="Scale every embedding to unit length.")]
 Truncate = Annotated[str, typer.Option(help=f"Texts that are too long: {' or '.join(TRUNCATIONS)}.")]
+Data = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR", help="Keep prepared models in DIR/prepared. [default: the user's cache]"),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -48,8 +52,12 @@ def one_of(option: str, value: str, allowed: tuple[str, ...]) -> str:
 
 
 @contextmanager
-def connected(model: str | None, server: str | None) -> Iterator[tuple[Client, str | None]]:
+def connected(
+    model: str | None, server: str | None, data: Path | None = None
+) -> Iterator[tuple[Client, str | None]]:
     """A client, and the name to call the model by (None: the only one there).
+
+    `data` is where a private server keeps prepared models.
 
     Raises:
         InvalidInput: neither a server nor a model is named.
@@ -68,6 +76,6 @@ def connected(model: str | None, server: str | None) -> Iterator[tuple[Client, s
     if not Path(model).exists():
         raise NotFound(f"there is no {model}; a model by name needs --server HOST:PORT as well")
     with status(f"starting a private server for {model} (the first time it is prepared, which takes longer)"):
-        private = Client.open(model, timeout=TIMEOUT)
+        private = Client.open(model, timeout=TIMEOUT, data=data)
     with private as client:
         yield client, None

@@ -21,10 +21,6 @@ if TYPE_CHECKING:
 USAGE_REASONS = ("NO_SUCH_PATH", "OUTPUT_EXISTS", "CACHE_NOT_WRITABLE", "LAYER_NOT_PREPARED")
 
 ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="A saved model.")]
-Data = Annotated[
-    Path | None,
-    typer.Option(metavar="DIR", help="Keep prepared models in DIR/prepared. [default: the user's cache]"),
-]
 
 
 def register(app: typer.Typer) -> None:
@@ -40,7 +36,7 @@ def verify(
     ] = None,
     text_column: options.TextColumn = "text",
     as_json: options.Json = False,
-    data: Data = None,
+    data: options.Data = None,
 ) -> int:
     """Before or after the dropout, and does it matter?
 
@@ -85,7 +81,7 @@ def prepare(
     layer: Annotated[
         str | None, typer.Option(metavar="NAME", help="Read this layer. [default: in front of the dropout]")
     ] = None,
-    data: Data = None,
+    data: options.Data = None,
 ) -> int:
     """Read, cut and prove a model ahead of serving.
 

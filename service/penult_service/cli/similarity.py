@@ -60,6 +60,7 @@ def similarity(
     layer: options.Layer = None,
     normalize: options.Normalize = False,
     truncate: options.Truncate = "right",
+    data: options.Data = None,
     as_json: options.Json = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE.npy", help="All scores, float32 [a, b].")
@@ -80,7 +81,7 @@ def similarity(
         raise InvalidInput("name what to compare: either TEXT... or --file-a FILE (and not both)")
     _check_output(output, overwrite)
     settings = {"pooling": pooling, "layer": layer, "normalize": normalize, "truncate": truncate}
-    with Embedding(model, server, settings) as embedding:
+    with Embedding(model, server, data, settings) as embedding:
         a = (
             sides.of_file(file_a, text_column, embedding)
             if file_a
@@ -105,8 +106,10 @@ def similarity(
 class Embedding:
     """A `sides.Embed` that connects when the first texts come: files of embeddings need no model."""
 
-    def __init__(self, model: str | None, server: str | None, settings: dict[str, Any]) -> None:
-        self._model, self._server, self._settings = model, server, settings
+    def __init__(
+        self, model: str | None, server: str | None, data: Path | None, settings: dict[str, Any]
+    ) -> None:
+        self._where, self._settings = (model, server, data), settings
         self._stack = ExitStack()
         self._connected: tuple[Any, str | None] | None = None
 
@@ -118,7 +121,7 @@ class Embedding:
 
     def __call__(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], str]:
         if self._connected is None:
-            self._connected = self._stack.enter_context(options.connected(self._model, self._server))
+            self._connected = self._stack.enter_context(options.connected(*self._where))
         client, name = self._connected
         reply = client.embed(list(texts), model=name, **self._settings)
         return reply.vectors, reply.space
@@ -216,7 +219,9 @@ def _facts(compared: Comparison, most: list[Pair], least: list[Pair], checked: b
 
 def _show(compared: Comparison, most: list[Pair], least: list[Pair], top: int) -> None:
     closer = "larger" if compared.metric in LARGER_IS_CLOSER else "smaller"
-    print(f"{compared.metric}, {closer} is closer; {compared.pairs:,} pairs")
+    print(
+        f"{compared.metric}, {closer} is closer; {compared.pairs:,} pair{'s' if compared.pairs > 1 else ''}"
+    )
     if compared.pairs <= 2 * top:
         # All pairs fit: one list is clearer than two that overlap.
         every, _ = compared.extremes(compared.pairs)

@@ -16,6 +16,10 @@ WIDTH = 100
 SITES_SHOWN = 8
 PLACES = {"before": "inside the encoder", "at": "in front of the head: read here", "after": "inside the head"}
 BEFORE_AFTER = "before_vs_after_dropout"
+FEW = (
+    "The built-in texts are few and far apart. Among more texts, and ones more alike, more neighbours change: measure "
+    "on yours with --texts FILE."
+)
 # An effect on a smaller share is small; a smaller share of texts is `only`.
 SMALL = 0.02
 MOST = 0.5
@@ -26,7 +30,8 @@ def show(found: Verification, *, own_texts: bool) -> None:
     console = out()
     manifest = found.manifest
     for paragraph in answer(manifest, found.effect):
-        console.print(Text(textwrap.fill(paragraph, WIDTH)), "", sep="\n")
+        _print_filled(console, paragraph)
+        console.print()
     _section(console, "The model", ("", ""), _model_rows(manifest))
     _findings(console, manifest)
     _section(
@@ -39,6 +44,9 @@ def show(found: Verification, *, own_texts: bool) -> None:
     _section(console, "Dropouts found", ("layer", "class", "rate", "place"), _site_rows(manifest.sites))
     if found.effect:
         _effect(console, found.effect, own_texts)
+        if not own_texts:
+            _print_filled(console, FEW)
+            console.print()
     verdict = "proven: dropout plays no part in what is served" if manifest.proof.proven else "NOT proven"
     console.print(Text(verdict, style="bold"))
 
@@ -74,9 +82,9 @@ def _would_it_matter(effect: DropoutEffect) -> str:
     hardly = f"the predictions hardly notice: {percent(flipped)} would change"
     predictions = hardly if flipped <= SMALL else f"{percent(flipped)} of the predictions would change too"
     return (
-        f"And if the dropout were on (training=True)? {matters} At its rate of {effect.rate:g}, "
-        f"{effect.neighbours_changed:.1f} of a text's {effect.neighbours} nearest neighbours would be others, and "
-        f"{only}{percent(effect.nearest_kept)} of the texts would keep their nearest one; {predictions}. "
+        f"And if the dropout were on (training=True)? {matters} Among {effect.texts:,} texts, at its rate of "
+        f"{effect.rate:g}, {effect.neighbours_changed:.1f} of a text's {effect.neighbours} nearest neighbours would be others, "
+        f"and {only}{percent(effect.nearest_kept)} of the texts would keep their nearest one; {predictions}. "
         "Each call would also give other numbers for the same text."
     )
 
@@ -117,7 +125,7 @@ def _model_rows(manifest: Manifest) -> list[tuple[str, str]]:
 def _findings(console: Console, manifest: Manifest) -> None:
     console.print(Text("Proof by structure", style="bold"))
     for finding in manifest.proof.findings:
-        console.print(Text(textwrap.fill(finding, WIDTH, subsequent_indent="  ")))
+        _print_filled(console, finding, indent="  ")
     console.print()
 
 
@@ -145,7 +153,7 @@ def _site_rows(sites: Sequence[Site]) -> list[tuple[str, ...]]:
 
 
 def _effect(console: Console, effect: DropoutEffect, own_texts: bool) -> None:
-    whose = "texts given" if own_texts else "built-in texts (--texts FILE: yours)"
+    whose = "texts given" if own_texts else "built-in texts"
     rows = [
         (
             "cosine of a vector to itself without dropout",
@@ -163,6 +171,10 @@ def _effect(console: Console, effect: DropoutEffect, own_texts: bool) -> None:
     ]
     title = f"If the dropout (rate {effect.rate:g}) were on, for the {effect.texts:,} {whose}"
     _section(console, title, ("", "measured", "theory"), rows, right=(1, 2))
+
+
+def _print_filled(console: Console, text: str, indent: str = "") -> None:
+    console.print(Text(textwrap.fill(text, min(WIDTH, console.width), subsequent_indent=indent)))
 
 
 def _section(

@@ -68,13 +68,16 @@ def test_report(asked: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFix
     assert first.startswith("Before or after the dropout? Take them before; it makes no difference")
     assert "'my_dropout' does nothing" in first
     assert "the same, bit for bit" in first
-    assert "9.8 of a text's 15 nearest neighbours would be others" in second
+    assert (
+        "Among 120 texts, at its rate of 0.1, 9.8 of a text's 15 nearest neighbours would be others" in second
+    )
     assert "only 11 % of the texts would keep their nearest one" in second
     assert "0.1 % would change" in second
     for line in (
         "2.72e-07  <= 1e-05  rows alone and in company",
         "nothing random",
         "for the 120 built-in texts",
+        "--texts FILE",
     ):
         assert line in shown
     rows = [line.split() for line in shown.splitlines()]
@@ -108,6 +111,7 @@ def test_texts_of_a_file(asked: dict[str, Any], tmp_path: Path, capsys: pytest.C
     printed = capsys.readouterr()
     assert "1 rows of" in printed.err
     assert "texts given" in printed.out
+    assert "--texts FILE" not in printed.out
 
 
 def test_too_few_texts(asked: dict[str, Any], tmp_path: Path) -> None:
