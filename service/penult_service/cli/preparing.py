@@ -13,6 +13,7 @@ from penult_service.cli.console import note, stage_bar
 from penult_service.cli.exits import DONE, FAILED
 from penult_service.cli.rows import open_rows
 from penult_service.errors import InvalidInput, PenultError
+from penult_service.repository.sources import highest_version
 
 if TYPE_CHECKING:
     from penult_service.config import ServeConfig
@@ -52,7 +53,7 @@ def verify(
     try:
         with stage_bar() as progress:
             found = run(
-                model,
+                highest_version(model),
                 cache=config.cache,
                 texts=sample,
                 timeout=config.prepare_timeout,
@@ -94,7 +95,7 @@ def prepare(
     try:
         with stage_bar() as progress:
             place = run(
-                model,
+                highest_version(model),
                 output=output,
                 cache=config.cache,
                 layer=layer,

@@ -83,6 +83,12 @@ def from_directory(models: Path) -> list[Source]:
     return sources
 
 
+def highest_version(path: Path) -> Path:
+    """The highest numbered version inside, as `penult serve` takes it; the path itself when it holds none."""
+    versions = _versions("", path)
+    return versions[0].path or path if versions else path
+
+
 def _from_path(text: str) -> tuple[Sequence[Source], str]:
     """The versions that one argument names, and the place that the model's name stands for."""
     if text.startswith(FAKE):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from penult_service.errors import InvalidInput
 from penult_service.prepared import MANIFEST_NAME
-from penult_service.repository.sources import Source, from_directory, from_paths
+from penult_service.repository.sources import Source, from_directory, from_paths, highest_version
 
 
 def model(path: Path) -> Path:
@@ -133,3 +133,11 @@ def test_no_models_in_the_directory(tmp_path: Path, make: bool) -> None:
     with pytest.raises(InvalidInput) as caught:
         from_directory(tmp_path / "models")
     assert caught.value.reason == "NO_MODELS"
+
+
+def test_the_highest_version_is_found_as_serving_finds_it(tmp_path: Path) -> None:
+    for version in ("2", "10", "notes"):
+        (tmp_path / "reviews" / version).mkdir(parents=True)
+    assert highest_version(tmp_path / "reviews") == tmp_path / "reviews" / "10"
+    assert highest_version(tmp_path / "reviews" / "2") == tmp_path / "reviews" / "2"
+    assert highest_version(tmp_path / "nothing") == tmp_path / "nothing"
