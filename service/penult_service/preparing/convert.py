@@ -70,8 +70,7 @@ def convert(
     _check_length(max_length, bert.config.max_positions)
     with new_directory(output) as draft:
         report("preprocessor", 1, 4)
-        with tempfile.TemporaryDirectory() as scratch:
-            _save_preprocessor(bert, max_length, draft / PREPROCESSOR, Path(scratch))
+        save_preprocessor(bert, max_length, draft / PREPROCESSOR)
         report("encoder", 2, 4)
         model = build_encoder(bert)
         report("saving", 3, 4)
@@ -187,14 +186,25 @@ def _save_encoder(model: Any, path: Path) -> None:
     tf.saved_model.save(encoder, str(path), signatures={})
 
 
-def _save_preprocessor(bert: hf_bert.HfBert, max_length: int, path: Path, scratch: Path) -> None:
+def save_preprocessor(bert: hf_bert.HfBert, max_length: int, path: Path) -> None:
+    """Writes the SavedModel from string [n] to ids, mask and types; see `convert`."""
+    import tensorflow as tf
+
+    with tempfile.TemporaryDirectory() as scratch:
+        vocabulary = Path(scratch) / hf_bert.VOCABULARY  # written anew: the file's own line ends may be CRLF
+        vocabulary.write_bytes("".join(f"{token}\n" for token in bert.vocabulary).encode())
+        preprocessor = _preprocessor(bert, max_length, vocabulary)
+        ragged = tf.RaggedTensorSpec([None, None, None], tf.int32)
+        for segments in ([ragged], [ragged, ragged]):
+            preprocessor.bert_pack_inputs.get_concrete_function(segments, tf.TensorSpec([], tf.int32))
+        tf.saved_model.save(preprocessor, str(path), signatures=preprocessor.__call__)
+
+
+def _preprocessor(bert: hf_bert.HfBert, max_length: int, vocabulary: Path) -> Any:
     import tensorflow as tf
     import tensorflow_text as tf_text
 
     ids = {token: bert.vocabulary.index(token) for token in hf_bert.SPECIAL_TOKENS}
-    vocabulary = scratch / hf_bert.VOCABULARY  # written anew: the file's own line ends may be CRLF
-    vocabulary.write_bytes("".join(f"{token}\n" for token in bert.vocabulary).encode())
-    ragged = tf.RaggedTensorSpec([None, None, None], tf.int32)
 
     class Preprocessor(tf.Module):
         def __init__(self) -> None:
@@ -226,7 +236,4 @@ def _save_preprocessor(bert: hf_bert.HfBert, max_length: int, path: Path, scratc
             type_ids, _ = tf_text.pad_model_inputs(types, length)
             return {"input_word_ids": word_ids, "input_mask": mask, "input_type_ids": type_ids}
 
-    preprocessor = Preprocessor()
-    for segments in ([ragged], [ragged, ragged]):
-        preprocessor.bert_pack_inputs.get_concrete_function(segments, tf.TensorSpec([], tf.int32))
-    tf.saved_model.save(preprocessor, str(path), signatures=preprocessor.__call__)
+    return Preprocessor()
