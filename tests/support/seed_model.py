@@ -1,0 +1,90 @@
+"""The model of the question that started the project, on a tiny random BERT: its code, saved as it stands there.
+
+`seed_model()` and `prepared_seed_model()` are made once a test session, whoever asks first.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from penult_service.preparing import convert
+from support.tiny_bert import write_tiny_bert
+
+MAX_LENGTH = 128
+WIDTH = 32
+
+
+def save_seed_model(directory: Path, *, rate: float = 0.1, training: bool | None = None) -> Path:
+    """Saves a new classifier with random weights into `directory`.
+
+    Args:
+        directory: Where `model.save` writes.
+        rate: Of the dropout in front of the output.
+        training: What the dropout is called with; True makes a model that is random at inference.
+    """
+    tf_keras = keras()
+    preprocess, encoder = hub_layers()
+    text_input = tf_keras.layers.Input(shape=(), dtype="string", name="text")
+    outputs = encoder(preprocess(text_input))
+    l1 = tf_keras.layers.Dropout(rate, name="dropout")(outputs["pooled_output"], training=training)
+    l2 = tf_keras.layers.Dense(1, activation="sigmoid", name="output")(l1)
+    model = tf_keras.Model(inputs=[text_input], outputs=[l2])
+    model.save(str(directory))
+    return directory
+
+
+def hub_layers() -> tuple[Any, Any]:
+    """The preprocessing and the encoder as the question has them: two `hub.KerasLayer`."""
+    keras()
+    import tensorflow_hub as hub
+
+    place = converted()
+    encoder = hub.KerasLayer(str(place / convert.ENCODER), trainable=True, name="BERT_encoder")
+    return hub.KerasLayer(str(place / convert.PREPROCESSOR), name="preprocessing"), encoder
+
+
+def keras() -> Any:
+    """tf_keras, with the text operations registered."""
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    import tensorflow_text  # noqa: F401
+    import tf_keras
+
+    return tf_keras
+
+
+@cache
+def converted() -> Path:
+    """A directory with the preprocessor and the encoder of the tiny BERT."""
+    place = _scratch() / "converted"
+    convert.convert(write_tiny_bert(_scratch() / "hf"), place, max_length=MAX_LENGTH)
+    return place
+
+
+@cache
+def seed_model() -> Path:
+    """The saved model. Not to be changed: copy it first."""
+    return save_seed_model(_scratch() / "seed")
+
+
+@cache
+def prepared_seed_model() -> Path:
+    """The same, prepared in this process. Not to be changed: copy it first."""
+    from penult_service.preparing import pipeline
+
+    place = _scratch() / "prepared"
+    pipeline.prepare(seed_model(), place, None, lambda stage, share: None)
+    return place
+
+
+@cache
+def _scratch_directory() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="penult-seed-model-")
+
+
+def _scratch() -> Path:
+    """Removed when the process ends: the cache above holds it until then."""
+    return Path(_scratch_directory().name)
