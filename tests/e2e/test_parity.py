@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from penult_client import Client
-from support.keras_original import Matrix
+from support.keras_original import KerasOriginal, Matrix
 from support.pretrained import shared_data
 
 pytestmark = [pytest.mark.weights, pytest.mark.tensorflow]
@@ -39,28 +39,35 @@ def test_embeddings_and_probabilities(client: Client, reference) -> None:
     found = client.embed(reference.texts, probabilities=True)
     largest("embedding in front of the dropout", found.vectors, reference.before)
     largest("embedding behind the dropout", found.vectors, reference.after)
-    largest("probability", found.probabilities, reference.predicted)
-    assert reference.before.std() > 0.1
+    largest("probability", found.probabilities, reference.outputs)
+    # Texts differ from each other by far more than what is accepted.
+    assert min(reference.before.std(axis=0).mean(), reference.outputs.std(axis=0).min()) > 1000 * LIMIT
     assert found.labels == ("film", "newspaper", "product", "tweet")
     assert found.token_counts.tolist() == reference.mask.sum(axis=1).tolist()
 
 
 @pytest.mark.parametrize("pooling", ["cls", "mean", "max"])
 def test_poolings(pooling: str, client: Client, reference) -> None:
-    found = client.embed(reference.texts, pooling=pooling)
-    largest(f"pooling {pooling}", found.vectors, pooled(pooling, reference.tokens, reference.mask))
+    some = slice(0, 250)
+    found = client.embed(reference.texts[some], pooling=pooling)
+    largest(
+        f"pooling {pooling}", found.vectors, pooled(pooling, reference.tokens[some], reference.mask[some])
+    )
 
 
-def test_one_pass_gives_what_classify_and_predict_give(client: Client, reference) -> None:
+def test_one_pass_gives_what_classify_and_predict_give(
+    client: Client, original: KerasOriginal, reference
+) -> None:
     texts = reference.texts[:64]
+    predicted = original.predict(texts)
     classified = client.classify(texts)
     (output,) = client.predict(texts).outputs.values()
-    largest("predict", output, reference.predicted[:64])
+    largest("predict", output, predicted)
     for pooling in ("pooled", "mean"):
         found = client.embed(texts, pooling=pooling, probabilities=True).probabilities
         np.testing.assert_allclose(found, classified.probabilities, rtol=0, atol=1e-6)
         np.testing.assert_allclose(found, output, rtol=0, atol=LIMIT)
-    best = reference.predicted[:64].argmax(axis=1)
+    best = predicted.argmax(axis=1)
     assert classified.predicted.tolist() == best.tolist()
     assert classified.labels.tolist() == [classified.classes[i] for i in best]
 

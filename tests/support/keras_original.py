@@ -38,7 +38,10 @@ class KerasOriginal:
         return np.asarray(self.model.predict(self._strings(texts), batch_size=32, verbose=0))
 
     def tensors(self, texts: Sequence[str]) -> dict[str, NDArray[Any]]:
-        """Its tensors in inference: `before` and `after` the dropout, `tokens` [n, length, d] and their `mask`."""
+        """Its tensors in inference, all of one pass.
+
+        `before` and `after` the dropout, `outputs` [n, classes], `tokens` [n, length, d] and their `mask`.
+        """
         found = self._inner.predict(self._strings(texts), batch_size=32, verbose=0)
         return {name: np.asarray(value) for name, value in found.items()}
 
@@ -79,6 +82,7 @@ class KerasOriginal:
         tensors = {
             "before": self.dropout.input,
             "after": self.dropout.output,
+            "outputs": self.model.output,
             "tokens": self.model.get_layer("BERT_encoder").output["sequence_output"],
             "mask": self.model.get_layer("preprocessing").output["input_mask"],
         }

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from penult_client import Client
+from penult_client import Client, UnavailableError
 from penult_service.prepared import is_prepared
 
 PENULT = (sys.executable, "-m", "penult_service")
@@ -70,8 +70,7 @@ def serving_process(
         _wait_for(address, process, log)
         served = Served(process, address.read_text(encoding="utf-8").strip(), log)
         with served.client() as client:
-            while any(model.state == "loading" for model in client.models()):
-                time.sleep(0.1)
+            _wait_until_settled(client, process, log)
         yield served
     finally:
         process.kill()
@@ -94,6 +93,15 @@ def is_running(pid: int) -> bool:
         return not state.exists() or state.read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def _wait_until_settled(client: Client, process: subprocess.Popen[bytes], log: Path) -> None:
+    try:
+        while any(model.state == "loading" for model in client.models()):
+            time.sleep(0.1)
+    except UnavailableError:
+        process.wait(30)
+        raise AssertionError(log.read_text(encoding="utf-8")) from None
 
 
 def _wait_for(address: Path, process: subprocess.Popen[bytes], log: Path) -> None:
