@@ -9,9 +9,7 @@ Working files stand in .demo/, results in demo-out/. Ctrl-C at any time is fine:
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
-import shutil
 import signal
 import socket
 import subprocess
@@ -25,6 +23,7 @@ from typing import Any
 import demo_data
 import demo_report
 import fetch
+from demo_steps import fresh, stamp_of
 from penult_client import Client, PenultError
 from penult_service.cli.stages import stages
 from penult_service.cli.verification import show
@@ -122,7 +121,7 @@ def _fetch() -> tuple[Path, Path]:
 
 
 def _make_texts(source: Path) -> None:
-    with _fresh(TEXTS, [source, ROOT / "scripts" / "demo_data.py"]) as draft:
+    with fresh(TEXTS, [source, ROOT / "scripts" / "demo_data.py"]) as draft:
         if draft is not None:
             draft.mkdir(parents=True)
             demo_data.make(source, draft)
@@ -130,14 +129,14 @@ def _make_texts(source: Path) -> None:
 
 def _convert(weights: Path) -> None:
     files = [weights / name for name in fetch.WEIGHT_FILES]
-    with _fresh(HUB, [*files, CODE / "preparing" / "convert.py", CODE / "preparing" / "formats"]) as draft:
+    with fresh(HUB, [*files, CODE / "preparing" / "convert.py", CODE / "preparing" / "formats"]) as draft:
         if draft is not None:
             _penult("convert", weights, "--output", draft)
 
 
 def _train() -> None:
     train = TEXTS / demo_data.TRAIN
-    with _fresh(MODEL, [train, HELD_OUT, _stamp(HUB), CODE / "recipes"], " ".join(RECIPE)) as draft:
+    with fresh(MODEL, [train, HELD_OUT, stamp_of(HUB), CODE / "recipes"], " ".join(RECIPE)) as draft:
         if draft is not None:
             columns = ("--text-column", "text", "--label-column", "genre")
             hub = ("--encoder", HUB / "encoder", "--preprocessor", HUB / "preprocessor")
@@ -259,42 +258,6 @@ def _end(process: subprocess.Popen[Any]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-@contextmanager
-def _fresh(place: Path, inputs: list[Path], settings: str = "") -> Iterator[Path | None]:
-    """None when `place` was made from these very inputs; else a draft to make, which then takes its place."""
-    key, stamp = _fingerprint(inputs, settings), _stamp(place)
-    if place.is_dir() and stamp.is_file() and stamp.read_text() == key:
-        print("      as made before")
-        yield None
-        return
-    draft = place.with_name(place.name + ".partial")
-    stamp.unlink(missing_ok=True)
-    for old in (draft, place):
-        shutil.rmtree(old, ignore_errors=True)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    yield draft
-    draft.rename(place)
-    stamp.write_text(key)
-
-
-def _stamp(place: Path) -> Path:
-    return place.with_name(place.name + ".stamp")
-
-
-def _fingerprint(inputs: list[Path], settings: str) -> str:
-    """A hash over the content of files, and of all files in directories."""
-    digest = hashlib.sha256(settings.encode())
-    for path in inputs:
-        files = sorted(path.rglob("*")) if path.is_dir() else [path]
-        for file in files:
-            if file.is_file() and file.suffix != ".pyc":
-                with file.open("rb") as content:
-                    digest.update(
-                        f"{file.name}\0{hashlib.file_digest(content, 'sha256').hexdigest()}".encode()
-                    )
-    return digest.hexdigest()
 
 
 def _port() -> int:

@@ -66,7 +66,7 @@ def ask(client: Client, held_out: Path) -> Answers:
     scores = client.similarity(embeddings).scores
     dropout = client.inspect_dropout("genre")
     genres = [row["genre"] for row in rows]
-    repeats = float(np.abs(twice[0] - twice[1]).max())
+    repeats = _apart(*twice)
     return Answers(
         texts, genres, embeddings, repeats, alone, predicted, scores, dropout, len(texts) / seconds
     )
@@ -79,10 +79,6 @@ def figures(answers: Answers, table: Path) -> list[Figure]:
     guessed = [e.labels[i] for i in e.probabilities.argmax(axis=1)]
     accuracy = float(np.mean([a == b for a, b in zip(guessed, answers.genres, strict=True)]))
     pure = purity(answers.scores, answers.genres)
-    company = float(np.abs(e.vectors[:ALONE] - answers.alone).max())
-    whole = float(np.abs(e.probabilities[:SOME] - answers.predicted).max())
-    stored = np.stack(pq.read_table(table).column("embedding").to_numpy())
-    file = float(np.abs(stored - e.vectors).max())
     return [
         Figure(
             "accuracy",
@@ -97,25 +93,9 @@ def figures(answers: Answers, table: Path) -> list[Figure]:
             "of the dropout knows (chance 0.25)",
             _below(pure, EXPECTED_PURITY),
         ),
-        Figure(
-            "asked twice",
-            number(answers.repeats),
-            "largest difference between two calls; 0 is bitwise equal: no dropout",
-        ),
-        Figure(
-            "alone or together",
-            number(company),
-            "largest difference of a text asked for alone and among others",
-        ),
-        Figure(
-            "head against model",
-            number(whole),
-            "largest difference between probabilities from the embedding and the model's own predict",
-        ),
-        Figure(
-            "file against client",
-            number(file),
-            "largest difference between what penult embed wrote and what the client got",
+        *(
+            Figure(name, number(value), f"largest difference {what}")
+            for name, value, what in _differences(answers, table)
         ),
         Figure(
             "texts per second",
@@ -123,6 +103,35 @@ def figures(answers: Answers, table: Path) -> list[Figure]:
             "embeddings and probabilities, over gRPC, one call",
         ),
     ]
+
+
+def _differences(answers: Answers, table: Path) -> list[tuple[str, float, str]]:
+    """Name, value, and between what."""
+    e = answers.embeddings
+    assert e.probabilities is not None
+    stored = np.stack(pq.read_table(table).column("embedding").to_numpy())
+    return [
+        ("asked twice", answers.repeats, "between two equal calls; 0 is bitwise equal: no dropout"),
+        (
+            "alone or together",
+            _apart(e.vectors[:ALONE], answers.alone),
+            "of a text asked for alone and among others",
+        ),
+        (
+            "head against model",
+            _apart(e.probabilities[:SOME], answers.predicted),
+            "between probabilities from the embedding and the model's own predict",
+        ),
+        (
+            "file against client",
+            _apart(stored, e.vectors),
+            "between what penult embed wrote and what the client got",
+        ),
+    ]
+
+
+def _apart(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    return float(np.abs(a - b).max())
 
 
 def purity(scores: NDArray[np.float32], genres: Sequence[str]) -> float:

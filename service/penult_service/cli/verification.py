@@ -83,9 +83,9 @@ def _would_it_matter(effect: DropoutEffect) -> str:
     predictions = hardly if flipped <= SMALL else f"{percent(flipped)} of the predictions would change too"
     return (
         f"And if the dropout were on (training=True)? {matters} Among {effect.texts:,} texts, at its rate of "
-        f"{effect.rate:g}, {effect.neighbours_changed:.1f} of a text's {effect.neighbours} nearest neighbours would be others, "
-        f"and {only}{percent(effect.nearest_kept)} of the texts would keep their nearest one; {predictions}. "
-        "Each call would also give other numbers for the same text."
+        f"{effect.rate:g}, {effect.neighbours_changed:.1f} of a text's {effect.neighbours} nearest neighbours would "
+        f"be others, and {only}{percent(effect.nearest_kept)} of the texts would keep their nearest one; "
+        f"{predictions}. Each call would also give other numbers for the same text."
     )
 
 

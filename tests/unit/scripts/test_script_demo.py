@@ -6,9 +6,9 @@ import csv
 from collections import Counter
 from pathlib import Path
 
-import demo
 import demo_data
 import demo_report
+import demo_steps
 import numpy as np
 import pytest
 from demo_data import Row
@@ -84,7 +84,7 @@ def test_steps_are_repeated_only_when_their_inputs_change(tmp_path: Path) -> Non
     made = []
 
     def step(settings: str = "") -> None:
-        with demo._fresh(place, [given], settings) as draft:
+        with demo_steps.fresh(place, [given], settings) as draft:
             if draft is not None:
                 draft.mkdir()
                 (draft / "content").write_text(given.read_text())
@@ -104,7 +104,7 @@ def test_a_step_that_ends_early_is_done_again(tmp_path: Path) -> None:
     place = tmp_path / "place"
 
     def end_early() -> None:
-        with demo._fresh(place, []) as draft:
+        with demo_steps.fresh(place, []) as draft:
             assert draft is not None
             draft.mkdir()
             raise KeyboardInterrupt
@@ -112,8 +112,8 @@ def test_a_step_that_ends_early_is_done_again(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         end_early()
     assert not place.exists()
-    with demo._fresh(place, []) as draft:
+    with demo_steps.fresh(place, []) as draft:
         assert draft is not None
         draft.mkdir()
-    with demo._fresh(place, []) as draft:
+    with demo_steps.fresh(place, []) as draft:
         assert draft is None
