@@ -55,7 +55,7 @@ def penult(
 def serving_process(
     folder: Path, *arguments: object, environment: Mapping[str, str] | None = None
 ) -> Iterator[Served]:
-    """`penult serve` with these arguments, once all its models are ready or failed; killed at the end.
+    """`penult serve` with these arguments, once all its models are ready or failed; it is ended at the end.
 
     Args:
         folder: For the address file and the log; a new one for each server.
@@ -73,8 +73,7 @@ def serving_process(
             _wait_until_settled(client, process, log)
         yield served
     finally:
-        process.kill()
-        process.wait()
+        _end(process)
 
 
 def prepared_in(cache: Path) -> dict[str, int]:
@@ -93,6 +92,16 @@ def is_running(pid: int) -> bool:
         return not state.exists() or state.read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Asked first: what is killed cannot write its coverage."""
+    process.terminate()
+    try:
+        process.wait(30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _wait_until_settled(client: Client, process: subprocess.Popen[bytes], log: Path) -> None:
