@@ -21,15 +21,16 @@ from penult_service.preparing.graph import FlatGraph, Ref, node_of
 _BRANCHES = frozenset({"If", "StatelessIf", "Case", "StatelessCase"})
 _LOOPS = frozenset({"While", "StatelessWhile"})
 _RANDOM = re.compile(
-    r"(Random|Rng|Multinomial|TruncatedNormal|ParameterizedTruncatedNormal|CudnnRNN|Timestamp|.*CandidateSampler"
-    r"|StatelessRandom|StatelessTruncated|StatelessMultinomial|StatelessParameterized|StatelessSample"
+    r"(Random|Rng|XlaRng|NonDeterministic|Multinomial|TruncatedNormal|ParameterizedTruncatedNormal|CudnnRNN|Timestamp|.*CandidateSampler"
+    r"|StatelessRandom|StatelessTruncated|StatelessMultinomial|StatelessParameterized|StatelessSample|StatelessShuffle"
     r"|Stateful(Uniform|StandardNormal|TruncatedNormal|Random)|StatefulUniform.*"
     r"|FractionalMaxPool|FractionalAvgPool|.*PyFunc.*)"
 )
 # A `seed` there is the salt of a hash, not the state of a generator.
 _SEEDED_BUT_FIXED = frozenset({"StringToHashBucketStrong", "SparseCrossHashed", "SparseCrossV2"})
 _WRITES = re.compile(
-    r"(Assign\w*VariableOp|Resource(Scatter|Apply|Sparse|StridedSliceAssign)\w*|Assign|AssignAdd)$"
+    r"(Assign\w*VariableOp|Resource(Scatter|Apply|Sparse|StridedSliceAssign)\w*|Assign(Add|Sub)?"
+    r"|LookupTable(Insert|Remove|Import)(V2)?)$"
 )
 
 
@@ -86,7 +87,7 @@ def _slice(flat: FlatGraph, wanted: Iterable[Ref], report: Audit, scope: str) ->
             _slice_branches(flat, node, used.get(name, set()), report, where)
         elif node.op in _LOOPS:
             _slice_loop(flat, node, used.get(name, set()), report, where)
-        elif _is_random(node) or tf_private.op_def(node.op) is None:
+        elif _is_random(node) or _calls(node):
             report.random.append(f"{node.op} ({where})")
 
 
@@ -111,8 +112,8 @@ def _slice_loop(
     flat: FlatGraph, node: node_def_pb2.NodeDef, used: set[int], report: Audit, where: str
 ) -> None:
     """The loop variables that count are those used behind it, by its condition, and by each other."""
-    condition = flat.branch(node.attr["cond"].func.name)
-    body = flat.branch(node.attr["body"].func.name)
+    names = [node.attr["cond"].func.name, node.attr["body"].func.name]
+    condition, body = (flat.branch(name) for name in names)
     arguments = {ref: i for i, ref in enumerate(body.inputs.values())}
     results = list(body.outputs.values())
     needed = set(used) | _argument_indices(condition, list(condition.outputs.values()))
@@ -122,8 +123,8 @@ def _slice_loop(
         if more == needed:
             break
         needed = more
-    _slice(condition, condition.outputs.values(), report, f"{where}/cond/")
-    _slice(body, [results[i] for i in sorted(needed)], report, f"{where}/body/")
+    _slice(condition, condition.outputs.values(), report, f"{where}/{names[0]}/")
+    _slice(body, [results[i] for i in sorted(needed)], report, f"{where}/{names[1]}/")
 
 
 def _argument_indices(flat: FlatGraph, refs: list[Ref]) -> set[int]:
@@ -168,9 +169,13 @@ def _is_random(node: node_def_pb2.NodeDef) -> bool:
     return seeded or _RANDOM.match(node.op) is not None
 
 
+def _calls(node: node_def_pb2.NodeDef) -> bool:
+    """Whether it calls functions that are not searched, such as `MapDefun` or a data set's."""
+    return any(attr.WhichOneof("value") == "func" or attr.list.func for attr in node.attr.values())
+
+
 def _is_stateful(node: node_def_pb2.NodeDef) -> bool:
-    definition = tf_private.op_def(node.op)
-    return definition is None or bool(definition.is_stateful)
+    return bool(tf_private.op_def(node.op).is_stateful)  # type: ignore[union-attr]  # flattening looked it up
 
 
 def _all_nodes(flat: FlatGraph, scope: str) -> Iterator[tuple[str, node_def_pb2.NodeDef, Ref]]:
@@ -204,6 +209,6 @@ def _resources_read(flat: FlatGraph) -> set[str]:
 
 
 def _write_counts(node: node_def_pb2.NodeDef, handle: Ref, read: set[str]) -> bool:
-    """Whether a write matters: of a float, of a variable that is read, or of one that cannot be followed."""
-    dtype = tf.as_dtype(node.attr["dtype"].type or node.attr["T"].type or tf.float32.as_datatype_enum)
-    return dtype.is_floating or not handle or node_of(handle) in read
+    """Whether a write matters: of a float, of what is read, or of what cannot be followed."""
+    types = [tf.as_dtype(node.attr[name].type) for name in ("dtype", "T") if name in node.attr]
+    return any(dtype.is_floating for dtype in types) or not handle or node_of(handle) in read

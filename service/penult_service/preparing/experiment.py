@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,6 +60,7 @@ class Outcome:
     figures: list[Figure] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     trims: bool = True
+    fixed_length: bool = True
     max_length: int = NO_LIMIT
 
     def add(self, name: str, meaning: str, value: float, limit: float) -> None:
@@ -83,13 +84,13 @@ def run(opened: Opened, seams: Seams, served: Served) -> Outcome:
     outcome.add(
         "prediction_vs_model",
         "head(encode(tokenize(x))) against the model's own inference function, |d| / (1 + |x|)",
-        max(relative(composed[name], original[name]) for name in original),
+        _worst(relative(composed[name], original[name]) for name in original),
         TOLERANCE,
     )
     outcome.add(
         "whole_vs_model",
         "the function kept for predict against the model's own, |d| / (1 + |x|)",
-        max(relative(value, original[name]) for name, value in served.whole(texts).items()),
+        _worst(relative(value, original[name]) for name, value in served.whole(texts).items()),
         TOLERANCE,
     )
     _padding(outcome, served, inputs, embedding)
@@ -105,7 +106,7 @@ def _repeats(outcome: Outcome, served: Served, inputs: Arrays) -> None:
     width = served.lengths(inputs)[rows].max() if outcome.trims else None
     batch = {name: value[rows, :width] for name, value in inputs.items()}
     first = served.encode(batch)
-    worst = max(float(np.abs(served.encode(batch) - first).max()) for _ in range(REPEATS - 1))
+    worst = _worst(relative(served.encode(batch), first) for _ in range(REPEATS - 1))
     outcome.add("repeats", f"{REPEATS} runs of one batch against the first (bitwise equal is 0)", worst, 0.0)
 
 
@@ -123,18 +124,29 @@ def _against_the_graph(
     outcome.add(
         "before_vs_after_dropout",
         "the saved graph's tensor in front of the dropout against the one behind it (bitwise equal is 0)",
-        float(np.abs(before - after).max()),
+        relative(after, before),
         0.0,
     )
+    strange = sum(not np.isfinite(row).all() for row in before)
+    if strange:
+        outcome.add(
+            "not_finite",
+            f"of {len(texts)} texts, empty and strange ones among them: for how many the model itself gives no finite "
+            "embedding (asking for such a text is an error)",
+            strange,
+            len(texts) - 1,
+        )
 
 
 def _padding(outcome: Outcome, served: Served, inputs: Arrays, embedding: NDArray[np.float32]) -> None:
     """Rows cut to their own length; a model that changes by it needs its padding and is served untrimmed."""
-    worst = 0.0
     try:
-        for row, length in enumerate(served.lengths(inputs)):
-            alone = served.encode({name: value[row : row + 1, :length] for name, value in inputs.items()})
-            worst = max(worst, relative(alone[0], embedding[row]))
+        worst = _worst(
+            relative(
+                served.encode({n: v[row : row + 1, :length] for n, v in inputs.items()})[0], embedding[row]
+            )
+            for row, length in enumerate(served.lengths(inputs))
+        )
     except tf.errors.OpError as error:
         first = str(error.message).splitlines()[0][:160]
         outcome.trims = False
@@ -152,28 +164,45 @@ def _padding(outcome: Outcome, served: Served, inputs: Arrays, embedding: NDArra
 
 def _companions(outcome: Outcome, served: Served, inputs: Arrays, embedding: NDArray[np.float32]) -> None:
     """Every row alone, in pairs and backwards, at full length."""
-    count, worst = len(embedding), 0.0
-    for size in (1, 2, 3):
-        for start in range(0, count, size):
-            rows = list(range(start, min(start + size, count)))[::-1]
-            some = served.encode({name: value[rows] for name, value in inputs.items()})
-            worst = max(worst, relative(some, embedding[rows]))
+    count = len(embedding)
+    batches = [
+        list(range(start, min(start + size, count)))[::-1]
+        for size in (1, 2, 3)
+        for start in range(0, count, size)
+    ]
+    worst = _worst(
+        relative(served.encode({name: value[rows] for name, value in inputs.items()}), embedding[rows])
+        for rows in batches
+    )
     outcome.add("companions", "rows alone and in other company, |d| / (1 + |x|)", worst, TOLERANCE)
 
 
 def _length(outcome: Outcome, served: Served) -> None:
-    """The longest text that the model takes; no limit when its tokenizing keeps growing."""
+    """The longest text that the model takes, and whether all texts are padded to it."""
     ids = next(token.name for token in served.tokens if token.role == "ids")
-    width = served.tokenize([probe.ENDLESS])[ids].shape[1]
-    outcome.max_length = width if width < len(probe.ENDLESS.split()) else NO_LIMIT
+    width, shortest = (served.tokenize([text])[ids].shape[1] for text in (probe.ENDLESS, probe.MIXED[0]))
+    outcome.fixed_length = width == shortest
+    grows = not outcome.fixed_length and width >= len(probe.ENDLESS.split())
+    outcome.max_length = NO_LIMIT if grows else width
 
 
 def relative(found: NDArray[Any], expected: NDArray[Any]) -> float:
-    """Largest |d| / (1 + |x|): at most t exactly when |d| <= t + t |x| everywhere. NaN when either has one."""
-    x = np.asarray(expected, dtype=np.float64)
-    if np.shape(found) != x.shape:
+    """Largest |d| / (1 + |x|): at most t exactly when |d| <= t + t |x| everywhere.
+
+    Equal infinities, and NaN in the same place, are no difference; infinite when only one is finite, or the
+    shapes differ.
+    """
+    f, x = np.asarray(found, dtype=np.float64), np.asarray(expected, dtype=np.float64)
+    if f.shape != x.shape:
         return float("inf")
-    return float((np.abs(np.asarray(found, dtype=np.float64) - x) / (1 + np.abs(x))).max(initial=0.0))
+    both = np.isfinite(f) & np.isfinite(x)
+    if not np.array_equal(f[~both], x[~both], equal_nan=True):
+        return float("inf")
+    return float((np.abs(f[both] - x[both]) / (1 + np.abs(x[both]))).max(initial=0.0))
+
+
+def _worst(differences: Iterable[float]) -> float:
+    return max(differences, default=0.0)
 
 
 def _numpy(tensors: Mapping[str, tf.Tensor]) -> Arrays:

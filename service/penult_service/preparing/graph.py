@@ -105,11 +105,12 @@ def flatten(function: Any) -> FlatGraph:
     library = {f.signature.name: f for f in graph_def.library.function}
     flattener = _Flattener(library)
     results = flattener.graph(graph_def)
-    captures = {inner.op.name: outer for outer, inner in function.graph.captures}
-    fed = [tensor for tensor in function.inputs if tensor.op.name not in captures]
+    captures = {node_of(results[inner.name]): outer for outer, inner in function.graph.captures}
+    inputs = {tensor.op.name: results[tensor.name] for tensor in function.inputs}
+    fed = {name: ref for name, ref in inputs.items() if node_of(ref) not in captures}
     names = sorted(function.structured_outputs)  # the flat outputs are in the order of the sorted names
     outputs = {name: results[tensor.name] for name, tensor in zip(names, function.outputs, strict=True)}
-    return FlatGraph(flattener.nodes, {t.op.name: t.name for t in fed}, outputs, library, captures)
+    return FlatGraph(flattener.nodes, fed, outputs, library, captures)
 
 
 class _Flattener:
@@ -145,6 +146,8 @@ class _Flattener:
         called = node.attr["f"].func.name if node.op in CALLS else node.op
         if called in self.library:
             return self.body(self.library[called], inputs, name + "/")
+        while name in self.nodes:  # `call/x` beside the body of `call`, which has an `x`
+            name += "_"
         copy = node_def_pb2.NodeDef()
         copy.CopyFrom(node)
         copy.name = name

@@ -19,6 +19,8 @@ def path_nodes(flat: FlatGraph, source: Ref, sinks: Collection[Ref]) -> list[str
 def dominators(flat: FlatGraph, source: Ref, sinks: Collection[Ref]) -> list[Ref]:
     """The tensors that every path from the source to any of the sinks passes, in order, the source first.
 
+    Empty when no path leads there.
+
     The graph has no cycles, so one pass in topological order finds each vertex's immediate dominator: the
     nearest common one of its predecessors (Cooper, Harvey, Kennedy, "A simple, fast dominance algorithm").
     Vertices are nodes and tensors, so that a node with several outputs is told from its outputs.
@@ -40,7 +42,10 @@ def dominators(flat: FlatGraph, source: Ref, sinks: Collection[Ref]) -> list[Ref
 
     for name in path_nodes(flat, source, sinks):
         add(f"={name}", [_vertex(add, parent, ref) for ref in flat.nodes[name].input if _known(parent, ref)])
-    add("=end", [_vertex(add, parent, ref) for ref in sinks if _known(parent, ref)])
+    reached = [ref for ref in sinks if _known(parent, ref)]
+    if not reached:
+        return []
+    add("=end", [_vertex(add, parent, ref) for ref in reached])
     chain, vertex = [], "=end"
     while vertex != source:
         vertex = parent[vertex]
@@ -75,14 +80,18 @@ def smallest_cut(
 
     allowed = set(candidates)
     path = set(path_nodes(flat, source, sinks))
+
+    def use(ref: Ref, user: str) -> None:
+        if ref == source or node_of(ref) in path:
+            edge(f"={node_of(ref)}", f"<{ref}", _UNLIMITED)
+            edge(f"<{ref}", f"{ref}>", 1 if ref in allowed else _UNLIMITED)
+            edge(f"{ref}>", user, _UNLIMITED)
+
     for name in path:
-        for ref in set(flat.nodes[name].input):
-            if ref == source or node_of(ref) in path:
-                edge(f"{ref}>", f"={name}", _UNLIMITED)
-                edge(f"<{ref}", f"{ref}>", 1 if ref in allowed else _UNLIMITED)
-                edge(f"={node_of(ref)}", f"<{ref}", _UNLIMITED)
+        for ref in flat.nodes[name].input:
+            use(ref, f"={name}")
     for ref in sinks:
-        edge(f"={node_of(ref)}", "end", _UNLIMITED)
+        use(ref, "end")
     start = f"<{source}"
     for _ in range(most + 1):
         previous = _reach(capacity, start)

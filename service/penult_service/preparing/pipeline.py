@@ -45,7 +45,7 @@ def prepare(source: Path, target: Path, layer: str | None, progress: Progress) -
     digest = model_digest(source)
     opened = open_model(source)
     progress("auditing the graph", 0.25)
-    findings = [*_audited(opened.flat, "the graph as saved")]
+    findings = [*_audited(opened.flat, "the graph as saved"), *_hidden_dropouts(opened)]
     progress("finding the seams", 0.3)
     survey = Survey(opened)
     seams = find_seams(survey, layer)
@@ -90,6 +90,16 @@ def _audited(flat: FlatGraph, what: str) -> list[str]:
     lines += [f"{what}: left out, {line}" for line in report.folded]
     lines += [f"{what}: no output is computed from {line}" for line in report.listed]
     return lines
+
+
+def _hidden_dropouts(opened: Opened) -> list[str]:
+    names = [layer.name for layer in opened.layers if layer.class_name == "KerasLayer"]
+    if not names:
+        return []
+    return [
+        f"{', '.join(names)}: one layer each to Keras; a dropout inside leaves no operation in the inference graph, so "
+        "it is not listed by name and rate, and the lines above and below say that none is active"
+    ]
 
 
 def _refusal(report: Audit, what: str) -> ModelRefused:
@@ -156,7 +166,7 @@ def _experiment(opened: Opened, seams: Seams, served: object, shape: Manifest) -
     outputs = [value for _, value in sorted(model.head(embedding).items())]
     site = next((site for site in seams.sites if site.place == "at"), None)
     keras_oracle.compare(outcome, opened, site, texts, embedding, outputs)
-    if not outcome.trims and outcome.max_length == NO_LIMIT:
+    if not outcome.trims and not outcome.fixed_length:
         raise ModelRefused(
             f"{opened.directory} changes with its padding, and pads each text to the longest of its batch: what it "
             "says of a text depends on the others; give its tokenizing a fixed length, or its encoder a mask",

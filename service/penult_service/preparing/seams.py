@@ -160,10 +160,10 @@ def _token_outputs(survey: Survey, before: Ref) -> Ref | None:
 
 def _sites(survey: Survey, after: Ref) -> tuple[Site, ...]:
     """Every dropout of the layer list; those without a mark on a path stand inside a layer that is one to Keras."""
-    order = {ref: number for number, ref in enumerate(survey.marks)}
+    order = {name: number for number, name in enumerate(survey.flat.nodes)}
     sites = []
     for ref, layer in survey.marks.items():
-        before = order[ref] < order.get(after, len(order))
+        before = order[node_of(ref)] < order[node_of(after)]
         place = "at" if ref == after else "before" if before else "after"
         sites.append(_site(layer.name, layer, node_of(ref), place))
     return tuple(sites)

@@ -104,7 +104,7 @@ def open_model(directory: Path) -> Opened:
             reason="NO_SIGNATURE",
         )
     flat = flatten(function)
-    text = _text_input(directory, function)
+    text = _text_input(directory, function, flat)
     return Opened(directory, FORMAT, root, function, flat, text, layers, read_labels(directory), safe)
 
 
@@ -130,7 +130,8 @@ def _scan(directory: Path) -> None:
     if not graph_file.is_file():
         found = ", ".join(sorted(p.name for p in directory.iterdir())[:8]) or "nothing"
         raise InvalidInput(
-            f"{directory} is not a SavedModel: it has no saved_model.pb (it has: {found})",
+            f"{directory} is not a SavedModel: it has no saved_model.pb (it has: {found}); "
+            "name the directory that model.save(path) wrote",
             reason="NOT_A_MODEL",
         )
     if not (directory / "variables" / "variables.index").is_file():
@@ -186,11 +187,10 @@ def _class_names(value: Any) -> Iterator[str]:
             yield from _class_names(item)
 
 
-def _text_input(directory: Path, function: Any) -> Ref:
-    captured = {inner.name for _, inner in function.graph.captures}
-    inputs = [tensor for tensor in function.inputs if tensor.name not in captured]
+def _text_input(directory: Path, function: Any, flat: FlatGraph) -> Ref:
+    inputs = [tensor for tensor in function.inputs if tensor.op.name in flat.inputs]
     if len(inputs) == 1 and inputs[0].dtype == tf.string and inputs[0].shape.rank in (None, 1):
-        return str(inputs[0].name)
+        return flat.inputs[inputs[0].op.name]
     found = ", ".join(f"{t.op.name} ({t.dtype.name} {t.shape})" for t in inputs) or "none"
     raise ModelRefused(
         f"{directory} does not take text: it must have one input of strings, shape (None,); its inputs: {found}",
