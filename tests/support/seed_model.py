@@ -76,7 +76,7 @@ def prepared_seed_model() -> Path:
     from penult_service.preparing import pipeline
 
     place = _scratch() / "prepared"
-    pipeline.prepare(seed_model(), place, None, lambda stage, share: None)
+    pipeline.prepare(seed_model(), place, None, _no_progress)
     return place
 
 
@@ -88,3 +88,7 @@ def _scratch_directory() -> tempfile.TemporaryDirectory[str]:
 def _scratch() -> Path:
     """Removed when the process ends: the cache above holds it until then."""
     return Path(_scratch_directory().name)
+
+
+def _no_progress(stage: str, share: float) -> None:
+    del stage, share
