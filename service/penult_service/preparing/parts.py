@@ -36,8 +36,8 @@ def build(opened: Opened, seams: Seams, names: dict[tuple[str, ...], str]) -> di
     embedding = {seams.before: tf.TensorSpec([None, dimension], tf.float32, name=EMBEDDING)}
     parts = {
         TOKENIZE: cut(flat, {opened.text: TEXT_SPEC}, tokens, _count_wordpieces),
-        HEAD: cut(flat, embedding, flat.outputs),
-        WHOLE: cut(flat, {opened.text: TEXT_SPEC}, flat.outputs),
+        HEAD: cut(flat, embedding, flat.outputs, _output, lambda tensor: tf.cast(tensor, seams.dtype)),
+        WHOLE: cut(flat, {opened.text: TEXT_SPEC}, flat.outputs, _output),
     }
     for layers, name in names.items():
         wanted = {readout.layer: ref for readout, ref in seams.read if readout.layer in layers}
@@ -61,6 +61,11 @@ def save(parts: dict[str, Part], opened: Opened, directory: Path) -> None:
 def references(opened: Opened, refs: Iterable[Ref]) -> Part:
     """Text -> these tensors of the graph as saved, uncut, by their names."""
     return cut(opened.flat, {opened.text: TEXT_SPEC}, {ref: ref for ref in refs})
+
+
+def _output(_: str, tensor: tf.Tensor) -> tf.Tensor:
+    """As the model gives it; half precision, which NumPy and the wire do not have, as float32."""
+    return tf.cast(tensor, tf.float32) if tensor.dtype in (tf.float16, tf.bfloat16) else tf.identity(tensor)
 
 
 def _count_wordpieces(name: str, tensor: tf.Tensor) -> tf.Tensor:

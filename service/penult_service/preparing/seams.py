@@ -30,7 +30,8 @@ class Seams:
 
     `tokens` pairs each token input with its tensor, `read` each readout with its tensor, the default first.
     `seam` is the layer of the readout that the head takes; `before` and `after` are the tensors on both sides of
-    its dropout (the same one when no dropout is there). `wordpieces` is a tensor of all word pieces, if any.
+    its dropout (the same one when no dropout is there), of type `dtype`. `wordpieces` is a tensor of all word pieces,
+    if any.
     """
 
     tokens: tuple[tuple[TokenInput, Ref], ...]
@@ -38,6 +39,7 @@ class Seams:
     seam: str
     before: Ref
     after: Ref
+    dtype: tf.DType
     sites: tuple[Site, ...]
     wordpieces: Ref | None
 
@@ -64,7 +66,8 @@ def find_seams(survey: Survey, layer: str | None = None) -> Seams:
         taken = {other for other, _, _ in chosen}
         chosen.append((f"{name}/tokens" if name in taken else name, "tokens", outputs))
     read = tuple((Readout(name, survey.shapes[ref][-1], kind), ref) for name, kind, ref in chosen)
-    return Seams(tokens, read, seam, before, after, _sites(survey, after), _wordpieces(survey.flat))
+    dtype = survey.tensors[before]
+    return Seams(tokens, read, seam, before, after, dtype, _sites(survey, after), _wordpieces(survey.flat))
 
 
 def _dropout_seam(survey: Survey, layer: str | None) -> tuple[Ref, Ref]:
