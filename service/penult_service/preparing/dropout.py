@@ -19,10 +19,13 @@ _BATCH = 32
 
 
 def effect_of(directory: Path, texts: Sequence[str]) -> DropoutEffect | None:
-    """What active dropout in front of the head would do to these texts; None when none stands there."""
+    """What active dropout in front of the head would do to these texts; None when no ordinary one stands there.
+
+    Not for noise of other kinds, nor for masks that rows or columns share: the theory is another.
+    """
     manifest = load_manifest(directory)
-    rate = next((site.rate for site in manifest.sites if site.place == "at"), None)
-    if rate is None or not 0 < rate < 1:
+    site = next((site for site in manifest.sites if site.place == "at"), None)
+    if site is None or site.layer_class != "Dropout" or site.noise_shape is not None or not site.rate:
         return None
     served = Served(
         tf.saved_model.load(str(directory)).signatures,
@@ -34,7 +37,7 @@ def effect_of(directory: Path, texts: Sequence[str]) -> DropoutEffect | None:
     def predict(embedding: NDArray[np.float32]) -> NDArray[np.intp]:
         return predicted_classes([value for _, value in sorted(served.head(embedding).items())])
 
-    return measure(_embeddings(served, texts, manifest.trims), rate, predict)
+    return measure(_embeddings(served, texts, manifest.trims), site.rate, predict)
 
 
 def _embeddings(served: Served, texts: Sequence[str], trims: bool) -> NDArray[np.float32]:

@@ -83,6 +83,6 @@ def nearest(embedding: Matrix, k: int) -> NDArray[np.intp]:
 
 
 def predicted_classes(outputs: Sequence[NDArray[np.float32]]) -> NDArray[np.intp]:
-    """The class of each row by the first output: the largest, or above one half when there is one column."""
-    first = np.asarray(outputs[0])
+    """The class of each row by the first output: the largest, or above one half when there is one number a row."""
+    first = np.asarray(outputs[0]).reshape(len(outputs[0]), -1)
     return (first[:, 0] > 0.5).astype(np.intp) if first.shape[1] == 1 else first.argmax(axis=1)
