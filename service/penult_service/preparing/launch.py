@@ -22,12 +22,14 @@ import psutil
 
 from penult_service import errors
 from penult_service.errors import InvalidInput, ModelRefused, NotFound, PenultError
+from penult_service.files import new_directory
 from penult_service.prepared import is_prepared, load_manifest
 from penult_service.preparing import probe
 from penult_service.preparing.identity import cache_key
 from penult_service.preparing.report import DropoutEffect, Verification
 
 Progress = Callable[[str, float], None]
+_COMMAND = (sys.executable, "-P", "-m", "penult_service.preparing.child")
 _POLL = 0.25  # seconds between looks at the child's memory
 _SPARE = 256 << 20  # bytes of free memory that a child leaves to others
 
@@ -45,7 +47,7 @@ def prepare(
     """The prepared form of a model: from the cache when the same files were prepared before.
 
     Args:
-        source: A saved model, or a prepared one (which is checked and returned).
+        source: A saved model, or a prepared one (which is checked, and returned or copied to `output`).
         output: A new directory for the result, instead of the cache.
         cache: Where prepared models are kept.
         layer: A layer to read instead of the one in front of the dropout.
@@ -59,6 +61,8 @@ def prepare(
         ModelRefused: the model was read and is not served; or the child crashed, hung or ran out of memory.
     """
     source = _located(source)
+    if output is not None and output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise InvalidInput(f"{output} is there already; name a new directory", reason="OUTPUT_EXISTS")
     if is_prepared(source):
         manifest = load_manifest(source)
         if layer is not None and manifest.readout(layer) is None:
@@ -66,19 +70,26 @@ def prepare(
                 f"{source} is prepared already, without layer {layer!r}; prepare the original model with --layer",
                 reason="LAYER_NOT_PREPARED",
             )
-        return source
-    if output is not None and output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise InvalidInput(f"{output} is there already; name a new directory", reason="OUTPUT_EXISTS")
+        return source if output is None else _copied(source, output.absolute())
     target = output.absolute() if output is not None else _private(cache) / cache_key(source, layer)
     if output is None and _usable(target):
         return target
-    job = {"what": "prepare", "source": str(source), "target": str(target), "layer": layer}
+    job = {"what": "prepare", "source": str(source), "layer": layer}
     try:
-        _in_child(job, timeout, memory_limit, progress)
-    except ModelRefused:
+        with new_directory(target) as draft:  # removed however the child ends
+            made = draft / "model"
+            _in_child({**job, "target": str(made)}, timeout, memory_limit, progress)
+            for path in list(made.iterdir()):
+                path.rename(draft / path.name)
+            made.rmdir()
+    except OSError as error:
         if output is None and _usable(target):  # another process prepared it in the meantime
             return target
-        raise
+        where = "--output" if output is not None else "--data"
+        raise InvalidInput(
+            f"{target} cannot be written ({error.strerror or error}); name another place with {where} DIR",
+            reason="CACHE_NOT_WRITABLE" if output is None else "OUTPUT_NOT_WRITABLE",
+        ) from error
     return target
 
 
@@ -118,6 +129,12 @@ def _located(source: Path) -> Path:
     return source
 
 
+def _copied(source: Path, output: Path) -> Path:
+    with new_directory(output) as draft:
+        shutil.copytree(source, draft, dirs_exist_ok=True)
+    return output
+
+
 def _private(cache: Path) -> Path:
     """The cache directory, for this user alone: what is in it is trusted."""
     try:
@@ -151,7 +168,7 @@ def _in_child(
     limit = memory_limit or max(psutil.virtual_memory().available - _SPARE, _SPARE)
     with tempfile.TemporaryFile() as stderr:
         child = subprocess.Popen(
-            [sys.executable, "-P", "-m", "penult_service.preparing.child"],
+            _COMMAND,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,
@@ -187,10 +204,10 @@ def _answer(
     except BrokenPipeError:
         pass  # it died at once; how is said below
     while True:
+        _watch(child, job["source"], deadline, timeout, limit)
         try:
             line = lines.get(timeout=_POLL)
         except queue.Empty:
-            _watch(child, job["source"], deadline, timeout, limit)
             continue
         if line is None:
             raise _crashed(child, job["source"], stderr)
