@@ -72,12 +72,19 @@ def seed_model() -> Path:
 
 @cache
 def prepared_seed_model() -> Path:
-    """The same, prepared in this process. Not to be changed: copy it first."""
-    from penult_service.preparing import pipeline
+    """The same, prepared by a child process into `cache_directory()`. Not to be changed: copy it first."""
+    from penult_service.preparing import launch
 
-    place = _scratch() / "prepared"
-    pipeline.prepare(seed_model(), place, None, _no_progress)
-    return place
+    return launch.prepare(seed_model(), cache=cache_directory(), progress=lambda *step: STEPS.append(step))
+
+
+STEPS: list[tuple[str, float]] = []
+"""The progress that preparing the model told."""
+
+
+def cache_directory() -> Path:
+    """Where `prepared_seed_model()` lies."""
+    return _scratch() / "data" / "prepared"
 
 
 @cache
@@ -88,7 +95,3 @@ def _scratch_directory() -> tempfile.TemporaryDirectory[str]:
 def _scratch() -> Path:
     """Removed when the process ends: the cache above holds it until then."""
     return Path(_scratch_directory().name)
-
-
-def _no_progress(stage: str, share: float) -> None:
-    del stage, share
