@@ -15,6 +15,7 @@ import pytest
 from penult_service.embedder import CUT, NONE, UNKNOWN, LoadedModel, TokenTable
 from penult_service.embedder.passes import class_probabilities
 from support.fakes import fake_model
+from support.seed_model import loaded_seed_model
 
 MODELS: dict[str, Callable[[], LoadedModel]] = {
     "fake": fake_model,
@@ -22,6 +23,7 @@ MODELS: dict[str, Callable[[], LoadedModel]] = {
     "fake-untrimmed": lambda: fake_model(trims=False),
     "fake-pooled-only": lambda: fake_model(tokens=False, max_length=48),
     "fake-cannot-tell": lambda: fake_model(tells_cuts=False, head="multilabel"),
+    "tensorflow": loaded_seed_model,
 }
 
 SHORT = [

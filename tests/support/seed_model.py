@@ -11,6 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from penult_service.embedder import LoadedModel
+from penult_service.prepared import TOKENIZE, load_manifest
 from penult_service.preparing import convert
 from support.tiny_bert import write_tiny_bert
 
@@ -80,6 +82,17 @@ def prepared_seed_model() -> Path:
 
 STEPS: list[tuple[str, float]] = []
 """The progress that preparing the model told."""
+
+
+def loaded_seed_model() -> LoadedModel:
+    """The prepared model as the server loads it: the TensorFlow engine, and the tokenizer of its graph."""
+    from penult_service.engines.tensorflow import TensorFlowEngine, signatures
+    from penult_service.tokenizing.graph import GraphTokenizer
+
+    place = prepared_seed_model()
+    manifest, functions = load_manifest(place), signatures(place)
+    tokenizer = GraphTokenizer(functions[TOKENIZE], manifest)
+    return LoadedModel("seed", 1, manifest, tokenizer, TensorFlowEngine(functions, manifest))
 
 
 def cache_directory() -> Path:
