@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from penult_service.config import ServeConfig
 
 # Faults of the command, not of the model: where it is, and where the result goes.
-USAGE_REASONS = ("NO_SUCH_PATH", "OUTPUT_EXISTS", "CACHE_NOT_WRITABLE", "LAYER_NOT_PREPARED")
+USAGE_REASONS = (
+    *("NO_SUCH_PATH", "OUTPUT_EXISTS", "OUTPUT_NOT_WRITABLE", "CACHE_NOT_WRITABLE"),
+    "LAYER_NOT_PREPARED",
+)
 
 ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="A saved model.")]
 
