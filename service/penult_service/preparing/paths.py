@@ -93,10 +93,13 @@ def smallest_cut(
     for ref in sinks:
         use(ref, "end")
     start = f"<{source}"
+    if start not in capacity:
+        return []  # no path
     for _ in range(most + 1):
         previous = _reach(capacity, start)
         if "end" not in previous:
-            return sorted(ref for ref in allowed if f"<{ref}" in previous and f"{ref}>" not in previous)
+            on_a_path = (ref for ref in allowed if f"{ref}>" in capacity)
+            return sorted(ref for ref in on_a_path if f"<{ref}" in previous and f"{ref}>" not in previous)
         if not _augment(capacity, previous, start):
             return None
     return None
