@@ -16,3 +16,17 @@ def seed_model() -> Path:
 def prepared_seed_model() -> Path:
     """The same, prepared. Not to be changed: copy it first."""
     return seeds.prepared_seed_model()
+
+
+@pytest.fixture
+def unread_model(tmp_path: Path) -> Path:
+    """Files that nobody reads: the child of these tests is a stand-in."""
+    place = tmp_path / "model"
+    place.mkdir()
+    (place / "saved_model.pb").write_bytes(b"a graph")
+    return place
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "prepared"
