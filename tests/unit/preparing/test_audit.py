@@ -340,3 +340,69 @@ def test_a_counter_that_nothing_served_reads_is_no_reason() -> None:
 
 def test_batch_normalization_in_inference_writes_nothing() -> None:
     assert report_of(lambda x: BATCH_NORM(x, training=False)).refused == []
+
+
+# Ways around a data edge, and layers as they are in both modes
+
+
+def through_a_variable(x: Any) -> Any:
+    """No data edge leads from the random operation to the output."""
+    ROWS.assign(tf.random.uniform([3, 4]))
+    return x * ROWS[0]
+
+
+def counts_in_a_branch(x: Any) -> Any:
+    tf.cond(x[0, 0] > 0.0, lambda: COUNTER.assign_add(1), lambda: tf.identity(COUNTER))
+    return x * tf.cast(COUNTER, tf.float32)
+
+
+@pytest.mark.parametrize("body", [through_a_variable, counts_in_a_branch], ids=lambda body: body.__name__)
+def test_what_comes_back_by_a_variable(body: Body) -> None:
+    report = report_of(body)
+    assert report.random == []
+    assert report.writes
+
+
+def test_a_random_number_of_turns() -> None:
+    def body(x: Any) -> Any:
+        return tf.while_loop(
+            lambda _, stop: stop < 0.9, lambda y, _: (y + 1.0, tf.random.uniform([])), (x, 0.0)
+        )[0]
+
+    assert report_of(body).random
+
+
+def test_a_random_result_of_a_branch_that_is_not_used() -> None:
+    report = report_of(lambda x: tf.cond(x[0, 0] > 0.0, lambda: (x, noise(x)), lambda: (-x, x))[0])
+    assert report.refused == []
+    assert len(report.listed) == 1
+
+
+@pytest.mark.parametrize(("index", "random"), [(0, False), (1, True), (2, False), (-1, False), (9, False)])
+def test_a_case_of_a_constant_takes_that_branch_or_the_last(index: int, random: bool) -> None:
+    branches = [tf.function(body).get_concrete_function(VECTOR) for body in (tf.abs, noise, tf.square)]
+    report = report_of(
+        lambda x: tf.raw_ops.Case(
+            branch_index=tf.constant(index), input=[x], Tout=[tf.float32], branches=branches
+        )[0]
+    )
+    assert bool(report.random) == random
+    assert len(report.folded) == 1
+
+
+@pytest.mark.parametrize("name", ["Dropout", "GaussianNoise", "GaussianDropout", "AlphaDropout"])
+def test_a_noise_layer_in_inference_leaves_nothing_random(name: str) -> None:
+    layer = getattr(text_models.layers(), name)(0.1)
+    report = report_of(lambda x: layer(x, training=False))
+    assert report.refused == report.listed == []
+
+
+def test_dropout_of_rate_0_is_quiet_even_when_forced_on() -> None:
+    assert report_of(keras_layer("Dropout", 0.0)).refused == []
+
+
+def test_a_recurrent_layer_is_clean_in_inference_and_random_in_training() -> None:
+    lstm = text_models.layers().LSTM(3, dropout=0.2, recurrent_dropout=0.2)
+    lstm(tf.zeros([1, 2, 4]))
+    assert report_of(lambda x: lstm(x[:, None, :], training=False)).refused == []
+    assert report_of(lambda x: lstm(x[:, None, :], training=True)).random
