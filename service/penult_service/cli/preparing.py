@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # Faults of the command, not of the model: where it is, and where the result goes.
 USAGE_REASONS = (
     *("NO_SUCH_PATH", "OUTPUT_EXISTS", "OUTPUT_NOT_WRITABLE", "CACHE_NOT_WRITABLE"),
+    "CACHE_NOT_PRIVATE",
     "LAYER_NOT_PREPARED",
 )
 

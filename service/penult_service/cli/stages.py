@@ -84,9 +84,11 @@ class _Bars:
 class _Lines:
     def __init__(self) -> None:
         self._started: dict[str, float] = {}
+        self._said: set[str] = set()
 
     def __call__(self, stage: str, done: int, total: int, remark: str) -> None:
         begun = self._started.setdefault(stage, time.monotonic())
-        if done == total:
+        if done == total and stage not in self._said:
+            self._said.add(stage)
             seconds = time.monotonic() - begun
             note(f"{stage}: {total} of {total}, {seconds:.0f} s{'; ' + remark if remark else ''}")

@@ -6,6 +6,7 @@ A model that crashes, hangs or eats memory ends its child, and the caller gets a
 from __future__ import annotations
 
 import json
+import os
 import queue
 import shutil
 import signal
@@ -31,6 +32,7 @@ from penult_service.preparing.report import DropoutEffect, Verification
 Progress = Callable[[str, float], None]
 _COMMAND = (sys.executable, "-P", "-m", "penult_service.preparing.child")
 _POLL = 0.25  # seconds between looks at the child's memory
+_DAY = 86_400.0  # seconds
 _SPARE = 256 << 20  # bytes of free memory that a child leaves to others
 
 
@@ -146,6 +148,16 @@ def _private(cache: Path) -> Path:
             "give another place with --data DIR",
             reason="CACHE_NOT_WRITABLE",
         ) from error
+    found = cache.stat()
+    if found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        raise InvalidInput(
+            f"{cache} belongs to another user, or others may write to it, so what is in it cannot be trusted; "
+            f"chmod 700 {cache}, or give another place with --data DIR",
+            reason="CACHE_NOT_PRIVATE",
+        )
+    for draft in cache.glob(".*.partial"):  # left by a child that was killed while it wrote
+        if time.time() - draft.stat().st_mtime > _DAY:
+            shutil.rmtree(draft, ignore_errors=True)
     return cache
 
 

@@ -162,7 +162,7 @@ def _token_outputs(survey: Survey, before: Ref) -> Ref | None:
 
 
 def _sites(survey: Survey, after: Ref) -> tuple[Site, ...]:
-    """Every dropout of the layer list; those without a mark on a path stand inside a layer that is one to Keras."""
+    """Every dropout with a mark; other kinds of noise leave none in inference, nor does what is inside a hub layer."""
     order = {name: number for number, name in enumerate(survey.flat.nodes)}
     sites = []
     for ref, layer in survey.marks.items():

@@ -84,8 +84,8 @@ class Survey:
         """Layers whose output is a float matrix that all paths pass, in order -> that output."""
         wanted = [ref for ref in self.line if self.tensors.get(ref) in FLOATS and self.rows(ref, 2)]
         sources = [self.source_of(ref) for ref in wanted]
-        named = {self.layer_of(ref): ref for ref in sources if ref not in self._final}
-        return {layer: ref for layer, ref in named.items() if layer is not None}
+        last = {self.layer_of(ref): ref for ref in sources}
+        return {layer: ref for layer, ref in last.items() if layer is not None and ref not in self._final}
 
     @cached_property
     def _final(self) -> set[Ref]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import stat
 from pathlib import Path
@@ -220,3 +221,21 @@ def test_a_prepared_model_that_was_changed(
     assert error.reason == "DAMAGED"
     assert f"saved_model.pb is {change}" in error.message
     assert "prepare the model again" in error.message
+
+
+def test_drafts_that_a_killed_process_left_are_removed_after_a_day(tmp_path: Path) -> None:
+    fresh, old = tmp_path / ".a.1.partial", tmp_path / ".b.2.partial"
+    for draft in (fresh, old):
+        draft.mkdir()
+    os.utime(old, (0, 0))
+    launch._private(tmp_path)
+    assert fresh.exists()
+    assert not old.exists()
+
+
+def test_a_cache_that_others_may_write_to_is_not_trusted(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    with pytest.raises(InvalidInput) as caught:
+        launch._private(tmp_path)
+    assert caught.value.reason == "CACHE_NOT_PRIVATE"
+    assert "chmod 700" in caught.value.message
