@@ -1,0 +1,350 @@
+"""Where models of many shapes are cut: in front of the dropout that Keras itself would name, whatever surrounds it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.tensorflow
+
+tf = pytest.importorskip("tensorflow")
+
+from penult_service.errors import ModelRefused  # noqa: E402
+from penult_service.preparing import parts  # noqa: E402
+from penult_service.preparing.formats.tf_keras_saved_model import open_model  # noqa: E402
+from penult_service.preparing.seams import Seams, find_seams  # noqa: E402
+from penult_service.preparing.survey import Survey  # noqa: E402
+from support import seed_model as seeds  # noqa: E402
+from support import text_models as tm  # noqa: E402
+
+Head = Callable[[Any, Any], tuple[Any, Any]]
+"""`tf_keras.layers`, the pooled text → the outputs, and the tensor in front of the dropout wanted."""
+
+
+def plain(layers: Any, x: Any) -> tuple[Any, Any]:
+    return tm.dense(2, "output")(layers.Dropout(0.1, name="dropout")(x)), x
+
+
+def two_dropouts(layers: Any, x: Any) -> tuple[Any, Any]:
+    before = tm.dense(6, "hidden", "relu")(layers.Dropout(0.1, name="first")(x))
+    return tm.dense(2, "output")(layers.Dropout(0.2, name="second")(before)), before
+
+
+def called_twice(layers: Any, x: Any) -> tuple[Any, Any]:
+    dropout = layers.Dropout(0.1, name="dropout")
+    before = tm.dense(6, "hidden", "relu")(dropout(x))
+    return tm.dense(2, "output")(dropout(before)), before
+
+
+def mlp(layers: Any, x: Any) -> tuple[Any, Any]:
+    before = layers.ReLU(name="relu")(tm.dense(6, "hidden")(x))
+    return tm.dense(2, "output", "sigmoid")(layers.Dropout(0.1, name="dropout")(before)), before
+
+
+def mlp_behind_the_dropout(layers: Any, x: Any) -> tuple[Any, Any]:
+    hidden = tm.dense(6, "hidden", "relu")(layers.Dropout(0.1, name="dropout")(x))
+    return tm.dense(2, "output")(hidden), x
+
+
+def norm_before(layers: Any, x: Any) -> tuple[Any, Any]:
+    before = norm(layers)(x)
+    return tm.dense(2, "output")(layers.Dropout(0.1, name="dropout")(before)), before
+
+
+def norm_after(layers: Any, x: Any) -> tuple[Any, Any]:
+    return tm.dense(2, "output")(norm(layers)(layers.Dropout(0.1, name="dropout")(x))), x
+
+
+def norm(layers: Any) -> Any:
+    """A BatchNormalization with statistics that do something."""
+    return layers.BatchNormalization(
+        name="norm", moving_mean_initializer=tm.normal(4), gamma_initializer=tm.normal(5)
+    )
+
+
+def nested_functional(layers: Any, x: Any) -> tuple[Any, Any]:
+    inner_input = layers.Input(shape=(tm.WIDTH,))
+    hidden = tm.dense(6, "hidden", "relu")(inner_input)
+    dropped = layers.Dropout(0.1, name="inner_dropout")(hidden)
+    model = seeds.keras().Model
+    inner = model(inner_input, tm.dense(2, "inner_output")(dropped), name="head")
+    return inner(x), model(inner_input, hidden)(x)
+
+
+def sequential(layers: Any, x: Any) -> tuple[Any, Any]:
+    dropout = layers.Dropout(0.1, name="dropout")
+    return seeds.keras().Sequential([dropout, tm.dense(2, "last", "softmax")], name="head")(x), x
+
+
+def several_outputs(layers: Any, x: Any) -> tuple[Any, Any]:
+    dropped = layers.Dropout(0.1, name="dropout")(x)
+    return {"zone": tm.dense(2, "zone")(dropped), "age": tm.dense(1, "age")(dropped)}, x
+
+
+def identity_behind(layers: Any, x: Any) -> tuple[Any, Any]:
+    dropped = layers.Dropout(0.1, name="dropout")(x)
+    same = layers.Lambda(lambda y: tf.identity(y), name="same")(tm.dense(6, "hidden")(dropped))
+    return tm.dense(2, "output")(same), x
+
+
+def gaussian_noise(layers: Any, x: Any) -> tuple[Any, Any]:
+    return tm.dense(2, "output")(layers.GaussianNoise(0.4, name="noise")(x)), x
+
+
+def shared_noise_shape(layers: Any, x: Any) -> tuple[Any, Any]:
+    dropout = layers.Dropout(0.1, noise_shape=(None, 1), name="dropout")
+    return tm.dense(2, "output")(dropout(x)), x
+
+
+HEADS: dict[str, tuple[Head, str, list[tuple[str, str]]]] = {
+    "plain": (plain, "average", [("dropout", "at")]),
+    "two": (two_dropouts, "hidden", [("first", "before"), ("second", "at")]),
+    "called twice": (called_twice, "hidden", [("dropout", "before"), ("dropout", "at")]),
+    "mlp": (mlp, "relu", [("dropout", "at")]),
+    "mlp behind": (mlp_behind_the_dropout, "average", [("dropout", "at")]),
+    "norm before": (norm_before, "norm", [("dropout", "at")]),
+    "norm after": (norm_after, "average", [("dropout", "at")]),
+    "nested functional": (nested_functional, "head", [("inner_dropout", "at")]),
+    "nested sequential": (sequential, "average", [("dropout", "at")]),
+    "several outputs": (several_outputs, "average", [("dropout", "at")]),
+    "identity behind": (identity_behind, "average", [("dropout", "at")]),
+    "noise shape": (shared_noise_shape, "average", [("dropout", "at")]),
+}
+
+
+def saved(place: Path, head: Head) -> tuple[Path, np.ndarray]:
+    """A model with that head; what Keras says stands in front of the dropout, of `tm.TEXTS`."""
+    model = seeds.keras().Model
+    text = tm.text_input()
+    outputs, before = head(tm.layers(), tm.pooled(text))
+    directory = tm.save(model(text, outputs), place / "model")
+    return directory, tm.answers(model(text, before))
+
+
+def tensors(survey: Survey, seams: Seams) -> list[np.ndarray]:
+    """The tensors of the saved graph on both sides of the dropout found."""
+    found = parts.references(survey.opened, {seams.before, seams.after})(tf.constant(tm.TEXTS))
+    return [found[ref].numpy() for ref in (seams.before, seams.after)]
+
+
+@pytest.mark.parametrize(("head", "seam", "places"), HEADS.values(), ids=HEADS.keys())
+def test_the_seam_is_in_front_of_the_last_dropout(
+    tmp_path: Path, head: Head, seam: str, places: list[tuple[str, str]]
+) -> None:
+    directory, expected = saved(tmp_path, head)
+    survey = Survey(open_model(directory))
+    seams = find_seams(survey)
+    assert len(np.unique(expected, axis=0)) == len(tm.TEXTS)
+    for found in tensors(survey, seams):
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert seams.seam == seam
+    readout = seams.read[0][0]
+    assert (readout.layer, readout.dimension, readout.kind) == (seam, expected.shape[1], "pooled")
+    assert [(site.path, site.place) for site in seams.sites] == places
+    assert seams.dtype == tf.float32
+
+
+def test_sites_know_class_rate_and_noise_shape(tmp_path: Path) -> None:
+    def head(layers: Any, x: Any) -> tuple[Any, Any]:
+        hidden = tm.dense(4, "hidden")(layers.Dropout(0.25, name="first")(x))
+        dropped = layers.Dropout(0.5, noise_shape=(None, 1), name="shared")(hidden)
+        columns = layers.SpatialDropout1D(0.75, name="columns")(layers.Reshape((2, 2), name="wide")(dropped))
+        return tm.dense(2, "output")(layers.Flatten(name="flat")(columns)), x
+
+    directory, _ = saved(tmp_path, head)
+    sites = find_seams(Survey(open_model(directory))).sites
+    assert [(s.path, s.layer_class, s.rate, s.noise_shape, s.place) for s in sites] == [
+        ("first", "Dropout", 0.25, None, "before"),
+        ("shared", "Dropout", 0.5, (-1, 1), "at"),
+        ("columns", "SpatialDropout1D", 0.75, None, "after"),
+    ]
+
+
+def test_noise_of_another_kind_leaves_no_trace_in_inference(tmp_path: Path) -> None:
+    directory, expected = saved(tmp_path, gaussian_noise)
+    survey = Survey(open_model(directory))
+    with pytest.raises(ModelRefused) as caught:
+        find_seams(survey)
+    assert caught.value.reason == "NO_DROPOUT"
+    np.testing.assert_allclose(tensors(survey, find_seams(survey, "average"))[0], expected, atol=1e-6)
+
+
+# No dropout, another layer
+
+
+def no_dropout(layers: Any, x: Any) -> tuple[Any, Any]:
+    hidden = tm.dense(6, "hidden", "tanh")(x)
+    return tm.dense(2, "output")(layers.Lambda(lambda y: tf.identity(y), name="dropout")(hidden)), hidden
+
+
+def not_on_every_path(layers: Any, x: Any) -> tuple[Any, Any]:
+    side = tm.dense(2, "side")(layers.Dropout(0.1, name="dropout")(x))
+    return layers.Add(name="sum")([side, tm.dense(2, "main")(x)]), x
+
+
+@pytest.fixture(scope="module")
+def without_dropout(tmp_path_factory: pytest.TempPathFactory) -> tuple[Survey, np.ndarray]:
+    directory, hidden = saved(tmp_path_factory.mktemp("without"), no_dropout)
+    return Survey(open_model(directory)), hidden
+
+
+def test_without_a_dropout_the_layers_that_can_be_read_are_named(
+    without_dropout: tuple[Survey, np.ndarray],
+) -> None:
+    """Not even when a layer that is none bears its name."""
+    with pytest.raises(ModelRefused) as caught:
+        find_seams(without_dropout[0])
+    assert caught.value.reason == "NO_DROPOUT"
+    assert caught.value.message.endswith("--layer: average, hidden")
+
+
+def test_a_layer_can_be_named_instead(without_dropout: tuple[Survey, np.ndarray]) -> None:
+    survey, expected = without_dropout
+    seams = find_seams(survey, "hidden")
+    assert seams.seam == "hidden"
+    assert seams.before == seams.after
+    assert seams.sites == ()
+    np.testing.assert_allclose(tensors(survey, seams)[0], expected, atol=1e-6)
+
+
+def test_a_layer_that_is_not_there(without_dropout: tuple[Survey, np.ndarray]) -> None:
+    with pytest.raises(ModelRefused) as caught:
+        find_seams(without_dropout[0], "pooler")
+    assert caught.value.reason == "NO_SUCH_LAYER"
+    assert "'pooler'" in caught.value.message
+    assert caught.value.message.endswith("these can: average, hidden")
+
+
+def test_a_dropout_beside_the_way_is_no_seam(tmp_path: Path) -> None:
+    directory, _ = saved(tmp_path, not_on_every_path)
+    survey = Survey(open_model(directory))
+    with pytest.raises(ModelRefused) as caught:
+        find_seams(survey)
+    assert caught.value.reason == "NO_DROPOUT"
+    (site,) = find_seams(survey, "average").sites
+    assert (site.path, site.place) == ("dropout", "after")
+
+
+def test_another_layer_comes_first_and_the_one_at_the_dropout_stays(tmp_path: Path) -> None:
+    directory, hidden = saved(tmp_path, two_dropouts)
+    survey = Survey(open_model(directory))
+    seams = find_seams(survey, "average")
+    assert [(readout.layer, readout.kind) for readout, _ in seams.read] == [
+        ("average", "other"),
+        ("hidden", "pooled"),
+    ]
+    assert seams.seam == "hidden"
+    np.testing.assert_allclose(tensors(survey, seams)[0], hidden, atol=1e-6)
+
+
+def test_an_output_that_no_text_reaches_leaves_nothing_to_read() -> None:
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
+    def constant(text: Any) -> dict[str, Any]:
+        del text
+        return {"y": tf.zeros([3, 2])}
+
+    with pytest.raises(ModelRefused) as caught:
+        find_seams(Survey(tm.opened(constant)))
+    assert caught.value.reason == "NO_DROPOUT"
+    assert "none can be read" in caught.value.message
+
+
+# Token inputs
+
+
+def test_the_seed_model_has_ids_mask_and_types(seed_model: Path) -> None:
+    survey = Survey(open_model(seed_model))
+    seams = find_seams(survey)
+    assert [(token.name, token.role, token.dtype) for token, _ in seams.tokens] == [
+        ("input_ids", "ids", "int32"),
+        ("input_mask", "mask", "int32"),
+        ("input_types", "types", "int32"),
+    ]
+    preprocess, encoder = seeds.hub_layers()
+    texts = tf.constant(tm.TEXTS)
+    expected = preprocess(texts)
+    found = parts.references(survey.opened, [ref for _, ref in seams.tokens])(texts)
+    names = ("input_word_ids", "input_mask", "input_type_ids")
+    for (_, ref), name in zip(seams.tokens, names, strict=True):
+        np.testing.assert_array_equal(found[ref], expected[name])
+    kinds = [(readout.layer, readout.kind, readout.dimension) for readout, _ in seams.read]
+    assert kinds == [
+        ("BERT_encoder", "pooled", seeds.WIDTH),
+        ("BERT_encoder/tokens", "tokens", seeds.WIDTH),
+    ]
+    outputs = encoder(expected)
+    read = parts.references(survey.opened, [ref for _, ref in seams.read])(texts)
+    for (_, ref), name in zip(seams.read, ("pooled_output", "sequence_output"), strict=True):
+        np.testing.assert_allclose(read[ref], outputs[name], atol=1e-5)
+
+
+TABLES = {"ids": tf.Variable(tf.random.normal([97, 4])), "types": tf.Variable(tf.random.normal([2, 4]))}
+
+
+@tf.function
+def tokenize(text: Any, order: tuple[str, ...]) -> list[Any]:
+    """Ids, mask and types, made and given in any order, under names that say nothing."""
+    ragged = tf.strings.to_hash_bucket_fast(tf.strings.split(text), 96)
+    made = {
+        "ids": ragged + 1,
+        "mask": tf.ones_like(ragged),
+        "types": tf.ragged.map_flat_values(lambda values: tf.cast(values > 48, tf.int64), ragged),
+    }
+    return [tf.cast(made[role].to_tensor(0, shape=[None, 6]), tf.int32, name="tokens") for role in order]
+
+
+def classified(tokens: dict[str, Any], one_hot: bool) -> Any:
+    hot = tf.one_hot(tokens["types"], 2) @ TABLES["types"]
+    vectors = tf.gather(TABLES["ids"], tokens["ids"])
+    vectors += hot if one_hot else tf.gather(TABLES["types"], tokens["types"])
+    pooled = tf.reduce_sum(vectors * tf.cast(tokens["mask"], tf.float32)[:, :, None], 1)
+    with tf.name_scope("dropout"):
+        pooled = tf.identity(pooled, name="Identity")
+    return tf.sigmoid(pooled)
+
+
+@pytest.mark.parametrize("one_hot", [False, True], ids=["types gathered", "types one-hot"])
+@pytest.mark.parametrize("order", list(permutations(["ids", "mask", "types"])), ids="-".join)
+def test_roles_are_found_by_what_consumes_a_token_input(order: tuple[str, ...], one_hot: bool) -> None:
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
+    def model(text: Any) -> dict[str, Any]:
+        tokens = dict(zip(order, tokenize(text, order), strict=True))
+        return {"y": classified(tokens, one_hot)}
+
+    opened = tm.opened(model, ("dropout", "Dropout"))
+    seams = find_seams(Survey(opened))
+    texts = tf.constant(tm.TEXTS)
+    found = parts.references(opened, [ref for _, ref in seams.tokens])(texts)
+    expected = dict(zip(order, tokenize(texts, order), strict=True))
+    assert [token.role for token, _ in seams.tokens] == ["ids", "mask", "types"]
+    for token, ref in seams.tokens:
+        np.testing.assert_array_equal(found[ref], expected[token.role])
+
+
+def test_a_word_table_gives_ids_only(tmp_path: Path) -> None:
+    directory, _ = saved(tmp_path, plain)
+    survey = Survey(open_model(directory))
+    seams = find_seams(survey)
+    ((token, ref),) = seams.tokens
+    assert (token.name, token.role, token.dtype) == ("input_ids", "ids", "int64")
+    found = parts.references(survey.opened, [ref])(tf.constant(tm.TEXTS))[ref]
+    assert found.shape == (len(tm.TEXTS), tm.LENGTH)
+    assert seams.wordpieces is None
+
+
+def test_a_text_model_without_token_ids_is_refused() -> None:
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])
+    def lengths(text: Any) -> dict[str, Any]:
+        x = tf.cast(tf.strings.length(text), tf.float32)[:, None] * tf.ones([1, 3])
+        with tf.name_scope("dropout"):
+            x = tf.identity(x, name="Identity")
+        return {"y": tf.sigmoid(x)}
+
+    with pytest.raises(ModelRefused) as caught:
+        find_seams(Survey(tm.opened(lengths, ("dropout", "Dropout"))))
+    assert caught.value.reason == "NO_TOKEN_SEAM"
