@@ -49,8 +49,8 @@ class Served:
         return _numpy(self.signatures[WHOLE](**{TEXT: tf.constant(list(texts))}))
 
     def lengths(self, inputs: Arrays) -> NDArray[np.int32]:
-        """Tokens a row without padding: by the mask, else up to the last id that is not 0."""
-        return token_lengths(inputs, self.tokens)
+        """How long each row is cut to: its tokens without padding, and at least 1, as batches are served."""
+        return np.maximum(token_lengths(inputs, self.tokens), 1)
 
 
 @dataclass

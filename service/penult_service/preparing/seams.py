@@ -22,6 +22,8 @@ from penult_service.preparing.survey import FLOATS, INTEGERS, Survey
 _MOST_TOKEN_INPUTS = 6
 _ROLES = {"ids": "input_ids", "mask": "input_mask", "types": "input_types", "other": "input_other"}
 _GATHERS = frozenset({"GatherV2", "ResourceGather"})
+# What they give is of the size, not of the values: positions counted along a mask would look like ids.
+_SIZES = frozenset({"Shape", "Size"})
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ def _role(survey: Survey, ref: Ref, seam: Collection[Ref]) -> str:
             rows = max(rows, _table_rows(survey.flat, node.input[0]))
         elif node.op == "OneHot":
             rows = max(rows, _constant(survey.flat, node.input[1]))
-        elif survey.tensors.get(f"{node.name}:0") in INTEGERS:
+        elif node.op not in _SIZES and survey.tensors.get(f"{node.name}:0") in INTEGERS:
             reached.add(f"{node.name}:0")
     return "mask" if rows == 0 else "types" if rows <= 16 else "ids"
 

@@ -53,13 +53,15 @@ class Survey:
     @cached_property
     def marks(self) -> dict[Ref, Layer]:
         noisy = {layer.name: layer for layer in self.opened.layers if layer.class_name in NOISE_CLASSES}
+        names = {layer.name for layer in self.opened.layers}
         marks = {}
         for ref, dtype in self.tensors.items():
             *_, scope, last = ["", *node_of(ref).split("/")]
             is_identity = self.flat.nodes[node_of(ref)].op == "Identity" and last.startswith("Identity")
-            layer = noisy.get(scope) or noisy.get(
-                scope.rpartition("_")[0]
-            )  # a layer called twice: `dropout_1`
+            first = scope.rpartition("_")[
+                0
+            ]  # a layer called twice: `dropout_1`, unless that is a layer itself
+            layer = noisy.get(scope if scope in names else first)
             if is_identity and dtype in FLOATS and layer is not None:
                 marks[ref] = layer
         return marks
