@@ -9,15 +9,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 from penult_service.batching import Scheduler
 from penult_service.embedder import Embedder, EmbedOptions, LoadedModel
 from penult_service.engines.tensorflow import TensorFlowEngine, signatures
 from penult_service.prepared import TOKENIZE, load_manifest
-from penult_service.preparing import keras_oracle, pipeline, probe
+from penult_service.preparing import keras_oracle, parts, pipeline, probe
 from penult_service.preparing.experiment import TOLERANCE, Outcome, relative
 from penult_service.preparing.formats.tf_keras_saved_model import open_model
+from penult_service.preparing.seams import find_seams
+from penult_service.preparing.survey import Survey
 from penult_service.tokenizing.graph import GraphTokenizer
 from support import seed_model as seeds
 from support import text_models as tm
@@ -171,10 +174,9 @@ def test_a_fixed_length_inside_is_served_with_its_padding(tmp_path: Path) -> Non
 
 async def test_the_model_of_the_question_after_compile_and_fit(tmp_path: Path) -> None:
     tf_keras = seeds.keras()
-    import tensorflow as tf
-
     model = tf_keras.models.load_model(str(seeds.seed_model()))
-    model.compile(optimizer="adam", loss="binary_crossentropy", metrics=["accuracy"])
+    # Eagerly: tracing the training step would take longer than the step.
+    model.compile(optimizer="adam", loss="binary_crossentropy", metrics=["accuracy"], run_eagerly=True)
     before = model.get_layer("output").get_weights()[0]
     model.fit(tf.constant(tm.TEXTS), np.arange(len(tm.TEXTS)) % 2, epochs=1, verbose=0)
     assert not np.array_equal(before, model.get_layer("output").get_weights()[0])
@@ -195,24 +197,26 @@ async def test_the_model_of_the_question_after_compile_and_fit(tmp_path: Path) -
 
 
 def test_keras_contradicts_other_numbers_and_says_when_it_has_no_such_layer(
-    seed_model: Path, prepared_seed_model: Path
+    seed_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened, prepared = open_model(seed_model), loaded(prepared_seed_model)
-    (site,) = prepared.manifest.sites
-    seam = prepared.manifest.seam
+    opened, models = open_model(seed_model), seeds.keras().models
+    once = models.load_model(str(seed_model), compile=False)
+    monkeypatch.setattr(models, "load_model", lambda *_, **__: once)
+    seams = find_seams(Survey(opened))
+    (site,) = seams.sites
     texts = list(probe.MIXED)
-    embedding = prepared.engine.encode(prepared.tokenizer.tokenize(texts).inputs, [seam])[seam]
-    outputs = list(prepared.engine.head(embedding).values())
+    embedding = parts.references(opened, [seams.before])(tf.constant(texts))[seams.before].numpy()
+    outputs = opened.function(tf.constant(texts))["output"].numpy()
 
     wrong = Outcome()
-    keras_oracle.compare(wrong, opened, site, texts, embedding + 1e-3, [outputs[0] + 1e-3])
+    keras_oracle.compare(wrong, opened, site, texts, embedding + 1e-3, [outputs + 1e-3])
     assert {figure.name for figure in wrong.failed} == {
         "prediction_vs_keras",
         "embedding_vs_keras_before",
         "embedding_vs_keras_after",
     }
     elsewhere = Outcome()
-    keras_oracle.compare(elsewhere, opened, replace(site, path="inside"), texts, embedding, outputs)
+    keras_oracle.compare(elsewhere, opened, replace(site, path="inside"), texts, embedding, [outputs])
     assert [figure.name for figure in elsewhere.figures] == ["prediction_vs_keras"]
     assert elsewhere.failed == []
     assert "no such layer at the top" in elsewhere.notes[0]
