@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from penult_service.engines.tensorflow import TensorFlowEngine, signatures
 from penult_service.errors import ModelRefused, PenultError
-from penult_service.prepared import NO_LIMIT, TOKENIZE, Manifest, load_manifest
-from penult_service.preparing import experiment, pipeline
+from penult_service.prepared import NO_LIMIT, TOKENIZE, Manifest, Site, load_manifest
+from penult_service.preparing import experiment, keras_oracle, pipeline
 from penult_service.preparing.dropout import effect_of
+from penult_service.preparing.formats.tf_keras_saved_model import open_model
 from penult_service.tokenizing.graph import GraphTokenizer
 from support import seed_model as seeds
 from support import text_models as tm
@@ -247,3 +249,27 @@ def test_no_effect_is_claimed_where_the_theory_is_another(tmp_path: Path, option
     manifest = prepared(seeds.keras().Model(text, softmax(tm.layers(), dropped)), tmp_path)
     assert [site.place for site in manifest.sites] == ["at"]
     assert effect_of(tmp_path / "prepared", tm.TEXTS) is None
+
+
+# Keras as a witness of such models
+
+
+def test_keras_is_asked_for_the_tensors_of_a_model_with_two_outputs(tmp_path: Path) -> None:
+    model = model_of(lambda _, x: {"zone": tm.dense(2, "zone")(x), "age": tm.dense(1, "age")(x)})
+    opened = open_model(tm.save(model, tmp_path / "model"))
+    site = Site("dropout", "Dropout", 0.3, None, "", "at")
+    right = tm.answers(seeds.keras().Model(model.inputs, model.get_layer("dropout").input))
+    outcome = experiment.Outcome()
+    outputs = [np.zeros((len(right), 1), np.float32), np.zeros((len(right), 2), np.float32)]
+    keras_oracle.compare(outcome, replace(opened, keras_safe=True), site, tm.TEXTS, right, outputs)
+    # Which of ours is which of theirs is not guessed, so the predictions are not compared.
+    assert [figure.name for figure in outcome.figures] == [
+        "embedding_vs_keras_before",
+        "embedding_vs_keras_after",
+    ]
+    assert outcome.failed == []
+
+
+def test_the_manifest_names_the_versions_that_made_it() -> None:
+    assert pipeline._version("tensorflow") == tf.__version__
+    assert pipeline._version("no-such-package-here") == "unknown"
