@@ -47,6 +47,8 @@ def compare(
     if isinstance(predicted, np.ndarray) and len(outputs) == 1:
         worst = relative(outputs[0], predicted)
         outcome.add("prediction_vs_keras", "ours against Keras' predict, |d| / (1 + |x|)", worst, TOLERANCE)
+    else:
+        outcome.notes.append("several outputs: compared with the saved function, not with Keras' predict")
     try:
         layer = model.get_layer(site.path) if site else None
         tensors = [layer.input, layer.output] if layer is not None else []
