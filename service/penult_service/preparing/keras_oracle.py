@@ -7,6 +7,7 @@ file is one that we know (`Opened.keras_safe`), and only for comparison.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -49,27 +50,32 @@ def compare(
         outcome.add("prediction_vs_keras", "ours against Keras' predict, |d| / (1 + |x|)", worst, TOLERANCE)
     else:
         outcome.notes.append("several outputs: compared with the saved function, not with Keras' predict")
-    try:
-        layer = model.get_layer(site.path) if site else None
-        tensors = [layer.input, layer.output] if layer is not None else []
-    except (ValueError, AttributeError, RuntimeError):
-        tensors = []
-    if not tensors:
+    sides = _sides(model, site, texts)
+    if sides is None:
         outcome.notes.append(
-            "Keras shows no such layer at the top of this model, so only its predict was compared"
+            "Keras shows no such layer at the top of this model, so its tensors were not compared"
         )
         return
+    for side, tensor in zip(("before", "after"), sides, strict=True):
+        where = "in front of" if side == "before" else "behind"
+        outcome.add(
+            f"embedding_vs_keras_{side}",
+            f"ours against Keras' tensor {where} the dropout, |d| / (1 + |x|)",
+            relative(embedding, tensor),
+            TOLERANCE,
+        )
+
+
+def _sides(model: Any, site: Site | None, texts: Sequence[str]) -> list[NDArray[np.float32]] | None:
+    """Keras' tensors in front of and behind the dropout; None when it has no such layer at the top."""
+    import tf_keras
+
+    try:
+        layer = model.get_layer(site.path) if site else None
+        tensors = [layer.input, layer.output] if layer is not None else None
+    except (ValueError, AttributeError, RuntimeError):
+        return None
+    if tensors is None:
+        return None
     both = tf_keras.Model(model.inputs, tensors)
-    before, after = (np.asarray(t) for t in both(tf.constant(list(texts)), training=False))
-    outcome.add(
-        "embedding_vs_keras_before",
-        "ours against Keras' tensor in front of the dropout, |d| / (1 + |x|)",
-        relative(embedding, before),
-        TOLERANCE,
-    )
-    outcome.add(
-        "embedding_vs_keras_after",
-        "ours against Keras' tensor behind the dropout, |d| / (1 + |x|)",
-        relative(embedding, after),
-        TOLERANCE,
-    )
+    return [np.asarray(tensor) for tensor in both(tf.constant(list(texts)), training=False)]

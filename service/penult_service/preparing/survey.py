@@ -58,10 +58,8 @@ class Survey:
         for ref, dtype in self.tensors.items():
             *_, scope, last = ["", *node_of(ref).split("/")]
             is_identity = self.flat.nodes[node_of(ref)].op == "Identity" and last.startswith("Identity")
-            first = scope.rpartition("_")[
-                0
-            ]  # a layer called twice: `dropout_1`, unless that is a layer itself
-            layer = noisy.get(scope if scope in names else first)
+            # `dropout_1` is the second call of `dropout`, unless it is a layer itself.
+            layer = noisy.get(scope if scope in names else scope.rpartition("_")[0])
             if is_identity and dtype in FLOATS and layer is not None:
                 marks[ref] = layer
         return marks
