@@ -43,7 +43,13 @@ def compare(
         return
     import tf_keras
 
-    model = tf_keras.models.load_model(str(opened.directory), compile=False)
+    try:
+        model = tf_keras.models.load_model(str(opened.directory), compile=False)
+    except Exception as error:  # noqa: BLE001  (Keras is a witness only: whatever stops it does not stop the proof)
+        outcome.notes.append(
+            f"Keras could not load the file ({type(error).__name__}), so it was not compared with"
+        )
+        return
     predicted = model.predict(tf.constant(list(texts)), batch_size=len(texts), verbose=0)
     if isinstance(predicted, np.ndarray) and len(outputs) == 1:
         worst = relative(outputs[0], predicted)

@@ -220,3 +220,12 @@ def test_keras_contradicts_other_numbers_and_says_when_it_has_no_such_layer(
     assert [figure.name for figure in elsewhere.figures] == ["prediction_vs_keras"]
     assert elsewhere.failed == []
     assert "no such layer at the top" in elsewhere.notes[0]
+
+    def broken(*_: object, **__: object) -> None:
+        raise TypeError("unknown argument")
+
+    monkeypatch.setattr(models, "load_model", broken)
+    silent = Outcome()
+    keras_oracle.compare(silent, opened, site, texts, embedding, [outputs])
+    assert silent.figures == []
+    assert "could not load the file (TypeError)" in silent.notes[0]
