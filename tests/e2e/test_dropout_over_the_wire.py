@@ -79,7 +79,10 @@ def repeats_are_bitwise_equal(ask: Ask, expected: Expected) -> None:
     first = ask(expected.texts)
     for _ in range(REPEATS - 1):
         for again, before in zip(ask(expected.texts), first, strict=True):
-            assert again.tobytes() == before.tobytes()
+            same_bytes = (
+                again.tobytes() == before.tobytes()
+            )  # not in the assert: a failure would be shown byte by byte
+            assert same_bytes, "another run of the same texts gave other numbers"
 
 
 def company_changes_nothing(ask: Ask, expected: Expected) -> None:
