@@ -49,6 +49,13 @@ def log_of(folder: Path) -> str:
     return (folder / "log").read_text(encoding="utf-8")
 
 
+def figures_at(url: str) -> dict[str, float]:
+    with urllib.request.urlopen(url, timeout=10) as reply:
+        lines = reply.read().decode().splitlines()
+    pairs = (line.rpartition(" ") for line in lines if not line.startswith("#"))
+    return {name: float(value) for name, _, value in pairs}
+
+
 def end_of(process: subprocess.Popen[str]) -> int:
     return process.wait(timeout=20)
 
@@ -122,14 +129,10 @@ def test_metrics(tmp_path: Path) -> None:
         call(channel, "Embed", embed("one two", "three"))
         call(channel, "Embed", embed())
         url = next(word for word in log_of(tmp_path).split() if word.startswith("http://127.0.0.1:"))
-        with urllib.request.urlopen(url, timeout=10) as reply:
-            text = reply.read().decode()
-    figures = {
-        name: float(value)
-        for name, _, value in (line.rpartition(" ") for line in text.splitlines())
-        if not name.startswith("#")
-    }
-    embed_calls = 'penult_requests_total{code="%s",method="InferenceService/Embed"}'
+        embed_calls = 'penult_requests_total{code="%s",method="InferenceService/Embed"}'
+        # A call is counted when it is over, which is just after its caller has the answer.
+        wait_until(lambda: embed_calls % "INVALID_ARGUMENT" in figures_at(url))
+        figures = figures_at(url)
     assert figures[embed_calls % "OK"] == 1
     assert figures[embed_calls % "INVALID_ARGUMENT"] == 1
     assert figures['penult_refusals_total{reason="EMPTY_INPUT"}'] == 1
