@@ -17,7 +17,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ALLOWED = re.compile(
-    r"""( MIT | MIT-0 | 0BSD | BSD-[0-9]-Clause | Apache-2\.0 | MPL-2\.0 | PSF-2\.0 | Python-2\.0(\.1)?
+    r"""( MIT | MIT-0 | MIT-CMU | 0BSD | BSD-[0-9]-Clause | Apache-2\.0(\ WITH\ LLVM-exception)?
+        | MPL-2\.0 | PSF-2\.0 | Python-2\.0(\.1)?
         | CNRI-Python | ISC | Zlib | Unlicense | CC0-1\.0
         | MIT\ License | Apache\ Software\ License | Apache(\ License)?,?(\ Version)?\ 2(\.0)?
         | BSD | BSD\ License | BSD[\ -][23][\ -]Clause(\ License)? | [23][\ -]Clause\ BSD(\ License)?

@@ -70,6 +70,18 @@ class AnalysisService:
                 provenance=origin or other_origin,
             )
 
+    async def search_neighbors(self, _: pb.SearchNeighborsRequest, __: Call) -> pb.SearchNeighborsResponse:
+        """The nearest rows."""
+        raise _off()
+
+    async def cluster(self, _: pb.ClusterRequest, __: Call) -> pb.ClusterResponse:
+        """Clusters."""
+        raise _off()
+
+    async def project(self, _: pb.ProjectRequest, __: Call) -> pb.ProjectResponse:
+        """A map."""
+        raise _off()
+
     def _side(self, asked: TextSide | VectorSide, field: str, call: Call) -> _Side:
         if isinstance(asked, VectorSide):
             rows, columns = asked.matrix.shape
@@ -124,3 +136,7 @@ class AnalysisService:
         call.tokens += int(result.token_counts.sum())
         origin = replies.embedding_provenance(side.model, result, side.asked.options)
         return result.vectors, origin
+
+
+def _off() -> PreconditionFailed:
+    return PreconditionFailed("this server has no analysis workers", reason="ANALYSIS_OFF")

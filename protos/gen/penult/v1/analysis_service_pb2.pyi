@@ -1,9 +1,10 @@
 from google.api import field_behavior_pb2 as _field_behavior_pb2
 from penult.v1 import common_pb2 as _common_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Mapping as _Mapping
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
@@ -21,6 +22,42 @@ class SpaceCheck(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SPACE_CHECK_UNSPECIFIED: _ClassVar[SpaceCheck]
     SPACE_CHECK_EQUAL: _ClassVar[SpaceCheck]
     SPACE_CHECK_UNCHECKED: _ClassVar[SpaceCheck]
+
+class ClusterMethod(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CLUSTER_METHOD_UNSPECIFIED: _ClassVar[ClusterMethod]
+    CLUSTER_METHOD_KMEANS: _ClassVar[ClusterMethod]
+    CLUSTER_METHOD_AGGLOMERATIVE: _ClassVar[ClusterMethod]
+    CLUSTER_METHOD_HDBSCAN: _ClassVar[ClusterMethod]
+    CLUSTER_METHOD_GAUSSIAN_MIXTURE: _ClassVar[ClusterMethod]
+
+class Reduction(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    REDUCTION_UNSPECIFIED: _ClassVar[Reduction]
+    REDUCTION_NONE: _ClassVar[Reduction]
+    REDUCTION_UMAP: _ClassVar[Reduction]
+    REDUCTION_PCA: _ClassVar[Reduction]
+
+class Linkage(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    LINKAGE_UNSPECIFIED: _ClassVar[Linkage]
+    LINKAGE_WARD: _ClassVar[Linkage]
+    LINKAGE_AVERAGE: _ClassVar[Linkage]
+    LINKAGE_COMPLETE: _ClassVar[Linkage]
+    LINKAGE_SINGLE: _ClassVar[Linkage]
+
+class NoiseMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    NOISE_MODE_UNSPECIFIED: _ClassVar[NoiseMode]
+    NOISE_MODE_KEEP: _ClassVar[NoiseMode]
+    NOISE_MODE_NEAREST: _ClassVar[NoiseMode]
+
+class ProjectionMethod(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PROJECTION_METHOD_UNSPECIFIED: _ClassVar[ProjectionMethod]
+    PROJECTION_METHOD_UMAP: _ClassVar[ProjectionMethod]
+    PROJECTION_METHOD_PCA: _ClassVar[ProjectionMethod]
+    PROJECTION_METHOD_TSNE: _ClassVar[ProjectionMethod]
 METRIC_UNSPECIFIED: Metric
 METRIC_COSINE: Metric
 METRIC_DOT: Metric
@@ -29,18 +66,53 @@ METRIC_MANHATTAN: Metric
 SPACE_CHECK_UNSPECIFIED: SpaceCheck
 SPACE_CHECK_EQUAL: SpaceCheck
 SPACE_CHECK_UNCHECKED: SpaceCheck
+CLUSTER_METHOD_UNSPECIFIED: ClusterMethod
+CLUSTER_METHOD_KMEANS: ClusterMethod
+CLUSTER_METHOD_AGGLOMERATIVE: ClusterMethod
+CLUSTER_METHOD_HDBSCAN: ClusterMethod
+CLUSTER_METHOD_GAUSSIAN_MIXTURE: ClusterMethod
+REDUCTION_UNSPECIFIED: Reduction
+REDUCTION_NONE: Reduction
+REDUCTION_UMAP: Reduction
+REDUCTION_PCA: Reduction
+LINKAGE_UNSPECIFIED: Linkage
+LINKAGE_WARD: Linkage
+LINKAGE_AVERAGE: Linkage
+LINKAGE_COMPLETE: Linkage
+LINKAGE_SINGLE: Linkage
+NOISE_MODE_UNSPECIFIED: NoiseMode
+NOISE_MODE_KEEP: NoiseMode
+NOISE_MODE_NEAREST: NoiseMode
+PROJECTION_METHOD_UNSPECIFIED: ProjectionMethod
+PROJECTION_METHOD_UMAP: ProjectionMethod
+PROJECTION_METHOD_PCA: ProjectionMethod
+PROJECTION_METHOD_TSNE: ProjectionMethod
+
+class Adjustment(_message.Message):
+    __slots__ = ("parameter", "asked", "used", "why")
+    PARAMETER_FIELD_NUMBER: _ClassVar[int]
+    ASKED_FIELD_NUMBER: _ClassVar[int]
+    USED_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    parameter: str
+    asked: str
+    used: str
+    why: str
+    def __init__(self, parameter: _Optional[str] = ..., asked: _Optional[str] = ..., used: _Optional[str] = ..., why: _Optional[str] = ...) -> None: ...
 
 class ComputeSimilarityRequest(_message.Message):
-    __slots__ = ("a", "b", "metric", "max_response_bytes")
+    __slots__ = ("a", "b", "metric", "max_response_bytes", "pairs")
     A_FIELD_NUMBER: _ClassVar[int]
     B_FIELD_NUMBER: _ClassVar[int]
     METRIC_FIELD_NUMBER: _ClassVar[int]
     MAX_RESPONSE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    PAIRS_FIELD_NUMBER: _ClassVar[int]
     a: _common_pb2.Source
     b: _common_pb2.Source
     metric: Metric
     max_response_bytes: int
-    def __init__(self, a: _Optional[_Union[_common_pb2.Source, _Mapping]] = ..., b: _Optional[_Union[_common_pb2.Source, _Mapping]] = ..., metric: _Optional[_Union[Metric, str]] = ..., max_response_bytes: _Optional[int] = ...) -> None: ...
+    pairs: bool
+    def __init__(self, a: _Optional[_Union[_common_pb2.Source, _Mapping]] = ..., b: _Optional[_Union[_common_pb2.Source, _Mapping]] = ..., metric: _Optional[_Union[Metric, str]] = ..., max_response_bytes: _Optional[int] = ..., pairs: bool = ...) -> None: ...
 
 class ComputeSimilarityResponse(_message.Message):
     __slots__ = ("scores", "metric", "space_check", "provenance")
@@ -53,3 +125,185 @@ class ComputeSimilarityResponse(_message.Message):
     space_check: SpaceCheck
     provenance: _common_pb2.Provenance
     def __init__(self, scores: _Optional[_Union[_common_pb2.Vectors, _Mapping]] = ..., metric: _Optional[_Union[Metric, str]] = ..., space_check: _Optional[_Union[SpaceCheck, str]] = ..., provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ...) -> None: ...
+
+class SearchNeighborsRequest(_message.Message):
+    __slots__ = ("queries", "corpus", "k", "metric", "exclude_self", "radius", "max_response_bytes")
+    QUERIES_FIELD_NUMBER: _ClassVar[int]
+    CORPUS_FIELD_NUMBER: _ClassVar[int]
+    K_FIELD_NUMBER: _ClassVar[int]
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    EXCLUDE_SELF_FIELD_NUMBER: _ClassVar[int]
+    RADIUS_FIELD_NUMBER: _ClassVar[int]
+    MAX_RESPONSE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    queries: _common_pb2.Source
+    corpus: _common_pb2.Source
+    k: int
+    metric: Metric
+    exclude_self: bool
+    radius: float
+    max_response_bytes: int
+    def __init__(self, queries: _Optional[_Union[_common_pb2.Source, _Mapping]] = ..., corpus: _Optional[_Union[_common_pb2.Source, _Mapping]] = ..., k: _Optional[int] = ..., metric: _Optional[_Union[Metric, str]] = ..., exclude_self: bool = ..., radius: _Optional[float] = ..., max_response_bytes: _Optional[int] = ...) -> None: ...
+
+class SearchNeighborsResponse(_message.Message):
+    __slots__ = ("indices", "scores", "metric", "zero_queries", "zero_corpus", "adjustments", "space_check", "provenance")
+    INDICES_FIELD_NUMBER: _ClassVar[int]
+    SCORES_FIELD_NUMBER: _ClassVar[int]
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    ZERO_QUERIES_FIELD_NUMBER: _ClassVar[int]
+    ZERO_CORPUS_FIELD_NUMBER: _ClassVar[int]
+    ADJUSTMENTS_FIELD_NUMBER: _ClassVar[int]
+    SPACE_CHECK_FIELD_NUMBER: _ClassVar[int]
+    PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    indices: _common_pb2.Tensor
+    scores: _common_pb2.Vectors
+    metric: Metric
+    zero_queries: _containers.RepeatedScalarFieldContainer[int]
+    zero_corpus: _containers.RepeatedScalarFieldContainer[int]
+    adjustments: _containers.RepeatedCompositeFieldContainer[Adjustment]
+    space_check: SpaceCheck
+    provenance: _common_pb2.Provenance
+    def __init__(self, indices: _Optional[_Union[_common_pb2.Tensor, _Mapping]] = ..., scores: _Optional[_Union[_common_pb2.Vectors, _Mapping]] = ..., metric: _Optional[_Union[Metric, str]] = ..., zero_queries: _Optional[_Iterable[int]] = ..., zero_corpus: _Optional[_Iterable[int]] = ..., adjustments: _Optional[_Iterable[_Union[Adjustment, _Mapping]]] = ..., space_check: _Optional[_Union[SpaceCheck, str]] = ..., provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ...) -> None: ...
+
+class ClusterRequest(_message.Message):
+    __slots__ = ("source", "method", "n_clusters", "metric", "reduction", "reduced_dimensions", "linkage", "min_cluster_size", "min_samples", "noise", "seed", "labels", "max_response_bytes")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    N_CLUSTERS_FIELD_NUMBER: _ClassVar[int]
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    REDUCTION_FIELD_NUMBER: _ClassVar[int]
+    REDUCED_DIMENSIONS_FIELD_NUMBER: _ClassVar[int]
+    LINKAGE_FIELD_NUMBER: _ClassVar[int]
+    MIN_CLUSTER_SIZE_FIELD_NUMBER: _ClassVar[int]
+    MIN_SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    NOISE_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    MAX_RESPONSE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    source: _common_pb2.Source
+    method: ClusterMethod
+    n_clusters: int
+    metric: Metric
+    reduction: Reduction
+    reduced_dimensions: int
+    linkage: Linkage
+    min_cluster_size: int
+    min_samples: int
+    noise: NoiseMode
+    seed: int
+    labels: _containers.RepeatedScalarFieldContainer[str]
+    max_response_bytes: int
+    def __init__(self, source: _Optional[_Union[_common_pb2.Source, _Mapping]] = ..., method: _Optional[_Union[ClusterMethod, str]] = ..., n_clusters: _Optional[int] = ..., metric: _Optional[_Union[Metric, str]] = ..., reduction: _Optional[_Union[Reduction, str]] = ..., reduced_dimensions: _Optional[int] = ..., linkage: _Optional[_Union[Linkage, str]] = ..., min_cluster_size: _Optional[int] = ..., min_samples: _Optional[int] = ..., noise: _Optional[_Union[NoiseMode, str]] = ..., seed: _Optional[int] = ..., labels: _Optional[_Iterable[str]] = ..., max_response_bytes: _Optional[int] = ...) -> None: ...
+
+class ClusterInfo(_message.Message):
+    __slots__ = ("label", "size", "nearest_rows")
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    NEAREST_ROWS_FIELD_NUMBER: _ClassVar[int]
+    label: int
+    size: int
+    nearest_rows: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, label: _Optional[int] = ..., size: _Optional[int] = ..., nearest_rows: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class Agreement(_message.Message):
+    __slots__ = ("v_measure", "adjusted_rand", "purity")
+    V_MEASURE_FIELD_NUMBER: _ClassVar[int]
+    ADJUSTED_RAND_FIELD_NUMBER: _ClassVar[int]
+    PURITY_FIELD_NUMBER: _ClassVar[int]
+    v_measure: float
+    adjusted_rand: float
+    purity: float
+    def __init__(self, v_measure: _Optional[float] = ..., adjusted_rand: _Optional[float] = ..., purity: _Optional[float] = ...) -> None: ...
+
+class ClusterResponse(_message.Message):
+    __slots__ = ("labels", "clusters", "silhouette", "silhouette_rows", "noise_share", "agreement", "used", "adjustments", "zero_rows", "provenance")
+    class UsedEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    CLUSTERS_FIELD_NUMBER: _ClassVar[int]
+    SILHOUETTE_FIELD_NUMBER: _ClassVar[int]
+    SILHOUETTE_ROWS_FIELD_NUMBER: _ClassVar[int]
+    NOISE_SHARE_FIELD_NUMBER: _ClassVar[int]
+    AGREEMENT_FIELD_NUMBER: _ClassVar[int]
+    USED_FIELD_NUMBER: _ClassVar[int]
+    ADJUSTMENTS_FIELD_NUMBER: _ClassVar[int]
+    ZERO_ROWS_FIELD_NUMBER: _ClassVar[int]
+    PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    labels: _common_pb2.Tensor
+    clusters: _containers.RepeatedCompositeFieldContainer[ClusterInfo]
+    silhouette: float
+    silhouette_rows: int
+    noise_share: float
+    agreement: Agreement
+    used: _containers.ScalarMap[str, str]
+    adjustments: _containers.RepeatedCompositeFieldContainer[Adjustment]
+    zero_rows: _containers.RepeatedScalarFieldContainer[int]
+    provenance: _common_pb2.Provenance
+    def __init__(self, labels: _Optional[_Union[_common_pb2.Tensor, _Mapping]] = ..., clusters: _Optional[_Iterable[_Union[ClusterInfo, _Mapping]]] = ..., silhouette: _Optional[float] = ..., silhouette_rows: _Optional[int] = ..., noise_share: _Optional[float] = ..., agreement: _Optional[_Union[Agreement, _Mapping]] = ..., used: _Optional[_Mapping[str, str]] = ..., adjustments: _Optional[_Iterable[_Union[Adjustment, _Mapping]]] = ..., zero_rows: _Optional[_Iterable[int]] = ..., provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ...) -> None: ...
+
+class ProjectRequest(_message.Message):
+    __slots__ = ("source", "method", "n_components", "metric", "n_neighbors", "min_dist", "perplexity", "seed", "labels", "max_response_bytes")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    METHOD_FIELD_NUMBER: _ClassVar[int]
+    N_COMPONENTS_FIELD_NUMBER: _ClassVar[int]
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    N_NEIGHBORS_FIELD_NUMBER: _ClassVar[int]
+    MIN_DIST_FIELD_NUMBER: _ClassVar[int]
+    PERPLEXITY_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    MAX_RESPONSE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    source: _common_pb2.Source
+    method: ProjectionMethod
+    n_components: int
+    metric: Metric
+    n_neighbors: int
+    min_dist: float
+    perplexity: float
+    seed: int
+    labels: _containers.RepeatedScalarFieldContainer[str]
+    max_response_bytes: int
+    def __init__(self, source: _Optional[_Union[_common_pb2.Source, _Mapping]] = ..., method: _Optional[_Union[ProjectionMethod, str]] = ..., n_components: _Optional[int] = ..., metric: _Optional[_Union[Metric, str]] = ..., n_neighbors: _Optional[int] = ..., min_dist: _Optional[float] = ..., perplexity: _Optional[float] = ..., seed: _Optional[int] = ..., labels: _Optional[_Iterable[str]] = ..., max_response_bytes: _Optional[int] = ...) -> None: ...
+
+class ProjectionQuality(_message.Message):
+    __slots__ = ("trustworthiness", "rows", "neighbors", "label_purity", "label_purity_source")
+    TRUSTWORTHINESS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    NEIGHBORS_FIELD_NUMBER: _ClassVar[int]
+    LABEL_PURITY_FIELD_NUMBER: _ClassVar[int]
+    LABEL_PURITY_SOURCE_FIELD_NUMBER: _ClassVar[int]
+    trustworthiness: float
+    rows: int
+    neighbors: int
+    label_purity: float
+    label_purity_source: float
+    def __init__(self, trustworthiness: _Optional[float] = ..., rows: _Optional[int] = ..., neighbors: _Optional[int] = ..., label_purity: _Optional[float] = ..., label_purity_source: _Optional[float] = ...) -> None: ...
+
+class ProjectResponse(_message.Message):
+    __slots__ = ("coordinates", "quality", "explained_variance", "used", "adjustments", "zero_rows", "provenance")
+    class UsedEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    COORDINATES_FIELD_NUMBER: _ClassVar[int]
+    QUALITY_FIELD_NUMBER: _ClassVar[int]
+    EXPLAINED_VARIANCE_FIELD_NUMBER: _ClassVar[int]
+    USED_FIELD_NUMBER: _ClassVar[int]
+    ADJUSTMENTS_FIELD_NUMBER: _ClassVar[int]
+    ZERO_ROWS_FIELD_NUMBER: _ClassVar[int]
+    PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    coordinates: _common_pb2.Vectors
+    quality: ProjectionQuality
+    explained_variance: _containers.RepeatedScalarFieldContainer[float]
+    used: _containers.ScalarMap[str, str]
+    adjustments: _containers.RepeatedCompositeFieldContainer[Adjustment]
+    zero_rows: _containers.RepeatedScalarFieldContainer[int]
+    provenance: _common_pb2.Provenance
+    def __init__(self, coordinates: _Optional[_Union[_common_pb2.Vectors, _Mapping]] = ..., quality: _Optional[_Union[ProjectionQuality, _Mapping]] = ..., explained_variance: _Optional[_Iterable[float]] = ..., used: _Optional[_Mapping[str, str]] = ..., adjustments: _Optional[_Iterable[_Union[Adjustment, _Mapping]]] = ..., zero_rows: _Optional[_Iterable[int]] = ..., provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ...) -> None: ...

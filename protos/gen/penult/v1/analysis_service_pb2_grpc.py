@@ -26,7 +26,9 @@ if _version_not_supported:
 
 
 class AnalysisServiceStub(object):
-    """Analysis of embeddings.
+    """Analysis of embeddings. What costs more than the server's max_analysis_seconds or max_analysis_bytes is
+    FAILED_PRECONDITION (reason USE_START_ANALYSIS), with the estimate. Work runs in processes of its own, which a
+    cancelled call ends. Where a parameter cannot be used as asked, a smaller one is used and told in `adjustments`.
     """
 
     def __init__(self, channel):
@@ -40,14 +42,52 @@ class AnalysisServiceStub(object):
                 request_serializer=penult_dot_v1_dot_analysis__service__pb2.ComputeSimilarityRequest.SerializeToString,
                 response_deserializer=penult_dot_v1_dot_analysis__service__pb2.ComputeSimilarityResponse.FromString,
                 _registered_method=True)
+        self.SearchNeighbors = channel.unary_unary(
+                '/penult.v1.AnalysisService/SearchNeighbors',
+                request_serializer=penult_dot_v1_dot_analysis__service__pb2.SearchNeighborsRequest.SerializeToString,
+                response_deserializer=penult_dot_v1_dot_analysis__service__pb2.SearchNeighborsResponse.FromString,
+                _registered_method=True)
+        self.Cluster = channel.unary_unary(
+                '/penult.v1.AnalysisService/Cluster',
+                request_serializer=penult_dot_v1_dot_analysis__service__pb2.ClusterRequest.SerializeToString,
+                response_deserializer=penult_dot_v1_dot_analysis__service__pb2.ClusterResponse.FromString,
+                _registered_method=True)
+        self.Project = channel.unary_unary(
+                '/penult.v1.AnalysisService/Project',
+                request_serializer=penult_dot_v1_dot_analysis__service__pb2.ProjectRequest.SerializeToString,
+                response_deserializer=penult_dot_v1_dot_analysis__service__pb2.ProjectResponse.FromString,
+                _registered_method=True)
 
 
 class AnalysisServiceServicer(object):
-    """Analysis of embeddings.
+    """Analysis of embeddings. What costs more than the server's max_analysis_seconds or max_analysis_bytes is
+    FAILED_PRECONDITION (reason USE_START_ANALYSIS), with the estimate. Work runs in processes of its own, which a
+    cancelled call ends. Where a parameter cannot be used as asked, a smaller one is used and told in `adjustments`.
     """
 
     def ComputeSimilarity(self, request, context):
-        """A matrix of similarities or distances.
+        """A matrix of similarities or distances, or those of pairs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SearchNeighbors(self, request, context):
+        """The nearest rows of a corpus, exactly.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Cluster(self, request, context):
+        """Clusters.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Project(self, request, context):
+        """A map: every row has a place in two or three dimensions.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -61,6 +101,21 @@ def add_AnalysisServiceServicer_to_server(servicer, server):
                     request_deserializer=penult_dot_v1_dot_analysis__service__pb2.ComputeSimilarityRequest.FromString,
                     response_serializer=penult_dot_v1_dot_analysis__service__pb2.ComputeSimilarityResponse.SerializeToString,
             ),
+            'SearchNeighbors': grpc.unary_unary_rpc_method_handler(
+                    servicer.SearchNeighbors,
+                    request_deserializer=penult_dot_v1_dot_analysis__service__pb2.SearchNeighborsRequest.FromString,
+                    response_serializer=penult_dot_v1_dot_analysis__service__pb2.SearchNeighborsResponse.SerializeToString,
+            ),
+            'Cluster': grpc.unary_unary_rpc_method_handler(
+                    servicer.Cluster,
+                    request_deserializer=penult_dot_v1_dot_analysis__service__pb2.ClusterRequest.FromString,
+                    response_serializer=penult_dot_v1_dot_analysis__service__pb2.ClusterResponse.SerializeToString,
+            ),
+            'Project': grpc.unary_unary_rpc_method_handler(
+                    servicer.Project,
+                    request_deserializer=penult_dot_v1_dot_analysis__service__pb2.ProjectRequest.FromString,
+                    response_serializer=penult_dot_v1_dot_analysis__service__pb2.ProjectResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'penult.v1.AnalysisService', rpc_method_handlers)
@@ -70,7 +125,9 @@ def add_AnalysisServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AnalysisService(object):
-    """Analysis of embeddings.
+    """Analysis of embeddings. What costs more than the server's max_analysis_seconds or max_analysis_bytes is
+    FAILED_PRECONDITION (reason USE_START_ANALYSIS), with the estimate. Work runs in processes of its own, which a
+    cancelled call ends. Where a parameter cannot be used as asked, a smaller one is used and told in `adjustments`.
     """
 
     @staticmethod
@@ -90,6 +147,87 @@ class AnalysisService(object):
             '/penult.v1.AnalysisService/ComputeSimilarity',
             penult_dot_v1_dot_analysis__service__pb2.ComputeSimilarityRequest.SerializeToString,
             penult_dot_v1_dot_analysis__service__pb2.ComputeSimilarityResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SearchNeighbors(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penult.v1.AnalysisService/SearchNeighbors',
+            penult_dot_v1_dot_analysis__service__pb2.SearchNeighborsRequest.SerializeToString,
+            penult_dot_v1_dot_analysis__service__pb2.SearchNeighborsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Cluster(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penult.v1.AnalysisService/Cluster',
+            penult_dot_v1_dot_analysis__service__pb2.ClusterRequest.SerializeToString,
+            penult_dot_v1_dot_analysis__service__pb2.ClusterResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Project(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penult.v1.AnalysisService/Project',
+            penult_dot_v1_dot_analysis__service__pb2.ProjectRequest.SerializeToString,
+            penult_dot_v1_dot_analysis__service__pb2.ProjectResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,100 @@
+"""What analyses there are, their parameters, the least that each needs, and what it costs.
+
+A call is data: the server checks it and hands it, with its arrays, to a worker (`pool`), which looks up the function
+(`worker`). Arrays are called as the attributes `arrays` say: `source`, `queries`, `corpus`, `a`, `b` are float32
+[n, d], `labels` int32 [n] codes of the caller's labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+Shapes = Mapping[str, tuple[int, ...]]
+"""The shape of each array of a call."""
+
+METRICS = ("cosine", "dot", "euclidean", "manhattan")
+LARGER_IS_CLOSER = ("cosine", "dot")
+CLUSTER_METHODS = ("kmeans", "agglomerative", "hdbscan", "gaussian_mixture")
+CLUSTER_METRICS = ("cosine", "euclidean", "manhattan")
+LINKAGES = ("ward", "average", "complete", "single")
+REDUCTIONS = ("none", "umap", "pca")
+NOISE_MODES = ("keep", "nearest")
+PROJECT_METHODS = ("umap", "pca", "tsne")
+PROJECT_METRICS = ("cosine", "euclidean", "manhattan")
+SEED = 42
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a call will take, estimated: seconds on two cores of 2020 or later, bytes of memory beside its arrays."""
+
+    seconds: float
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """Scores of the rows of `a` against those of `b` (absent: `a`); with `pairs` row i against row i only."""
+
+    name: ClassVar[str] = "similarity"
+    metric: str = "cosine"
+    pairs: bool = False
+
+
+@dataclass(frozen=True)
+class Neighbors:
+    """The `k` rows of `corpus` (absent: `queries`) that are nearest to each row of `queries`, exactly.
+
+    `exclude_self` leaves row i out for query i. `radius` keeps what is at least so similar (cosine, dot), or at
+    most so far (euclidean, manhattan).
+    """
+
+    name: ClassVar[str] = "neighbors"
+    k: int = 10
+    metric: str = "cosine"
+    exclude_self: bool = False
+    radius: float | None = None
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Clusters of the rows of `source`.
+
+    None means: as suits the method and the rows. `n_clusters` 8 (not with hdbscan); `reduction` umap for hdbscan,
+    pca for gaussian_mixture, else none; `reduced_dimensions` 5 for umap, 50 for pca; `min_cluster_size`
+    max(5, n / 200); `min_samples` 5; `linkage` ward, for manhattan average.
+    """
+
+    name: ClassVar[str] = "cluster"
+    method: str = "kmeans"
+    n_clusters: int | None = None
+    metric: str = "cosine"
+    reduction: str | None = None
+    reduced_dimensions: int | None = None
+    linkage: str | None = None
+    min_cluster_size: int | None = None
+    min_samples: int | None = None
+    noise: str = "keep"
+    seed: int = SEED
+
+
+@dataclass(frozen=True)
+class Project:
+    """Places of the rows of `source` on a map of `n_components` dimensions.
+
+    `n_neighbors` and `min_dist` are UMAP's, `perplexity` is t-SNE's. None: 15, 0.1 and 30.
+    """
+
+    name: ClassVar[str] = "project"
+    method: str = "umap"
+    n_components: int = 2
+    metric: str = "cosine"
+    n_neighbors: int | None = None
+    min_dist: float | None = None
+    perplexity: float | None = None
+    seed: int = SEED
+
+
+Call = Similarity | Neighbors | Cluster | Project
