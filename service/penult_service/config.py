@@ -26,10 +26,15 @@ class Limits(BaseSettings):
     max_text_bytes: int = Field(default=4 * MEBIBYTE, ge=1)
     max_queued_tokens: int = Field(default=1 << 21, ge=1)
     max_scores: int = Field(default=1 << 22, ge=1)
+    max_queued_analyses: int = Field(default=16, ge=0)
 
 
 class ServeConfig(BaseSettings):
-    """Settings of a server. `port` 0: any free one; `metrics_port` None: no metrics."""
+    """Settings of a server.
+
+    `port` 0: any free one; `metrics_port` None: no metrics; `analysis_workers` 0: no analysis; `analysis_memory` GiB
+    that an analysis may take, None: half of what the machine (or its container) has, shared by the workers.
+    """
 
     model_config = SettingsConfigDict(env_prefix="PENULT_", frozen=True)
 
@@ -46,15 +51,34 @@ class ServeConfig(BaseSettings):
     threads: int | None = Field(default=None, ge=1)
     prepare_timeout: float = Field(default=900.0, gt=0)
     health_interval: float = Field(default=30.0, gt=0)
+    analysis_workers: int = Field(default=1, ge=0)
+    analysis_memory: float | None = Field(default=None, gt=0)
     limits: Limits = Field(default_factory=lambda: Limits())
 
     @property
     def cache(self) -> Path:
         """Where prepared models are kept: DATA/prepared, else in the user's cache directory."""
-        if self.data is not None:
-            return self.data / "prepared"
-        base = os.environ.get("XDG_CACHE_HOME", "")
-        return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "penult" / "prepared"
+        return (self.data or _user_cache()) / "prepared"
+
+    @property
+    def numba_cache(self) -> Path:
+        """Where the analysis workers keep what they compile: DATA/numba, else in the user's cache directory."""
+        return (self.data or _user_cache()) / "numba"
+
+    @property
+    def analysis_scratch(self) -> Path | None:
+        """Where arrays lie while they are analysed: DATA/analysis, else (None) the system's temporary directory."""
+        return None if self.data is None else self.data / "analysis"
+
+    @property
+    def analysis_memory_bytes(self) -> int | None:
+        """`analysis_memory` in bytes."""
+        return None if self.analysis_memory is None else int(self.analysis_memory * (1 << 30))
+
+
+def _user_cache() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "penult"
 
 
 def serve_config(**given: object) -> ServeConfig:

@@ -16,6 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from penult.v1 import analysis_service_pb2, inference_service_pb2, model_service_pb2, server_service_pb2
 
+from penult_service.analysis.pool import WorkerPool
 from penult_service.batching import Scheduler
 from penult_service.config import ServeConfig
 from penult_service.embedder import Embedder, LoadedModel
@@ -76,6 +77,14 @@ class Server:
             probe=self._probe,
             interval=config.health_interval,
         )
+        self._pool = WorkerPool(
+            workers=config.analysis_workers,
+            memory_limit=config.analysis_memory_bytes,
+            scratch=config.analysis_scratch,
+            numba_cache=config.numba_cache,
+            max_waiting=config.limits.max_queued_analyses,
+            changed=self._health.wake,
+        )
         self._grpc = self._build_grpc()
 
     def end(self, code: int = DONE) -> None:
@@ -99,6 +108,7 @@ class Server:
         if self._config.host not in _LOOPBACK:
             _log.warning("whoever reaches %s can call this server: no encryption, no password", address)
         threading.Thread(target=self._load_all, name="penult-load", daemon=True).start()
+        self._pool.start()
         return address
 
     async def run_until_end(self) -> int:
@@ -114,6 +124,7 @@ class Server:
         await self._health.drain()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._gate.idle(), self._config.grace)
+        await self._pool.close()
         # Every reply is sent, or the grace is over. Waiting longer would wait for idle clients to hang up.
         await self._grpc.stop(_FAREWELL_SECONDS)
         await asyncio.to_thread(self._scheduler.close)
@@ -135,7 +146,7 @@ class Server:
             _SERVER: ServerService(config.limits, repository),
             _MODEL: ModelService(codec, repository),
             _INFERENCE: InferenceService(codec, repository, embedder),
-            _ANALYSIS: AnalysisService(codec, config.limits, repository, embedder),
+            _ANALYSIS: AnalysisService(codec, config.limits, repository, embedder, self._pool),
         }
         server.add_generic_rpc_handlers(
             tuple(self._gate.handlers(service, servicer) for service, servicer in servicers.items())

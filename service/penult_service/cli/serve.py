@@ -28,7 +28,9 @@ def _serve(
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Keep prepared models in DIR/prepared. [default: the user's cache]"),
+        typer.Option(
+            metavar="DIR", help="Keep prepared models and compiled code in DIR. [default: the user's cache]"
+        ),
     ] = None,
     host: Annotated[str | None, typer.Option(help="The address to listen on. [default: 127.0.0.1]")] = None,
     port: Annotated[int | None, typer.Option(help="The port; 0: any free one. [default: 50051]")] = None,
@@ -49,14 +51,22 @@ def _serve(
     prepare_timeout: Annotated[
         float | None, typer.Option(help="Seconds that preparing one model may take. [default: 900]")
     ] = None,
+    analysis_workers: Annotated[
+        int | None,
+        typer.Option(help="Analyses that run at a time, each in a process; 0: none. [default: 1]"),
+    ] = None,
+    analysis_memory: Annotated[
+        float | None,
+        typer.Option(metavar="GIB", help="Memory that one may take. [default: half the machine's, shared]"),
+    ] = None,
 ) -> int:
     """Serve models over gRPC.
 
     Every option can be given as a variable too: --metrics-port as PENULT_METRICS_PORT, and the limits of
     a call as PENULT_MAX_TEXTS, PENULT_MAX_TEXT_BYTES, PENULT_MAX_REQUEST_BYTES, PENULT_MAX_RESPONSE_BYTES,
-    PENULT_MAX_QUEUED_TOKENS and PENULT_MAX_SCORES. SIGTERM and Ctrl-C end it: running calls finish within
-    the grace, a second signal ends it at once. Exit codes: 0 ended, 1 no model could be served, 2 usage,
-    70 the computing thread died too often.
+    PENULT_MAX_QUEUED_TOKENS, PENULT_MAX_QUEUED_ANALYSES and PENULT_MAX_SCORES. SIGTERM and Ctrl-C end it:
+    running calls finish within the grace, a second signal ends it at once. Exit codes: 0 ended, 1 no model
+    could be served, 2 usage, 70 the computing thread died too often.
     """
     from penult_service.config import serve_config
     from penult_service.process import serve
@@ -74,5 +84,7 @@ def _serve(
         exit_with_stdin=exit_with_stdin,
         threads=threads,
         prepare_timeout=prepare_timeout,
+        analysis_workers=analysis_workers,
+        analysis_memory=analysis_memory,
     )
     return serve(config)

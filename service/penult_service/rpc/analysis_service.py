@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from penult.v1 import analysis_service_pb2 as pb
 from penult.v1 import common_pb2
 
+from penult_service.analysis.pool import WorkerPool
 from penult_service.config import Limits
 from penult_service.embedder import Embedder, LoadedModel
 from penult_service.embedder.options import choose_readout, space_of
@@ -43,10 +44,15 @@ class AnalysisService:
     """`penult.v1.AnalysisService`."""
 
     def __init__(
-        self, codec: Codec, limits: Limits, repository: Repository[LoadedModel], embedder: Embedder
+        self,
+        codec: Codec,
+        limits: Limits,
+        repository: Repository[LoadedModel],
+        embedder: Embedder,
+        pool: WorkerPool,
     ) -> None:
         self._codec, self._limits = codec, limits
-        self._repository, self._embedder = repository, embedder
+        self._repository, self._embedder, self._pool = repository, embedder, pool
         # A matrix of the most scores takes memory and a core for seconds: the others wait their turn.
         self._computing = asyncio.Semaphore(1)
 
