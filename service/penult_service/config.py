@@ -26,14 +26,14 @@ class Limits(BaseSettings):
     max_text_bytes: int = Field(default=4 * MEBIBYTE, ge=1)
     max_queued_tokens: int = Field(default=1 << 21, ge=1)
     max_scores: int = Field(default=1 << 22, ge=1)
-    max_queued_analyses: int = Field(default=16, ge=0)
 
 
 class ServeConfig(BaseSettings):
     """Settings of a server.
 
     `port` 0: any free one; `metrics_port` None: no metrics; `analysis_workers` 0: no analysis; `analysis_memory` GiB
-    that an analysis may take, None: half of what the machine (or its container) has, shared by the workers.
+    that an analysis may take, None: half of what the machine (or its container) has, shared by the workers;
+    `analysis_queue` calls may wait for a worker.
     """
 
     model_config = SettingsConfigDict(env_prefix="PENULT_", frozen=True)
@@ -53,6 +53,7 @@ class ServeConfig(BaseSettings):
     health_interval: float = Field(default=30.0, gt=0)
     analysis_workers: int = Field(default=1, ge=0)
     analysis_memory: float | None = Field(default=None, gt=0)
+    analysis_queue: int = Field(default=16, ge=0)
     limits: Limits = Field(default_factory=lambda: Limits())
 
     @property

@@ -82,7 +82,7 @@ class Server:
             memory_limit=config.analysis_memory_bytes,
             scratch=config.analysis_scratch,
             numba_cache=config.numba_cache,
-            max_waiting=config.limits.max_queued_analyses,
+            max_waiting=config.analysis_queue,
             changed=self._health.wake,
         )
         self._grpc = self._build_grpc()
