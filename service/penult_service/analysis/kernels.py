@@ -1,0 +1,274 @@
+"""Kernels of the neighbour search, compiled by numba: exact keys, and the choice of the nearest.
+
+A key says how far a row is: smaller is closer; of equal keys the lower row number comes first. Keys are float64, and
+their sums are taken in eight lanes in a fixed order, so that a key depends on its two rows alone. Nothing here uses
+numba's threading layer: the callers' threads each work on rows of their own.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+DOT, COSINE, EUCLIDEAN, MANHATTAN = range(4)
+
+_inline = numba.njit(nogil=True, cache=True, inline="never", error_model="numpy")
+_kernel = numba.njit(nogil=True, cache=True, error_model="numpy")
+
+
+@_inline
+def _dot(x, y):  # type: ignore[no-untyped-def]
+    """Dot product of float32 rows in float64 (the products are exact)."""
+    a0 = a1 = a2 = a3 = a4 = a5 = a6 = a7 = 0.0
+    even = len(x) // 8 * 8
+    for j in range(0, even, 8):
+        a0 += np.float64(x[j]) * np.float64(y[j])
+        a1 += np.float64(x[j + 1]) * np.float64(y[j + 1])
+        a2 += np.float64(x[j + 2]) * np.float64(y[j + 2])
+        a3 += np.float64(x[j + 3]) * np.float64(y[j + 3])
+        a4 += np.float64(x[j + 4]) * np.float64(y[j + 4])
+        a5 += np.float64(x[j + 5]) * np.float64(y[j + 5])
+        a6 += np.float64(x[j + 6]) * np.float64(y[j + 6])
+        a7 += np.float64(x[j + 7]) * np.float64(y[j + 7])
+    rest = 0.0
+    for j in range(even, len(x)):
+        rest += np.float64(x[j]) * np.float64(y[j])
+    return ((a0 + a4) + (a2 + a6)) + ((a1 + a5) + (a3 + a7)) + rest
+
+
+@_inline
+def _squares(x, y):  # type: ignore[no-untyped-def]
+    """Squared Euclidean distance of float32 rows in float64."""
+    a0 = a1 = a2 = a3 = a4 = a5 = a6 = a7 = 0.0
+    even = len(x) // 8 * 8
+    for j in range(0, even, 8):
+        d0 = np.float64(x[j]) - np.float64(y[j])
+        d1 = np.float64(x[j + 1]) - np.float64(y[j + 1])
+        d2 = np.float64(x[j + 2]) - np.float64(y[j + 2])
+        d3 = np.float64(x[j + 3]) - np.float64(y[j + 3])
+        d4 = np.float64(x[j + 4]) - np.float64(y[j + 4])
+        d5 = np.float64(x[j + 5]) - np.float64(y[j + 5])
+        d6 = np.float64(x[j + 6]) - np.float64(y[j + 6])
+        d7 = np.float64(x[j + 7]) - np.float64(y[j + 7])
+        a0 += d0 * d0
+        a1 += d1 * d1
+        a2 += d2 * d2
+        a3 += d3 * d3
+        a4 += d4 * d4
+        a5 += d5 * d5
+        a6 += d6 * d6
+        a7 += d7 * d7
+    rest = 0.0
+    for j in range(even, len(x)):
+        d = np.float64(x[j]) - np.float64(y[j])
+        rest += d * d
+    return ((a0 + a4) + (a2 + a6)) + ((a1 + a5) + (a3 + a7)) + rest
+
+
+@_inline
+def _absolutes(x, y):  # type: ignore[no-untyped-def]
+    """Sum of absolute differences of float32 rows in float64."""
+    a0 = a1 = a2 = a3 = a4 = a5 = a6 = a7 = 0.0
+    even = len(x) // 8 * 8
+    for j in range(0, even, 8):
+        a0 += abs(np.float64(x[j]) - np.float64(y[j]))
+        a1 += abs(np.float64(x[j + 1]) - np.float64(y[j + 1]))
+        a2 += abs(np.float64(x[j + 2]) - np.float64(y[j + 2]))
+        a3 += abs(np.float64(x[j + 3]) - np.float64(y[j + 3]))
+        a4 += abs(np.float64(x[j + 4]) - np.float64(y[j + 4]))
+        a5 += abs(np.float64(x[j + 5]) - np.float64(y[j + 5]))
+        a6 += abs(np.float64(x[j + 6]) - np.float64(y[j + 6]))
+        a7 += abs(np.float64(x[j + 7]) - np.float64(y[j + 7]))
+    rest = 0.0
+    for j in range(even, len(x)):
+        rest += abs(np.float64(x[j]) - np.float64(y[j]))
+    return ((a0 + a4) + (a2 + a6)) + ((a1 + a5) + (a3 + a7)) + rest
+
+
+@_kernel
+def squared_norms(rows, norms):  # type: ignore[no-untyped-def]
+    """float32 [n, d] -> float64 [n] into `norms`."""
+    for i in range(len(rows)):
+        norms[i] = _dot(rows[i], rows[i])
+
+
+@_kernel
+def absolute_tile(x, y, tile):  # type: ignore[no-untyped-def]
+    """Sums of absolute differences float32 [b, c] of rows x [b, d] and y [c, d], into `tile`.
+
+    Sixteen lanes, which the compiler turns into vectors, and four rows of x at a time for each row of y.
+    """
+    for i in range(len(x)):
+        for j in range(len(y)):
+            tile[i, j] = _absolutes(x[i], y[j])
+
+
+@_inline
+def _key(metric, x, y, xx, yy):  # type: ignore[no-untyped-def]
+    """The key of a row y as a neighbour of x; xx and yy are their squared norms."""
+    if metric == EUCLIDEAN:
+        return _squares(x, y)
+    if metric == MANHATTAN:
+        return _absolutes(x, y)
+    if metric == DOT:
+        return -_dot(x, y)
+    if yy == 0.0:
+        return np.inf  # no direction: after all other rows
+    if xx == 0.0:
+        return 0.0
+    return -min(1.0, max(-1.0, _dot(x, y) / np.sqrt(xx * yy)))
+
+
+@_inline
+def _before(key, row, other_key, other_row):  # type: ignore[no-untyped-def]
+    return key < other_key or (key == other_key and row < other_row)
+
+
+@_inline
+def _sink(keys, rows, size, key, row):  # type: ignore[no-untyped-def]
+    """Puts (key, row) in the place of the root of a heap whose root is its last in order."""
+    at = 0
+    while True:
+        child = 2 * at + 1
+        if child >= size:
+            break
+        if child + 1 < size and _before(keys[child], rows[child], keys[child + 1], rows[child + 1]):
+            child += 1
+        if not _before(key, row, keys[child], rows[child]):
+            break
+        keys[at], rows[at] = keys[child], rows[child]
+        at = child
+    keys[at], rows[at] = key, row
+
+
+@_inline
+def _offer(keys, rows, size, key, row):  # type: ignore[no-untyped-def]
+    """Offers (key, row) to a heap of the len(keys) first in order, of which `size` are there; the new size."""
+    if size == len(keys):
+        if _before(key, row, keys[0], rows[0]):
+            _sink(keys, rows, size, key, row)
+        return size
+    at = size
+    while at > 0:
+        parent = (at - 1) // 2
+        if not _before(keys[parent], rows[parent], key, row):
+            break
+        keys[at], rows[at] = keys[parent], rows[parent]
+        at = parent
+    keys[at], rows[at] = key, row
+    return size + 1
+
+
+@_inline
+def _sort(keys, rows, size):  # type: ignore[no-untyped-def]
+    """Turns a heap into an ascending list."""
+    for last in range(size - 1, 0, -1):
+        key, row = keys[last], rows[last]
+        keys[last], rows[last] = keys[0], rows[0]
+        _sink(keys, rows, last, key, row)
+
+
+@_kernel
+def sift(tile, start, slope, margins, heap, seen, found, values, counts):  # type: ignore[no-untyped-def]
+    """Takes from float32 keys [b, c] of corpus rows `start`.. what may be among the nearest.
+
+    `heap` float32 [b, k] holds the k smallest keys yet (`seen` [b] of them), largest first. A row is taken into
+    `found` int32 [b, room] and `values` float32 [b, room] (`counts` [b]) while its key is at most
+    slope * (k-th smallest) + margin. A count of -1 says that there was no room: all rows are to be looked at.
+    """
+    k, room = heap.shape[1], found.shape[1]
+    for i in range(len(tile)):
+        count, size = counts[i], seen[i]
+        if count < 0:
+            continue
+        limit = slope * heap[i, 0] + margins[i] if size == k else np.inf
+        for j in range(tile.shape[1]):
+            value = tile[i, j]
+            if value > limit:
+                continue
+            if size < k or value < heap[i, 0]:
+                size = _offer_value(heap[i], size, value)
+                if size == k:
+                    limit = slope * heap[i, 0] + margins[i]
+            if count == room:
+                count = _drop(found[i], values[i], count, limit)
+                if count > room * 3 // 4:
+                    count = -1
+                    break
+            found[i, count] = start + j
+            values[i, count] = value
+            count += 1
+        counts[i], seen[i] = count, size
+
+
+@_inline
+def _offer_value(heap, size, value):  # type: ignore[no-untyped-def]
+    k = len(heap)
+    if size < k:
+        at = size
+        while at > 0 and heap[(at - 1) // 2] < value:
+            heap[at] = heap[(at - 1) // 2]
+            at = (at - 1) // 2
+        heap[at] = value
+        return size + 1
+    at = 0
+    while 2 * at + 1 < k:
+        child = 2 * at + 1
+        if child + 1 < k and heap[child + 1] > heap[child]:
+            child += 1
+        if heap[child] <= value:
+            break
+        heap[at] = heap[child]
+        at = child
+    heap[at] = value
+    return size
+
+
+@_inline
+def _drop(found, values, count, limit):  # type: ignore[no-untyped-def]
+    kept = 0
+    for j in range(count):
+        if values[j] <= limit:
+            found[kept], values[kept] = found[j], values[j]
+            kept += 1
+    return kept
+
+
+@_kernel
+def rank(metric, queries, corpus, query_norms, norms, limits, found, values, counts, keys, rows):  # type: ignore[no-untyped-def]
+    """The nearest rows among those found, by exact keys: keys float64 [b, k] and rows int32 [b, k], in order.
+
+    Of query i the first counts[i] of `found` count, where their float32 key is at most limits[i]; with a count of
+    -1 the whole corpus does.
+    """
+    for i in range(len(queries)):
+        size, every = 0, counts[i] < 0
+        for j in range(len(corpus) if every else counts[i]):
+            if not every and values[i, j] > limits[i]:
+                continue
+            row = j if every else found[i, j]
+            key = _key(metric, queries[i], corpus[row], query_norms[i], norms[row])
+            size = _offer(keys[i], rows[i], size, key, row)
+        _sort(keys[i], rows[i], size)
+
+
+@_kernel
+def expand(keys, rows, starts, members, query, first, exclude_self, out_keys, out_rows):  # type: ignore[no-untyped-def]
+    """From distinct rows to all: out_keys float64 [b, k] and out_rows int32 [b, k] of b rows from number `first` on.
+
+    Row i has the neighbours of distinct query query[i]: `keys`, `rows` [distinct, at least k, in order]. Distinct
+    row r stands for the rows members[starts[r]:starts[r + 1]], ascending.
+    """
+    k = out_keys.shape[1]
+    for i in range(len(out_keys)):
+        size, q = 0, query[i]
+        for j in range(keys.shape[1]):
+            if size == k and keys[q, j] > out_keys[i, 0]:
+                break
+            for at in range(starts[rows[q, j]], starts[rows[q, j] + 1]):
+                if exclude_self and members[at] == first + i:
+                    continue
+                if size == k and not _before(keys[q, j], members[at], out_keys[i, 0], out_rows[i, 0]):
+                    break
+                size = _offer(out_keys[i], out_rows[i], size, keys[q, j], members[at])
+        _sort(out_keys[i], out_rows[i], size)
