@@ -15,17 +15,22 @@ MEBIBYTE = 1 << 20
 
 
 class Limits(BaseSettings):
-    """The most that one call may hold; GetServerInfo tells them."""
+    """The most that one call may hold; GetServerInfo tells them.
+
+    A request holds 50,000 rows of 384 numbers, or 20,000 of 768, on two sides.
+    """
 
     model_config = SettingsConfigDict(env_prefix="PENULT_", frozen=True)
 
-    max_request_bytes: int = Field(default=64 * MEBIBYTE, ge=1024)
+    max_request_bytes: int = Field(default=192 * MEBIBYTE, ge=1024)
     default_response_bytes: int = Field(default=4 * MEBIBYTE, ge=1024)
     max_response_bytes: int = Field(default=256 * MEBIBYTE, ge=1024)
     max_texts: int = Field(default=16_384, ge=1)
     max_text_bytes: int = Field(default=4 * MEBIBYTE, ge=1)
     max_queued_tokens: int = Field(default=1 << 21, ge=1)
-    max_scores: int = Field(default=1 << 22, ge=1)
+    max_scores: int = Field(default=1 << 24, ge=1)
+    max_analysis_seconds: float = Field(default=60.0, gt=0)
+    max_analysis_bytes: int = Field(default=4096 * MEBIBYTE, ge=1024)
 
 
 class ServeConfig(BaseSettings):

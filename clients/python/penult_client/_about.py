@@ -122,6 +122,8 @@ class Limits:
         max_text_bytes: Bytes of one text, UTF-8.
         max_queued_tokens: Tokens that may wait for one model version.
         max_scores: Scores of one similarity matrix.
+        max_analysis_seconds, max_analysis_bytes: Estimated time, and memory beside the rows, of an analysis that is
+            answered at once; 0: the server does not say.
     """
 
     max_request_bytes: int
@@ -131,6 +133,8 @@ class Limits:
     max_text_bytes: int
     max_queued_tokens: int
     max_scores: int
+    max_analysis_seconds: float = 0.0
+    max_analysis_bytes: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

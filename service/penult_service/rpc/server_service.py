@@ -10,7 +10,15 @@ from penult_service.embedder import LoadedModel
 from penult_service.repository.repository import Repository
 from penult_service.rpc.handlers import Call
 
-FEATURES = ("embed.probabilities", "embed.row_errors", "similarity")
+FEATURES = (
+    "embed.probabilities",
+    "embed.row_errors",
+    "similarity",
+    "similarity.pairs",
+    "neighbors",
+    "cluster",
+    "project",
+)
 
 
 class ServerService:

@@ -24,6 +24,8 @@ def server_info(reply: server.GetServerInfoResponse) -> ServerInfo:
             max_text_bytes=told.max_text_bytes,
             max_queued_tokens=told.max_queued_tokens,
             max_scores=told.max_scores,
+            max_analysis_seconds=told.max_analysis_seconds,
+            max_analysis_bytes=told.max_analysis_bytes,
         ),
         default_model=split_name(reply.default_model)[0],
         features=tuple(reply.features),

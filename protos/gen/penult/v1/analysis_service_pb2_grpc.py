@@ -28,7 +28,9 @@ if _version_not_supported:
 class AnalysisServiceStub(object):
     """Analysis of embeddings. What costs more than the server's max_analysis_seconds or max_analysis_bytes is
     FAILED_PRECONDITION (reason USE_START_ANALYSIS), with the estimate. Work runs in processes of its own, which a
-    cancelled call ends. Where a parameter cannot be used as asked, a smaller one is used and told in `adjustments`.
+    cancelled call ends; one that dies is INTERNAL (reason WORKER_DIED), and the next call is answered. Where a
+    parameter does not suit the rows, a smaller one is used and told in `adjustments`. A parameter of another method
+    than the one asked for is INVALID_ARGUMENT (reason WRONG_COMBINATION).
     """
 
     def __init__(self, channel):
@@ -62,7 +64,9 @@ class AnalysisServiceStub(object):
 class AnalysisServiceServicer(object):
     """Analysis of embeddings. What costs more than the server's max_analysis_seconds or max_analysis_bytes is
     FAILED_PRECONDITION (reason USE_START_ANALYSIS), with the estimate. Work runs in processes of its own, which a
-    cancelled call ends. Where a parameter cannot be used as asked, a smaller one is used and told in `adjustments`.
+    cancelled call ends; one that dies is INTERNAL (reason WORKER_DIED), and the next call is answered. Where a
+    parameter does not suit the rows, a smaller one is used and told in `adjustments`. A parameter of another method
+    than the one asked for is INVALID_ARGUMENT (reason WRONG_COMBINATION).
     """
 
     def ComputeSimilarity(self, request, context):
@@ -127,7 +131,9 @@ def add_AnalysisServiceServicer_to_server(servicer, server):
 class AnalysisService(object):
     """Analysis of embeddings. What costs more than the server's max_analysis_seconds or max_analysis_bytes is
     FAILED_PRECONDITION (reason USE_START_ANALYSIS), with the estimate. Work runs in processes of its own, which a
-    cancelled call ends. Where a parameter cannot be used as asked, a smaller one is used and told in `adjustments`.
+    cancelled call ends; one that dies is INTERNAL (reason WORKER_DIED), and the next call is answered. Where a
+    parameter does not suit the rows, a smaller one is used and told in `adjustments`. A parameter of another method
+    than the one asked for is INVALID_ARGUMENT (reason WRONG_COMBINATION).
     """
 
     @staticmethod

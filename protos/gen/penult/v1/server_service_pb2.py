@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1epenult/v1/server_service.proto\x12\tpenult.v1\x1a\x1fgoogle/api/field_behavior.proto\"\x16\n\x14GetServerInfoRequest\"\x8c\x01\n\x15GetServerInfoResponse\x12\x15\n\x07version\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\'\n\x06limits\x18\x02 \x01(\x0b\x32\x11.penult.v1.LimitsB\x04\xe2\x41\x01\x03\x12\x1b\n\rdefault_model\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x16\n\x08\x66\x65\x61tures\x18\x04 \x03(\tB\x04\xe2\x41\x01\x03\"\xb9\x01\n\x06Limits\x12\x19\n\x11max_request_bytes\x18\x01 \x01(\x03\x12\x1e\n\x16\x64\x65\x66\x61ult_response_bytes\x18\x02 \x01(\x03\x12\x1a\n\x12max_response_bytes\x18\x03 \x01(\x03\x12\x11\n\tmax_texts\x18\x04 \x01(\x05\x12\x16\n\x0emax_text_bytes\x18\x05 \x01(\x05\x12\x19\n\x11max_queued_tokens\x18\x06 \x01(\x03\x12\x12\n\nmax_scores\x18\x07 \x01(\x03\x32\x63\n\rServerService\x12R\n\rGetServerInfo\x12\x1f.penult.v1.GetServerInfoRequest\x1a .penult.v1.GetServerInfoResponseBP\n\rdev.penult.v1B\x12ServerServiceProtoP\x01Z\x1dpenult.dev/penult/v1;penultv1\xaa\x02\tPenult.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1epenult/v1/server_service.proto\x12\tpenult.v1\x1a\x1fgoogle/api/field_behavior.proto\"\x16\n\x14GetServerInfoRequest\"\x8c\x01\n\x15GetServerInfoResponse\x12\x15\n\x07version\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\'\n\x06limits\x18\x02 \x01(\x0b\x32\x11.penult.v1.LimitsB\x04\xe2\x41\x01\x03\x12\x1b\n\rdefault_model\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x16\n\x08\x66\x65\x61tures\x18\x04 \x03(\tB\x04\xe2\x41\x01\x03\"\xf3\x01\n\x06Limits\x12\x19\n\x11max_request_bytes\x18\x01 \x01(\x03\x12\x1e\n\x16\x64\x65\x66\x61ult_response_bytes\x18\x02 \x01(\x03\x12\x1a\n\x12max_response_bytes\x18\x03 \x01(\x03\x12\x11\n\tmax_texts\x18\x04 \x01(\x05\x12\x16\n\x0emax_text_bytes\x18\x05 \x01(\x05\x12\x19\n\x11max_queued_tokens\x18\x06 \x01(\x03\x12\x12\n\nmax_scores\x18\x07 \x01(\x03\x12\x1c\n\x14max_analysis_seconds\x18\x08 \x01(\x01\x12\x1a\n\x12max_analysis_bytes\x18\t \x01(\x03\x32\x63\n\rServerService\x12R\n\rGetServerInfo\x12\x1f.penult.v1.GetServerInfoRequest\x1a .penult.v1.GetServerInfoResponseBP\n\rdev.penult.v1B\x12ServerServiceProtoP\x01Z\x1dpenult.dev/penult/v1;penultv1\xaa\x02\tPenult.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,7 +46,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETSERVERINFORESPONSE']._serialized_start=103
   _globals['_GETSERVERINFORESPONSE']._serialized_end=243
   _globals['_LIMITS']._serialized_start=246
-  _globals['_LIMITS']._serialized_end=431
-  _globals['_SERVERSERVICE']._serialized_start=433
-  _globals['_SERVERSERVICE']._serialized_end=532
+  _globals['_LIMITS']._serialized_end=489
+  _globals['_SERVERSERVICE']._serialized_start=491
+  _globals['_SERVERSERVICE']._serialized_end=590
 # @@protoc_insertion_point(module_scope)

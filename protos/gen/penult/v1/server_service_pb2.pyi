@@ -24,7 +24,7 @@ class GetServerInfoResponse(_message.Message):
     def __init__(self, version: _Optional[str] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., default_model: _Optional[str] = ..., features: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Limits(_message.Message):
-    __slots__ = ("max_request_bytes", "default_response_bytes", "max_response_bytes", "max_texts", "max_text_bytes", "max_queued_tokens", "max_scores")
+    __slots__ = ("max_request_bytes", "default_response_bytes", "max_response_bytes", "max_texts", "max_text_bytes", "max_queued_tokens", "max_scores", "max_analysis_seconds", "max_analysis_bytes")
     MAX_REQUEST_BYTES_FIELD_NUMBER: _ClassVar[int]
     DEFAULT_RESPONSE_BYTES_FIELD_NUMBER: _ClassVar[int]
     MAX_RESPONSE_BYTES_FIELD_NUMBER: _ClassVar[int]
@@ -32,6 +32,8 @@ class Limits(_message.Message):
     MAX_TEXT_BYTES_FIELD_NUMBER: _ClassVar[int]
     MAX_QUEUED_TOKENS_FIELD_NUMBER: _ClassVar[int]
     MAX_SCORES_FIELD_NUMBER: _ClassVar[int]
+    MAX_ANALYSIS_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    MAX_ANALYSIS_BYTES_FIELD_NUMBER: _ClassVar[int]
     max_request_bytes: int
     default_response_bytes: int
     max_response_bytes: int
@@ -39,4 +41,6 @@ class Limits(_message.Message):
     max_text_bytes: int
     max_queued_tokens: int
     max_scores: int
-    def __init__(self, max_request_bytes: _Optional[int] = ..., default_response_bytes: _Optional[int] = ..., max_response_bytes: _Optional[int] = ..., max_texts: _Optional[int] = ..., max_text_bytes: _Optional[int] = ..., max_queued_tokens: _Optional[int] = ..., max_scores: _Optional[int] = ...) -> None: ...
+    max_analysis_seconds: float
+    max_analysis_bytes: int
+    def __init__(self, max_request_bytes: _Optional[int] = ..., default_response_bytes: _Optional[int] = ..., max_response_bytes: _Optional[int] = ..., max_texts: _Optional[int] = ..., max_text_bytes: _Optional[int] = ..., max_queued_tokens: _Optional[int] = ..., max_scores: _Optional[int] = ..., max_analysis_seconds: _Optional[float] = ..., max_analysis_bytes: _Optional[int] = ...) -> None: ...
