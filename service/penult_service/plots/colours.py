@@ -1,0 +1,148 @@
+"""Which label has which colour and shape, for everybody's eyes; the same in every picture and panel.
+
+Seven hues of Okabe and Ito (2008, "Color universal design"); a black that would vanish on a dark page is their
+yellow there. After seven labels come lighter ones as triangles, then darker ones as squares.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penult_service.plots.views import MapView
+
+# More colours than these nobody tells apart; what is not named is grey.
+MOST_NAMED = 20
+MARKERS = ("circle", "triangle", "square")
+HUES = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#333333")
+HUES_ON_DARK = ("#2f93d6", "#e69f00", "#13b98b", "#ea7020", "#d98fb8", "#86cdf7", "#f0e442")
+# In place of the lighter black, which would be one more grey.
+_YELLOW = ("#d0c226", "#e4e6ea")
+ONE_COLOUR = (HUES[0], HUES_ON_DARK[5])
+GREYS = {"other": ("#a3a3a3", "#6f747c"), "noise": ("#c6c6c6", "#4d525a"), "none": ("#c6c6c6", "#4d525a")}
+# Cividis (Nunez, Anderton and Renslow 2018), in 16 steps: even to the eye, also to colour-blind ones.
+SCALE = (
+    "#00224e", "#002e6a", "#1a386f", "#32436d", "#434e6c", "#535a6d", "#61656f", "#6f7073", "#7d7c78",
+    "#8c8878", "#9b9476", "#aba072", "#bcae6c", "#cdbb63", "#dec958", "#f0d846", "#fee838",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the legend: the `labels` that share it, what they are called, and how they are drawn.
+
+    `kind` is named, other, noise or none; `count` is how many rows of the first view have it.
+    """
+
+    labels: tuple[str, ...]
+    name: str
+    kind: str
+    count: int
+    colour: str
+    on_dark: str
+    marker: str
+
+
+@dataclass(frozen=True, eq=False)
+class Key:
+    """The legend of some views. `codes`, one int32 [n] a view, are places in `entries`."""
+
+    entries: tuple[Entry, ...]
+    codes: tuple[NDArray[np.int32], ...]
+    equal_counts: bool
+
+
+def key_of(views: Sequence[MapView]) -> Key | None:
+    """The legend that the views share; None when they have no labels."""
+    labelled = [view.labels for view in views if view.labels is not None]
+    if not labelled:
+        return None
+    counts = [Counter(labels) for labels in labelled]
+    noise = next((view.noise for view in views if view.noise is not None), None)
+    entries = _entries(sum(counts, Counter()), counts[0], noise)
+    places = {label: place for place, entry in enumerate(entries) for label in entry.labels}
+    codes = tuple(
+        np.fromiter((places[label] for label in view.labels), np.int32, len(view.labels))
+        if view.labels is not None
+        else np.zeros(0, np.int32)
+        for view in views
+    )
+    return Key(entries, codes, all(count == counts[0] for count in counts))
+
+
+def ranked(counts: Counter[str]) -> list[str]:
+    """Labels by size; those of equal size, and numbers, in their own order."""
+    if all(_is_number(label) for label in counts):
+        return sorted(counts, key=int)
+    return sorted(counts, key=lambda label: (-counts[label], label))
+
+
+def _entries(total: Counter[str], shown: Counter[str], noise: str | None) -> tuple[Entry, ...]:
+    plain = Counter({label: count for label, count in total.items() if label not in ("", noise)})
+    largest = sorted(plain, key=lambda label: (-plain[label], label))[:MOST_NAMED]
+    named = ranked(Counter({label: plain[label] for label in largest}))
+    entries = [
+        Entry((label,), label, "named", shown[label], *styled(place)) for place, label in enumerate(named)
+    ]
+    rest = tuple(sorted(set(plain) - set(named)))
+    greys = [
+        (rest, f"other ({len(rest):,} label{'s' if len(rest) > 1 else ''})", "other"),
+        ((noise,) if noise is not None and noise in total else (), "noise", "noise"),
+        (("",) if "" in total else (), "no label", "none"),
+    ]
+    for labels, name, kind in greys:
+        if labels:
+            entries.append(Entry(labels, name, kind, sum(shown[x] for x in labels), *GREYS[kind], MARKERS[0]))
+    return tuple(entries)
+
+
+def styled(place: int) -> tuple[str, str, str]:
+    """Colour on a light page, colour on a dark one, and marker of the label at a place, from 0."""
+    turn = place // len(HUES) % len(MARKERS)
+    colours = (HUES[place % len(HUES)], HUES_ON_DARK[place % len(HUES)])
+    if turn == 1 and colours[0] == HUES[-1]:
+        colours = _YELLOW
+    elif turn == 1:
+        colours = (mixed(colours[0], "#ffffff", 0.42), mixed(colours[1], "#ffffff", 0.5))
+    if turn == 2:
+        colours = (mixed(colours[0], "#000000", 0.45), mixed(colours[1], "#000000", 0.4))
+    return (*colours, MARKERS[turn])
+
+
+def mixed(colour: str, other: str, share: float) -> str:
+    """The colour with a share (0 to 1) of another, both as #rrggbb."""
+    ours, theirs = rgb(colour), rgb(other)
+    return "#" + "".join(f"{round(a + (b - a) * share):02x}" for a, b in zip(ours, theirs, strict=True))
+
+
+def rgb(colour: str) -> tuple[int, int, int]:
+    """#rrggbb as three numbers of 0 to 255."""
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+
+
+def value_range(views: Sequence[MapView]) -> tuple[float, float] | None:
+    """The ends of the colour scale; None when there are no values.
+
+    The smallest and largest value, unless the middle 96 % take less than a third of that: a few far values would
+    leave all others in one colour.
+    """
+    parts = [np.asarray(view.values, np.float64) for view in views if view.values is not None]
+    if not parts:
+        return None
+    values = np.concatenate(parts)
+    values = values[np.isfinite(values)]
+    if values.size == 0:
+        return 0.0, 1.0
+    low, high = float(values.min()), float(values.max())
+    near, far = (float(end) for end in np.quantile(values, (0.02, 0.98)))
+    if far > near and high - low > 3 * (far - near):
+        low, high = near, far
+    return (low, high) if high > low else (low - 0.5, high + 0.5)
+
+
+def _is_number(label: str) -> bool:
+    return len(label) < 19 and label.isascii() and label.removeprefix("-").isdigit()
