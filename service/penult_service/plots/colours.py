@@ -24,10 +24,10 @@ HUES_ON_DARK = ("#2f93d6", "#e69f00", "#13b98b", "#ea7020", "#d98fb8", "#86cdf7"
 _YELLOW = ("#d0c226", "#e4e6ea")
 ONE_COLOUR = (HUES[0], HUES_ON_DARK[5])
 GREYS = {"other": ("#a3a3a3", "#6f747c"), "noise": ("#c6c6c6", "#4d525a"), "none": ("#c6c6c6", "#4d525a")}
-# Cividis (Nunez, Anderton and Renslow 2018), in 16 steps: even to the eye, also to colour-blind ones.
+# Viridis (van der Walt and Smith 2015), in 16 steps: even to the eye, also to colour-blind ones.
 SCALE = (
-    "#00224e", "#002e6a", "#1a386f", "#32436d", "#434e6c", "#535a6d", "#61656f", "#6f7073", "#7d7c78",
-    "#8c8878", "#9b9476", "#aba072", "#bcae6c", "#cdbb63", "#dec958", "#f0d846", "#fee838",
+    "#440154", "#48186a", "#472d7b", "#424086", "#3b528b", "#33638d", "#2c728e", "#26828e", "#21918c",
+    "#1fa088", "#28ae80", "#3fbc73", "#5ec962", "#84d44b", "#addc30", "#d8e219", "#fde725",
 )  # fmt: skip
 
 

@@ -93,7 +93,7 @@ def wrapped(text: str, properties: FontProperties, inches: float, lines: int) ->
         count = 1
         while count < len(rest) and width(" ".join(rest[: count + 1]), properties) <= inches:
             count += 1
-        done.append(fitted(" ".join(rest[:count]), properties, inches))
+        done.append(fitted(" ".join(rest[:count]).removesuffix(" ·"), properties, inches))
         rest = rest[count:]
     return [*done, fitted(" ".join(rest), properties, inches)] if rest else done
 

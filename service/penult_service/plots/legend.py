@@ -101,7 +101,7 @@ def legend_of(views: Sequence[MapView], height: float) -> Legend:
     title = fonts.fitted(fonts.drawable(heading), fonts.font(SIZE, bold=True), WIDEST)
     ends = value_range(views)
     if ends is not None:
-        scale = ScalarMappable(Normalize(*ends, clip=True), "cividis")
+        scale = ScalarMappable(Normalize(*ends, clip=True), "viridis")
         wide = max(0.75, fonts.width(title, fonts.font(SIZE, bold=True)))
         return Legend(None, scale, title, height, beyond=_beyond(views, ends), width=BEFORE + wide)
     key = key_of(views)

@@ -1,0 +1,403 @@
+"use strict";
+window.penultMap = window.penultMap || (function () {
+  const SVG = "http" + "://www.w3.org/2000/svg", FOUND = 100, LEGEND = 1000, REACH = 14;
+  const OUTLINES = { circle: "M5 0a5 5 0 1 0 .01 0z", triangle: "M5 0L10 9.5H0z", square: "M.7 .7h8.6v8.6H.7z" };
+
+  function bytes(text) {
+    const raw = atob(text), out = new Uint8Array(raw.length);
+    for (let i = 0; i < raw.length; i++) out[i] = raw.charCodeAt(i);
+    return out.buffer;
+  }
+
+  function make(tag, parent, attributes, text) {
+    const element = document.createElement(tag);
+    for (const name in attributes || {}) element.setAttribute(name, attributes[name]);
+    if (text !== undefined) element.textContent = text;
+    if (parent) parent.append(element);
+    return element;
+  }
+
+  function symbol(marker, colour) {
+    const svg = document.createElementNS(SVG, "svg"), path = document.createElementNS(SVG, "path");
+    svg.setAttribute("viewBox", "0 0 10 10");
+    svg.setAttribute("aria-hidden", "true");
+    path.setAttribute("d", OUTLINES[marker]);
+    path.setAttribute("fill", colour);
+    svg.append(path);
+    return svg;
+  }
+
+  function between(stops, share) {
+    const at = Math.min(Math.max(share, 0), 1) * (stops.length - 1), low = Math.floor(at), part = at - low;
+    const mix = (i) => Math.round(parseInt(stops[low].slice(i, i + 2), 16) * (1 - part)
+      + parseInt(stops[Math.min(low + 1, stops.length - 1)].slice(i, i + 2), 16) * part);
+    return `rgb(${mix(1)},${mix(3)},${mix(5)})`;
+  }
+
+  return function (id) {
+    const host = document.getElementById(id), data = JSON.parse(document.getElementById(id + "-data").textContent);
+    const n = data.n, places = new Uint16Array(bytes(data.places)), count = (x) => x.toLocaleString("en");
+    const values = data.values ? new Float32Array(bytes(data.values)) : null;
+    const codes = data.codes ? new (data.wide ? Uint32Array : Uint16Array)(bytes(data.codes)) : null;
+    const darkness = matchMedia("(prefers-color-scheme: dark)"), BUCKETS = 64;
+    // What is drawn alike shares a slot: a label, or a step of the scale; the last is for rows without a value.
+    const slot = new Uint32Array(n);
+    for (let i = 0; i < n; i++) slot[i] = codes ? codes[i] : values ? bucket(values[i]) : 0;
+    const slots = codes ? data.labels.length : values ? BUCKETS + 1 : 1;
+    const chosen = new Set(), matches = new Uint8Array(n);
+    let searching = false, found = [], scale = 1, left = 0, top = 0, wide = 0, high = 0, ratio = 1, sprites = [];
+    let shown = -1, pinned = false, waiting = false;
+
+    function bucket(value) {
+      if (!Number.isFinite(value)) return BUCKETS;
+      const share = (value - data.ends[0]) / (data.ends[1] - data.ends[0]);
+      return Math.min(Math.max(Math.floor(share * BUCKETS), 0), BUCKETS - 1);
+    }
+
+    function colour(place) {
+      const dark = darkness.matches;
+      if (codes) return data.labels[place][dark ? 3 : 2];
+      if (!values) return data.one[dark ? 1 : 0];
+      return place === BUCKETS ? (dark ? "#4d525a" : "#c6c6c6") : between(data.scale, (place + 0.5) / BUCKETS);
+    }
+
+    const markerOf = (place) => codes ? data.labels[place][4] : "circle";
+    const grey = (place) => codes ? data.labels[place][5] !== "named" : values ? place === BUCKETS : false;
+    const visible = (i) => chosen.size === 0 || chosen.has(slot[i]);
+    const title = (i) => data.texts ? data.texts[i] : "row " + i;
+
+    // The page.
+    host.textContent = "";
+    const header = make("header", host);
+    make("h2", header, { dir: "auto" }, data.title || "Map");
+    if (data.caption) make("p", header, { dir: "auto" }, data.caption);
+    const stage = make("div", host, { class: "stage" });
+    const canvas = make("canvas", stage, { class: "points", tabindex: "0", role: "img", "aria-label":
+      `Map of ${count(n)} rows. Arrow keys move it, plus and minus zoom, 0 shows all of it. Search finds rows by their text.` });
+    const pen = canvas.getContext("2d");
+    const tools = make("div", stage, { class: "tools", role: "group", "aria-label": "view" });
+    const button = (text, label, act) => make("button", tools, { type: "button", "aria-label": label, title: label },
+      text).addEventListener("click", act);
+    button("+", "zoom in", () => zoom(1.5));
+    button("−", "zoom out", () => zoom(1 / 1.5));
+    button("all", "show the whole map", fit);
+    const card = make("div", stage, { class: "card", role: "status", hidden: "" });
+    const aside = make("aside", host, { "aria-label": "search and legend" });
+    const search = make("div", aside, { class: "search" });
+    const field = make("input", search, { type: "search", placeholder: data.texts ? "Search texts and labels" :
+      "Search labels", "aria-label": "search", autocomplete: "off", spellcheck: "false" });
+    const told = make("p", search, { class: "told", role: "status" }, "");
+    const lists = make("div", aside, { class: "lists" });
+    const results = make("ul", lists, { class: "found", "aria-label": "rows found" });
+    const legend = make("div", lists);
+
+    function drawLegend() {
+      legend.textContent = "";
+      if (values) {
+        make("h3", legend, {}, data.legend || "value");
+        const stops = data.scale.map((c) => c).join(",");
+        make("div", legend, { class: "ramp" }).style.background = `linear-gradient(to right, ${stops})`;
+        const ends = make("div", legend, { class: "ends" });
+        for (const end of data.ends) make("span", ends, {}, end.toPrecision(4).replace(/\.?0+$/, ""));
+        return;
+      }
+      if (!codes) return;
+      const head = make("h3", legend);
+      make("span", head, { dir: "auto" }, data.legend || "label");
+      if (chosen.size) make("button", head, { type: "button" }, "show all").addEventListener("click", () => {
+        chosen.clear();
+        filtered();
+        legend.querySelector("li button").focus();
+      });
+      const list = make("ul", legend, { class: chosen.size ? "off" : "" });
+      data.labels.slice(0, LEGEND).forEach(([name, size], place) => {
+        const entry = make("button", make("li", list), { type: "button", "aria-pressed": chosen.has(place), title: name });
+        entry.append(symbol(markerOf(place), colour(place)));
+        make("span", entry, { dir: "auto" }, name);
+        make("b", entry, {}, count(size));
+        entry.addEventListener("click", () => {
+          if (!chosen.delete(place)) chosen.add(place);
+          filtered();
+          legend.querySelectorAll("li button")[place].focus();
+        });
+      });
+      if (data.labels.length > LEGEND) make("p", legend, { class: "told" },
+        `and ${count(data.labels.length - LEGEND)} labels more: search finds them`);
+    }
+
+    function filtered() {
+      hide();
+      drawLegend();
+      find();
+    }
+
+    // Drawing.
+    function dotRadius() {
+      const zoomed = Math.sqrt(scale / whole());
+      return Math.min(Math.max(36 / Math.sqrt(n), 1.1), 4.5) * Math.min(Math.max(zoomed, 1), 3.5);
+    }
+
+    const whole = () => Math.min(wide, high) * 0.92 / 65535;
+
+    function drawSprites() {
+      const radius = dotRadius() * ratio, side = Math.ceil(radius * 2 + 4);
+      sprites = [];
+      for (let place = 0; place < slots; place++) {
+        const sprite = document.createElement("canvas"), ink = sprite.getContext("2d");
+        sprite.width = sprite.height = side;
+        ink.translate(side / 2 - radius, side / 2 - radius);
+        ink.scale(radius / 5, radius / 5);
+        ink.fillStyle = colour(place);
+        ink.fill(new Path2D(OUTLINES[markerOf(place)]));
+        sprites.push(sprite);
+      }
+      sprites.radius = radius;
+    }
+
+    function draw() {
+      waiting = false;
+      if (!wide) return;
+      if (Math.abs((sprites.radius || 0) - dotRadius() * ratio) > 0.05) drawSprites();
+      pen.setTransform(1, 0, 0, 1, 0, 0);
+      pen.clearRect(0, 0, canvas.width, canvas.height);
+      const alpha = n > 20000 ? (codes || values ? 0.7 : 0.4) : n > 2000 ? 0.8 : 0.9;
+      pass(alpha * (searching ? 0.18 : 1), (i) => grey(slot[i]) && !(searching && matches[i]));
+      pass(alpha * (searching ? 0.18 : 1), (i) => !grey(slot[i]) && !(searching && matches[i]));
+      if (searching) rings();
+      if (searching) pass(1, (i) => matches[i]);
+      if (shown >= 0) ring(shown, getComputedStyle(host).color, 2.5);
+    }
+
+    // Rows are taken in strides, as if shuffled: no label covers another.
+    function pass(alpha, wanted) {
+      const stride = n > 7 ? coprime(Math.floor(n * 0.618)) : 1, k = ratio;
+      pen.globalAlpha = alpha;
+      for (let i = 0, row = 0; i < n; i++, row = (row + stride) % n) {
+        if (!wanted(row) || !visible(row)) continue;
+        const x = (places[2 * row] * scale + left) * k, y = (places[2 * row + 1] * scale + top) * k;
+        if (x < -20 || y < -20 || x > canvas.width + 20 || y > canvas.height + 20) continue;
+        const sprite = sprites[slot[row]], half = sprite.width / 2;
+        pen.drawImage(sprite, n > 5000 ? Math.round(x - half) : x - half, n > 5000 ? Math.round(y - half) : y - half);
+      }
+      pen.globalAlpha = 1;
+    }
+
+    function coprime(start) {
+      const divisor = (a, b) => b ? divisor(b, a % b) : a;
+      while (divisor(start, n) !== 1) start++;
+      return start;
+    }
+
+    function rings() {
+      const ink = getComputedStyle(host).color, most = Math.min(found.length, 3000);
+      for (let k = 0; k < most; k++) ring(found[k], ink, 1);
+    }
+
+    function ring(i, ink, width) {
+      pen.beginPath();
+      pen.arc((places[2 * i] * scale + left) * ratio, (places[2 * i + 1] * scale + top) * ratio,
+        (dotRadius() + 1.5) * ratio, 0, 7);
+      pen.strokeStyle = ink;
+      pen.lineWidth = width * ratio;
+      pen.stroke();
+    }
+
+    function redraw() {
+      if (!waiting) requestAnimationFrame(draw);
+      waiting = true;
+    }
+
+    // Moving.
+    function fit() {
+      let right = 0, bottom = 0;
+      for (let i = 0; i < n; i++) {
+        right = Math.max(right, places[2 * i]);
+        bottom = Math.max(bottom, places[2 * i + 1]);
+      }
+      scale = Math.min(wide * 0.92 / Math.max(right, 1), high * 0.92 / Math.max(bottom, 1), 4 * whole());
+      left = (wide - right * scale) / 2;
+      top = (high - bottom * scale) / 2;
+      moved();
+    }
+
+    function zoom(factor, x = wide / 2, y = high / 2) {
+      const next = Math.min(Math.max(scale * factor, whole() / 3), whole() * 400);
+      left = x - (x - left) * next / scale;
+      top = y - (y - top) * next / scale;
+      scale = next;
+      moved();
+    }
+
+    function pan(dx, dy) {
+      left += dx;
+      top += dy;
+      moved();
+    }
+
+    function moved() {
+      if (pinned) place(); else hide();
+      redraw();
+    }
+
+    const touches = new Map();
+    let dragged = 0;
+    canvas.addEventListener("pointerdown", (event) => {
+      canvas.setPointerCapture(event.pointerId);
+      touches.set(event.pointerId, [event.offsetX, event.offsetY]);
+      dragged = 0;
+    });
+    canvas.addEventListener("pointermove", (event) => {
+      const before = touches.get(event.pointerId), now = [event.offsetX, event.offsetY];
+      if (!before) return pinned ? undefined : show(nearest(...now));
+      touches.set(event.pointerId, now);
+      const others = [...touches].filter(([key]) => key !== event.pointerId);
+      dragged += Math.abs(now[0] - before[0]) + Math.abs(now[1] - before[1]);
+      if (others.length) {
+        const [x, y] = others[0][1], far = (p) => Math.hypot(p[0] - x, p[1] - y) || 1;
+        zoom(far(now) / far(before), (now[0] + x) / 2, (now[1] + y) / 2);
+      } else pan(now[0] - before[0], now[1] - before[1]);
+    });
+    for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, (event) => {
+      if (end === "pointerup" && dragged < 5 && touches.size === 1) pin(nearest(event.offsetX, event.offsetY));
+      touches.delete(event.pointerId);
+    });
+    canvas.addEventListener("pointerleave", () => pinned || hide());
+    canvas.addEventListener("dblclick", (event) => zoom(2, event.offsetX, event.offsetY));
+    canvas.addEventListener("wheel", (event) => {
+      event.preventDefault();
+      zoom(Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.0016)), event.offsetX, event.offsetY);
+    }, { passive: false });
+    canvas.addEventListener("keydown", (event) => {
+      const step = 60, acts = { ArrowLeft: () => pan(step, 0), ArrowRight: () => pan(-step, 0),
+        ArrowUp: () => pan(0, step), ArrowDown: () => pan(0, -step), "+": () => zoom(1.4), "=": () => zoom(1.4),
+        "-": () => zoom(1 / 1.4), 0: fit, Escape: hide };
+      if (!acts[event.key] || event.ctrlKey || event.metaKey) return;
+      event.preventDefault();
+      acts[event.key]();
+    });
+
+    // The row under the pointer: places are sorted into a grid once.
+    const GRID = 128, cells = new Map();
+    const cellOf = (v) => Math.min(Math.floor(v * GRID / 65536), GRID - 1);
+    for (let i = 0; i < n; i++) {
+      const cell = cellOf(places[2 * i + 1]) * GRID + cellOf(places[2 * i]);
+      if (cells.has(cell)) cells.get(cell).push(i); else cells.set(cell, [i]);
+    }
+
+    function nearest(x, y) {
+      const reach = Math.max(REACH, dotRadius() + 3) / scale, px = (x - left) / scale, py = (y - top) / scale;
+      const clamp = (v) => cellOf(Math.min(Math.max(v, 0), 65535));
+      let best = -1, least = reach * reach;
+      for (let row = clamp(py - reach); row <= clamp(py + reach); row++)
+        for (let column = clamp(px - reach); column <= clamp(px + reach); column++)
+          for (const i of cells.get(row * GRID + column) || []) {
+            const away = (places[2 * i] - px) ** 2 + (places[2 * i + 1] - py) ** 2;
+            if (away < least && visible(i) && (!searching || matches[i])) [best, least] = [i, away];
+          }
+      return best;
+    }
+
+    function show(i) {
+      if (i < 0) return hide();
+      if (i !== shown) {
+        shown = i;
+        card.textContent = "";
+        make("div", card, { dir: "auto" }, title(i));
+        const line = make("small", card);
+        if (codes) line.append(symbol(markerOf(slot[i]), colour(slot[i])));
+        const what = codes ? data.labels[slot[i]][0] : values ? String(Number(values[i].toPrecision(6))) : "";
+        make("span", line, { dir: "auto" }, [what, data.texts ? "row " + count(i) : ""].filter(Boolean).join(" · "));
+        card.hidden = false;
+        redraw();
+      }
+      place();
+    }
+
+    function place() {
+      if (shown < 0) return;
+      const x = places[2 * shown] * scale + left, y = places[2 * shown + 1] * scale + top;
+      card.style.left = Math.max(4, Math.min(x + 14, wide - card.offsetWidth - 4)) + "px";
+      const below = y + 14, over = y - 14 - card.offsetHeight;
+      card.style.top = Math.max(4, below + card.offsetHeight > high && over > 0 ? over : below) + "px";
+    }
+
+    function pin(i) {
+      pinned = false;
+      show(i);
+      pinned = i >= 0;
+    }
+
+    function hide() {
+      if (shown >= 0) redraw();
+      shown = -1;
+      pinned = false;
+      card.hidden = true;
+    }
+
+    // Searching.
+    const lower = data.texts ? data.texts.map((text) => text.toLowerCase()) : null;
+    const names = codes ? data.labels.map(([name]) => name.toLowerCase()) : null;
+
+    function find() {
+      const wanted = field.value.trim().toLowerCase();
+      searching = wanted !== "";
+      found = [];
+      matches.fill(0);
+      results.textContent = "";
+      const named = searching && names ? names.map((name) => name.includes(wanted)) : null;
+      for (let i = 0; searching && i < n; i++) {
+        if (!visible(i) || !((lower && lower[i].includes(wanted)) || (named && named[codes[i]]))) continue;
+        matches[i] = 1;
+        found.push(i);
+      }
+      let among = 0;
+      for (let i = 0; i < n; i++) among += visible(i);
+      told.textContent = searching ? `${count(found.length)} of ${count(among)} rows` :
+        chosen.size ? `${count(among)} of ${count(n)} rows shown` : `${count(n)} rows`;
+      for (const i of found.slice(0, FOUND)) {
+        const entry = make("button", make("li", results), { type: "button" });
+        entry.append(symbol(markerOf(slot[i]), colour(slot[i])));
+        make("span", entry, { dir: "auto" }, title(i));
+        entry.addEventListener("click", () => visit(i));
+      }
+      if (found.length > FOUND) make("li", results, { class: "told" }, `and ${count(found.length - FOUND)} more on the map`);
+      redraw();
+    }
+
+    function visit(i) {
+      const x = places[2 * i] * scale + left, y = places[2 * i + 1] * scale + top;
+      if (x < 40 || y < 40 || x > wide - 40 || y > high - 40) pan(wide / 2 - x, high / 2 - y);
+      pin(i);
+    }
+
+    let timer = 0;
+    field.addEventListener("input", () => {
+      clearTimeout(timer);
+      hide();
+      timer = setTimeout(find, n > 5000 ? 120 : 0);
+    });
+    field.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" && found.length) visit(found[(found.indexOf(shown) + 1) % found.length]);
+    });
+
+    function resize() {
+      const before = wide;
+      wide = stage.clientWidth;
+      high = stage.clientHeight;
+      ratio = window.devicePixelRatio || 1;
+      canvas.width = Math.round(wide * ratio);
+      canvas.height = Math.round(high * ratio);
+      if (before) redraw(); else if (wide) fit();
+    }
+
+    darkness.addEventListener("change", () => {
+      sprites = [];
+      drawLegend();
+      find();
+    });
+    new ResizeObserver(resize).observe(stage);
+    drawLegend();
+    find();
+    resize();
+  };
+})();
