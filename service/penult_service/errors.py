@@ -2,13 +2,15 @@
 
     PenultError
     ├── InvalidInput          the caller sent something wrong; sending it again will not help
-    ├── NotFound              no such model, version or layer
+    ├── NotFound              no such model, version, layer or stored thing
+    ├── AlreadyExists         a stored thing has that name; names are given once unless `overwrite`
     ├── PreconditionFailed    the thing is there but cannot do this (the message says what would)
     │   └── ModelRefused      a model that was looked at and is not served, with the reason
     ├── ResourceExhausted     no room now; `retry_after` seconds
     ├── Unavailable           loading, draining or recovering; try again
     ├── DeadlineExceeded      the caller's deadline passed before the work was done
     ├── Cancelled             the caller went away
+    ├── DataDamaged           a stored file is not what was written; the message names it
     └── Internal              our bug
 
 `rpc.errors` holds the one table that turns them into gRPC codes, `cli` the one into exit codes.
@@ -46,9 +48,15 @@ class InvalidInput(PenultError):
 
 
 class NotFound(PenultError):
-    """There is no such model, version or layer."""
+    """There is no such model, version, layer or stored thing."""
 
     default_reason = "NOT_FOUND"
+
+
+class AlreadyExists(PenultError):
+    """A stored thing has that name already."""
+
+    default_reason = "ALREADY_EXISTS"
 
 
 class PreconditionFailed(PenultError):
@@ -89,6 +97,12 @@ class Cancelled(PenultError):
     """The caller went away."""
 
     default_reason = "CANCELLED"
+
+
+class DataDamaged(PenultError):
+    """A stored file is missing, cut or changed."""
+
+    default_reason = "DATA_DAMAGED"
 
 
 class Internal(PenultError):

@@ -13,12 +13,14 @@ from support.calling import status_outcome
 CODES = {
     errors.InvalidInput: "INVALID_ARGUMENT",
     errors.NotFound: "NOT_FOUND",
+    errors.AlreadyExists: "ALREADY_EXISTS",
     errors.PreconditionFailed: "FAILED_PRECONDITION",
     errors.ModelRefused: "FAILED_PRECONDITION",
     errors.ResourceExhausted: "RESOURCE_EXHAUSTED",
     errors.Unavailable: "UNAVAILABLE",
     errors.DeadlineExceeded: "DEADLINE_EXCEEDED",
     errors.Cancelled: "CANCELLED",
+    errors.DataDamaged: "DATA_LOSS",
     errors.Internal: "INTERNAL",
 }
 
