@@ -22,6 +22,7 @@ NAMES = {
     **{
         f"Async{name}": name
         for name in (
+            "Analysis",
             "Caller",
             "Client",
             "GrpcTransport",

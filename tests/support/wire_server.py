@@ -39,6 +39,8 @@ LIMITS = {
     "max_text_bytes": 1 << 16,
     "max_queued_tokens": 1 << 16,
     "max_scores": 1 << 20,
+    "max_analysis_seconds": 60.0,
+    "max_analysis_bytes": 1 << 32,
 }
 
 
@@ -242,17 +244,86 @@ class _Analysis(analysis_grpc.AnalysisServiceServicer):
 
     def ComputeSimilarity(self, request, context):  # noqa: N802
         with self._script.call("ComputeSimilarity", request, context):
-            sides = [_rows(request.a), _rows(request.b if request.HasField("b") else request.a)]
-            spaces = {side.vectors.embedding_space for side in (request.a, request.b) if side.ByteSize()}
-            known = "" not in spaces and len(spaces) == 1
+            a, b = _sides(request, "a", "b")
+            scores = (a * b).sum(axis=1, keepdims=True) if request.pairs else a @ b.T
             return analysis.ComputeSimilarityResponse(
-                scores=packed((sides[0] @ sides[1].T).tolist()),
+                scores=packed(scores.tolist()),
                 metric=request.metric,
-                space_check=analysis.SPACE_CHECK_EQUAL if known else analysis.SPACE_CHECK_UNCHECKED,
-                provenance=self._script.provenance(request.a.options)
-                if request.a.HasField("texts")
-                else None,
+                space_check=_space_check(request.a, request.b),
+                provenance=self._origin(request.a),
             )
+
+    def SearchNeighbors(self, request, context):  # noqa: N802
+        """The largest dot products."""
+        with self._script.call("SearchNeighbors", request, context):
+            queries, corpus = _sides(request, "queries", "corpus")
+            scores = queries @ corpus.T
+            order = np.argsort(-scores, axis=1, kind="stable")[:, : request.k].astype("<i4")
+            return analysis.SearchNeighborsResponse(
+                indices=_int_tensor(order),
+                scores=packed(np.take_along_axis(scores, order, axis=1).tolist()),
+                metric=request.metric,
+                zero_queries=np.flatnonzero(~queries.any(axis=1)),
+                zero_corpus=np.flatnonzero(~corpus.any(axis=1)),
+                adjustments=_fewer("k", request.k, len(corpus)),
+                space_check=_space_check(request.queries, request.corpus),
+                provenance=self._origin(request.queries),
+            )
+
+    def Cluster(self, request, context):  # noqa: N802
+        """Row i is in cluster i modulo their number; with hdbscan the last row is noise."""
+        with self._script.call("Cluster", request, context):
+            rows = len(_rows(request.source))
+            asked = request.n_clusters if request.HasField("n_clusters") else 8
+            count = min(asked, rows)
+            labels = (np.arange(rows) % count).astype("<i4")
+            noisy = request.method == analysis.CLUSTER_METHOD_HDBSCAN
+            labels[-1:] = -1 if noisy else labels[-1:]
+            members = [np.flatnonzero(labels == cluster) for cluster in range(count)]
+            return analysis.ClusterResponse(
+                labels=_int_tensor(labels),
+                clusters=[
+                    analysis.ClusterInfo(label=i, size=len(m), nearest_rows=m[:5])
+                    for i, m in enumerate(members)
+                ],
+                silhouette=0.25 if count > 1 else None,
+                silhouette_rows=rows if count > 1 else 0,
+                noise_share=1 / rows if noisy else 0.0,
+                agreement=analysis.Agreement(v_measure=0.5, adjusted_rand=0.25, purity=0.75)
+                if request.labels
+                else None,
+                used={"n_clusters": str(count), "method": "kmeans"},
+                adjustments=_fewer("n_clusters", asked, rows),
+                provenance=self._origin(request.source),
+            )
+
+    def Project(self, request, context):  # noqa: N802
+        """The first columns of the rows."""
+        with self._script.call("Project", request, context):
+            rows = _rows(request.source)
+            given = len(request.labels) > 0
+            return analysis.ProjectResponse(
+                coordinates=packed(rows[:, : request.n_components].tolist()),
+                quality=analysis.ProjectionQuality(
+                    trustworthiness=0.5 if len(rows) > 2 else None,
+                    rows=len(rows),
+                    neighbors=15,
+                    label_purity=0.25 if given else None,
+                    label_purity_source=0.75 if given else None,
+                ),
+                explained_variance=[0.75, 0.125] if request.method == analysis.PROJECTION_METHOD_PCA else [],
+                used={"seed": str(request.seed)},
+                zero_rows=np.flatnonzero(~rows.any(axis=1)),
+                provenance=self._origin(request.source),
+            )
+
+    def _origin(self, source: common.Source) -> common.Provenance | None:
+        return self._script.provenance(source.options) if source.HasField("texts") else None
+
+
+def _sides(request: Any, first: str, second: str) -> tuple[np.ndarray, np.ndarray]:
+    one = _rows(getattr(request, first))
+    return one, _rows(getattr(request, second)) if request.HasField(second) else one
 
 
 def _rows(side: common.Source) -> np.ndarray:
@@ -260,6 +331,28 @@ def _rows(side: common.Source) -> np.ndarray:
         return np.array([vector_of(text) for text in side.texts.texts], dtype=np.float32)
     vectors = side.vectors
     return np.frombuffer(vectors.data, dtype="<f4").reshape(vectors.rows, vectors.columns)
+
+
+def _space_check(*sides: common.Source) -> int:
+    spaces = {side.vectors.embedding_space for side in sides if side.ByteSize()}
+    known = "" not in spaces and len(spaces) == 1
+    return analysis.SPACE_CHECK_EQUAL if known else analysis.SPACE_CHECK_UNCHECKED
+
+
+def _int_tensor(array: np.ndarray) -> common.Tensor:
+    return common.Tensor(
+        shape=array.shape, data_type=common.DATA_TYPE_INT32, data=array.astype("<i4").tobytes()
+    )
+
+
+def _fewer(parameter: str, asked: int, most: int) -> list[analysis.Adjustment]:
+    if asked <= most:
+        return []
+    return [
+        analysis.Adjustment(
+            parameter=parameter, asked=str(asked), used=str(most), why=f"there are {most} rows"
+        )
+    ]
 
 
 class _Models(models_grpc.ModelServiceServicer):
@@ -327,7 +420,7 @@ def _model(version: int) -> models.Model:
 
 
 class _Server(server_grpc.ServerServiceServicer):
-    def __init__(self, script: Script, limits: dict[str, int]) -> None:
+    def __init__(self, script: Script, limits: dict[str, float]) -> None:
         self._script, self._limits = script, limits
 
     def GetServerInfo(self, request, context):  # noqa: N802
@@ -340,7 +433,7 @@ class _Server(server_grpc.ServerServiceServicer):
             )
 
 
-def start(script: Script, limits: dict[str, int] | None = None) -> tuple[grpc.Server, str]:
+def start(script: Script, limits: dict[str, float] | None = None) -> tuple[grpc.Server, str]:
     """The server, started on a free port of loopback, and its address."""
     server = grpc.server(
         futures.ThreadPoolExecutor(8),

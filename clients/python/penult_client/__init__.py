@@ -20,6 +20,14 @@ from penult_client._about import (
     Readout,
     ServerInfo,
 )
+from penult_client._analysis import (
+    Adjustment,
+    ClusterQuality,
+    Clusters,
+    Neighbors,
+    Projection,
+    ProjectionQuality,
+)
 from penult_client._async.client import AsyncClient
 from penult_client._async.transport import AsyncMockTransport
 from penult_client._exceptions import (
@@ -43,6 +51,7 @@ from penult_client._sync.transport import MockTransport
 from penult_client._version import __version__
 
 __all__ = [
+    "Adjustment",
     "AsyncClient",
     "AsyncMockTransport",
     "CancelledError",
@@ -50,6 +59,8 @@ __all__ = [
     "Client",
     "ClientClosedError",
     "ClientError",
+    "ClusterQuality",
+    "Clusters",
     "DeadlineError",
     "DropoutReport",
     "DropoutSite",
@@ -60,10 +71,13 @@ __all__ = [
     "Limits",
     "MockTransport",
     "Model",
+    "Neighbors",
     "NotFoundError",
     "PenultError",
     "PreconditionError",
     "Prediction",
+    "Projection",
+    "ProjectionQuality",
     "ProofFigure",
     "Readout",
     "ResourceExhaustedError",

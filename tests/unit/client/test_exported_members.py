@@ -15,12 +15,15 @@ from penult_client import AsyncClient, Client
 METHODS = {
     "classify",
     "close",
+    "cluster",
     "embed",
     "inspect_dropout",
     "model",
     "models",
+    "neighbors",
     "open",
     "predict",
+    "project",
     "server_info",
     "similarity",
     "tokenize",
@@ -28,7 +31,7 @@ METHODS = {
 
 
 def public(cls: type) -> set[str]:
-    return {name for name in vars(cls) if not name.startswith("_")}
+    return {name for name in dir(cls) if not name.startswith("_")}
 
 
 def test_all_is_what_there_is():
@@ -72,7 +75,27 @@ def test_the_signature_of_embed():
         "on_row_error": "fail",
     }
     assert list(inspect.signature(Client.predict).parameters)[:3] == ["self", "inputs", "model"]
-    assert list(inspect.signature(Client.similarity).parameters)[:4] == ["self", "a", "b", "metric"]
+
+
+def named(method) -> list[str]:
+    """What may be given without its name."""
+    parameters = inspect.signature(method).parameters.values()
+    return [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD][1:]
+
+
+def test_the_order_of_the_arguments_of_analyses():
+    assert named(Client.similarity) == ["a", "b", "metric"]
+    assert named(Client.neighbors) == ["queries", "corpus", "k", "metric"]
+    assert named(Client.cluster) == ["source", "method", "n_clusters", "metric", "noise"]
+    assert named(Client.project) == ["source", "method", "n_components", "metric", "seed"]
+    for method in (Client.similarity, Client.neighbors, Client.cluster, Client.project):
+        given = inspect.signature(method).parameters
+        assert [given[name].default for name in ("model", "pooling", "normalize", "layer")] == [
+            None,
+            "pooled",
+            False,
+            None,
+        ]
 
 
 def test_the_version_is_that_of_the_distribution():

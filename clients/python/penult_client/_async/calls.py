@@ -16,7 +16,7 @@ from penult_client._core.requests import TextRequest, with_texts
 from penult_client._core.retries import PartQueue
 from penult_client._core.rpcs import Reply, Request, Rpc
 from penult_client._core.splitting import Part, split_texts
-from penult_client._core.timing import NO_DEADLINE, Deadline
+from penult_client._core.timing import NO_DEADLINE, Deadline, analysis_seconds
 from penult_client._exceptions import ClientClosedError, PenultError
 
 # One is computed while the next is on its way or waits in the server's queue.
@@ -41,8 +41,12 @@ class AsyncCaller:
         self, rpc: Rpc[Request, Reply], request: Request, deadline: Deadline = NO_DEADLINE
     ) -> Reply:
         """Sends one request as it is."""
-        queue: PartQueue[Reply] = PartQueue([Part(0, 1)], timeout=self._timeout, deadline=deadline)
-        return (await self._run(rpc, lambda _: request, queue, ignore))[0][1]
+        return await self._send(rpc, request, deadline, self._timeout)
+
+    async def send_analysis(self, rpc: Rpc[Request, Reply], request: Request, deadline: Deadline) -> Reply:
+        """Sends a request whose answer may take as long as the server lets an analysis take."""
+        longest = analysis_seconds(await self.limits(deadline), deadline, self._timeout)
+        return await self._send(rpc, request, deadline, longest)
 
     async def send_texts(
         self,
@@ -81,6 +85,12 @@ class AsyncCaller:
         self._closed = True
         await self._transport.close()
         return True
+
+    async def _send(
+        self, rpc: Rpc[Request, Reply], request: Request, deadline: Deadline, timeout: float
+    ) -> Reply:
+        queue: PartQueue[Reply] = PartQueue([Part(0, 1)], timeout=timeout, deadline=deadline)
+        return (await self._run(rpc, lambda _: request, queue, ignore))[0][1]
 
     async def _run(
         self,

@@ -8,25 +8,24 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 import grpc
-from penult.v1 import common_pb2 as common
 
 from penult_client._about import DropoutReport, Model, ServerInfo
+from penult_client._async.analysis import AsyncAnalysis
 from penult_client._async.calls import AsyncCaller
 from penult_client._async.starting import AsyncPrivateServer
 from penult_client._async.transport import AsyncGrpcTransport, AsyncTransport
 from penult_client._channel import Metadata
 from penult_client._core import about, enums, requests, results, rpcs
-from penult_client._core.inputs import Texts, check_model, check_texts
+from penult_client._core.inputs import check_model, check_texts
 from penult_client._core.progress import Report, reporter
-from penult_client._core.splitting import PART_TEXTS
 from penult_client._core.timing import Deadline, check_seconds
-from penult_client._results import Classification, Embeddings, Prediction, Similarity, Tokens
+from penult_client._results import Classification, Embeddings, Prediction, Tokens
 
 OnRowError = Literal["fail", "report"]
 Progress = bool | Report
 
 
-class AsyncClient:
+class AsyncClient(AsyncAnalysis):
     """Talks to a Penult server.
 
     Calls with many texts are split to fit the server, sent two requests at a time, and put together in order.
@@ -36,7 +35,7 @@ class AsyncClient:
     Args:
         address: ``host:port``, or a name in one of gRPC's schemes, such as ``unix:/run/penult.sock``.
         timeout: The longest wait for one RPC, in seconds, retries included; `deadline` of a call is for the
-            whole of it.
+            whole of it. An analysis without a deadline may take as long as the server lets it, at least this.
         credentials: For TLS, such as ``grpc.ssl_channel_credentials()``; None: no encryption.
         metadata: Headers to send with every RPC.
         transport: Takes the place of the connection, for tests.
@@ -210,44 +209,6 @@ class AsyncClient:
             )
         )
 
-    async def similarity(
-        self,
-        a: Any,
-        b: Any = None,
-        metric: str = "cosine",
-        *,
-        model: str | None = None,
-        pooling: str = "pooled",
-        normalize: bool = False,
-        truncate: str = "right",
-        layer: str | None = None,
-        deadline: float | None = None,
-    ) -> Similarity:
-        """How alike the rows of two sides are: float32 [rows of a, rows of b].
-
-        Args:
-            a: Texts, `Embeddings`, or an array [n, d].
-            b: The same; None: `a` against itself.
-            metric: ``cosine``, ``dot`` (larger is closer), ``euclidean`` or ``manhattan`` (smaller is closer).
-            model, pooling, normalize, truncate, layer, deadline: As of `embed`, for sides that are texts.
-
-        Raises:
-            PenultError: see `penult_client.PenultError`; two sides of different spaces are an
-                InvalidInputError.
-        """
-        options = requests.embed_options(
-            model=model, layer=layer, pooling=pooling, normalize=normalize, truncate=truncate
-        )
-        ends = Deadline.begin(deadline)
-        request = rpcs.SIMILARITY.request(metric=enums.to_number(metric, enums.METRICS, "metric"))
-        sides = {"a": requests.check_source(a, "a")}
-        if b is not None:
-            sides["b"] = requests.check_source(b, "b")
-        for name, side in sides.items():
-            getattr(request, name).CopyFrom(await self._source(side, name, options, ends))
-        request.max_response_bytes = (await self._caller.limits(ends)).max_response_bytes
-        return results.similarity(await self._caller.send(rpcs.SIMILARITY, request, ends))
-
     async def models(self) -> list[Model]:
         """Every version of every model, by name and descending version."""
         found: list[Model] = []
@@ -277,18 +238,6 @@ class AsyncClient:
         """Ends the connection, and the private server when there is one. May be called twice."""
         if await self._caller.close() and self._server is not None:
             await self._server.end()
-
-    async def _source(
-        self, side: Texts | common.Source, name: str, options: common.EmbedOptions, ends: Deadline
-    ) -> common.Source:
-        """A side as the server takes it: more texts than one request should hold are embedded first."""
-        if isinstance(side, common.Source):
-            return side
-        if len(side) <= PART_TEXTS:
-            return requests.text_source(side, options)
-        template = rpcs.EMBED.request(options=options)
-        embedded = results.embeddings(await self._caller.send_texts(rpcs.EMBED, template, side, ends))
-        return requests.vector_source(embedded, name)
 
     async def __aenter__(self) -> Self:
         return self

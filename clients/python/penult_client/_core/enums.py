@@ -26,6 +26,29 @@ METRICS = {
     "euclidean": analysis.METRIC_EUCLIDEAN,
     "manhattan": analysis.METRIC_MANHATTAN,
 }
+CLUSTER_METHODS = {
+    "kmeans": analysis.CLUSTER_METHOD_KMEANS,
+    "agglomerative": analysis.CLUSTER_METHOD_AGGLOMERATIVE,
+    "hdbscan": analysis.CLUSTER_METHOD_HDBSCAN,
+    "gaussian_mixture": analysis.CLUSTER_METHOD_GAUSSIAN_MIXTURE,
+}
+REDUCTIONS = {
+    "none": analysis.REDUCTION_NONE,
+    "umap": analysis.REDUCTION_UMAP,
+    "pca": analysis.REDUCTION_PCA,
+}
+LINKAGES = {
+    "ward": analysis.LINKAGE_WARD,
+    "average": analysis.LINKAGE_AVERAGE,
+    "complete": analysis.LINKAGE_COMPLETE,
+    "single": analysis.LINKAGE_SINGLE,
+}
+NOISE_MODES = {"keep": analysis.NOISE_MODE_KEEP, "nearest": analysis.NOISE_MODE_NEAREST}
+PROJECTION_METHODS = {
+    "umap": analysis.PROJECTION_METHOD_UMAP,
+    "pca": analysis.PROJECTION_METHOD_PCA,
+    "tsne": analysis.PROJECTION_METHOD_TSNE,
+}
 
 
 def to_number(word: str, table: Mapping[str, Number], argument: str) -> Number:
@@ -42,6 +65,11 @@ def to_number(word: str, table: Mapping[str, Number], argument: str) -> Number:
         reason=f"UNKNOWN_{argument.upper()}",
         field=argument,
     )
+
+
+def to_number_or_none(word: str | None, table: Mapping[str, Number], argument: str) -> Number | None:
+    """The same; None, for what suits the method, stays None."""
+    return None if word is None else to_number(word, table, argument)
 
 
 def to_word(number: int, enum: Any, prefix: str) -> str:

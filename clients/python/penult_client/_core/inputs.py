@@ -37,7 +37,7 @@ def check_texts(texts: Any, field: str = "texts") -> Texts:
         InputTypeError: it is a bare string, a mapping, a table, or an element is not a str (NOT_TEXT).
         InvalidInputError: it is empty (EMPTY_INPUT), or a text has no UTF-8 form (NOT_UTF8).
     """
-    items = _as_list(texts, field)
+    items = as_list(texts, field)
     if not items:
         raise InvalidInputError(
             f"{field} is empty; send at least one text", reason="EMPTY_INPUT", field=field
@@ -46,7 +46,12 @@ def check_texts(texts: Any, field: str = "texts") -> Texts:
     return Texts([str(text) for text in items], sizes, field)
 
 
-def _as_list(texts: Any, field: str) -> list[Any]:
+def as_list(texts: Any, field: str, wanted: str = "list of str") -> list[Any]:
+    """The elements of a list, array or column.
+
+    Raises:
+        InputTypeError: it is a bare string, a mapping, or a table (NOT_A_LIST).
+    """
     if isinstance(texts, str | bytes):
         raise InputTypeError(
             f"{field} is a bare {type(texts).__name__}; put it into a list: [text]",
@@ -57,7 +62,7 @@ def _as_list(texts: Any, field: str) -> list[Any]:
     if isinstance(texts, Mapping | Set) or not isinstance(texts, Iterable) or dimensions != 1:
         what = f"a {type(texts).__name__}" + (f" of {dimensions} dimensions" if dimensions != 1 else "")
         raise InputTypeError(
-            f"{field} is {what}; pass a list of str (of a table: one column)",
+            f"{field} is {what}; pass a {wanted} (of a table: one column)",
             reason="NOT_A_LIST",
             field=field,
         )
@@ -117,7 +122,7 @@ def _check_name(name: Any, argument: str) -> str:
 
 
 def is_texts(source: Any) -> bool:
-    """Whether a source of `similarity` is meant as texts rather than as numbers."""
+    """Whether a source of an analysis is meant as texts rather than as numbers."""
     kind = getattr(getattr(source, "dtype", None), "kind", None)
     return kind not in set("fiub")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any, TypeVar
 
@@ -10,7 +11,11 @@ from penult.v1 import inference_service_pb2 as inference
 
 from penult_client._about import Limits
 from penult_client._core import enums, inputs
+from penult_client._exceptions import InvalidInputError
 from penult_client._results import Embeddings
+
+# Of a request, for what is beside the rows.
+_ROOM = 512
 
 TextRequest = TypeVar(
     "TextRequest",
@@ -59,6 +64,34 @@ def check_source(side: Any, name: str) -> inputs.Texts | common.Source:
     if inputs.is_texts(side):
         return inputs.check_texts(side, f"{name}.texts")
     return _vectors(side, "", name)
+
+
+def check_sides(**sides: Any) -> dict[str, inputs.Texts | common.Source]:
+    """The sides of an analysis by name, as of `check_source`; those that are None are left out."""
+    return {name: check_source(side, name) for name, side in sides.items() if side is not None}
+
+
+def rows_of(side: inputs.Texts | common.Source) -> int:
+    """Rows of a checked side."""
+    return len(side) if isinstance(side, inputs.Texts) else side.vectors.rows
+
+
+def check_room(sources: Mapping[str, common.Source], limits: Limits) -> None:
+    """That the rows fit one request.
+
+    Raises:
+        InvalidInputError: they are more than the server takes (REQUEST_TOO_LARGE).
+    """
+    sizes = {name: 4 * source.vectors.rows * source.vectors.columns for name, source in sources.items()}
+    if sum(sizes.values()) > limits.max_request_bytes - _ROOM:
+        largest = max(sizes, key=lambda name: sizes[name])
+        raise InvalidInputError(
+            f"the rows of {' and '.join(sizes)} take {sum(sizes.values())} bytes, the server takes"
+            f" {limits.max_request_bytes} in one request; send fewer rows",
+            reason="REQUEST_TOO_LARGE",
+            field=f"{largest}.vectors",
+            metadata={"max_request_bytes": str(limits.max_request_bytes)},
+        )
 
 
 def text_source(texts: inputs.Texts, options: common.EmbedOptions) -> common.Source:

@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from penult.v1 import analysis_service_pb2 as analysis
 from penult.v1 import common_pb2 as common
 from penult.v1 import inference_service_pb2 as inference
 
@@ -16,7 +15,7 @@ from penult_client._core.enums import to_word
 from penult_client._core.names import split_name
 from penult_client._core.splitting import Part
 from penult_client._exceptions import PreconditionError
-from penult_client._results import Classification, Embeddings, Prediction, RowError, Similarity, Tokens
+from penult_client._results import Classification, Embeddings, Prediction, RowError, Tokens
 
 Reply = TypeVar("Reply")
 Replies = Sequence[tuple[Part, Reply]]
@@ -77,20 +76,6 @@ def tokens(replies: Replies[inference.TokenizeResponse]) -> Tokens:
         ids=[list(sequence.ids) for sequence in sequences],
         truncated=_truncated(sequence.truncation for sequence in sequences),
         **_from_model(_same_source(messages)),
-    )
-
-
-def similarity(reply: analysis.ComputeSimilarityResponse) -> Similarity:
-    """A matrix of scores."""
-    model, version = split_name(reply.provenance.model)
-    return Similarity(
-        scores=arrays.to_matrix([reply.scores], [reply.scores.rows]),
-        metric=to_word(reply.metric, analysis.Metric, "METRIC_"),
-        space_checked=reply.space_check == analysis.SPACE_CHECK_EQUAL,
-        model=model,
-        version=version,
-        digest=reply.provenance.model_digest,
-        space=reply.provenance.embedding_space,
     )
 
 

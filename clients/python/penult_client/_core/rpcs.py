@@ -40,6 +40,14 @@ SIMILARITY = Rpc(
     analysis.ComputeSimilarityRequest,
     analysis.ComputeSimilarityResponse,
 )
+NEIGHBORS = Rpc(
+    "AnalysisService",
+    "SearchNeighbors",
+    analysis.SearchNeighborsRequest,
+    analysis.SearchNeighborsResponse,
+)
+CLUSTER = Rpc("AnalysisService", "Cluster", analysis.ClusterRequest, analysis.ClusterResponse)
+PROJECT = Rpc("AnalysisService", "Project", analysis.ProjectRequest, analysis.ProjectResponse)
 LIST_MODELS = Rpc("ModelService", "ListModels", models.ListModelsRequest, models.ListModelsResponse)
 GET_MODEL = Rpc("ModelService", "GetModel", models.GetModelRequest, models.GetModelResponse)
 INSPECT_DROPOUT = Rpc(

@@ -7,7 +7,11 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from penult_client._about import Limits
 from penult_client._exceptions import InvalidInputError
+
+# For what comes before and after an analysis of the longest kind: others ahead of it, embedding, the way there.
+ANALYSIS_MARGIN = 30.0
 
 
 def check_seconds(seconds: Any, argument: str) -> float:
@@ -40,3 +44,11 @@ class Deadline:
 
 
 NO_DEADLINE = Deadline()
+
+
+def analysis_seconds(limits: Limits, deadline: Deadline, timeout: float) -> float:
+    """The longest wait for an analysis: the deadline, else what the server lets it take and a margin, at least
+    the timeout."""
+    if deadline.seconds is not None:
+        return deadline.seconds
+    return max(timeout, limits.max_analysis_seconds + ANALYSIS_MARGIN)

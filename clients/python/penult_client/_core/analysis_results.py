@@ -1,0 +1,137 @@
+"""The replies of analyses -> records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from penult.v1 import analysis_service_pb2 as analysis
+from penult.v1 import common_pb2 as common
+
+from penult_client._analysis import (
+    Adjustment,
+    ClusterQuality,
+    Clusters,
+    Neighbors,
+    Projection,
+    ProjectionQuality,
+)
+from penult_client._core import arrays
+from penult_client._core.enums import to_word
+from penult_client._core.names import split_name
+from penult_client._results import Embeddings, Similarity
+
+
+def similarity(reply: analysis.ComputeSimilarityResponse, embedded: Embeddings | None) -> Similarity:
+    """A matrix of scores."""
+    return Similarity(
+        scores=_matrix(reply.scores),
+        metric=to_word(reply.metric, analysis.Metric, "METRIC_"),
+        space_checked=reply.space_check == analysis.SPACE_CHECK_EQUAL,
+        **_source(reply, embedded),
+    )
+
+
+def neighbors(reply: analysis.SearchNeighborsResponse, embedded: Embeddings | None) -> Neighbors:
+    """The nearest rows."""
+    scores, indices = _matrix(reply.scores), arrays.to_array(reply.indices)
+    if indices.shape != scores.shape:
+        raise arrays.bad_reply(f"indices {list(indices.shape)} with scores {list(scores.shape)}")
+    return Neighbors(
+        indices=indices.astype(np.int32, copy=False),
+        scores=scores,
+        metric=to_word(reply.metric, analysis.Metric, "METRIC_"),
+        zero_queries=_rows(reply.zero_queries),
+        zero_corpus=_rows(reply.zero_corpus),
+        space_checked=reply.space_check == analysis.SPACE_CHECK_EQUAL,
+        adjustments=_adjustments(reply.adjustments),
+        **_source(reply, embedded),
+    )
+
+
+def clusters(reply: analysis.ClusterResponse, embedded: Embeddings | None) -> Clusters:
+    """Clusters."""
+    labels = arrays.to_array(reply.labels)
+    if labels.ndim != 1 or (labels.size and labels.max() >= len(reply.clusters)):
+        raise arrays.bad_reply(f"labels {list(labels.shape)} of {len(reply.clusters)} clusters")
+    agreed = reply.agreement if reply.HasField("agreement") else None
+    return Clusters(
+        labels=labels.astype(np.int32, copy=False),
+        sizes=_rows(cluster.size for cluster in reply.clusters),
+        nearest=tuple(_rows(cluster.nearest_rows) for cluster in reply.clusters),
+        quality=ClusterQuality(
+            silhouette=_optional(reply, "silhouette"),
+            silhouette_rows=reply.silhouette_rows,
+            noise_share=reply.noise_share,
+            v_measure=agreed.v_measure if agreed else None,
+            adjusted_rand=agreed.adjusted_rand if agreed else None,
+            purity=agreed.purity if agreed else None,
+        ),
+        used=_used(reply.used),
+        adjustments=_adjustments(reply.adjustments),
+        zero_rows=_rows(reply.zero_rows),
+        **_source(reply, embedded),
+    )
+
+
+def projection(reply: analysis.ProjectResponse, embedded: Embeddings | None) -> Projection:
+    """A map."""
+    return Projection(
+        coordinates=_matrix(reply.coordinates),
+        quality=ProjectionQuality(
+            trustworthiness=_optional(reply.quality, "trustworthiness"),
+            rows=reply.quality.rows,
+            neighbors=reply.quality.neighbors,
+            label_purity=_optional(reply.quality, "label_purity"),
+            label_purity_source=_optional(reply.quality, "label_purity_source"),
+        ),
+        explained_variance=np.array(reply.explained_variance, dtype=np.float64),
+        used=_used(reply.used),
+        adjustments=_adjustments(reply.adjustments),
+        zero_rows=_rows(reply.zero_rows),
+        **_source(reply, embedded),
+    )
+
+
+def _matrix(vectors: common.Vectors) -> NDArray[np.float32]:
+    return arrays.to_matrix([vectors], [vectors.rows])
+
+
+def _rows(numbers: Iterable[int]) -> NDArray[np.int32]:
+    return np.fromiter(numbers, dtype=np.int32)
+
+
+def _optional(message: Any, field: str) -> float | None:
+    return getattr(message, field) if message.HasField(field) else None
+
+
+def _used(parameters: Mapping[str, str]) -> dict[str, str]:
+    return dict(sorted(parameters.items()))
+
+
+def _adjustments(told: Iterable[analysis.Adjustment]) -> tuple[Adjustment, ...]:
+    return tuple(
+        Adjustment(parameter=each.parameter, asked=each.asked, used=each.used, why=each.why) for each in told
+    )
+
+
+def _source(reply: Any, embedded: Embeddings | None) -> dict[str, Any]:
+    """What embedded the texts: the server in this call, or, when they were too many for one request, before it."""
+    if not reply.HasField("provenance"):
+        if embedded is None:
+            return {}
+        return {
+            "model": embedded.model,
+            "version": embedded.version,
+            "digest": embedded.digest,
+            "space": embedded.space,
+        }
+    model, version = split_name(reply.provenance.model)
+    return {
+        "model": model,
+        "version": reply.provenance.version or version,
+        "digest": reply.provenance.model_digest,
+        "space": reply.provenance.embedding_space,
+    }

@@ -1,0 +1,89 @@
+"""Checks of the parameters of analyses: types, and what the wire can hold. What suits a method, the server says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from penult_client._core.inputs import as_list
+from penult_client._exceptions import InputTypeError, InvalidInputError
+
+INT32 = (1 << 31) - 1
+SEED = (1 << 32) - 1
+
+
+def whole(value: Any, argument: str, most: int = INT32) -> int | None:
+    """A whole number of 0 to `most`; None stays None.
+
+    Raises:
+        InputTypeError: it is no whole number (NOT_A_NUMBER).
+        InvalidInputError: it is below 0 or above `most` (OUT_OF_RANGE).
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
+        raise InputTypeError(
+            f"{argument}={value!r}; give a whole number", reason="NOT_A_NUMBER", field=argument
+        )
+    if not 0 <= value <= most:
+        raise InvalidInputError(
+            f"{argument}={value}; give 0 to {most}", reason="OUT_OF_RANGE", field=argument
+        )
+    return int(value)
+
+
+def real(value: Any, argument: str) -> float | None:
+    """A finite number; None stays None.
+
+    Raises:
+        InputTypeError: it is no number (NOT_A_NUMBER).
+        InvalidInputError: it is NaN or infinite (OUT_OF_RANGE).
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float | np.integer | np.floating):
+        raise InputTypeError(f"{argument}={value!r}; give a number", reason="NOT_A_NUMBER", field=argument)
+    if not math.isfinite(value):
+        raise InvalidInputError(
+            f"{argument}={value}; give a finite number", reason="OUT_OF_RANGE", field=argument
+        )
+    return float(value)
+
+
+def required(value: Any, argument: str, most: int = INT32) -> int:
+    """A whole number as of `whole`, that has to be given."""
+    number = whole(value, argument, most)
+    if number is None:
+        raise InputTypeError(
+            f"{argument} is None; give a whole number", reason="NOT_A_NUMBER", field=argument
+        )
+    return number
+
+
+def labels(values: Any, rows: int) -> Sequence[str]:
+    """Labels, str or whole numbers, one a row; None: none.
+
+    Raises:
+        InputTypeError: a bare string, or an element of another type (NOT_A_LABEL).
+        InvalidInputError: not one a row (LABELS_MISMATCH).
+    """
+    if values is None:
+        return ()
+    items = as_list(values, "labels", "list of str or whole numbers")
+    if len(items) != rows:
+        raise InvalidInputError(
+            f"there are {len(items)} labels for {rows} rows; give one a row",
+            reason="LABELS_MISMATCH",
+            field="labels",
+        )
+    for index, item in enumerate(items):
+        if not isinstance(item, str | int | np.integer | np.bool_):
+            raise InputTypeError(
+                f"labels[{index}] is {item!r}; labels are str or whole numbers",
+                reason="NOT_A_LABEL",
+                field=f"labels[{index}]",
+            )
+    return [str(item) for item in items]
