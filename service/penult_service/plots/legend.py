@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
@@ -21,6 +21,7 @@ SIZE = 8.5
 INK, PALE = "#222222", "#666666"
 # Inches: space before the legend, between its parts, the widest name, the height of a line at most.
 BEFORE, BETWEEN, WIDEST, LINE = 0.2, 0.12, 2.3, 0.215
+Beyond = Literal["neither", "both", "min", "max"]
 SYMBOLS = {"circle": ("o", 6.0), "triangle": ("^", 6.8), "square": ("s", 5.4)}
 
 
@@ -42,7 +43,7 @@ class Legend:
     height: float
     names: list[str] = field(default_factory=list)
     counts: list[str] = field(default_factory=list)
-    beyond: str = "neither"
+    beyond: Beyond = "neither"
     width: float = 0.0
 
     def draw(self, paper: Paper, left: float, bottom: float) -> None:
@@ -67,7 +68,7 @@ class Legend:
         for place, entry in enumerate(self.key.entries):
             y = (place + bool(self.heading) + 0.5) * step
             sign, size = SYMBOLS[entry.marker]
-            colour = {"markerfacecolor": entry.colour, "markeredgecolor": "none"}
+            colour: dict[str, Any] = {"markerfacecolor": entry.colour, "markeredgecolor": "none"}
             axes.add_line(Line2D([0.07], [y], marker=sign, markersize=size, linestyle="none", **colour))
             grey = entry.kind != "named"
             ink = PALE if grey else INK
@@ -78,14 +79,23 @@ class Legend:
 
     def _draw_scale(self, paper: Paper, left: float, bottom: float) -> None:
         assert self.scale is not None
-        axes = paper.axes(left, bottom, 0.16, self.height - 0.3 * bool(self.heading))
-        bar = Colorbar(axes, self.scale, extend=self.beyond)
+        # The triangles of values beyond the ends lie outside the axes.
+        spare = 0.0 if self.beyond == "neither" else 0.04 * self.height
+        high = self.height - 0.3 * bool(self.heading) - 2 * spare
+        axes = paper.axes(left, bottom + spare, 0.16, high)
+        bar = Colorbar(axes, self.scale, extend=self.beyond, extendfrac=0.03)
         bar.outline.set_visible(False)
         for tick in axes.get_yticklabels():
             tick.set_fontproperties(fonts.font(SIZE))
         axes.tick_params(length=2, color=PALE, labelcolor=INK)
         if self.heading:
-            place = {"x": 0, "y": 1.02, "va": "bottom", "ha": "left", "transform": axes.transAxes}
+            place: dict[str, Any] = {
+                "x": 0,
+                "y": 1.02,
+                "va": "bottom",
+                "ha": "left",
+                "transform": axes.transAxes,
+            }
             axes.text(
                 s=self.heading,
                 fontproperties=fonts.font(SIZE, bold=True),
@@ -122,11 +132,11 @@ def legend_of(views: Sequence[MapView], height: float) -> Legend:
     return legend
 
 
-def _beyond(views: Sequence[MapView], ends: tuple[float, float]) -> str:
+def _beyond(views: Sequence[MapView], ends: tuple[float, float]) -> Beyond:
     """Which ends of the scale stand for farther values too."""
     given = [view.values for view in views if view.values is not None]
     below = any((values < ends[0]).any() for values in given)
     above = any((values > ends[1]).any() for values in given)
-    return {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}[
-        below, above
-    ]
+    if below and above:
+        return "both"
+    return "min" if below else "max" if above else "neither"

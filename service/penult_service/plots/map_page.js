@@ -19,7 +19,7 @@ window.penultMap = window.penultMap || (function () {
 
   function symbol(marker, colour) {
     const svg = document.createElementNS(SVG, "svg"), path = document.createElementNS(SVG, "path");
-    svg.setAttribute("viewBox", "0 0 10 10");
+    svg.setAttribute("viewBox", "-.5 -.5 11 11");
     svg.setAttribute("aria-hidden", "true");
     path.setAttribute("d", OUTLINES[marker]);
     path.setAttribute("fill", colour);
@@ -45,7 +45,7 @@ window.penultMap = window.penultMap || (function () {
     for (let i = 0; i < n; i++) slot[i] = codes ? codes[i] : values ? bucket(values[i]) : 0;
     const slots = codes ? data.labels.length : values ? BUCKETS + 1 : 1;
     const chosen = new Set(), matches = new Uint8Array(n);
-    let searching = false, found = [], scale = 1, left = 0, top = 0, wide = 0, high = 0, ratio = 1, sprites = [];
+    let searching = false, found = [], scale = 1, left = 0, top = 0, wide = 0, high = 0, ratio = 1;
     let shown = -1, pinned = false, waiting = false;
 
     function bucket(value) {
@@ -55,10 +55,15 @@ window.penultMap = window.penultMap || (function () {
     }
 
     function colour(place) {
-      const dark = darkness.matches;
-      if (codes) return data.labels[place][dark ? 3 : 2];
-      if (!values) return data.one[dark ? 1 : 0];
-      return place === BUCKETS ? (dark ? "#4d525a" : "#c6c6c6") : between(data.scale, (place + 0.5) / BUCKETS);
+      const dark = darkness.matches ? 1 : 0;
+      if (!codes) return values ? place === BUCKETS ? data.none[dark] : between(data.scale, (place + 0.5) / BUCKETS)
+        : data.one[dark];
+      const own = (label) => data.labels[label][2 + dark];
+      if (data.labels[place][5] !== "other" || !chosen.has(place)) return own(place);
+      // One of the many grey labels, picked out: it gets a hue that is free.
+      const greys = [...chosen].filter((label) => data.labels[label][5] === "other"), taken = [...chosen].map(own);
+      const free = data.hues[dark].filter((hue) => !taken.includes(hue));
+      return free[greys.indexOf(place)] || own(place);
     }
 
     const markerOf = (place) => codes ? data.labels[place][4] : "circle";
@@ -74,7 +79,7 @@ window.penultMap = window.penultMap || (function () {
     const stage = make("div", host, { class: "stage" });
     const canvas = make("canvas", stage, { class: "points", tabindex: "0", role: "img", "aria-label":
       `Map of ${count(n)} rows. Arrow keys move it, plus and minus zoom, 0 shows all of it. Search finds rows by their text.` });
-    const pen = canvas.getContext("2d");
+    const pen = canvas.getContext("2d", { alpha: false });
     const tools = make("div", stage, { class: "tools", role: "group", "aria-label": "view" });
     const button = (text, label, act) => make("button", tools, { type: "button", "aria-label": label, title: label },
       text).addEventListener("click", act);
@@ -86,6 +91,7 @@ window.penultMap = window.penultMap || (function () {
     const search = make("div", aside, { class: "search" });
     const field = make("input", search, { type: "search", placeholder: data.texts ? "Search texts and labels" :
       "Search labels", "aria-label": "search", autocomplete: "off", spellcheck: "false" });
+    field.hidden = !data.texts && !codes;
     const told = make("p", search, { class: "told", role: "status" }, "");
     const lists = make("div", aside, { class: "lists" });
     const results = make("ul", lists, { class: "found", "aria-label": "rows found" });
@@ -98,7 +104,8 @@ window.penultMap = window.penultMap || (function () {
         const stops = data.scale.map((c) => c).join(",");
         make("div", legend, { class: "ramp" }).style.background = `linear-gradient(to right, ${stops})`;
         const ends = make("div", legend, { class: "ends" });
-        for (const end of data.ends) make("span", ends, {}, end.toPrecision(4).replace(/\.?0+$/, ""));
+        const far = [values.some((v) => v < data.ends[0]) ? "≤ " : "", values.some((v) => v > data.ends[1]) ? "≥ " : ""];
+        data.ends.forEach((end, at) => make("span", ends, {}, far[at] + String(Number(end.toPrecision(4)))));
         return;
       }
       if (!codes) return;
@@ -131,55 +138,27 @@ window.penultMap = window.penultMap || (function () {
       find();
     }
 
-    // Drawing.
+    // Drawing: pixel by pixel, which is quick for many rows whatever the machine.
+    const whole = () => Math.min(wide, high) * 0.92 / 65535;
+    const order = new Uint32Array(n), STAMPS = Object.keys(OUTLINES);
+    let faded = 0, sorted = 0, stamps = null, image = null;
+
     function dotRadius() {
       const zoomed = Math.sqrt(scale / whole());
-      return Math.min(Math.max(36 / Math.sqrt(n), 1.1), 4.5) * Math.min(Math.max(zoomed, 1), 3.5);
+      return Math.min(Math.max(100 / Math.sqrt(n), 1.1), 4.5) * Math.min(Math.max(zoomed, 1), 3.5);
     }
 
-    const whole = () => Math.min(wide, high) * 0.92 / 65535;
-
-    function drawSprites() {
-      const radius = dotRadius() * ratio, side = Math.ceil(radius * 2 + 4);
-      sprites = [];
-      for (let place = 0; place < slots; place++) {
-        const sprite = document.createElement("canvas"), ink = sprite.getContext("2d");
-        sprite.width = sprite.height = side;
-        ink.translate(side / 2 - radius, side / 2 - radius);
-        ink.scale(radius / 5, radius / 5);
-        ink.fillStyle = colour(place);
-        ink.fill(new Path2D(OUTLINES[markerOf(place)]));
-        sprites.push(sprite);
+    // Rows in the order of drawing: grey ones, then others, then what was searched for. They are taken in strides, as
+    // if shuffled, so that no label covers another.
+    function sort() {
+      const stride = n > 7 ? coprime(Math.floor(n * 0.618)) : 1, kinds = [];
+      for (let place = 0; place < slots; place++) kinds.push(grey(place) ? 0 : 1);
+      sorted = 0;
+      for (const kind of [0, 1, 2]) {
+        if (kind === 2) faded = sorted;
+        for (let k = 0, i = 0; k < n; k++, i = (i + stride) % n)
+          if (visible(i) && (matches[i] ? 2 : kinds[slot[i]]) === kind) order[sorted++] = i;
       }
-      sprites.radius = radius;
-    }
-
-    function draw() {
-      waiting = false;
-      if (!wide) return;
-      if (Math.abs((sprites.radius || 0) - dotRadius() * ratio) > 0.05) drawSprites();
-      pen.setTransform(1, 0, 0, 1, 0, 0);
-      pen.clearRect(0, 0, canvas.width, canvas.height);
-      const alpha = n > 20000 ? (codes || values ? 0.7 : 0.4) : n > 2000 ? 0.8 : 0.9;
-      pass(alpha * (searching ? 0.18 : 1), (i) => grey(slot[i]) && !(searching && matches[i]));
-      pass(alpha * (searching ? 0.18 : 1), (i) => !grey(slot[i]) && !(searching && matches[i]));
-      if (searching) rings();
-      if (searching) pass(1, (i) => matches[i]);
-      if (shown >= 0) ring(shown, getComputedStyle(host).color, 2.5);
-    }
-
-    // Rows are taken in strides, as if shuffled: no label covers another.
-    function pass(alpha, wanted) {
-      const stride = n > 7 ? coprime(Math.floor(n * 0.618)) : 1, k = ratio;
-      pen.globalAlpha = alpha;
-      for (let i = 0, row = 0; i < n; i++, row = (row + stride) % n) {
-        if (!wanted(row) || !visible(row)) continue;
-        const x = (places[2 * row] * scale + left) * k, y = (places[2 * row + 1] * scale + top) * k;
-        if (x < -20 || y < -20 || x > canvas.width + 20 || y > canvas.height + 20) continue;
-        const sprite = sprites[slot[row]], half = sprite.width / 2;
-        pen.drawImage(sprite, n > 5000 ? Math.round(x - half) : x - half, n > 5000 ? Math.round(y - half) : y - half);
-      }
-      pen.globalAlpha = 1;
     }
 
     function coprime(start) {
@@ -188,9 +167,66 @@ window.penultMap = window.penultMap || (function () {
       return start;
     }
 
-    function rings() {
-      const ink = getComputedStyle(host).color, most = Math.min(found.length, 3000);
-      for (let k = 0; k < most; k++) ring(found[k], ink, 1);
+    // How much of each pixel the outlines cover, 0 to 255.
+    function cutStamps(radius) {
+      const side = Math.ceil(radius * 2) + 2, sheet = document.createElement("canvas");
+      sheet.width = sheet.height = side;
+      const ink = sheet.getContext("2d", { willReadFrequently: true });
+      stamps = { radius, side, masks: STAMPS.map((name) => {
+        ink.setTransform(1, 0, 0, 1, 0, 0);
+        ink.clearRect(0, 0, side, side);
+        ink.translate(side / 2 - radius, side / 2 - radius);
+        ink.scale(radius / 5, radius / 5);
+        ink.fill(new Path2D(OUTLINES[name]));
+        return ink.getImageData(0, 0, side, side).data.filter((_, k) => k % 4 === 3);
+      }) };
+    }
+
+    function rgb(text) {
+      if (text[0] === "#") return [1, 3, 5].map((at) => parseInt(text.slice(at, at + 2), 16));
+      return text.match(/[\d.]+/g).slice(0, 3).map(Number);
+    }
+
+    function draw() {
+      waiting = false;
+      if (!canvas.width || !canvas.height) return;
+      const radius = dotRadius() * ratio;
+      if (!stamps || Math.abs(stamps.radius - radius) > 0.05) cutStamps(radius);
+      if (!image || image.width !== canvas.width || image.height !== canvas.height)
+        image = pen.createImageData(canvas.width, canvas.height);
+      const [red, green, blue] = rgb(getComputedStyle(host).backgroundColor);
+      new Uint32Array(image.data.buffer).fill(((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0);
+      const alpha = n > 20000 ? (codes || values ? 0.7 : 0.4) : n > 2000 ? 0.8 : 0.9;
+      stamp(0, faded, alpha * (searching ? 0.2 : 1));
+      stamp(faded, sorted, 1);
+      pen.putImageData(image, 0, 0);
+      const ink = getComputedStyle(host).color;
+      if (found.length <= 1000) for (const i of found) ring(i, ink, 1);
+      if (shown >= 0) ring(shown, ink, 2.5);
+    }
+
+    function stamp(first, last, alpha) {
+      const { side, masks } = stamps, pixels = image.data, width = image.width, height = image.height;
+      const paint = [], shape = [], kx = scale * ratio, dx = left * ratio - side / 2, dy = top * ratio - side / 2;
+      for (let place = 0; place < slots; place++) {
+        paint.push(rgb(colour(place)));
+        shape.push(masks[STAMPS.indexOf(markerOf(place))]);
+      }
+      for (let k = first; k < last; k++) {
+        const i = order[k], x = Math.round(places[2 * i] * kx + dx), y = Math.round(places[2 * i + 1] * kx + dy);
+        if (x <= -side || y <= -side || x >= width || y >= height) continue;
+        const mask = shape[slot[i]], [red, green, blue] = paint[slot[i]];
+        const right = Math.min(side, width - x), bottom = Math.min(side, height - y);
+        for (let row = Math.max(0, -y); row < bottom; row++)
+          for (let column = Math.max(0, -x); column < right; column++) {
+            const cover = mask[row * side + column];
+            if (cover === 0) continue;
+            const share = cover * alpha / 255, at = ((y + row) * width + x + column) * 4;
+            pixels[at] += (red - pixels[at]) * share;
+            pixels[at + 1] += (green - pixels[at + 1]) * share;
+            pixels[at + 2] += (blue - pixels[at + 2]) * share;
+          }
+      }
     }
 
     function ring(i, ink, width) {
@@ -361,6 +397,7 @@ window.penultMap = window.penultMap || (function () {
         entry.addEventListener("click", () => visit(i));
       }
       if (found.length > FOUND) make("li", results, { class: "told" }, `and ${count(found.length - FOUND)} more on the map`);
+      sort();
       redraw();
     }
 
@@ -391,7 +428,6 @@ window.penultMap = window.penultMap || (function () {
     }
 
     darkness.addEventListener("change", () => {
-      sprites = [];
       drawLegend();
       find();
     });

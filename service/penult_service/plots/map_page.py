@@ -88,11 +88,21 @@ def _rows(view: MapView) -> dict[str, Any]:
 
 def _paint(view: MapView) -> dict[str, Any]:
     """How rows are coloured: by labels, by values or all alike."""
-    base = {"one": colours.ONE_COLOUR, "legend": _clean(view.legend)}
+    base = {
+        "one": colours.ONE_COLOUR,
+        "hues": [colours.HUES, colours.HUES_ON_DARK],
+        "legend": _clean(view.legend),
+    }
     ends = colours.value_range([view])
     if ends is not None:
         values = np.asarray(view.values, "<f4")
-        return {**base, "values": _base64(values), "ends": ends, "scale": colours.SCALE}
+        return {
+            **base,
+            "values": _base64(values),
+            "ends": ends,
+            "scale": colours.SCALE,
+            "none": colours.GREYS["none"],
+        }
     key = colours.key_of([view])
     if key is None or view.labels is None:
         return base

@@ -16,6 +16,7 @@ from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.markers import MarkerStyle
 from matplotlib.path import Path as Outline
+from matplotlib.transforms import Affine2D, IdentityTransform
 from numpy.typing import NDArray
 
 from penult_service.errors import InvalidInput
@@ -148,8 +149,9 @@ class _Points:
         low, high = (places.min(axis=0), places.max(axis=0)) if len(places) else (np.zeros(2), np.ones(2))
         # One scale for both directions; the larger extent fills the panel.
         half = max(float((high - low).max()) * 0.53, 1e-6)
-        for set_limits, middle in zip((axes.set_xlim, axes.set_ylim), (low + high) / 2, strict=True):
-            set_limits(middle - half, middle + half)
+        across, up = (low + high) / 2
+        axes.set_xlim(across - half, across + half)
+        axes.set_ylim(up - half, up + half)
         if not len(places):
             return
         order = drawing_order(len(places), self._behind(number))
@@ -164,7 +166,7 @@ class _Points:
             offset_transform=axes.transData,
             rasterized=len(places) > RASTERIZED,
         )
-        dots.set_transform(matplotlib.transforms.IdentityTransform())
+        dots.set_transform(IdentityTransform())
         axes.add_collection(dots, autolim=False)
 
     def _behind(self, number: int) -> NDArray[np.bool_] | None:
@@ -210,7 +212,7 @@ def outline(marker: str) -> Outline:
     """The marker's outline, of equal area to the eye."""
     sign, scale = {"circle": ("o", 1.0), "triangle": ("^", 1.2), "square": ("s", 0.9)}[marker]
     style = MarkerStyle(sign)
-    return style.get_path().transformed(style.get_transform().scale(scale))
+    return style.get_path().transformed(style.get_transform() + Affine2D().scale(scale))
 
 
 def _rgba(colour: str, alpha: float) -> tuple[float, ...]:
