@@ -22,6 +22,10 @@ DROPOUT, EPOCHS, LEARNING_RATE, MAX_LENGTH, BATCH_SIZE, VALID_FRACTION, SEED = 0
 
 TrainFile = Annotated[Path, typer.Option(metavar="FILE", help="Labelled texts: .csv, .jsonl or .parquet.")]
 Output = Annotated[Path, typer.Option(metavar="DIR/MODEL", help="Saved as the next version in it: 1, 2, ...")]
+Untrained = Annotated[
+    Path | None,
+    typer.Option(metavar="DIR/MODEL", help="Also save the model as it was before training, to compare with."),
+]
 TextColumn = Annotated[str, typer.Option(metavar="NAME", help="The column that holds the texts.")]
 LabelColumn = Annotated[str, typer.Option(metavar="NAME", help="The column that holds the classes.")]
 ValidFile = Annotated[Path | None, typer.Option(metavar="FILE", help="Rows to measure on.")]
@@ -57,6 +61,7 @@ def _train() -> None:
 def bert(
     train: TrainFile,
     output: Output,
+    untrained: Untrained = None,
     text_column: TextColumn = "text",
     label_column: LabelColumn = "label",
     valid: ValidFile = None,
@@ -94,7 +99,7 @@ def bert(
         stages() as progress,
         _handles(encoder, preprocessor, weights, max_length, progress) as handles,
     ):
-        report = recipe.train(rows, held_out, handles, output, settings, progress)
+        report = recipe.train(rows, held_out, handles, output, settings, progress, untrained)
     print(_summary(report))
 
 

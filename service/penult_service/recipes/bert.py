@@ -110,6 +110,7 @@ def train(
     output: Path,
     settings: BertSettings,
     progress: Progress,
+    untrained: Path | None = None,
 ) -> TrainingReport:
     """Trains and saves `output/<next number>`: the string-input SavedModel, labels.json, training.json.
 
@@ -118,13 +119,15 @@ def train(
         valid: Rows to measure on.
         output: The model's directory; the first version in it is 1.
         progress: See `Progress`.
+        untrained: The directory of another model, the same as it was before the first step.
 
     Raises:
         InvalidInput: The labels cannot be trained on or split, or `output` cannot be written to.
         NotFound, Unavailable, ModelRefused: A hub layer cannot be loaded, or is no BERT encoder.
     """
     started = time.monotonic()
-    saving.check_output(output)
+    for place in (output, *([untrained] if untrained else [])):
+        saving.check_output(place)
     labels = _checked_labels(data, valid)
     sides = _split(data, valid, labels, settings)
     progress("loading", 0, 1, "")
@@ -133,6 +136,7 @@ def train(
     classifier = BertClassifier(handles, labels, settings)
     tokens = [classifier.tokenize(side.texts) for side in sides]
     progress("loading", 1, 1, "")
+    initial = classifier.model.get_weights() if untrained else []
     curve = _fit(classifier, tokens, sides, settings, progress)
     metrics = _metrics(curve, labels, *sides)
     record = {
@@ -145,10 +149,22 @@ def train(
         "curve": curve,
         "versions": {package: version(package) for package in PACKAGES},
     }
-    progress("saving", 0, 1, "")
-    path = saving.save_version(classifier.model, output, labels, record, started)
-    progress("saving", 1, 1, "")
-    return TrainingReport(path, labels, metrics, tuple(curve), time.monotonic() - started)
+    records = [(output, record)] + ([(untrained, _before(record))] if untrained else [])
+    paths = []
+    for done, (place, content) in enumerate(records):
+        progress("saving", done, len(records), "")
+        if done:  # only now: what saving traces would draw from the seeds of the training
+            classifier.model.set_weights(initial)
+        paths.append(saving.save_version(classifier.model, place, labels, content, started))
+    progress("saving", len(records), len(records), "")
+    return TrainingReport(paths[0], labels, metrics, tuple(curve), time.monotonic() - started)
+
+
+def _before(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What `training.json` says of the model as it was before the first step."""
+    kept = ("recipe", "labels", "encoder", "versions")
+    settings = {name: record["settings"][name] for name in ("dropout", "max_length", "seed")}
+    return {name: record[name] for name in kept} | {"settings": settings | {"epochs": 0}}
 
 
 def _checked_labels(data: LabelledTexts, valid: LabelledTexts | None) -> tuple[str, ...]:
