@@ -79,30 +79,17 @@ class Legend:
 
     def _draw_scale(self, paper: Paper, left: float, bottom: float) -> None:
         assert self.scale is not None
-        # The triangles of values beyond the ends lie outside the axes.
-        spare = 0.0 if self.beyond == "neither" else 0.04 * self.height
-        high = self.height - 0.3 * bool(self.heading) - 2 * spare
-        axes = paper.axes(left, bottom + spare, 0.16, high)
+        axes = paper.axes(left, bottom, 0.16, self.height - 0.3 * bool(self.heading))
         bar = Colorbar(axes, self.scale, extend=self.beyond, extendfrac=0.03)
         bar.outline.set_visible(False)
         for tick in axes.get_yticklabels():
             tick.set_fontproperties(fonts.font(SIZE))
         axes.tick_params(length=2, color=PALE, labelcolor=INK)
         if self.heading:
-            place: dict[str, Any] = {
-                "x": 0,
-                "y": 1.02,
-                "va": "bottom",
-                "ha": "left",
-                "transform": axes.transAxes,
-            }
-            axes.text(
-                s=self.heading,
-                fontproperties=fonts.font(SIZE, bold=True),
-                color=INK,
-                parse_math=False,
-                **place,
-            )
+            above = paper.axes(left, bottom + self.height - 0.3, self.width - BEFORE, 0.3)
+            above.set_axis_off()
+            style: dict[str, Any] = {"fontproperties": fonts.font(SIZE, bold=True), "color": INK}
+            above.text(0, 0.65, self.heading, va="center", parse_math=False, **style)
 
 
 def legend_of(views: Sequence[MapView], height: float) -> Legend:
