@@ -64,7 +64,7 @@ def test_parquet(address: str, texts_csv: Path, capsys: pytest.CaptureFixture[st
         "--batch-size",
         size,
     )
-    assert run(address, "embed", texts_csv, "-o", out, *options) == 0
+    assert run(address, "embed", texts_csv, "-o", out, *options) == 3
     printed = capsys.readouterr()
     assert printed.out == ""
     assert "row 2: the text is not UTF-8 (byte 0xe9 at character 3) (line 4)" in printed.err
@@ -105,7 +105,7 @@ def test_parquet(address: str, texts_csv: Path, capsys: pytest.CaptureFixture[st
 
 def test_npy(address: str, texts_csv: Path) -> None:
     out = texts_csv.with_name("out.npy")
-    assert run(address, "embed", texts_csv, "-o", out, "--model", "reviews@3", "--batch-size", 3) == 0
+    assert run(address, "embed", texts_csv, "-o", out, "--model", "reviews@3", "--batch-size", 3) == 3
     matrix, like = np.load(out), expected(address)
     assert (matrix.dtype, matrix.shape) == (np.float32, (7, 16))
     np.testing.assert_allclose(matrix[GOOD], like.vectors, rtol=0, atol=1e-6)
@@ -113,7 +113,9 @@ def test_npy(address: str, texts_csv: Path) -> None:
     told = json.loads(out.with_suffix(".json").read_text())
     assert (told["rows"], told["dimension"], told["embedding_space"]) == (7, 16, like.space)
     assert [bad["row"] for bad in told["bad_rows"]] == BAD
-    assert sorted(path.name for path in out.parent.iterdir()) == ["out.json", "out.npy", "texts.csv"]
+    assert sorted(path.name for path in out.parent.iterdir()) == [
+        *("out.errors.jsonl", "out.json", "out.npy", "texts.csv")
+    ]
     assert out.stat().st_mode & 0o777 == texts_csv.stat().st_mode & 0o777
 
 
@@ -142,7 +144,7 @@ def test_other_inputs(address: str, tmp_path: Path, ending: str) -> None:
 def test_too_long_is_a_bad_row(address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "in.txt").write_text("short\n" + "word " * 30 + "\nalso short\n")
     command = ("embed", tmp_path / "in.txt", "-o", tmp_path / "out.npy", "--model", "reviews")
-    assert run(address, *command, "--truncate", "error") == 0
+    assert run(address, *command, "--truncate", "error") == 3
     assert "row 1: " in capsys.readouterr().err
     assert np.isnan(np.load(tmp_path / "out.npy")).all(axis=1).tolist() == [False, True, False]
     assert run(address, *command, "--overwrite") == 0
@@ -154,7 +156,7 @@ def test_bad_rows_before_the_first_good_one(address: str, tmp_path: Path) -> Non
     (tmp_path / "in.jsonl").write_text("\n".join(lines))
     out = tmp_path / "out.parquet"
     assert (
-        run(address, "embed", tmp_path / "in.jsonl", "-o", out, "--model", "reviews", "--batch-size", 1) == 0
+        run(address, "embed", tmp_path / "in.jsonl", "-o", out, "--model", "reviews", "--batch-size", 1) == 3
     )
     table = pq.read_table(out)
     assert [value.is_valid for value in table.column("embedding")] == [False, False, False, True, False]
@@ -163,7 +165,7 @@ def test_bad_rows_before_the_first_good_one(address: str, tmp_path: Path) -> Non
 
 def test_many_bad_rows_are_counted(address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "in.jsonl").write_text('{"text": "good"}\n' + "{}\n" * 50)
-    assert run(address, "embed", tmp_path / "in.jsonl", "-o", tmp_path / "o.npy", "--model", "reviews") == 0
+    assert run(address, "embed", tmp_path / "in.jsonl", "-o", tmp_path / "o.npy", "--model", "reviews") == 3
     said = capsys.readouterr().err
     assert said.count("the text is missing") == embed_command.LISTED
     assert f"... and {50 - embed_command.LISTED} more rows" in said
@@ -217,7 +219,7 @@ def test_places_that_are_not_written(
     table.with_name("link.parquet").symlink_to(texts_csv)
     assert "is the input" in refused(table.with_name("link.parquet"), "--overwrite")
     assert "no directory" in refused(texts_csv.parent / "nowhere" / "out.npy")
-    assert "ends in .parquet or .npy" in refused(texts_csv.with_name("out.csv"))
+    assert "ends in .parquet, .arrow or .npy" in refused(texts_csv.with_name("out.csv"))
     assert "--probabilities needs a .parquet" in refused(texts_csv.with_name("out.npy"), "--probabilities")
     command = ("embed", table, "-o", texts_csv.with_name("o.parquet"), "--model", "reviews")
     assert run(address, *command) == 2
@@ -256,8 +258,8 @@ def test_no_server(
     texts_csv: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("penult_service.cli.options.TIMEOUT", 0.5)
-    assert run("127.0.0.1:1", "embed", texts_csv, "-o", texts_csv.with_name("out.npy")) == 1
-    assert capsys.readouterr().err.startswith("error: ")
+    assert run("127.0.0.1:1", "embed", texts_csv, "-o", texts_csv.with_name("out.npy"), "--wait", 0) == 1
+    assert capsys.readouterr().err.startswith("error: no answer from a server at 127.0.0.1:1")
 
 
 def test_a_directory_that_is_no_model(texts_csv: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -285,7 +287,7 @@ def test_similarity_of_texts_and_stored(
     address: str, texts_csv: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stored = texts_csv.with_name("out.parquet")
-    assert run(address, "embed", texts_csv, "-o", stored, "--model", "reviews") == 0
+    assert run(address, "embed", texts_csv, "-o", stored, "--model", "reviews") == 3
     capsys.readouterr()
     options = ("--file-b", stored, "--model", "reviews", "--top", 1)
     assert run(address, "similarity", TEXTS[0], *options) == 0

@@ -2,47 +2,125 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from penult_service.cli.rows import Chunk, no_column
+from penult_service.cli.rows import no_column
 from penult_service.errors import InvalidInput
+from penult_service.jobs.chunks import Chunk, Problem, names_of
+
+# Read a column of a row group in pieces of this many bytes: row groups may be larger than the memory.
+BUFFER_BYTES = 1 << 20
 
 
 class ParquetRows:
-    """A `rows.Source`. The text column holds strings, or bytes that are read as UTF-8."""
+    """A `jobs.chunks.Source`. The text column holds strings, or bytes that are read as UTF-8.
 
-    def __init__(self, path: Path, column: str) -> None:
-        self._path, self._column = path, column
-        try:
-            file = pq.ParquetFile(path)
-        except (pa.ArrowException, OSError) as error:
-            raise InvalidInput(
-                f"{path} is not a parquet file, or is damaged ({error})", reason="NOT_PARQUET"
-            ) from error
-        with file:
-            self.rows: int = file.metadata.num_rows
-            self.schema: pa.Schema = file.schema_arrow
-        if self.schema.names.count(column) != 1:
-            raise no_column(path, column, self.schema.names)
-        kind = self.schema.field(column).type
-        if not _holds_text(kind):
-            raise InvalidInput(f"{path}: column {column!r} holds {kind}, not texts", reason="NOT_A_TEXT")
+    Of several files, a column that one of them lacks is null there; no two may give it different types.
+    """
 
-    def chunks(self, size: int) -> Iterator[Chunk]:
-        """All rows, in order, at most `size` a chunk."""
+    counted = "file_row"
+
+    def __init__(self, paths: Sequence[Path], column: str) -> None:
+        self._paths, self._column = list(paths), column
+        self.rows, schemas = 0, []
+        for path in self._paths:
+            rows, schema = _learn(path, column)
+            self.rows += rows
+            schemas.append(schema)
+        self.schema: pa.Schema = schemas[0] if len(schemas) == 1 else _joined(self._paths, schemas)
+
+    def chunks(self, size: int, start: int = 0) -> Iterator[Chunk]:
+        """All rows from `start` on, in order, `size` a chunk."""
         first = 0
-        try:
-            with pq.ParquetFile(self._path) as file:
-                for batch in file.iter_batches(batch_size=size):
-                    texts, problems = _texts(batch.column(self._column))
-                    yield Chunk(first, texts, problems, batch)
-                    first += batch.num_rows
-        except (pa.ArrowException, OSError) as error:
-            raise InvalidInput(f"{self._path} is damaged ({error})", reason="NOT_PARQUET") from error
+        for places, batch in _regrouped(self._pieces(size), size):
+            if first >= start:
+                texts, problems = _texts(batch.column(self._column))
+                yield Chunk(first, texts, problems, batch, places=places)
+            first += batch.num_rows
+
+    def _pieces(self, size: int) -> Iterator[tuple[str, int, pa.RecordBatch]]:
+        """Batches as the files have them: name of the file, number of the first row in it, rows."""
+        for path, name in zip(self._paths, names_of(self._paths), strict=True):
+            first = 0
+            try:
+                with pq.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER_BYTES) as file:
+                    for batch in file.iter_batches(batch_size=size):
+                        yield name, first, self._conformed(batch)
+                        first += batch.num_rows
+            except (pa.ArrowException, OSError) as error:
+                raise InvalidInput(f"{path} is damaged ({error})", reason="NOT_PARQUET") from error
+
+    def _conformed(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        if len(self._paths) == 1:
+            return batch
+        there = set(batch.schema.names)
+        arrays = [
+            batch.column(item.name) if item.name in there else pa.nulls(batch.num_rows, item.type)
+            for item in self.schema
+        ]
+        return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+
+def _learn(path: Path, column: str) -> tuple[int, pa.Schema]:
+    """The number of rows and the schema, from the end of the file."""
+    try:
+        with pq.ParquetFile(path) as file:
+            rows, schema = file.metadata.num_rows, file.schema_arrow
+    except (pa.ArrowException, OSError) as error:
+        raise InvalidInput(
+            f"{path} is not a parquet file, or is damaged ({error})", reason="NOT_PARQUET"
+        ) from error
+    if schema.names.count(column) != 1:
+        raise no_column(path, column, schema.names)
+    kind = schema.field(column).type
+    if not _holds_text(kind):
+        raise InvalidInput(f"{path}: column {column!r} holds {kind}, not texts", reason="NOT_A_TEXT")
+    return rows, schema
+
+
+def _joined(paths: list[Path], schemas: list[pa.Schema]) -> pa.Schema:
+    """The columns of all files. What pandas noted about one of them (its index) is not kept."""
+    fields: dict[str, pa.Field] = {}
+    for path, schema in zip(paths, schemas, strict=True):
+        for item in schema:
+            known = fields.setdefault(item.name, item.with_nullable(True))
+            if known.type != item.type or schema.names.count(item.name) > 1:
+                raise InvalidInput(
+                    f"{path}: column {item.name!r} holds {item.type}, in another file {known.type}, or is there "
+                    "twice; embed them apart",
+                    reason="DIFFERENT_COLUMNS",
+                )
+    return pa.schema(list(fields.values()))
+
+
+def _regrouped(
+    pieces: Iterator[tuple[str, int, pa.RecordBatch]], size: int
+) -> Iterator[tuple[list[tuple[str, int]], pa.RecordBatch]]:
+    """The rows of the pieces, `size` at a time, with the place of each."""
+    places: list[tuple[str, int]] = []
+    held: list[pa.RecordBatch] = []
+    for name, first, piece in pieces:
+        start = 0
+        while start < piece.num_rows:
+            part = piece.slice(start, size - len(places))
+            held.append(part)
+            places += [(name, first + start + i) for i in range(part.num_rows)]
+            start += part.num_rows
+            if len(places) == size:
+                yield places, _one(held)
+                places, held = [], []
+    if held:
+        yield places, _one(held)
+
+
+def _one(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    if len(batches) == 1:
+        return batches[0]
+    return pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
 
 
 def _holds_text(kind: pa.DataType) -> bool:
@@ -52,19 +130,20 @@ def _holds_text(kind: pa.DataType) -> bool:
     return any(test(kind) for test in tests)
 
 
-def _texts(column: pa.Array) -> tuple[list[str | None], dict[int, str]]:
+def _texts(column: pa.Array) -> tuple[list[str | None], dict[int, Problem]]:
     """Texts, and by place why there is none. Strings are read as bytes: they may not be UTF-8."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     texts: list[str | None] = []
-    problems: dict[int, str] = {}
+    problems: dict[int, Problem] = {}
     for place, data in enumerate(column.cast(pa.large_binary()).to_pylist()):
         texts.append(None)
         if data is None:
-            problems[place] = "the text is missing"
+            problems[place] = Problem("the text is missing", "TEXT_MISSING")
             continue
         try:
             texts[-1] = data.decode()
         except UnicodeDecodeError as error:
-            problems[place] = f"the text is not UTF-8 (byte 0x{data[error.start]:02x} at byte {error.start})"
+            words = f"the text is not UTF-8 (byte 0x{data[error.start]:02x} at byte {error.start})"
+            problems[place] = Problem(words, "NOT_UTF8")
     return texts, problems

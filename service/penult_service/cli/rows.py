@@ -1,83 +1,69 @@
 """Rows of csv, tsv, jsonl, txt and parquet files, a chunk at a time: every row comes out, good or bad.
 
-Text files have no types worth trusting: csv columns stay texts ("007" stays "007"), json lines keep numbers,
-truth values and texts, and nested values as JSON text.
+Text files have no types worth trusting: csv columns stay texts ("007" stays "007", "NA" stays "NA"), json lines
+keep numbers, truth values and texts, and nested values as JSON text.
 """
 
 from __future__ import annotations
 
-import csv
+import io
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+from penult_service.cli import records
+from penult_service.cli.records import Record
 from penult_service.errors import InvalidInput, NotFound
+from penult_service.jobs.chunks import Chunk, Problem, Source, names_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# Of one cell: above any text that a server takes, below what csv can be told on every platform.
-CELL_LIMIT = 2**31 - 1
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """Rows in a row of the file: `first` is the number of the first, from 0.
-
-    `texts` has None where `problems` (by place in the chunk) says why; `cells` holds the input's columns.
-    """
-
-    first: int
-    texts: list[str | None]
-    problems: dict[int, str]
-    cells: pa.RecordBatch
-
-
-class Source(Protocol):
-    """An input file: how many rows, which columns, and the rows themselves."""
-
-    rows: int
-    schema: pa.Schema
-
-    def chunks(self, size: int) -> Iterator[Chunk]:
-        """All rows, in order, at most `size` a chunk."""
-        ...
-
-
-@dataclass(frozen=True)
-class Record:
-    """One row of a text file. `problem` is why it cannot be read at all; then `cells` may be empty."""
-
-    cells: dict[str, Any]
-    line: int
-    problem: str = ""
+TEXT_ENDINGS = (".csv", ".tsv", ".jsonl", ".ndjson", ".txt")
+PARQUET_ENDING = ".parquet"
 
 
 def open_rows(path: Path, column: str) -> Source:
-    """The rows of a file, by the end of its name.
+    """The rows of one file, by the end of its name.
 
     Raises:
         NotFound: no such file.
         InvalidInput: an unknown ending, no such column, no rows, or not a file of that kind.
     """
-    if not path.is_file():
-        raise NotFound(f"{path} is not a file", reason="FILE_NOT_FOUND")
-    readers = {".csv": CsvRows, ".tsv": CsvRows, ".jsonl": JsonRows, ".ndjson": JsonRows, ".txt": LineRows}
-    ending = path.suffix.lower()
-    if ending == ".parquet":
+    return open_inputs([path], column)
+
+
+def open_inputs(paths: Sequence[Path], column: str, encoding: str | None = None) -> Source:
+    """The rows of several files, one after the other; the columns are those of all of them.
+
+    Args:
+        paths: Text files (any of `TEXT_ENDINGS`), or parquet files.
+        column: The column that holds the texts.
+        encoding: Of text files; None: UTF-8.
+
+    Raises:
+        NotFound: no such file.
+        InvalidInput: as of `open_rows`; text files and parquet files together; no such encoding.
+    """
+    endings = {_checked_ending(path) for path in paths}
+    _check_encoding(encoding)
+    if PARQUET_ENDING in endings and len(endings) > 1:
+        raise InvalidInput(
+            "text files and parquet files do not go into one output; embed them apart", reason="FILE_TYPE"
+        )
+    if PARQUET_ENDING in endings:
         from penult_service.cli.parquet_rows import ParquetRows
 
-        source: Source = ParquetRows(path, column)
-    elif ending in readers:
-        source = readers[ending](path, column)
+        if encoding:
+            raise InvalidInput("the texts of parquet files are UTF-8; --encoding is for text files")
+        source: Source = ParquetRows(paths, column)
     else:
-        known = ", ".join([*readers, ".parquet"])
-        raise InvalidInput(f"{path}: the name of an input ends in one of {known}", reason="FILE_TYPE")
+        source = TextRows(paths, column, encoding)
     if source.rows == 0:
-        raise InvalidInput(f"{path} has no rows", reason="NO_ROWS")
+        names = str(paths[0]) if len(paths) == 1 else f"{paths[0]} and the other {len(paths) - 1} files"
+        raise InvalidInput(f"{names} {'has' if len(paths) == 1 else 'have'} no rows", reason="NO_ROWS")
     return source
 
 
@@ -90,159 +76,88 @@ def no_column(path: Path, column: str, there: list[str]) -> InvalidInput:
     )
 
 
-def text_problem(value: Any) -> str:
-    """Why a cell is not a text that can be sent; empty when it is one."""
-    if value is None:
-        return "the text is missing"
-    if not isinstance(value, str):
-        return f"the text is {json.dumps(value)[:40]}, not a string"
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        # Bytes that are not UTF-8 were read as surrogates U+DC80 to U+DCFF.
-        point = ord(value[error.start])
-        what = f"byte 0x{point - 0xDC00:02x}" if 0xDC80 <= point <= 0xDCFF else "a lone surrogate"
-        return f"the text is not UTF-8 ({what} at character {error.start})"
-    return ""
+class TextRows:
+    """Files read line by line: once to learn their rows and columns, once for the rows."""
 
+    counted = "line"
 
-@dataclass
-class _TextFile:
-    """A file read line by line: once to learn its rows and columns, once for the rows."""
-
-    path: Path
-    column: str
-    rows: int = field(init=False, default=0)
-    schema: pa.Schema = field(init=False)
-
-    def __post_init__(self) -> None:
+    def __init__(self, paths: Sequence[Path], column: str, encoding: str | None = None) -> None:
         import pyarrow as pa
 
-        kinds = self._learn()
-        if self.rows and self.column not in kinds:
-            raise no_column(self.path, self.column, list(kinds))
-        kinds[self.column] = {str}
+        self._paths, self._column, self._encoding = list(paths), column, encoding
+        self.rows = 0
+        kinds: dict[str, set[type]] = {}
+        for path in self._paths:
+            self._learn(path, kinds)
+        kinds[column] = {str}
         self.schema = pa.schema([pa.field(name, _arrow_type(kind)) for name, kind in kinds.items()])
 
-    def _learn(self) -> dict[str, set[type]]:
-        """Count the rows and return the columns with the types of their values."""
-        kinds: dict[str, set[type]] = {}
-        for record in self._records():
-            self.rows += 1
-            for name, value in record.cells.items():
-                seen = kinds.setdefault(name, set())
-                if value is not None:
-                    seen.add(_kind(value))
-        return kinds
-
-    def chunks(self, size: int) -> Iterator[Chunk]:
-        import pyarrow as pa
-
-        records, first = self._records(), 0
-        while batch := list(islice(records, size)):
-            problems = {
-                place: found for place, record in enumerate(batch) if (found := self._problem(record))
-            }
-            texts = [None if place in problems else r.cells[self.column] for place, r in enumerate(batch)]
-            arrays = [
-                pa.array([_cell(record.cells.get(item.name), item.type) for record in batch], item.type)
-                for item in self.schema
-                if item.name != self.column
-            ]
-            arrays.insert(self.schema.get_field_index(self.column), pa.array(texts, pa.string()))
-            yield Chunk(first, texts, problems, pa.RecordBatch.from_arrays(arrays, schema=self.schema))
+    def chunks(self, size: int, start: int = 0) -> Iterator[Chunk]:
+        """All rows from `start` on, in order, `size` a chunk."""
+        rows, first = islice(self._records(), start, None), start
+        while batch := list(islice(rows, size)):
+            yield self._chunk(first, batch)
             first += len(batch)
 
-    def _problem(self, record: Record) -> str:
-        found = record.problem or text_problem(record.cells.get(self.column))
-        return f"{found} (line {record.line})" if found else ""
+    def _learn(self, path: Path, kinds: dict[str, set[type]]) -> None:
+        """Count the rows of a file, and add its columns with the types of their values."""
+        found, rows = records.columns(path, self._column, self._encoding)
+        if rows and self._column not in found:
+            raise no_column(path, self._column, list(found))
+        for name, seen in found.items():
+            kinds.setdefault(name, set()).update(seen)
+        self.rows += rows
 
-    def _records(self) -> Iterator[Record]:
-        raise NotImplementedError
+    def _records(self) -> Iterator[tuple[str, Record]]:
+        for path, name in zip(self._paths, names_of(self._paths), strict=True):
+            for record in records.read(path, self._column, self._encoding):
+                yield name, record
 
+    def _chunk(self, first: int, batch: list[tuple[str, Record]]) -> Chunk:
+        import pyarrow as pa
 
-class CsvRows(_TextFile):
-    """Comma- (.csv) or tab-separated (.tsv), with a header. Rows without any cell are not rows."""
-
-    def _learn(self) -> dict[str, set[type]]:
-        self.rows = sum(1 for _ in self._records())
-        return {name: {str} for name in self._header}
-
-    def _records(self) -> Iterator[Record]:
-        csv.field_size_limit(CELL_LIMIT)
-        delimiter = "\t" if self.path.suffix.lower() == ".tsv" else ","
-        with self.path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            reader = csv.reader(file, delimiter=delimiter)
-            try:
-                self._header = _checked_header(self.path, next(reader, []))
-                for cells in reader:
-                    if cells:
-                        yield self._record(cells, reader.line_num)
-            except csv.Error as error:
-                raise InvalidInput(
-                    f"{self.path}, line {reader.line_num}: {error}", reason="NOT_CSV"
-                ) from error
-
-    def _record(self, cells: list[str], line: int) -> Record:
-        problem = ""
-        if len(cells) > len(self._header):
-            problem = f"the row has {len(cells)} cells, the header {len(self._header)}"
-        return Record(dict(zip(self._header, cells, strict=False)), line, problem)
-
-
-class JsonRows(_TextFile):
-    """JSON lines: an object a line. Blank lines are not rows."""
-
-    def _records(self) -> Iterator[Record]:
-        with self.path.open("rb") as file:
-            for line, data in enumerate(file, start=1):
-                if data.strip():
-                    yield _json_record(data, line)
+        problems: dict[int, Problem] = {}
+        damaged: dict[int, Problem] = {}
+        texts: list[str | None] = []
+        for place, (_, record) in enumerate(batch):
+            found = record.problem or records.text_problem(record.cells.get(self._column), self._encoding)
+            if found:
+                problems[place] = Problem(f"{found} (line {record.line})", found.reason)
+            elif bad := record.damaged(self._encoding):
+                damaged[place] = Problem(f"{bad} (line {record.line})", bad.reason)
+            texts.append(None if found else record.cells[self._column])
+        arrays = [
+            pa.array(texts, pa.string())
+            if item.name == self._column
+            else pa.array([_cell(record.cells.get(item.name), item.type) for _, record in batch], item.type)
+            for item in self.schema
+        ]
+        cells = pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+        return Chunk(first, texts, problems, cells, damaged, [(name, r.line) for name, r in batch])
 
 
-class LineRows(_TextFile):
-    """A text a line; a blank line is an empty text."""
-
-    def _learn(self) -> dict[str, set[type]]:
-        self.rows = sum(1 for _ in self._records())
-        return {self.column: {str}}
-
-    def _records(self) -> Iterator[Record]:
-        with self.path.open("rb") as file:
-            for line, data in enumerate(file, start=1):
-                bare = data.removesuffix(b"\n").removesuffix(b"\r")
-                text = bare.removeprefix(b"\xef\xbb\xbf" if line == 1 else b"")
-                yield Record({self.column: text.decode(errors="surrogateescape")}, line)
-
-
-def _checked_header(path: Path, header: list[str]) -> list[str]:
-    twice = next((name for name in header if header.count(name) > 1), None)
-    if twice is not None:
-        raise InvalidInput(f"{path} has two columns {twice!r}; rename one", reason="COLUMN_TWICE")
-    if any(text_problem(name) for name in header):
-        raise InvalidInput(f"{path}: the header is not UTF-8; save the file as UTF-8", reason="NOT_UTF8")
-    return header
+def _checked_ending(path: Path) -> str:
+    if path.is_dir():
+        raise InvalidInput(
+            f"{path} is a directory; name its files, such as '{path}/*.csv'", reason="FILE_TYPE"
+        )
+    if not path.is_file():
+        raise NotFound(f"{path} is not a file", reason="FILE_NOT_FOUND")
+    ending = path.suffix.lower()
+    if ending not in (*TEXT_ENDINGS, PARQUET_ENDING):
+        known = ", ".join([*TEXT_ENDINGS, PARQUET_ENDING])
+        raise InvalidInput(f"{path}: the name of an input ends in one of {known}", reason="FILE_TYPE")
+    return ending
 
 
-def _json_record(data: bytes, line: int) -> Record:
+def _check_encoding(encoding: str | None) -> None:
     try:
-        text = data.decode("utf-8-sig" if line == 1 else "utf-8")
-    except UnicodeDecodeError as error:
-        return Record({}, line, f"the line is not UTF-8 (byte 0x{data[error.start]:02x} at {error.start})")
-    try:
-        row = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        return Record({}, line, f"the line is not JSON ({error})")
-    if not isinstance(row, dict):
-        return Record({}, line, "the line holds no JSON object")
-    return Record(row, line)
-
-
-def _kind(value: Any) -> type:
-    """The type that a value needs in a table; `object` is kept as JSON text."""
-    if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**63:
-        return object
-    return type(value) if isinstance(value, str | bool | int | float) else object
+        io.TextIOWrapper(io.BytesIO(), encoding=encoding or "utf-8")
+    except LookupError:
+        raise InvalidInput(
+            f"there is no encoding {encoding!r}; such as utf-8, latin-1, cp1252, utf-16, shift_jis",
+            reason="NO_ENCODING",
+        ) from None
 
 
 def _arrow_type(kinds: set[type]) -> pa.DataType:
@@ -262,5 +177,5 @@ def _cell(value: Any, kind: pa.DataType) -> Any:
         return None
     if pa.types.is_string(kind):
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        return text.encode(errors="replace").decode()
+        return text if text.isascii() else text.encode(errors="replace").decode()
     return float(value) if pa.types.is_floating(kind) else value
