@@ -120,13 +120,13 @@ def _cluster_metric(call: Cluster) -> None:
     if call.metric not in CLUSTER_METRICS:
         raise _wrong(
             "metric",
-            f"there are no clusters by {call.metric}; use {_listed(CLUSTER_METRICS)}",
+            f"metric {call.metric} gives no clusters; use {_listed(CLUSTER_METRICS)}",
             CLUSTER_METRICS,
         )
     if call.metric == "manhattan" and call.method not in ("agglomerative", "hdbscan"):
         raise _wrong(
             "metric",
-            f"{call.method} has no clusters by manhattan; use cosine or euclidean, or agglomerative or hdbscan",
+            f"metric manhattan does not go with {call.method}; use cosine or euclidean, or agglomerative or hdbscan",
             ("cosine", "euclidean"),
         )
 
@@ -150,7 +150,7 @@ def _linkage(call: Cluster) -> None:
     if call.linkage == "ward" and call.metric == "manhattan" and call.reduction in (None, "none"):
         raise _wrong(
             "linkage",
-            "ward is about squared distances and does not go with manhattan; use average, complete or single",
+            "linkage ward is about squared distances, which metric manhattan has not; use average, complete or single",
         )
 
 
@@ -163,12 +163,12 @@ def _project(call: Project, shapes: Shapes) -> None:
         raise _out_of_range("n_components", call.n_components, "the dimensions of a map; give 2 or 3")
     if call.metric not in PROJECT_METRICS:
         raise _wrong(
-            "metric", f"there is no map by {call.metric}; use {_listed(PROJECT_METRICS)}", PROJECT_METRICS
+            "metric", f"metric {call.metric} gives no map; use {_listed(PROJECT_METRICS)}", PROJECT_METRICS
         )
     if call.method == "pca" and call.metric == "manhattan":
         raise _wrong(
             "metric",
-            "pca keeps squared distances and does not go with manhattan; use cosine or euclidean, or umap or tsne",
+            "metric manhattan does not go with pca, which keeps squared distances; use cosine or euclidean, or umap or tsne",
             ("cosine", "euclidean"),
         )
     _only("umap", call.method, n_neighbors=call.n_neighbors, min_dist=call.min_dist)

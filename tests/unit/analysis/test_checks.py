@@ -1,0 +1,151 @@
+"""What a call must satisfy, in the words of the contract."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+from penult.v1 import analysis_service_pb2 as pb
+from penult_service.analysis.calls import Call, Cluster, Neighbors, Project, Similarity
+from penult_service.analysis.checks import check
+from penult_service.errors import InvalidInput
+
+AB = {"a": (5, 3), "b": (5, 3)}
+QUERIES = {"queries": (5, 3)}
+CORPUS = {"queries": (5, 3), "corpus": (2, 3)}
+ROWS = {"source": (20, 3)}
+REQUESTS = {
+    Similarity: pb.ComputeSimilarityRequest,
+    Neighbors: pb.SearchNeighborsRequest,
+    Cluster: pb.ClusterRequest,
+    Project: pb.ProjectRequest,
+}
+
+GOOD = [
+    (Similarity(), {"a": (1, 1)}),
+    (Similarity("manhattan", pairs=True), AB),
+    (Neighbors(k=1), {"queries": (1, 1)}),
+    (Neighbors(k=10_000, metric="dot"), CORPUS),
+    (Neighbors(k=1, exclude_self=True), {"queries": (2, 1)}),
+    (Neighbors(radius=-0.5), QUERIES),
+    (Neighbors(radius=0.0, metric="euclidean"), QUERIES),
+    (Cluster(), {"source": (1, 1)}),
+    (Cluster(n_clusters=10_000), ROWS),
+    (Cluster("hdbscan", metric="manhattan", min_cluster_size=2, min_samples=1, noise="nearest"), ROWS),
+    (Cluster("agglomerative", metric="manhattan"), ROWS),
+    (Cluster("agglomerative", metric="manhattan", linkage="single"), ROWS),
+    (Cluster("agglomerative", metric="manhattan", linkage="ward", reduction="umap"), ROWS),
+    (Cluster("gaussian_mixture", reduced_dimensions=1), ROWS),
+    (Cluster("hdbscan", reduced_dimensions=2), ROWS),
+    (Cluster(reduction="pca", reduced_dimensions=2, seed=2**32 - 1), {**ROWS, "labels": (20,)}),
+    (Project(), {"source": (1, 1)}),
+    (Project(n_neighbors=2, min_dist=0.0, metric="manhattan", seed=0), ROWS),
+    (Project(min_dist=1.0, n_components=3), {**ROWS, "labels": (20,)}),
+    (Project("pca", metric="euclidean"), ROWS),
+    (Project("tsne", metric="manhattan", perplexity=1.0), ROWS),
+]
+BAD = [
+    (Similarity(), {"a": (0, 3)}, "EMPTY_INPUT", "a"),
+    (Similarity(), {"a": (3, 0)}, "EMPTY_INPUT", "a"),
+    (Similarity(), {"a": (3,)}, "EMPTY_INPUT", "a"),
+    (Similarity(), {"a": (3, 3), "b": (3, 4)}, "DIMENSION_MISMATCH", "b"),
+    (Similarity("angle"), AB, "UNKNOWN_METRIC", "metric"),
+    (Similarity(pairs=True), {"a": (3, 3)}, "WRONG_COMBINATION", "pairs"),
+    (Similarity(pairs=True), {"a": (3, 3), "b": (4, 3)}, "ROWS_MISMATCH", "b"),
+    (Neighbors(), {"queries": (5, 3), "corpus": (2, 2)}, "DIMENSION_MISMATCH", "corpus"),
+    (Neighbors(k=0), QUERIES, "OUT_OF_RANGE", "k"),
+    (Neighbors(k=-1), QUERIES, "OUT_OF_RANGE", "k"),
+    (Neighbors(metric="Cosine"), QUERIES, "UNKNOWN_METRIC", "metric"),
+    (Neighbors(exclude_self=True), CORPUS, "WRONG_COMBINATION", "exclude_self"),
+    (Neighbors(exclude_self=True), {"queries": (1, 3)}, "TOO_FEW_ROWS", "queries"),
+    (Neighbors(radius=float("nan")), QUERIES, "OUT_OF_RANGE", "radius"),
+    (Neighbors(radius=float("inf"), metric="euclidean"), QUERIES, "OUT_OF_RANGE", "radius"),
+    (Neighbors(radius=-0.1, metric="manhattan"), QUERIES, "OUT_OF_RANGE", "radius"),
+    (Cluster("dbscan"), ROWS, "UNKNOWN_METHOD", "method"),
+    (Cluster(metric="dot"), ROWS, "WRONG_COMBINATION", "metric"),
+    (Cluster(metric="manhattan"), ROWS, "WRONG_COMBINATION", "metric"),
+    (Cluster("gaussian_mixture", metric="manhattan"), ROWS, "WRONG_COMBINATION", "metric"),
+    (Cluster("hdbscan", n_clusters=8), ROWS, "WRONG_COMBINATION", "n_clusters"),
+    (Cluster(n_clusters=0), ROWS, "OUT_OF_RANGE", "n_clusters"),
+    (Cluster(n_clusters=-3), ROWS, "OUT_OF_RANGE", "n_clusters"),
+    (Cluster(reduction="svd"), ROWS, "UNKNOWN_REDUCTION", "reduction"),
+    (Cluster(reduced_dimensions=2), ROWS, "WRONG_COMBINATION", "reduced_dimensions"),
+    (
+        Cluster("hdbscan", reduction="none", reduced_dimensions=2),
+        ROWS,
+        "WRONG_COMBINATION",
+        "reduced_dimensions",
+    ),
+    (Cluster("hdbscan", reduced_dimensions=0), ROWS, "OUT_OF_RANGE", "reduced_dimensions"),
+    (Cluster(linkage="ward"), ROWS, "WRONG_COMBINATION", "linkage"),
+    (Cluster("agglomerative", linkage="mean"), ROWS, "UNKNOWN_LINKAGE", "linkage"),
+    (
+        Cluster("agglomerative", linkage="ward", metric="manhattan"),
+        ROWS,
+        "WRONG_COMBINATION",
+        "linkage",
+    ),
+    (Cluster(min_cluster_size=5), ROWS, "WRONG_COMBINATION", "min_cluster_size"),
+    (Cluster("hdbscan", min_cluster_size=1), ROWS, "OUT_OF_RANGE", "min_cluster_size"),
+    (Cluster("agglomerative", min_samples=5), ROWS, "WRONG_COMBINATION", "min_samples"),
+    (Cluster("hdbscan", min_samples=0), ROWS, "OUT_OF_RANGE", "min_samples"),
+    (Cluster(noise="drop"), ROWS, "UNKNOWN_NOISE", "noise"),
+    (Cluster(noise="nearest"), ROWS, "WRONG_COMBINATION", "noise"),
+    (Cluster(seed=-1), ROWS, "OUT_OF_RANGE", "seed"),
+    (Cluster(seed=2**32), ROWS, "OUT_OF_RANGE", "seed"),
+    (Cluster(), {**ROWS, "labels": (19,)}, "LABELS_MISMATCH", "labels"),
+    (Project("mds"), ROWS, "UNKNOWN_METHOD", "method"),
+    (Project(metric="dot"), ROWS, "WRONG_COMBINATION", "metric"),
+    (Project("pca", metric="manhattan"), ROWS, "WRONG_COMBINATION", "metric"),
+    (Project(n_components=1), ROWS, "OUT_OF_RANGE", "n_components"),
+    (Project(n_components=4), ROWS, "OUT_OF_RANGE", "n_components"),
+    (Project(n_neighbors=1), ROWS, "OUT_OF_RANGE", "n_neighbors"),
+    (Project("pca", n_neighbors=5), ROWS, "WRONG_COMBINATION", "n_neighbors"),
+    (Project(min_dist=-0.1), ROWS, "OUT_OF_RANGE", "min_dist"),
+    (Project(min_dist=1.1), ROWS, "OUT_OF_RANGE", "min_dist"),
+    (Project(min_dist=float("nan")), ROWS, "OUT_OF_RANGE", "min_dist"),
+    (Project("tsne", min_dist=0.1), ROWS, "WRONG_COMBINATION", "min_dist"),
+    (Project(perplexity=30.0), ROWS, "WRONG_COMBINATION", "perplexity"),
+    (Project("tsne", perplexity=0.5), ROWS, "OUT_OF_RANGE", "perplexity"),
+    (Project("tsne", perplexity=float("inf")), ROWS, "OUT_OF_RANGE", "perplexity"),
+    (Project(seed=-1), ROWS, "OUT_OF_RANGE", "seed"),
+    (Project(), {**ROWS, "labels": (21,)}, "LABELS_MISMATCH", "labels"),
+]
+
+
+@pytest.mark.parametrize(("call", "shapes"), GOOD, ids=str)
+def test_what_suits_is_silent(call: Call, shapes: dict[str, tuple[int, ...]]) -> None:
+    check(call, shapes)
+
+
+@pytest.mark.parametrize(("call", "shapes", "reason", "field"), BAD, ids=str)
+def test_what_does_not_is_named(
+    call: Call, shapes: dict[str, tuple[int, ...]], reason: str, field: str
+) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        check(call, shapes)
+    assert (caught.value.reason, caught.value.field) == (reason, field)
+    assert field in caught.value.message
+    assert caught.value.message.isprintable()
+
+
+def test_fields_are_those_of_the_contract() -> None:
+    for call, _, _, field in BAD:
+        assert field in REQUESTS[type(call)].DESCRIPTOR.fields_by_name
+    assert set(REQUESTS) == set(get_args(Call))
+
+
+@pytest.mark.parametrize(
+    ("call", "shapes", "least"),
+    [
+        (Neighbors(k=0), QUERIES, "1"),
+        (Neighbors(exclude_self=True), {"queries": (1, 3)}, "2"),
+        (Cluster("hdbscan", min_cluster_size=1), ROWS, "2"),
+        (Project(n_neighbors=0), ROWS, "2"),
+    ],
+    ids=str,
+)
+def test_the_least_number_is_told(call: Call, shapes: dict[str, tuple[int, ...]], least: str) -> None:
+    with pytest.raises(InvalidInput, match=f"at least {least}") as caught:
+        check(call, shapes)
+    assert caught.value.metadata["least"] == least
