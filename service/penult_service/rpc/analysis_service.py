@@ -6,38 +6,31 @@ import asyncio
 from dataclasses import dataclass
 
 from penult.v1 import analysis_service_pb2 as pb
-from penult.v1 import common_pb2
 
+from penult_service.analysis import calls, results
+from penult_service.analysis.checks import check
 from penult_service.analysis.pool import WorkerPool
 from penult_service.config import Limits
 from penult_service.embedder import Embedder, LoadedModel
-from penult_service.embedder.options import choose_readout, space_of
-from penult_service.errors import InvalidInput, PreconditionFailed
 from penult_service.repository.repository import Repository
-from penult_service.rpc import replies
-from penult_service.rpc.codec import Codec, SimilarityCall, TextSide, VectorSide, fields_under
+from penult_service.rpc import analysis_replies as replies
+from penult_service.rpc import small_similarity
+from penult_service.rpc.analysis_codec import AnalysisCodec, Asked
+from penult_service.rpc.analysis_limits import check_reply, check_scores
+from penult_service.rpc.codec import Codec
 from penult_service.rpc.handlers import Call
-from penult_service.rpc.limits import check_rows_fit
-from penult_service.vectors import FloatMatrix, similarity
-
-_METRICS = {
-    "cosine": pb.METRIC_COSINE,
-    "dot": pb.METRIC_DOT,
-    "euclidean": pb.METRIC_EUCLIDEAN,
-    "manhattan": pb.METRIC_MANHATTAN,
-}
+from penult_service.rpc.limits import check_fits
+from penult_service.rpc.sources import Sides, Sources, array_shapes, check_spaces
 
 
-@dataclass(frozen=True)
-class _Side:
-    """A side of which all is known but, for texts, the numbers themselves."""
+@dataclass(frozen=True, eq=False)
+class _Checked:
+    """A request that will be answered, unless something breaks."""
 
-    field: str
-    asked: TextSide | VectorSide
-    rows: int
-    columns: int
-    space: str
-    model: LoadedModel | None
+    asked: Asked
+    sides: Sides
+    shapes: calls.Shapes
+    space_check: pb.SpaceCheck
 
 
 class AnalysisService:
@@ -51,98 +44,78 @@ class AnalysisService:
         embedder: Embedder,
         pool: WorkerPool,
     ) -> None:
-        self._codec, self._limits = codec, limits
-        self._repository, self._embedder, self._pool = repository, embedder, pool
-        # A matrix of the most scores takes memory and a core for seconds: the others wait their turn.
+        self._codec, self._limits = AnalysisCodec(codec, limits), limits
+        self._sources, self._pool = Sources(repository, embedder), pool
+        # A matrix takes memory and a core: the others wait their turn.
         self._computing = asyncio.Semaphore(1)
 
     async def compute_similarity(
         self, request: pb.ComputeSimilarityRequest, call: Call
     ) -> pb.ComputeSimilarityResponse:
-        """A matrix of similarities or distances."""
-        asked = self._codec.similarity(request)
-        a = self._side(asked.a, "a", call)
-        b = a if asked.b is None else self._side(asked.b, "b", call)
-        check = self._checked(a, b, asked)
-        x, origin = await self._matrix(a, call)
-        y, other_origin = (x, origin) if b is a else await self._matrix(b, call)
-        async with self._computing:
-            scores = await asyncio.to_thread(similarity, x, y, asked.metric)
+        """A matrix of similarities or distances, or those of pairs."""
+        checked = self._checked(await asyncio.to_thread(self._codec.similarity, request), call)
+        result, origin = await self._result(checked, call)
+        assert isinstance(result, results.SimilarityResult)
         with call.stage("reply"):
-            return pb.ComputeSimilarityResponse(
-                scores=replies.vectors(scores),
-                metric=_METRICS[asked.metric],
-                space_check=check,
-                provenance=origin or other_origin,
-            )
+            return replies.similarity(result, checked.asked.call.metric, checked.space_check, origin)
 
-    async def search_neighbors(self, _: pb.SearchNeighborsRequest, __: Call) -> pb.SearchNeighborsResponse:
+    async def search_neighbors(
+        self, request: pb.SearchNeighborsRequest, call: Call
+    ) -> pb.SearchNeighborsResponse:
         """The nearest rows."""
-        raise _off()
+        checked = self._checked(await asyncio.to_thread(self._codec.neighbors, request), call)
+        result, origin = await self._result(checked, call)
+        assert isinstance(result, results.NeighborsResult)
+        with call.stage("reply"):
+            response = replies.neighbors(result, checked.asked.call.metric, checked.space_check, origin)
+            check_fits(response, len(result.indices), checked.asked.max_bytes)
+        return response
 
-    async def cluster(self, _: pb.ClusterRequest, __: Call) -> pb.ClusterResponse:
+    async def cluster(self, request: pb.ClusterRequest, call: Call) -> pb.ClusterResponse:
         """Clusters."""
-        raise _off()
+        checked = self._checked(await asyncio.to_thread(self._codec.cluster, request), call)
+        result, origin = await self._result(checked, call)
+        assert isinstance(result, results.ClusterResult)
+        with call.stage("reply"):
+            response = replies.clusters(result, origin)
+            check_fits(response, len(result.labels), checked.asked.max_bytes)
+        return response
 
-    async def project(self, _: pb.ProjectRequest, __: Call) -> pb.ProjectResponse:
+    async def project(self, request: pb.ProjectRequest, call: Call) -> pb.ProjectResponse:
         """A map."""
-        raise _off()
+        checked = self._checked(await asyncio.to_thread(self._codec.project, request), call)
+        result, origin = await self._result(checked, call)
+        assert isinstance(result, results.ProjectResult)
+        with call.stage("reply"):
+            response = replies.projection(result, origin)
+            check_fits(response, len(result.coordinates), checked.asked.max_bytes)
+        return response
 
-    def _side(self, asked: TextSide | VectorSide, field: str, call: Call) -> _Side:
-        if isinstance(asked, VectorSide):
-            rows, columns = asked.matrix.shape
-            return _Side(field, asked, rows, columns, asked.space, None)
-        model = self._repository.resolve(asked.reference, f"{field}.options.model")
-        call.model = f"models/{model.name}/versions/{model.version}"
-        call.texts += len(asked.texts)
-        with fields_under(field):
-            readout = choose_readout(model.manifest, asked.options)
-        space = space_of(model.manifest, readout, asked.options).digest
-        return _Side(field, asked, len(asked.texts), readout.dimension, space, model)
+    def _checked(self, asked: Asked, call: Call) -> _Checked:
+        """Refuse, before anything is embedded or computed, what cannot be done or is too large."""
+        sides = self._sources.resolve(asked.sides, call)
+        space_check = check_spaces(sides)
+        shapes = array_shapes(sides, None if asked.labels is None else len(asked.labels))
+        check(asked.call, shapes)
+        if isinstance(asked.call, calls.Similarity):
+            check_scores(asked.call, shapes, self._limits)
+        check_reply(asked.call, shapes, asked.max_bytes)
+        return _Checked(asked, sides, shapes, space_check)
 
-    def _checked(self, a: _Side, b: _Side, asked: SimilarityCall) -> pb.SpaceCheck:
-        """Refuse, before anything is computed, what cannot be compared or is too large."""
-        if a.space and b.space and a.space != b.space:
-            raise PreconditionFailed(
-                f"a stands in embedding space {a.space}, b in {b.space}: they cannot be compared; embed both"
-                " with the same model, layer, pooling, normalisation and truncation",
-                reason="SPACE_MISMATCH",
-                field="b",
-                metadata={"a": a.space, "b": b.space},
-            )
-        if a.columns != b.columns:
-            raise InvalidInput(
-                f"the rows of a have {a.columns} numbers, those of b {b.columns}; compare rows of one width",
-                reason="DIMENSION_MISMATCH",
-                field="b",
-                metadata={"a": str(a.columns), "b": str(b.columns)},
-            )
-        if a.rows * b.rows > self._limits.max_scores:
-            raise InvalidInput(
-                f"{a.rows} by {b.rows} rows are {a.rows * b.rows} scores, one call gives"
-                f" {self._limits.max_scores}; send at most {self._limits.max_scores // b.rows} rows of a at a time",
-                reason="TOO_MANY_SCORES",
-                field="a",
-                metadata={"limit": str(self._limits.max_scores)},
-            )
-        check_rows_fit(a.rows, 4 * b.rows, asked.max_bytes)
-        return pb.SPACE_CHECK_EQUAL if a.space and b.space else pb.SPACE_CHECK_UNCHECKED
-
-    async def _matrix(self, side: _Side, call: Call) -> tuple[FloatMatrix, common_pb2.Provenance | None]:
-        """The rows of a side, and where embedded ones came from."""
-        if isinstance(side.asked, VectorSide):
-            return side.asked.matrix, None
-        assert side.model is not None
-        with fields_under(side.field):
-            result = await self._embedder.embed(
-                side.model, side.asked.texts, side.asked.options, deadline=call.deadline
-            )
-            for error in result.row_errors.values():
-                raise error
-        call.tokens += int(result.token_counts.sum())
-        origin = replies.embedding_provenance(side.model, result, side.asked.options)
-        return result.vectors, origin
+    async def _result(self, checked: _Checked, call: Call) -> tuple[results.Result, replies.Origin]:
+        """Embed what is text, then compute: here what is small, else in a worker."""
+        asked = checked.asked
+        arrays, origin = await self._sources.arrays(checked.sides, call)
+        with call.stage("analysis"):
+            if isinstance(asked.call, calls.Similarity) and _stays_here(asked.call, checked.shapes):
+                async with self._computing:
+                    result: results.Result = await asyncio.to_thread(
+                        small_similarity.compute, asked.call, arrays
+                    )
+                return result, origin
+            labels = {} if asked.labels is None else {"labels": asked.labels}
+            return await self._pool.run(asked.call, {**arrays, **labels}, deadline=call.deadline), origin
 
 
-def _off() -> PreconditionFailed:
-    return PreconditionFailed("this server has no analysis workers", reason="ANALYSIS_OFF")
+def _stays_here(call: calls.Call, shapes: calls.Shapes) -> bool:
+    return isinstance(call, calls.Similarity) and small_similarity.is_small(call, shapes)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
-from penult.v1 import analysis_service_pb2 as analysis_pb
 from penult.v1 import common_pb2, inference_service_pb2, model_service_pb2
 
 from penult_service.config import Limits
@@ -16,7 +15,6 @@ from penult_service.embedder import EmbedOptions
 from penult_service.errors import InvalidInput, PenultError
 from penult_service.repository.names import Reference, parse_reference
 from penult_service.rpc.limits import response_limit
-from penult_service.vectors import FloatMatrix, matrix_from_bytes
 
 POOLINGS = {
     common_pb2.POOLING_UNSPECIFIED: "pooled",
@@ -34,13 +32,6 @@ REPORTS = {
     common_pb2.ON_ROW_ERROR_UNSPECIFIED: False,
     common_pb2.ON_ROW_ERROR_FAIL: False,
     common_pb2.ON_ROW_ERROR_REPORT: True,
-}
-METRICS = {
-    analysis_pb.METRIC_UNSPECIFIED: "cosine",
-    analysis_pb.METRIC_COSINE: "cosine",
-    analysis_pb.METRIC_DOT: "dot",
-    analysis_pb.METRIC_EUCLIDEAN: "euclidean",
-    analysis_pb.METRIC_MANHATTAN: "manhattan",
 }
 PAGE_SIZE, MOST_PAGE_SIZE = 100, 1000
 
@@ -67,33 +58,6 @@ class EmbedCall:
     probabilities: bool
 
 
-@dataclass(frozen=True)
-class TextSide:
-    """A side of a comparison that has to be embedded first."""
-
-    texts: Sequence[str]
-    reference: Reference
-    options: EmbedOptions
-
-
-@dataclass(frozen=True)
-class VectorSide:
-    """A side of a comparison that is there: float32 [rows, columns]; `space` is empty when not known."""
-
-    matrix: FloatMatrix
-    space: str
-
-
-@dataclass(frozen=True)
-class SimilarityCall:
-    """Two sides (`b` None: `a` again) and how to compare them."""
-
-    a: TextSide | VectorSide
-    b: TextSide | VectorSide | None
-    metric: str
-    max_bytes: int
-
-
 class _TextsRequest(Protocol):
     """Classify, Predict and Tokenize requests."""
 
@@ -111,16 +75,16 @@ class Codec:
     def embed(self, request: inference_service_pb2.EmbedRequest) -> EmbedCall:
         """The texts, the model, and how to embed."""
         on = TextsCall(
-            texts=self._texts(request.texts, "texts"),
+            texts=self.texts(request.texts, "texts"),
             reference=parse_reference(request.options.model, "options.model"),
             max_bytes=response_limit(request.max_response_bytes, self._limits),
             reports=_reports(request.on_row_error),
         )
-        return EmbedCall(on, _options(request.options, "options"), request.probabilities)
+        return EmbedCall(on, embed_options(request.options, "options"), request.probabilities)
 
     def classify(self, request: inference_service_pb2.ClassifyRequest) -> TextsCall:
         """The texts, the model, and what happens to those that are too long or fail."""
-        truncate = _value(TRUNCATIONS, request.truncate, common_pb2.TruncateMode, "truncate")
+        truncate = enum_value(TRUNCATIONS, request.truncate, common_pb2.TruncateMode, "truncate")
         return self._texts_call(request, truncate, _reports(request.on_row_error))
 
     def predict(self, request: inference_service_pb2.PredictRequest) -> TextsCall:
@@ -130,13 +94,6 @@ class Codec:
     def tokenize(self, request: inference_service_pb2.TokenizeRequest) -> TextsCall:
         """The texts and the model."""
         return self._texts_call(request)
-
-    def similarity(self, request: analysis_pb.ComputeSimilarityRequest) -> SimilarityCall:
-        """Both sides, whose widths agree as far as they are known, and the metric."""
-        metric = _value(METRICS, request.metric, analysis_pb.Metric, "metric")
-        a = self._side(request.a, "a")
-        b = self._side(request.b, "b") if request.HasField("b") else None
-        return SimilarityCall(a, b, metric, response_limit(request.max_response_bytes, self._limits))
 
     def page(self, request: model_service_pb2.ListModelsRequest) -> tuple[int, int]:
         """First entry and number of entries of the page."""
@@ -159,29 +116,15 @@ class Codec:
         self, request: _TextsRequest, truncate: str = "right", reports: bool = False
     ) -> TextsCall:
         return TextsCall(
-            texts=self._texts(request.texts, "texts"),
+            texts=self.texts(request.texts, "texts"),
             reference=parse_reference(request.model, "model"),
             max_bytes=response_limit(request.max_response_bytes, self._limits),
             truncate=truncate,
             reports=reports,
         )
 
-    def _side(self, source: common_pb2.Source, field: str) -> TextSide | VectorSide:
-        kind = source.WhichOneof("input")
-        if kind is None:
-            raise InvalidInput(
-                f"{field} is empty; give it texts or vectors", reason="EMPTY_INPUT", field=field
-            )
-        if kind == "texts":
-            where = f"{field}.options"
-            return TextSide(
-                texts=self._texts(source.texts, f"{field}.texts"),
-                reference=parse_reference(source.options.model, f"{where}.model"),
-                options=_options(source.options, where),
-            )
-        return _vectors(source.vectors, f"{field}.vectors")
-
-    def _texts(self, message: common_pb2.TextList, field: str) -> Sequence[str]:
+    def texts(self, message: common_pb2.TextList, field: str) -> Sequence[str]:
+        """Texts, at least one, none over the limits."""
         limits = self._limits
         if not message.texts:
             raise InvalidInput(
@@ -220,37 +163,21 @@ def fields_under(prefix: str) -> Iterator[None]:
         raise
 
 
-def _options(options: common_pb2.EmbedOptions, field: str) -> EmbedOptions:
+def embed_options(options: common_pb2.EmbedOptions, field: str) -> EmbedOptions:
+    """How to embed."""
     return EmbedOptions(
         layer=options.layer or None,
-        pooling=_value(POOLINGS, options.pooling, common_pb2.Pooling, f"{field}.pooling"),
+        pooling=enum_value(POOLINGS, options.pooling, common_pb2.Pooling, f"{field}.pooling"),
         normalize=options.normalize,
-        truncate=_value(TRUNCATIONS, options.truncate, common_pb2.TruncateMode, f"{field}.truncate"),
+        truncate=enum_value(TRUNCATIONS, options.truncate, common_pb2.TruncateMode, f"{field}.truncate"),
     )
 
 
-def _vectors(vectors: common_pb2.Vectors, field: str) -> VectorSide:
-    if vectors.data_type not in (common_pb2.DATA_TYPE_UNSPECIFIED, common_pb2.DATA_TYPE_FLOAT32):
-        raise InvalidInput(
-            f"{field}.data_type is {vectors.data_type}; requests take DATA_TYPE_FLOAT32 only",
-            reason="WRONG_DATA_TYPE",
-            field=f"{field}.data_type",
-        )
-    matrix = matrix_from_bytes(vectors.data, vectors.rows, vectors.columns, field)
-    if not matrix.size:
-        raise InvalidInput(
-            f"{field} has {vectors.rows} rows of {vectors.columns} columns; send at least one of each",
-            reason="EMPTY_INPUT",
-            field=field,
-        )
-    return VectorSide(matrix, vectors.embedding_space)
-
-
 def _reports(on_row_error: int) -> bool:
-    return _value(REPORTS, on_row_error, common_pb2.OnRowError, "on_row_error")
+    return enum_value(REPORTS, on_row_error, common_pb2.OnRowError, "on_row_error")
 
 
-def _value(values: Mapping[Any, V], number: int, enum: EnumTypeWrapper, field: str) -> V:
+def enum_value(values: Mapping[Any, V], number: int, enum: EnumTypeWrapper, field: str) -> V:
     """The domain value of an enum; stubs newer than this server may send numbers that it does not know."""
     if number in values:
         return values[number]

@@ -47,13 +47,13 @@ def check_fits(response: Message, rows: int, limit: int) -> None:
         raise too_large(rows, size, limit, rows * limit // size)
 
 
-def too_large(rows: int, size: int, limit: int, most_rows: int) -> InvalidInput:
-    """The error of a reply that is larger than the caller takes."""
+def too_large(rows: int, size: int, limit: int, most_rows: int, otherwise: str = "") -> InvalidInput:
+    """The error of a reply that is larger than the caller takes; `otherwise` is what would help too."""
     fitting = max(0, min(most_rows, rows - 1))
     advice = f"send at most {fitting} at a time" if fitting else "not even one row fits"
     return InvalidInput(
         f"the reply to {rows} rows takes {size} bytes, over the limit of {limit}; {advice},"
-        " or raise max_response_bytes (and what your channel receives)",
+        f" or raise max_response_bytes (and what your channel receives){'; ' + otherwise if otherwise else ''}",
         reason="RESPONSE_TOO_LARGE",
         field="max_response_bytes",
         metadata={"most_rows": str(fitting), "limit_bytes": str(limit), "response_bytes": str(size)},

@@ -1,0 +1,101 @@
+"""Refusing analyses that are too large, before anything is embedded or computed."""
+
+from __future__ import annotations
+
+import math
+from typing import assert_never
+
+from penult_service.analysis.calls import Call, Cluster, Cost, Neighbors, Project, Shapes, Similarity
+from penult_service.config import Limits
+from penult_service.errors import InvalidInput, PreconditionFailed
+from penult_service.rpc.limits import OVERHEAD_BYTES, too_large
+
+_NEIGHBORS = "for the nearest rows alone ask neighbors (SearchNeighbors), which takes any number"
+# A cluster with five rows near its centre, and a row's number in a list: varints with their tags.
+_CLUSTER_BYTES, _CLUSTERS = 40, 8
+
+
+def check_scores(call: Similarity, shapes: Shapes, limits: Limits) -> None:
+    """Refuse a matrix of more scores than one call gives.
+
+    Raises:
+        InvalidInput: it has too many (TOO_MANY_SCORES).
+    """
+    rows, columns = _matrix(call, shapes)
+    if rows * columns > limits.max_scores:
+        fitting = limits.max_scores // columns
+        advice = f"send at most {fitting} rows of a at a time, or " if fitting else ""
+        raise InvalidInput(
+            f"{rows} by {columns} rows are {rows * columns} scores, one call gives {limits.max_scores};"
+            f" {advice}{_NEIGHBORS}",
+            reason="TOO_MANY_SCORES",
+            field="a",
+            metadata={"limit": str(limits.max_scores)},
+        )
+
+
+def check_reply(call: Call, shapes: Shapes, limit: int) -> None:
+    """Refuse a reply that would be larger than the caller takes.
+
+    Raises:
+        InvalidInput: it would (RESPONSE_TOO_LARGE).
+    """
+    rows, row_bytes, rest, advice = _reply(call, shapes)
+    size = rows * row_bytes + rest + OVERHEAD_BYTES
+    if size > limit:
+        raise too_large(rows, size, limit, (limit - rest - OVERHEAD_BYTES) // row_bytes, advice)
+
+
+def check_cost(call: Call, cost: Cost, limits: Limits) -> None:
+    """Refuse what would take longer, or more memory, than a call that is answered at once may.
+
+    Raises:
+        PreconditionFailed: it would (USE_START_ANALYSIS, with the estimate and the limits in the metadata).
+    """
+    if cost.seconds <= limits.max_analysis_seconds and cost.bytes <= limits.max_analysis_bytes:
+        return
+    settings = []
+    if cost.seconds > limits.max_analysis_seconds:
+        settings.append(f"PENULT_MAX_ANALYSIS_SECONDS={math.ceil(cost.seconds)}")
+    if cost.bytes > limits.max_analysis_bytes:
+        settings.append(f"PENULT_MAX_ANALYSIS_BYTES={cost.bytes}")
+    raise PreconditionFailed(
+        f"this {call.name} would take about {cost.seconds:.3g} s and {_gib(cost.bytes)} of memory; a call may take"
+        f" {limits.max_analysis_seconds:g} s and {_gib(limits.max_analysis_bytes)}: send fewer rows, or start the"
+        f" server with {' and '.join(settings)} or more",
+        reason="USE_START_ANALYSIS",
+        metadata={
+            "estimated_seconds": f"{cost.seconds:.3f}",
+            "estimated_bytes": str(cost.bytes),
+            "max_analysis_seconds": f"{limits.max_analysis_seconds:g}",
+            "max_analysis_bytes": str(limits.max_analysis_bytes),
+        },
+    )
+
+
+def _reply(call: Call, shapes: Shapes) -> tuple[int, int, int, str]:
+    """Rows, bytes a row, bytes beside them, and what else than fewer rows would help."""
+    match call:
+        case Similarity():
+            rows, columns = _matrix(call, shapes)
+            return rows, 4 * columns, 0, _NEIGHBORS
+        case Neighbors():
+            rows, found = shapes["queries"][0], shapes.get("corpus", shapes["queries"])[0]
+            return rows, 8 * min(call.k, found), 0, "or ask for a smaller k"
+        case Cluster():
+            rows = shapes["source"][0]
+            clusters = min(call.n_clusters or _CLUSTERS, rows)
+            return rows, 4, clusters * _CLUSTER_BYTES, ""
+        case Project():
+            return shapes["source"][0], 4 * call.n_components, 0, ""
+        case _:
+            assert_never(call)
+
+
+def _matrix(call: Similarity, shapes: Shapes) -> tuple[int, int]:
+    rows = shapes["a"][0]
+    return (rows, 1) if call.pairs else (rows, shapes.get("b", shapes["a"])[0])
+
+
+def _gib(size: int) -> str:
+    return f"{size / (1 << 30):.2g} GiB" if size >= 1 << 28 else f"{max(1, size >> 20)} MiB"

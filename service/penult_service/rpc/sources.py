@@ -1,0 +1,143 @@
+"""The sides of an analysis: what they are, whether they can be compared, and their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from penult.v1 import analysis_service_pb2 as pb
+from penult.v1 import common_pb2
+
+from penult_service.analysis.calls import Shapes
+from penult_service.embedder import Embedder, EmbedOptions, LoadedModel
+from penult_service.embedder.options import choose_readout, space_of
+from penult_service.errors import PreconditionFailed
+from penult_service.repository.names import Reference
+from penult_service.repository.repository import Repository
+from penult_service.rpc import replies
+from penult_service.rpc.codec import fields_under
+from penult_service.rpc.handlers import Call
+from penult_service.vectors import FloatMatrix
+
+
+@dataclass(frozen=True)
+class TextSide:
+    """A side that has to be embedded first."""
+
+    texts: Sequence[str]
+    reference: Reference
+    options: EmbedOptions
+
+
+@dataclass(frozen=True, eq=False)
+class VectorSide:
+    """A side that is there: float32 [rows, columns]; `space` is empty when not known."""
+
+    matrix: FloatMatrix
+    space: str
+
+
+AskedSides = Mapping[str, TextSide | VectorSide]
+"""The sides by the names of their fields, which are those of the arrays of `analysis.calls` too."""
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """A side of which all is known but, for texts, the numbers themselves."""
+
+    asked: TextSide | VectorSide
+    rows: int
+    columns: int
+    space: str
+    model: LoadedModel | None
+
+
+Sides = Mapping[str, Side]
+
+
+class Sources:
+    """Finds the models of sides, and embeds their texts."""
+
+    def __init__(self, repository: Repository[LoadedModel], embedder: Embedder) -> None:
+        self._repository, self._embedder = repository, embedder
+
+    def resolve(self, asked: AskedSides, call: Call) -> dict[str, Side]:
+        """The sides, with their shapes and spaces; nothing is computed.
+
+        Raises:
+            NotFound, Unavailable, PreconditionFailed: as the repository and `choose_readout` say.
+        """
+        return {field: self._side(side, field, call) for field, side in asked.items()}
+
+    async def arrays(
+        self, sides: Sides, call: Call
+    ) -> tuple[dict[str, FloatMatrix], common_pb2.Provenance | None]:
+        """The rows of each side, and where embedded ones came from.
+
+        Raises:
+            PenultError: a text cannot be embedded; the field names it, such as ``a.texts[3]``.
+        """
+        found: dict[str, FloatMatrix] = {}
+        origin: common_pb2.Provenance | None = None
+        for field, side in sides.items():
+            if isinstance(side.asked, VectorSide):
+                found[field] = side.asked.matrix
+                continue
+            found[field], embedded = await self._embedded(field, side, side.asked, call)
+            origin = origin or embedded
+        return found, origin
+
+    def _side(self, asked: TextSide | VectorSide, field: str, call: Call) -> Side:
+        if isinstance(asked, VectorSide):
+            rows, columns = asked.matrix.shape
+            return Side(asked, rows, columns, asked.space, None)
+        model = self._repository.resolve(asked.reference, f"{field}.options.model")
+        call.model = f"models/{model.name}/versions/{model.version}"
+        call.texts += len(asked.texts)
+        with fields_under(field):
+            readout = choose_readout(model.manifest, asked.options)
+        space = space_of(model.manifest, readout, asked.options).digest
+        return Side(asked, len(asked.texts), readout.dimension, space, model)
+
+    async def _embedded(
+        self, field: str, side: Side, asked: TextSide, call: Call
+    ) -> tuple[FloatMatrix, common_pb2.Provenance]:
+        assert side.model is not None
+        with fields_under(field):
+            result = await self._embedder.embed(
+                side.model, asked.texts, asked.options, deadline=call.deadline
+            )
+            for error in result.row_errors.values():
+                raise error
+        call.tokens += int(result.token_counts.sum())
+        return result.vectors, replies.embedding_provenance(side.model, result, asked.options)
+
+
+def shapes_of(sides: Sides) -> dict[str, tuple[int, ...]]:
+    """The shapes of the arrays that the sides are or will be."""
+    return {field: (side.rows, side.columns) for field, side in sides.items()}
+
+
+def array_shapes(sides: Sides, labels: int | None) -> Shapes:
+    """The same, with that of the labels."""
+    return shapes_of(sides) if labels is None else {**shapes_of(sides), "labels": (labels,)}
+
+
+def check_spaces(sides: Sides) -> pb.SpaceCheck:
+    """Whether all sides are known to stand in one space.
+
+    Raises:
+        PreconditionFailed: they are known not to (SPACE_MISMATCH).
+    """
+    spaces = {field: side.space for field, side in sides.items()}
+    known = {field: space for field, space in spaces.items() if space}
+    if len(set(known.values())) > 1:
+        (first, one), (second, other) = known.items()
+        raise PreconditionFailed(
+            f"{first} stands in embedding space {one}, {second} in {other}: they cannot be compared; embed both"
+            " with the same model, layer, pooling, normalisation and truncation",
+            reason="SPACE_MISMATCH",
+            field=second,
+            metadata=known,
+        )
+    return pb.SPACE_CHECK_EQUAL if len(known) == len(spaces) else pb.SPACE_CHECK_UNCHECKED
