@@ -1,0 +1,23 @@
+"""What lasts: embedding sets, maps, clusterings. Arrow, npy and JSON on disk; docs/storage-format.md has the layout."""
+
+from penult_service.storage.data import Storage
+from penult_service.storage.results import ResultInfo, ResultPage, ResultStore, RowsOf, StoredResult
+from penult_service.storage.set_store import SetPage, SetStore
+from penult_service.storage.sets import Appended, EmbeddingSet, SetInfo
+from penult_service.storage.snapshots import Snapshot, VectorFile
+
+__all__ = [
+    "Appended",
+    "EmbeddingSet",
+    "ResultInfo",
+    "ResultPage",
+    "ResultStore",
+    "RowsOf",
+    "SetInfo",
+    "SetPage",
+    "SetStore",
+    "Snapshot",
+    "Storage",
+    "StoredResult",
+    "VectorFile",
+]
