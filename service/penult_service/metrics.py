@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
+from penult_service.analysis.pool import PoolState
 from penult_service.batching import BatchStats
 from penult_service.embedder import Tokenizer, TokenTable
 from penult_service.errors import Unavailable
@@ -55,6 +56,22 @@ class Metrics:
             ["model", "state"],
             registry=registry,
         )
+        self._workers = Gauge(
+            "penult_analysis_workers", "Analysis workers, by state.", ["state"], registry=registry
+        )
+        self._analyses_waiting = Gauge(
+            "penult_analysis_waiting", "Analyses that wait for a worker.", registry=registry
+        )
+        self._analyses = Counter(
+            "penult_analyses", "Analyses ended, by outcome.", ["analysis", "outcome"], registry=registry
+        )
+        self._analysis_seconds = Histogram(
+            "penult_analysis_seconds",
+            "Seconds an analysis, waiting included.",
+            ["analysis"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
 
     def serve(self, host: str, port: int) -> int:
         """Show the metrics over HTTP; the port, also when 0 was asked for.
@@ -94,6 +111,17 @@ class Metrics:
         elif call.texts:
             self._texts.labels(call.model).inc(call.texts)
             self._tokens.labels(call.model).inc(call.tokens)
+
+    def pool_changed(self, state: PoolState) -> None:
+        """As in `analysis.pool.PoolObserver`."""
+        for name in ("starting", "idle", "busy"):
+            self._workers.labels(name).set(getattr(state, name))
+        self._analyses_waiting.set(state.waiting)
+
+    def run_ended(self, name: str, outcome: str, seconds: float) -> None:
+        """As in `analysis.pool.PoolObserver`."""
+        self._analyses.labels(name, outcome).inc()
+        self._analysis_seconds.labels(name).observe(seconds)
 
     def timed(self, tokenizer: Tokenizer) -> Tokenizer:
         """The tokenizer, its seconds observed."""

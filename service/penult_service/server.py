@@ -17,6 +17,7 @@ from grpc_reflection.v1alpha import reflection
 from penult.v1 import analysis_service_pb2, inference_service_pb2, model_service_pb2, server_service_pb2
 
 from penult_service.analysis.pool import WorkerPool
+from penult_service.analysis.process import memory_share
 from penult_service.batching import Scheduler
 from penult_service.config import ServeConfig
 from penult_service.embedder import Embedder, LoadedModel
@@ -71,7 +72,8 @@ class Server:
         self._gate = Gate(self._metrics)
         self._health = HealthMonitor(
             always=(_SERVER.full_name, _MODEL.full_name),
-            by_progress=(_INFERENCE.full_name, _ANALYSIS.full_name),
+            by_progress=(_INFERENCE.full_name,),
+            by_state={_ANALYSIS.full_name: lambda: self._pool.ready},
             progress=self._scheduler.health,
             ready=self._is_ready,
             probe=self._probe,
@@ -79,11 +81,12 @@ class Server:
         )
         self._pool = WorkerPool(
             workers=config.analysis_workers,
-            memory_limit=config.analysis_memory_bytes,
+            memory_limit=config.analysis_memory_bytes or memory_share(config.analysis_workers),
             scratch=config.analysis_scratch,
             numba_cache=config.numba_cache,
             max_waiting=config.analysis_queue,
             changed=self._health.wake,
+            observer=self._metrics,
         )
         self._grpc = self._build_grpc()
 

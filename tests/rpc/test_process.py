@@ -24,7 +24,7 @@ PENULT = [sys.executable, "-m", "penult_service"]
 
 @contextmanager
 def served(folder: Path, *arguments: str, **environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A server process and its address."""
+    """A server process and its address; without analysis workers, unless the environment says otherwise."""
     file = folder / "address"
     process = subprocess.Popen(
         [*PENULT, "serve", "--port", "0", "--address-file", str(file), *arguments],
@@ -32,7 +32,7 @@ def served(folder: Path, *arguments: str, **environment: str) -> Iterator[tuple[
         stdout=subprocess.PIPE,
         stderr=(folder / "log").open("w"),
         text=True,
-        env={**os.environ, **environment},
+        env={**os.environ, "PENULT_ANALYSIS_WORKERS": "0", **environment},
     )
     try:
         wait_until(lambda: file.exists() or process.poll() is not None)

@@ -71,7 +71,11 @@ def serving(
     warm: bool = True,
     **settings: Any,
 ) -> Iterator[Serving]:
-    """A server for these models (or for `sources`, loaded by `load`); `warm` waits until it is SERVING."""
+    """A server for these models (or for `sources`, loaded by `load`); `warm` waits until it is SERVING.
+
+    It has no analysis workers unless `analysis_workers` says so; `warm` does not wait for them.
+    """
+    settings.setdefault("analysis_workers", 0)
     by_name = {(model.name, model.version): model for model in models}
     sources = sources or tuple(Source(name, version, None) for name, version in by_name)
     config = ServeConfig(paths=("given",), port=0, limits=limits or Limits(), **settings)

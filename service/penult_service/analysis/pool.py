@@ -1,16 +1,57 @@
-"""The processes that analyse, seen from the server's event loop."""
+"""The processes that analyse, seen from the server's event loop: who may run, and what becomes of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from penult_service.analysis import exchange
 from penult_service.analysis.calls import Call
+from penult_service.analysis.crew import Crew
+from penult_service.analysis.process import Gone, WorkerProcess
 from penult_service.analysis.results import Result
-from penult_service.errors import PreconditionFailed
+from penult_service.errors import (
+    DeadlineExceeded,
+    PenultError,
+    PreconditionFailed,
+    ResourceExhausted,
+    Unavailable,
+)
+
+_RETRY_SECONDS = 2.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PoolState:
+    """How many processes do what, and how many calls wait for one."""
+
+    starting: int
+    idle: int
+    busy: int
+    waiting: int
+
+
+class PoolObserver(Protocol):
+    """Is told what the pool does, in its event loop."""
+
+    def pool_changed(self, state: PoolState) -> None:
+        """Something is different."""
+        ...
+
+    def run_ended(self, name: str, outcome: str, seconds: float) -> None:
+        """A call is over, waiting included: `outcome` is OK, the reason of its error, or CANCELLED."""
+        ...
 
 
 class WorkerPool:
@@ -26,7 +67,8 @@ class WorkerPool:
         scratch: Where arrays lie while they are worked on; None: the system's temporary directory.
         numba_cache: Where compiled code is kept (`warming.use_numba_cache`); None: nowhere.
         max_waiting: Calls that may wait for a process.
-        changed: Called in the loop when `ready` may have changed.
+        changed: Called in the loop when `ready` has changed.
+        observer: Is told what happens.
     """
 
     def __init__(
@@ -38,19 +80,53 @@ class WorkerPool:
         numba_cache: Path | None,
         max_waiting: int,
         changed: Callable[[], None],
+        observer: PoolObserver | None = None,
     ) -> None:
-        self._workers, self._changed = workers, changed
+        self._workers, self._memory_limit, self._numba_cache = workers, memory_limit, numba_cache
+        self._base, self._max_waiting = scratch, max_waiting
+        self._on_change, self._observer = changed, observer
+        self._scratch: exchange.Scratch | None = None
+        self._crew: Crew | None = None
+        self._turns = asyncio.Semaphore(workers)
+        self._waiting = 0
+        self._closed = self._was_ready = False
+        # Files are written and read here, not on the event loop, nor on threads that others wait for.
+        self._threads = ThreadPoolExecutor(2, thread_name_prefix="penult-analysis")
+        self._tidying: set[asyncio.Task[None]] = set()
 
     @property
     def ready(self) -> bool:
         """Whether a warm process lives."""
-        return False
+        return self._crew is not None and self._crew.warm > 0
 
     def start(self) -> None:
-        """Begin to start the processes, in the background, one after the other."""
+        """Begin to start the processes, in the background, one after the other.
+
+        Raises:
+            OSError: there is no place for files, not even the system's temporary directory.
+        """
+        if not self._workers:
+            return
+        self._scratch = exchange.Scratch(self._base)
+        self._crew = Crew(
+            self._workers + 1,
+            memory_limit=self._memory_limit,
+            numba_cache=self._numba_cache,
+            fallback=self._scratch.path / "numba",
+            changed=self._changed,
+        )
+        self._crew.start()
 
     async def close(self) -> None:
         """End every process, and what still runs or waits with it (Unavailable, DRAINING)."""
+        self._closed = True
+        if self._crew is not None:
+            await self._crew.close(_draining())
+        while self._tidying:
+            await asyncio.wait(set(self._tidying))
+        self._threads.shutdown(wait=True)
+        if self._scratch is not None:
+            self._scratch.remove()
 
     async def run(self, call: Call, arrays: Mapping[str, NDArray[Any]], *, deadline: float | None) -> Result:
         """The result of a call. Cancelling the task ends the work at once.
@@ -62,11 +138,122 @@ class WorkerPool:
 
         Raises:
             PreconditionFailed: no processes (ANALYSIS_OFF), no packages (ANALYSIS_NOT_INSTALLED), processes that
-                do not start (ANALYSIS_FAILED), more memory than the limit (WORKER_OUT_OF_MEMORY).
+                do not start (ANALYSIS_FAILED), more memory than the limit (WORKER_OUT_OF_MEMORY), no room for the
+                arrays' files (SCRATCH_NOT_WRITABLE).
             Unavailable: not warm yet (ANALYSIS_WARMING), or the server ends (DRAINING).
             ResourceExhausted: as many calls wait as may (ANALYSIS_QUEUE_FULL).
             DeadlineExceeded: the deadline passed.
-            Internal: the process died (WORKER_DIED), or the analysis has a fault.
+            Internal: the process died (WORKER_DIED), or the analysis has a fault (ANALYSIS_FAULT).
             PenultError: what the analysis itself raised.
         """
-        raise PreconditionFailed("this server has no analysis workers", reason="ANALYSIS_OFF")
+        started, outcome = time.monotonic(), "CANCELLED"
+        try:
+            crew, scratch = self._admit()
+            delay = None if deadline is None else max(0.0, deadline - started)
+            async with asyncio.timeout(delay), self._turn():
+                result = await self._result(call, arrays, crew, scratch)
+            outcome = "OK"
+        except TimeoutError:
+            outcome = "DEADLINE_EXCEEDED"
+            raise DeadlineExceeded("the deadline passed before the analysis was done") from None
+        except PenultError as error:
+            outcome = error.reason
+            if self._closed and outcome == "WORKER_DIED":
+                raise _draining() from None
+            raise
+        finally:
+            if self._observer is not None:
+                self._observer.run_ended(call.name, outcome, time.monotonic() - started)
+        return result
+
+    def _admit(self) -> tuple[Crew, exchange.Scratch]:
+        if self._closed:
+            raise _draining()
+        if self._crew is None or self._scratch is None:
+            raise PreconditionFailed(
+                "this server has no analysis workers; start it with --analysis-workers 1 or more",
+                reason="ANALYSIS_OFF",
+            )
+        self._crew.check()
+        if self._turns.locked() and self._waiting >= self._max_waiting:
+            raise ResourceExhausted(
+                f"{self._workers} analyses run and {self._waiting} wait, which is all that this server takes; try"
+                " again later",
+                reason="ANALYSIS_QUEUE_FULL",
+                retry_after=_RETRY_SECONDS,
+                metadata={"limit": str(self._max_waiting)},
+            )
+        return self._crew, self._scratch
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """One of `workers` at a time, in the order of coming."""
+        self._waiting += 1
+        self._tell()
+        try:
+            await self._turns.acquire()
+        finally:
+            self._waiting -= 1
+            self._tell()
+        try:
+            yield
+        finally:
+            self._turns.release()
+
+    async def _result(
+        self, call: Call, arrays: Mapping[str, NDArray[Any]], crew: Crew, scratch: exchange.Scratch
+    ) -> Result:
+        loop = asyncio.get_running_loop()
+        place = scratch.new()
+        # Shielded: nothing stops a thread that writes, so the directory is removed when it has done so.
+        writing = loop.run_in_executor(self._threads, exchange.write_arrays, place / "in", arrays)
+        used: list[WorkerProcess] = []
+        try:
+            await asyncio.shield(writing)
+            told = await self._run_in_process(call, place, crew, used)
+            return await loop.run_in_executor(self._threads, exchange.result_from_json, told, place / "out")
+        finally:
+            task = loop.create_task(self._tidy(place, writing, used))
+            self._tidying.add(task)
+            task.add_done_callback(self._tidying.discard)
+
+    async def _run_in_process(
+        self, call: Call, place: Path, crew: Crew, used: list[WorkerProcess]
+    ) -> dict[str, Any]:
+        while True:
+            process = await crew.take()
+            used[:] = [process]
+            try:
+                return await process.run(call, place)
+            except Gone:
+                continue  # it had died before this came
+            except asyncio.CancelledError:
+                process.kill()  # what it computes is nobody's any more
+                raise
+            finally:
+                crew.give_back(process)
+
+    async def _tidy(self, place: Path, writing: asyncio.Future[None], used: list[WorkerProcess]) -> None:
+        """Remove the files of a run when nobody writes to them any more."""
+        await asyncio.wait([writing])
+        for process in used:
+            if process.killed:
+                await process.ended()
+        await asyncio.get_running_loop().run_in_executor(self._threads, exchange.remove, place)
+
+    def _changed(self) -> None:
+        self._tell()
+        if self.ready != self._was_ready:
+            self._was_ready = self.ready
+            self._on_change()
+
+    def _tell(self) -> None:
+        if self._observer is not None and self._crew is not None:
+            crew = self._crew
+            self._observer.pool_changed(
+                PoolState(crew.size - crew.warm, crew.idle, crew.warm - crew.idle, self._waiting)
+            )
+
+
+def _draining() -> Unavailable:
+    return Unavailable("the server is shutting down; ask another one, or later", reason="DRAINING")

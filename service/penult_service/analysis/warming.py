@@ -2,31 +2,107 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+
+from penult_service.analysis.calls import (
+    CLUSTER_METHODS,
+    METRICS,
+    PROJECT_METHODS,
+    PROJECT_METRICS,
+    Call,
+    Cluster,
+    Neighbors,
+    Project,
+    Similarity,
+)
 from penult_service.errors import InvalidInput
+
+# Modules of umap-learn whose kernels a map runs. Its nearest-neighbour descent is not among them: the graph is ours.
+_CACHED_MODULES = ("umap.umap_", "umap.layouts", "umap.utils")
+# The serial and the parallel layout are compiled from one function and would share a place in the cache: whichever
+# came first would be loaded for both. With a seed, and we always have one, it is the serial one.
+_UNCACHED = ("_nb_optimize_layout_euclidean_single_epoch_parallel",)
+_SMALL, _LARGE = 60, 4_200  # rows, below and above the 4,096 where umap-learn and ours take other ways
+_WIDTH = 64
 
 _log = logging.getLogger(__name__)
 
 
-def use_numba_cache(directory: Path | None) -> bool:
+def use_numba_cache(directory: Path | None, fallback: Path | None = None) -> bool:
     """Keep what numba compiles in this directory; whether that is so. Call it before numba is imported.
 
     Compiled code is run as it lies there, so the directory has to be this user's, and closed to writing by others:
-    it is made with mode 0700. Where it cannot be used (None: not wanted) numba compiles in every process, which
+    it is made with mode 0700. Where it cannot be used (None: not wanted) `fallback` serves, by default a new
+    temporary directory that is removed when the process ends: numba then compiles at the next start again, which
     takes a minute, and the log says so.
     """
-    if directory is None:
-        return False
-    try:
-        _make_private(directory)
-    except (OSError, InvalidInput) as error:
-        _log.warning("numba compiles at every start, its cache %s cannot be used: %s", directory, error)
-        return False
-    os.environ["NUMBA_CACHE_DIR"] = str(directory)
-    return True
+    if directory is not None:
+        try:
+            _make_private(directory)
+        except (OSError, InvalidInput) as error:
+            _log.warning(
+                "%s cannot keep compiled code, so every start compiles (a minute): %s", directory, error
+            )
+        else:
+            os.environ["NUMBA_CACHE_DIR"] = str(directory)
+            return True
+    if fallback is None:
+        fallback = Path(tempfile.mkdtemp(prefix="penult-numba-"))
+        atexit.register(shutil.rmtree, fallback, ignore_errors=True)
+    os.environ["NUMBA_CACHE_DIR"] = str(fallback)
+    return False
+
+
+def cache_umap() -> None:
+    """Import umap-learn, and let numba keep its kernels as it keeps ours."""
+    import umap  # noqa: F401
+    from numba.core.dispatcher import Dispatcher
+
+    for name in _CACHED_MODULES:
+        for value in list(vars(sys.modules[name]).values()):
+            if isinstance(value, Dispatcher) and not _is_uncached(name, value):
+                value.enable_caching()
+
+
+def warm() -> None:
+    """Run a little of everything, so that all is imported, compiled or loaded. About two seconds when it is cached.
+
+    Raises:
+        ImportError: a package is missing.
+        Exception: whatever an analysis that is broken raises.
+    """
+    from penult_service.analysis.run import run
+
+    for call, arrays in _little_of_everything():
+        run(call, arrays)
+
+
+@contextmanager
+def noticing_compilation() -> Iterator[None]:
+    """Says in the log when numba compiled something meanwhile: `warm` should have."""
+    from numba.core import event
+
+    with event.install_recorder("numba:compile") as recorder:
+        yield
+    started = [occurrence for _, occurrence in recorder.buffer if occurrence.is_start]
+    if started:
+        names = sorted({occurrence.data["dispatcher"].py_func.__qualname__ for occurrence in started})
+        _log.warning("compiled in a request: %s", ", ".join(names))
+
+
+def _is_uncached(module: str, dispatcher: Any) -> bool:
+    return any(dispatcher is getattr(sys.modules[module], name, None) for name in _UNCACHED)
 
 
 def _make_private(directory: Path) -> None:
@@ -38,5 +114,25 @@ def _make_private(directory: Path) -> None:
             f"it belongs to another user, or others may write to it; chmod 700 {directory}",
             reason="CACHE_NOT_PRIVATE",
         )
-    if not os.access(directory, os.W_OK | os.X_OK):
-        raise InvalidInput("it is read-only", reason="CACHE_NOT_WRITABLE")
+    tempfile.TemporaryFile(dir=directory).close()  # whether it is writable cannot be told from its mode
+
+
+def _little_of_everything() -> Iterator[tuple[Call, dict[str, np.ndarray[Any, Any]]]]:
+    """Calls that take every way through the code that compiles or imports, as they come from a server."""
+    random = np.random.default_rng(0)
+    small = random.standard_normal((_SMALL, _WIDTH), dtype=np.float32)
+    large = random.standard_normal((_LARGE, _WIDTH), dtype=np.float32)
+    labels = (np.arange(_SMALL) % 3).astype(np.int32)
+    for metric in METRICS:
+        yield Similarity(metric), {"a": small, "b": small[:5]}
+        yield Similarity(metric, pairs=True), {"a": small, "b": small}
+        yield Neighbors(5, metric), {"queries": small, "corpus": small[:50]}
+        yield Neighbors(5, metric, exclude_self=True, radius=0.5), {"queries": small}
+    for method in CLUSTER_METHODS:
+        yield Cluster(method, noise="nearest"), {"source": small, "labels": labels}
+    for method in PROJECT_METHODS:
+        yield Project(method), {"source": small, "labels": labels}
+    for metric in PROJECT_METRICS:
+        yield Project(metric=metric, n_components=3), {"source": small}
+    yield Neighbors(15), {"queries": large}
+    yield Project(), {"source": large}

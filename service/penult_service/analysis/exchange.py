@@ -1,0 +1,196 @@
+"""What travels between the server and a worker: calls and facts as JSON, arrays as .npy files in a private directory.
+
+SCRATCH/penult-analysis-xxxx/          one server's; locked while it lives, so that another may sweep the rest
+    lock
+    xxxx/                              one run's
+        in/source.npy, labels.npy      memory-mapped by the worker
+        out/coordinates.npy ...        its result
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penult_service.analysis import results
+from penult_service.analysis.calls import Call, Cluster, Neighbors, Project, Similarity
+from penult_service.analysis.results import Adjustment, Result
+from penult_service.errors import PreconditionFailed
+
+_CALLS: dict[str, type[Call]] = {kind.name: kind for kind in (Similarity, Neighbors, Cluster, Project)}
+_PREFIX = "penult-analysis-"
+_LOCK = "lock"
+
+_log = logging.getLogger(__name__)
+
+
+def call_to_json(call: Call) -> dict[str, Any]:
+    """A call as JSON holds it; `call_from_json` is its inverse."""
+    return {"name": call.name, "parameters": asdict(call)}
+
+
+def call_from_json(told: Mapping[str, Any]) -> Call:
+    """The call that `call_to_json` was given."""
+    return _CALLS[told["name"]](**told["parameters"])
+
+
+def write_arrays(directory: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Each array to `directory`/NAME.npy.
+
+    Raises:
+        PreconditionFailed: there is no room (SCRATCH_NOT_WRITABLE).
+    """
+    try:
+        for name, array in arrays.items():
+            np.save(directory / f"{name}.npy", np.ascontiguousarray(array), allow_pickle=False)
+    except OSError as error:
+        raise PreconditionFailed(
+            f"the server has no room for the files of this analysis ({error.strerror}): make some where its --data or"
+            " its TMPDIR is, or send fewer rows",
+            reason="SCRATCH_NOT_WRITABLE",
+        ) from error
+
+
+def map_arrays(directory: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of a directory, memory-mapped: read when they are touched, and never written back.
+
+    They are plain and writeable (copy on write): a read-only array is another type to numba, which would compile
+    everything once more for it.
+    """
+    return {path.stem: _mapped(path) for path in sorted(directory.glob("*.npy"))}
+
+
+def result_to_json(result: Result, directory: Path) -> dict[str, Any]:
+    """A result as JSON, its arrays as files in `directory`.
+
+    Raises:
+        PreconditionFailed: there is no room (SCRATCH_NOT_WRITABLE).
+    """
+    values = {field.name: getattr(result, field.name) for field in fields(result)}
+    arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+    write_arrays(directory, arrays)
+    told = {name: value for name, value in values.items() if name not in arrays}
+    if "adjustments" in told:
+        told["adjustments"] = [asdict(adjustment) for adjustment in told["adjustments"]]
+    text = json.dumps(told, default=_plain)
+    return {"type": type(result).__name__, "values": json.loads(text)}
+
+
+def result_from_json(told: Mapping[str, Any], directory: Path) -> Result:
+    """The result that `result_to_json` was given, its arrays in memory."""
+    values = dict(told["values"])
+    if "adjustments" in values:
+        values["adjustments"] = tuple(Adjustment(**adjustment) for adjustment in values["adjustments"])
+    arrays = {path.stem: np.load(path, allow_pickle=False) for path in directory.glob("*.npy")}
+    result: Result = getattr(results, told["type"])(**values, **arrays)
+    return result
+
+
+class Scratch:
+    """A directory for the files of one server's runs. What servers that died have left is removed at the start.
+
+    Args:
+        base: Where it is made; None, or when it cannot be used: the system's temporary directory.
+
+    Raises:
+        OSError: it cannot be made there either.
+    """
+
+    def __init__(self, base: Path | None) -> None:
+        self.path = _made_in(base)
+        self._lock: int | None = os.open(self.path / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        with suppress(OSError):  # a file system without locks: nobody sweeps there either
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def new(self) -> Path:
+        """A directory for one run, with `in` and `out`.
+
+        Raises:
+            OSError: it cannot be made.
+        """
+        place = Path(tempfile.mkdtemp(dir=self.path))
+        (place / "in").mkdir()
+        (place / "out").mkdir()
+        return place
+
+    def remove(self) -> None:
+        """Remove it with all that is in it."""
+        if self._lock is not None:
+            shutil.rmtree(self.path, ignore_errors=True)
+            os.close(self._lock)
+            self._lock = None
+
+
+def remove(place: Path) -> None:
+    """Remove the directory of a run."""
+    shutil.rmtree(place, ignore_errors=True)
+
+
+def _made_in(base: Path | None) -> Path:
+    if base is not None:
+        try:
+            base.parent.mkdir(parents=True, exist_ok=True)
+            base.mkdir(mode=0o700, exist_ok=True)
+            _sweep(base)
+            return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
+        except OSError as error:
+            _log.warning("%s cannot be used, so %s is: %s", base, tempfile.gettempdir(), error)
+    _sweep(Path(tempfile.gettempdir()))
+    return Path(tempfile.mkdtemp(prefix=_PREFIX))
+
+
+def _mapped(path: Path) -> NDArray[Any]:
+    with path.open("rb") as file:
+        shape = _shape(file)
+    if 0 in shape:  # nothing to map
+        return np.load(path, allow_pickle=False)
+    mapped = np.load(path, mmap_mode="c", allow_pickle=False)
+    return mapped.view(np.ndarray)  # numba does not know the subclass
+
+
+def _shape(file: Any) -> tuple[int, ...]:
+    np.lib.format.read_magic(file)
+    shape, _, _ = np.lib.format.read_array_header_1_0(file)
+    return shape
+
+
+def _plain(value: object) -> object:
+    """NumPy's numbers, as numbers."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} is not part of a result")
+
+
+def _sweep(base: Path) -> None:
+    """Remove the directories of servers of this user that are no more."""
+    for place in base.glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            if place.stat().st_uid == os.geteuid() and not place.is_symlink() and _is_abandoned(place):
+                remove(place)
+
+
+def _is_abandoned(place: Path) -> bool:
+    """Whether nobody holds its lock. (One without a lock is just being made.)"""
+    lock = os.open(place / _LOCK, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    else:
+        return True
+    finally:
+        os.close(lock)
