@@ -29,6 +29,9 @@ COMMANDS = {
     "models": "models",
     "embed": "embed",
     "similarity": "similarity",
+    "neighbors": "neighbors",
+    "cluster": "cluster",
+    "map": "map",
     "convert": "convert",
     "train": "train",
 }

@@ -41,6 +41,12 @@ Data = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="Keep prepared models in DIR/prepared. [default: the user's cache]"),
 ]
+TableOutput = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE", help="Write it all to a .parquet, .csv or .jsonl file."),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that is there.")]
+Seed = Annotated[int, typer.Option(help="Seed of all that is random.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -53,11 +59,11 @@ def one_of(option: str, value: str, allowed: tuple[str, ...]) -> str:
 
 @contextmanager
 def connected(
-    model: str | None, server: str | None, data: Path | None = None
+    model: str | None, server: str | None, data: Path | None = None, analysis_workers: int | None = None
 ) -> Iterator[tuple[Client, str | None]]:
     """A client, and the name to call the model by (None: the only one there).
 
-    `data` is where a private server keeps prepared models.
+    `data` and `analysis_workers` are a private server's: where it keeps prepared models, and as `penult serve` has it.
 
     Raises:
         InvalidInput: neither a server nor a model is named.
@@ -76,6 +82,6 @@ def connected(
     if not Path(model).exists():
         raise NotFound(f"there is no {model}; a model by name needs --server HOST:PORT as well")
     with status(f"starting a private server for {model} (the first time it is prepared, which takes longer)"):
-        private = Client.open(model, timeout=TIMEOUT, data=data)
+        private = Client.open(model, timeout=TIMEOUT, data=data, analysis_workers=analysis_workers)
     with private as client:
         yield client, None

@@ -1,12 +1,12 @@
-"""What `penult similarity` compares: texts, files of texts, or the outputs of `penult embed`."""
+"""What the analyses work on: texts, files of texts, or the outputs of `penult embed`."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,34 +14,47 @@ from numpy.typing import NDArray
 from penult_service.cli.outputs import sidecar
 from penult_service.cli.rows import no_column, open_rows
 from penult_service.errors import InvalidInput, NotFound
+from penult_service.vectors import rows_not_finite
 
-Embed = Callable[[Sequence[str]], tuple[NDArray[np.float32], str]]
-"""Texts -> vectors float32 [n, d] and the embedding space."""
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Embed = Callable[[Sequence[str]], tuple[NDArray[np.float32], Mapping[str, Any]]]
+"""Texts -> vectors float32 [n, d] and the facts about them, as `outputs.provenance` has them."""
+
+_METADATA = "penult."
 
 
 @dataclass(frozen=True)
 class Side:
-    """Rows to compare: `vectors` float32 [n, d], NaN in rows without an embedding; `texts` None when not known.
+    """Rows to analyse: `vectors` float32 [n, d], NaN in rows without an embedding; `texts` None when not known.
 
-    `space` is empty when the file does not say which embedding space it is in.
+    `space` is empty when the file does not say which embedding space it is in; `facts` is what else it says of the
+    vectors. `table` holds the columns of the input, None when they were not asked for, or it has none.
     """
 
     vectors: NDArray[np.float32]
     texts: Sequence[str] | None
     space: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    table: pa.Table | None = None
 
     def name(self, row: int) -> str:
         """The row's text, or its number."""
         return self.texts[row] if self.texts is not None else f"row {row}"
 
+    def good(self) -> NDArray[np.intp]:
+        """Numbers of the rows that have an embedding, ascending."""
+        return np.setdiff1d(np.arange(len(self.vectors)), rows_not_finite(self.vectors))
+
 
 def of_texts(texts: Sequence[str], embed: Embed) -> Side:
     """Texts as a side."""
-    return Side(*_embedded(texts, embed))
+    return _embedded(texts, embed)
 
 
-def of_file(path: Path, column: str, embed: Embed) -> Side:
-    """A file as a side: vectors where it holds some, else its texts, embedded.
+def of_file(path: Path, column: str, embed: Embed, *, keep: bool = False) -> Side:
+    """A file as a side: vectors where it holds some, else its texts, embedded. With `keep` it has a `table`.
 
     Raises:
         NotFound: no such file.
@@ -52,10 +65,11 @@ def of_file(path: Path, column: str, embed: Embed) -> Side:
     if path.suffix.lower() == ".npy":
         return _of_npy(path)
     if path.suffix.lower() == ".parquet":
-        stored = _of_parquet(path, column)
+        stored = _of_parquet(path, column, keep)
         if stored is not None:
             return stored
     texts: list[str] = []
+    cells: list[pa.RecordBatch] = []
     for chunk in open_rows(path, column).chunks(4096):
         for place, text in enumerate(chunk.texts):
             if text is None:
@@ -63,7 +77,9 @@ def of_file(path: Path, column: str, embed: Embed) -> Side:
                     f"{path}, row {chunk.first + place}: {chunk.problems[place]}", reason="NOT_A_TEXT"
                 )
             texts.append(text)
-    return Side(*_embedded(texts, embed))
+        if keep:
+            cells.append(chunk.cells)
+    return _embedded(texts, embed, cells)
 
 
 def check_spaces(a: Side, b: Side) -> bool:
@@ -86,9 +102,12 @@ def check_spaces(a: Side, b: Side) -> bool:
     return bool(a.space and b.space)
 
 
-def _embedded(texts: Sequence[str], embed: Embed) -> tuple[NDArray[np.float32], Sequence[str], str]:
-    vectors, space = embed(texts)
-    return vectors, texts, space
+def _embedded(texts: Sequence[str], embed: Embed, cells: Sequence[pa.RecordBatch] = ()) -> Side:
+    import pyarrow as pa
+
+    vectors, facts = embed(texts)
+    table = pa.Table.from_batches(cells) if cells else None
+    return Side(vectors, texts, str(facts.get("embedding_space", "")), facts, table)
 
 
 def _of_npy(path: Path) -> Side:
@@ -101,18 +120,19 @@ def _of_npy(path: Path) -> Side:
             f"{path} holds {vectors.dtype} {list(vectors.shape)}, not one row of floats a text",
             reason="WRONG_SHAPE",
         )
-    return Side(np.asarray(vectors, np.float32), None, _sidecar_space(path))
+    facts = _sidecar_facts(path)
+    return Side(np.asarray(vectors, np.float32), None, str(facts.get("embedding_space", "")), facts)
 
 
-def _sidecar_space(path: Path) -> str:
+def _sidecar_facts(path: Path) -> dict[str, Any]:
     try:
-        facts: Any = json.loads(sidecar(path).read_text(encoding="utf-8"))
-        return str(facts["embedding_space"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""  # an array of someone else's making
+        facts = json.loads(sidecar(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}  # an array of someone else's making
+    return facts if isinstance(facts, dict) else {}
 
 
-def _of_parquet(path: Path, column: str) -> Side | None:
+def _of_parquet(path: Path, column: str, keep: bool) -> Side | None:
     """The `embedding` column, or None when there is none."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -123,7 +143,8 @@ def _of_parquet(path: Path, column: str) -> Side | None:
             return None
         if not pa.types.is_fixed_size_list(schema.field("embedding").type):
             raise no_column(path, "embedding of penult embed", schema.names)
-        table = pq.read_table(path, columns=[n for n in ("embedding", column) if n in schema.names])
+        wanted = None if keep else [n for n in ("embedding", column) if n in schema.names]
+        table = pq.read_table(path, columns=wanted)
     except pa.ArrowException as error:
         raise InvalidInput(
             f"{path} is not a parquet file, or is damaged ({error})", reason="NOT_PARQUET"
@@ -134,6 +155,13 @@ def _of_parquet(path: Path, column: str) -> Side | None:
     vectors[rows.is_valid().to_numpy(zero_copy_only=False)] = values.reshape(-1, rows.type.list_size)
     texts = None
     if column in table.column_names:
-        texts = [str(text) for text in table.column(column).to_pylist()]
-    space = (schema.metadata or {}).get(b"penult.embedding_space", b"").decode()
-    return Side(vectors, texts, space)
+        texts = ["" if text is None else str(text) for text in table.column(column).to_pylist()]
+    facts = _metadata_facts(schema.metadata or {})
+    return Side(vectors, texts, facts.get("embedding_space", ""), facts, table if keep else None)
+
+
+def _metadata_facts(metadata: Mapping[bytes, bytes]) -> dict[str, str]:
+    told = (
+        (name.decode(errors="replace"), value.decode(errors="replace")) for name, value in metadata.items()
+    )
+    return {name.removeprefix(_METADATA): value for name, value in told if name.startswith(_METADATA)}

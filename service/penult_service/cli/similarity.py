@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -13,6 +12,7 @@ import typer
 from numpy.typing import NDArray
 
 from penult_service.cli import options, sides
+from penult_service.cli.analyses import Embedding, short
 from penult_service.cli.console import note, print_table
 from penult_service.cli.outputs import drafts
 from penult_service.cli.sides import Side
@@ -21,7 +21,6 @@ from penult_service.vectors import METRICS, POOLINGS, TRUNCATIONS, rows_not_fini
 from penult_service.vectors import similarity as scores_of
 
 BLOCK = 512
-SHOWN = 60
 # Up to so many scores are part of --json; -o takes any number.
 JSON_SCORES = 10_000
 LARGER_IS_CLOSER = ("cosine", "dot")
@@ -101,30 +100,6 @@ def similarity(
         print(json.dumps(_facts(compared, most, least, checked), indent=1, ensure_ascii=False))
     else:
         _show(compared, most, least, top)
-
-
-class Embedding:
-    """A `sides.Embed` that connects when the first texts come: files of embeddings need no model."""
-
-    def __init__(
-        self, model: str | None, server: str | None, data: Path | None, settings: dict[str, Any]
-    ) -> None:
-        self._where, self._settings = (model, server, data), settings
-        self._stack = ExitStack()
-        self._connected: tuple[Any, str | None] | None = None
-
-    def __enter__(self) -> Embedding:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._stack.close()
-
-    def __call__(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], str]:
-        if self._connected is None:
-            self._connected = self._stack.enter_context(options.connected(*self._where))
-        client, name = self._connected
-        reply = client.embed(list(texts), model=name, **self._settings)
-        return reply.vectors, reply.space
 
 
 class Comparison:
@@ -233,14 +208,9 @@ def _show(compared: Comparison, most: list[Pair], least: list[Pair], top: int) -
 
 def _print_pairs(title: str, compared: Comparison, pairs: list[Pair]) -> None:
     rows = [
-        (f"{pair.score:.4f}", _short(compared.a.name(pair.a)), _short(compared.b.name(pair.b)))
+        (f"{pair.score:.4f}", short(compared.a.name(pair.a)), short(compared.b.name(pair.b)))
         for pair in pairs
     ]
     if title:
         print(f"\n{title}")
     print_table(("", "", ""), rows, right=(0,))
-
-
-def _short(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= SHOWN else line[: SHOWN - 3] + "..."

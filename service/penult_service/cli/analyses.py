@@ -1,0 +1,203 @@
+"""Where embeddings and analyses of the command line come from: a private server, this process, or a server.
+
+Texts are embedded by the server named with --server, else by a private one that is started for a model's directory.
+Analyses run on the server when one is named, else in this process: nobody else is served by it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penult_service.analysis import checks, results
+from penult_service.analysis.calls import Call, Cluster, Project
+from penult_service.cli import options, outputs, remote
+from penult_service.cli.console import note, status
+from penult_service.cli.sides import Side
+from penult_service.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from penult_client import Client
+
+# What the analyses import, the first to be missed first.
+PACKAGES = ("sklearn", "faiss", "numba", "threadpoolctl", "umap")
+_PLENTY = (1 << 20, 1 << 10)
+SHOWN = 60
+
+
+class Embedding:
+    """A `sides.Embed` that connects when the first texts come: files of embeddings need no model.
+
+    Args:
+        model, server, data: As of `options.connected`.
+        settings: Of `Client.embed`.
+    """
+
+    def __init__(
+        self, model: str | None, server: str | None, data: Path | None, settings: Mapping[str, Any]
+    ) -> None:
+        self._where, self._settings, self._remote = (model, server, data), settings, server is not None
+        self._data = data
+        self._stack = ExitStack()
+        self._connected: tuple[Client, str | None] | None = None
+
+    def __enter__(self) -> Embedding:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stack.close()
+
+    def __call__(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], Mapping[str, Any]]:
+        client, name = self._client()
+        reply = client.embed(list(texts), model=name, progress=sys.stderr.isatty(), **self._settings)
+        return reply.vectors, {**outputs.provenance(reply), "truncate": self._settings["truncate"]}
+
+    def analyse(self, call: Call, arrays: Mapping[str, NDArray[Any]], labels: Sequence[str] | None) -> Any:
+        """The result of a call, one of `analysis.results`. Ends a private server first: its memory is needed.
+
+        Args:
+            call: What to do, as `analysis.run` takes it.
+            arrays: float32 [n, d] each, without the labels.
+            labels: One a row of `source`, None without.
+
+        Raises:
+            InvalidInput: the call does not suit the arrays.
+            PenultError: of ours or of the client, as the analysis says.
+        """
+        if self._remote:
+            with status("waiting for the server's analysis"):
+                return remote.analyse(self._client()[0], call, arrays, labels)
+        self._stack.close()
+        self._connected = None
+        return _here(call, arrays, labels, self._data)
+
+    def check(self, call: Call, arrays: Sequence[str], *, labelled: bool = False) -> None:
+        """Refuse what no rows could mend, and what is not installed, before anything is embedded.
+
+        Raises:
+            InvalidInput: a parameter that is wrong by itself.
+            ModuleNotFoundError: the analysis would run here, and its packages are not there.
+        """
+        shapes: dict[str, tuple[int, ...]] = dict.fromkeys(arrays, _PLENTY)
+        checks.check(call, {**shapes, "labels": _PLENTY[:1]} if labelled else shapes)
+        if not self._remote:
+            require(*PACKAGES)
+
+    def _client(self) -> tuple[Client, str | None]:
+        if self._connected is None:
+            model, server, data = self._where
+            # A private server only embeds: its analysis workers would take a minute and a gigabyte.
+            self._connected = self._stack.enter_context(
+                options.connected(model, server, data, analysis_workers=0)
+            )
+        return self._connected
+
+
+def require(*modules: str) -> None:
+    """Raise ModuleNotFoundError, as importing would, for the first that is not installed."""
+    for module in modules:
+        if find_spec(module) is None:
+            raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+
+
+def short(text: str, longest: int = SHOWN) -> str:
+    """The text in one line, cut where it is longer."""
+    line = " ".join(text.split())
+    return line if len(line) <= longest else line[: longest - 3] + "..."
+
+
+def tell_adjustments(adjustments: Sequence[results.Adjustment]) -> None:
+    """A note for each parameter that was not used as asked."""
+    for adjustment in adjustments:
+        name, used, asked = adjustment.parameter, adjustment.used, adjustment.asked
+        note(f"note: {name} is {used}, not {asked}: {adjustment.why}")
+
+
+def tell_missing(side: Side, where: str = "") -> None:
+    """A note that names rows without an embedding.
+
+    Raises:
+        InvalidInput: there is no other row.
+    """
+    good = side.good()
+    if not len(good):
+        raise InvalidInput(f"none of the {len(side.vectors):,} rows has an embedding", reason="NO_GOOD_ROWS")
+    missing = np.setdiff1d(np.arange(len(side.vectors)), good)
+    tell_rows(" ".join(filter(None, (where, "without an embedding left out"))), missing)
+
+
+def plain(adjustments: Sequence[results.Adjustment]) -> list[dict[str, str]]:
+    """Adjustments as JSON has them."""
+    return [asdict(adjustment) for adjustment in adjustments]
+
+
+def in_words(used: Mapping[str, Any]) -> str:
+    """Parameters as a person reads them: the method, then names and values."""
+    rest = [f"{name} {_value(value)}" for name, value in used.items() if name not in ("method", "metric")]
+    first = [str(used[name]) for name in ("method", "metric") if name in used]
+    return ", ".join(first + rest)
+
+
+def _value(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def tell_rows(what: str, rows: Sequence[int] | NDArray[np.integer[Any]]) -> None:
+    """A note that names the first of some rows; nothing when there are none."""
+    if len(rows):
+        shown = ", ".join(str(row) for row in list(rows)[:10]) + (", ..." if len(rows) > 10 else "")
+        note(f"note: {len(rows):,} row{'s' if len(rows) > 1 else ''} {what}: {shown}")
+
+
+def numba_cache(data: Path | None) -> Path:
+    """Where compiled code is kept: as `penult serve` does (`ServeConfig.numba_cache`), without its packages."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    user = Path(base) if Path(base).is_absolute() else Path.home() / ".cache"
+    return (data or user / "penult") / "numba"
+
+
+def codes_of(labels: Sequence[str]) -> NDArray[np.int32]:
+    """Labels as int32 [n] numbers, in the order of the labels."""
+    return np.unique(np.asarray(labels, dtype=object).astype(str), return_inverse=True)[1].astype(np.int32)
+
+
+def _here(
+    call: Call, arrays: Mapping[str, NDArray[Any]], labels: Sequence[str] | None, data: Path | None
+) -> Any:
+    given = dict(arrays) if labels is None else {**arrays, "labels": codes_of(labels)}
+    checks.check(call, {name: array.shape for name, array in given.items()})
+    from penult_service.analysis import run, warming
+
+    warming.use_numba_cache(numba_cache(data))
+    with status(f"computing ({call.name})"), _without_tensorflow():
+        if _takes_umap(call):
+            warming.cache_umap()
+        return run.run(call, given)
+
+
+def _takes_umap(call: Call) -> bool:
+    if isinstance(call, Cluster):
+        return call.reduction == "umap" or (call.reduction is None and call.method == "hdbscan")
+    return isinstance(call, Project) and call.method == "umap"
+
+
+@contextmanager
+def _without_tensorflow() -> Iterator[None]:
+    """umap-learn imports TensorFlow where it can, for a part that is not used, at the price of 5 s and 0.5 GB."""
+    hidden = "tensorflow" not in sys.modules
+    if hidden:
+        sys.modules["tensorflow"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if hidden:
+            del sys.modules["tensorflow"]
