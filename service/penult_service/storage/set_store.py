@@ -214,8 +214,9 @@ class SetStore:
         )
 
     def _is_there(self, name: str) -> bool:
+        """Also when its manifest is missing, but its data are not; not while it is being made."""
         place = self._directory / name
-        return place.is_dir() and ((place / MANIFEST).exists() or not (place / DELETED).exists())
+        return (place / MANIFEST).exists() or (not (place / DELETED).exists() and _holds_data(place))
 
     def _sweep(self, place: Path) -> None:
         """Finish a creation, deletion or overwriting that a process did not live to finish."""
@@ -250,4 +251,5 @@ def _generation_of(place: Path) -> Path | None:
 
 
 def _holds_data(place: Path) -> bool:
-    return any(path.is_file() and path.stat().st_size for path in place.rglob("*"))
+    files = (path for path in place.rglob("*") if path.suffix != ".partial" and path.is_file())
+    return any(path.stat().st_size for path in files)
