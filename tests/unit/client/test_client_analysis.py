@@ -13,10 +13,12 @@ from penult_client import (
     InputTypeError,
     InternalError,
     InvalidInputError,
+    Limits,
     PreconditionError,
     UnavailableError,
 )
 from penult_client._core import analysis_results, enums
+from penult_client._core.timing import ANALYSIS_MARGIN, Deadline, analysis_seconds
 from support.wire_server import LIMITS, packed, vector_of
 
 ROWS = np.arange(12, dtype=np.float32).reshape(6, 2)
@@ -356,3 +358,18 @@ def test_replies_that_cannot_be_right_are_refused(convert, reply):
     with pytest.raises(InternalError) as caught:
         convert(reply, None)
     assert caught.value.reason == "BAD_REPLY"
+
+
+@pytest.mark.parametrize(
+    ("told", "deadline", "timeout", "seconds"),
+    [
+        (60.0, None, 30.0, 60.0 + ANALYSIS_MARGIN),
+        (60.0, None, 500.0, 500.0),
+        (0.0, None, 10.0, ANALYSIS_MARGIN),
+        (60.0, 5.0, 30.0, 5.0),
+        (60.0, 3600.0, 30.0, 3600.0),
+    ],
+)
+def test_how_long_an_analysis_may_take(told, deadline, timeout, seconds):
+    limits = Limits(**{**LIMITS, "max_analysis_seconds": told})
+    assert analysis_seconds(limits, Deadline.begin(deadline), timeout) == seconds
