@@ -42,11 +42,13 @@ def neighbors(
         Path | None,
         typer.Option(metavar="FILE", help="Where to search; without it QUERIES are searched themselves."),
     ] = None,
-    k: Annotated[int, typer.Option("--k", "-k", help="How many neighbours a row.")] = 10,
+    k: Annotated[int, typer.Option("--k", "-k", metavar="N", help="How many neighbours a row.")] = 10,
     metric: Annotated[str, typer.Option(help=f"One of {', '.join(calls.METRICS)}.")] = "cosine",
     radius: Annotated[
         float | None,
-        typer.Option(help="Only rows at least so similar (cosine, dot), or at most so far (the others)."),
+        typer.Option(
+            metavar="X", help="Only rows at least so similar (cosine, dot), or at most so far (the others)."
+        ),
     ] = None,
     exclude_self: Annotated[
         bool | None,
@@ -55,7 +57,7 @@ def neighbors(
             help="Whether a row is no neighbour of itself. [default: excluded without --corpus]",
         ),
     ] = None,
-    show: Annotated[int, typer.Option(min=0, help="How many queries to print.")] = 5,
+    show: Annotated[int, typer.Option(min=0, metavar="N", help="How many queries to print.")] = 5,
     model: options.Model = None,
     server: options.Server = None,
     text_column: options.TextColumn = "text",
@@ -87,7 +89,7 @@ def neighbors(
         raise InvalidInput("name what to search for: either a file QUERIES or --text TEXT (and not both)")
     outputs = [output] if output else []
     tables.check_places(outputs, (queries, corpus), overwrite)
-    itself = exclude_self if exclude_self is not None else corpus is None and not texts
+    itself = exclude_self if exclude_self is not None else corpus is None
     call = calls.Neighbors(k, metric, itself, radius)
     settings = {"pooling": pooling, "layer": layer, "normalize": normalize, "truncate": truncate}
     with Embedding(model, server, data, settings) as embedding:

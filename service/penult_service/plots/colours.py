@@ -15,13 +15,25 @@ from numpy.typing import NDArray
 
 from penult_service.plots.views import MapView
 
-# More colours than these nobody tells apart; what is not named is grey.
+# More colours than these nobody tells apart; what is not named is grey. At most as many as `_TURNS` have.
 MOST_NAMED = 20
 MARKERS = ("circle", "triangle", "square")
 HUES = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#333333")
 HUES_ON_DARK = ("#2f93d6", "#e69f00", "#13b98b", "#ea7020", "#d98fb8", "#86cdf7", "#f0e442")
-# In place of the lighter black, which would be one more grey.
-_YELLOW = ("#d0c226", "#e4e6ea")
+# Chosen among 3,000 mixtures with white and black each, so that the least distance in CIE L*a*b* is large: among
+# those of one marker also to eyes without red or green cones, among all to others. In place of a lighter black, one
+# more grey, stands a yellow.
+_TURNS = (
+    (HUES, HUES_ON_DARK),
+    (
+        ("#4095c5", "#f3d185", "#4fbc9e", "#e39557", "#e1b1cc", "#acdaf4", "#d0c226"),
+        ("#67b0e1", "#f2cd7a", "#53ccaa", "#f2a370", "#e5b3cf", "#adddfa", "#e4e6ea"),
+    ),
+    (
+        ("#003350", "#835b00", "#006a4d", "#512400", "#543244", "#346c8c"),
+        ("#1e5e89", "#9c6c00", "#0e8564", "#934714", "#7a5067", "#4b738a"),
+    ),
+)
 ONE_COLOUR = (HUES[0], HUES_ON_DARK[5])
 GREYS = {"other": ("#a3a3a3", "#6f747c"), "noise": ("#c6c6c6", "#4d525a"), "none": ("#c6c6c6", "#4d525a")}
 # Viridis (van der Walt and Smith 2015), in 16 steps: even to the eye, also to colour-blind ones.
@@ -102,21 +114,8 @@ def _entries(total: Counter[str], shown: Counter[str], noise: str | None) -> tup
 
 def styled(place: int) -> tuple[str, str, str]:
     """Colour on a light page, colour on a dark one, and marker of the label at a place, from 0."""
-    turn = place // len(HUES) % len(MARKERS)
-    colours = (HUES[place % len(HUES)], HUES_ON_DARK[place % len(HUES)])
-    if turn == 1 and colours[0] == HUES[-1]:
-        colours = _YELLOW
-    elif turn == 1:
-        colours = (mixed(colours[0], "#ffffff", 0.42), mixed(colours[1], "#ffffff", 0.5))
-    if turn == 2:
-        colours = (mixed(colours[0], "#000000", 0.45), mixed(colours[1], "#000000", 0.4))
-    return (*colours, MARKERS[turn])
-
-
-def mixed(colour: str, other: str, share: float) -> str:
-    """The colour with a share (0 to 1) of another, both as #rrggbb."""
-    ours, theirs = rgb(colour), rgb(other)
-    return "#" + "".join(f"{round(a + (b - a) * share):02x}" for a, b in zip(ours, theirs, strict=True))
+    turn, hue = divmod(place, len(HUES))
+    return _TURNS[turn][0][hue], _TURNS[turn][1][hue], MARKERS[turn]
 
 
 def rgb(colour: str) -> tuple[int, int, int]:
