@@ -64,9 +64,10 @@ def _serve(
 
     Every option can be given as a variable too: --metrics-port as PENULT_METRICS_PORT, and the limits of
     a call as PENULT_MAX_TEXTS, PENULT_MAX_TEXT_BYTES, PENULT_MAX_REQUEST_BYTES, PENULT_MAX_RESPONSE_BYTES,
-    PENULT_MAX_QUEUED_TOKENS and PENULT_MAX_SCORES; PENULT_ANALYSIS_QUEUE calls may wait for a worker. SIGTERM
-    and Ctrl-C end it: running calls finish within the grace, a second signal ends it at once. Exit codes:
-    0 ended, 1 no model could be served, 2 usage, 70 the computing thread died too often.
+    PENULT_MAX_QUEUED_TOKENS, PENULT_MAX_SCORES, PENULT_MAX_ANALYSIS_SECONDS and PENULT_MAX_ANALYSIS_BYTES;
+    PENULT_ANALYSIS_QUEUE calls may wait for a worker. SIGTERM and Ctrl-C end it: running calls finish within
+    the grace, a second signal ends it at once. Exit codes: 0 ended, 1 no model could be served, 2 usage, 70 the
+    computing thread died too often.
     """
     from penult_service.config import serve_config
     from penult_service.process import serve
