@@ -14,7 +14,7 @@ import typer
 
 from penult_service.cli import job_progress, options, outputs
 from penult_service.cli.embedding import ClientEmbedder
-from penult_service.cli.rows import Source, open_inputs
+from penult_service.cli.rows import Source, check_kinds, open_inputs
 from penult_service.errors import InvalidInput, NotFound, PreconditionFailed
 from penult_service.vectors import POOLINGS, TRUNCATIONS
 
@@ -159,8 +159,9 @@ def _run(asked: Asked, place: tuple[str | None, str | None, Path | None], shown:
     from penult_service.jobs import job
     from penult_service.jobs.folder import JobFolder
 
-    # What is wrong with the place is said before a folder is made there.
+    # What is wrong with inputs and output is said before a folder is made there.
     folder = JobFolder(asked.output)
+    check_kinds(asked.paths, asked.encoding)
     outputs.check_place(asked.output, asked.paths, overwrite=asked.overwrite or asked.resume)
     with folder.held():
         if asked.resume and folder.finished:
@@ -171,7 +172,7 @@ def _run(asked: Asked, place: tuple[str | None, str | None, Path | None], shown:
                 asked.output, asked.paths, overwrite=asked.overwrite or bool(was and was.overwrite)
             )
             summary = _embed(asked, place, folder, was, shown)
-    return _say_done(asked.output, summary, shown)
+    return _say_done(asked, summary, shown)
 
 
 def _earlier(asked: Asked, folder: JobFolder) -> Manifest | None:
@@ -313,16 +314,18 @@ def _check_names(asked: Asked, source: Source) -> None:
         )
 
 
-def _say_done(output: Path, summary: Summary, shown: Progress) -> int:
+def _say_done(asked: Asked, summary: Summary, shown: Progress) -> int:
     from penult_service.jobs.folder import errors_place
 
+    output, many = asked.output, len(asked.paths) > 1
     shown.say(f"wrote {output}: {summary.rows:,} rows, {summary.what}")
     if not summary.listed:
         return 0
     with errors_place(output).open(encoding="utf-8") as lines:
         for _, line in zip(range(LISTED), lines, strict=False):
             row = json.loads(line)
-            shown.say(f"row {row['row']}: {row['message']}")
+            where = f" ({row['file']})" if many else ""
+            shown.say(f"row {row['row']}{where}: {row['message']}")
     if summary.listed > LISTED:
         shown.say(f"... and {summary.listed - LISTED} more rows")
     bad = summary.rows - summary.good

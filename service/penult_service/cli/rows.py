@@ -47,17 +47,9 @@ def open_inputs(paths: Sequence[Path], column: str, encoding: str | None = None)
         NotFound: no such file.
         InvalidInput: as of `open_rows`; text files and parquet files together; no such encoding.
     """
-    endings = {_checked_ending(path) for path in paths}
-    _check_encoding(encoding)
-    if PARQUET_ENDING in endings and len(endings) > 1:
-        raise InvalidInput(
-            "text files and parquet files do not go into one output; embed them apart", reason="FILE_TYPE"
-        )
-    if PARQUET_ENDING in endings:
+    if PARQUET_ENDING in check_kinds(paths, encoding):
         from penult_service.cli.parquet_rows import ParquetRows
 
-        if encoding:
-            raise InvalidInput("the texts of parquet files are UTF-8; --encoding is for text files")
         source: Source = ParquetRows(paths, column)
     else:
         source = TextRows(paths, column, encoding)
@@ -65,6 +57,19 @@ def open_inputs(paths: Sequence[Path], column: str, encoding: str | None = None)
         names = str(paths[0]) if len(paths) == 1 else f"{paths[0]} and the other {len(paths) - 1} files"
         raise InvalidInput(f"{names} {'has' if len(paths) == 1 else 'have'} no rows", reason="NO_ROWS")
     return source
+
+
+def check_kinds(paths: Sequence[Path], encoding: str | None = None) -> set[str]:
+    """The endings of the files; raises as `open_inputs`, without opening one."""
+    endings = {_checked_ending(path) for path in paths}
+    _check_encoding(encoding)
+    if PARQUET_ENDING in endings and len(endings) > 1:
+        raise InvalidInput(
+            "text files and parquet files do not go into one output; embed them apart", reason="FILE_TYPE"
+        )
+    if PARQUET_ENDING in endings and encoding:
+        raise InvalidInput("the texts of parquet files are UTF-8; --encoding is for text files")
+    return endings
 
 
 def no_column(path: Path, column: str, there: list[str]) -> InvalidInput:

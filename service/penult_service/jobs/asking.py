@@ -19,7 +19,7 @@ from penult_service.jobs.columns import Answer
 # texts depends on the request alone, and so do the last digits of the numbers.
 REQUEST_TEXTS = 1024
 REQUEST_BYTES = 120 * 1024
-FIRST_DELAY, LONGEST_DELAY = 0.5, 15.0
+FIRST_DELAY, LONGEST_DELAY = 0.5, 5.0
 # When so many rows of a request fail one by one, and none is computed, it is not the rows.
 HOPELESS_ROWS = 16
 

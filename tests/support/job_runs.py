@@ -1,0 +1,144 @@
+"""Embedding jobs through the command, with a client that computes in a few lines: what they leave, and kills."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from penult_client import Embeddings, RowError
+from penult_service.cli import options
+from penult_service.cli.app import main
+
+DIMENSION, CLASSES = 5, 2
+
+
+class SmallClient:
+    """Embeds without a server. `fail` is called with the texts of each request, and may raise."""
+
+    def __init__(self, fail: Callable[[list[str]], None] | None = None, **facts: Any) -> None:
+        self.requests: list[list[str]] = []
+        self._fail, self._facts = fail, facts
+
+    def embed(
+        self,
+        texts: list[str],
+        *,
+        model: str | None = None,
+        on_row_error: str = "fail",
+        probabilities: bool = False,
+        pooling: str = "pooled",
+        normalize: bool = False,
+        truncate: str = "right",
+        layer: str | None = None,
+    ) -> Embeddings:
+        """Numbers that depend on the text alone; texts with `too long` in them are row errors."""
+        del model, on_row_error, truncate
+        self.requests.append(texts)
+        if self._fail is not None:
+            self._fail(texts)
+        rows = [np.random.default_rng(zlib.crc32(text.encode())).random(DIMENSION) for text in texts]
+        errors = tuple(
+            RowError(
+                index=i, code="INVALID_ARGUMENT", reason="TEXT_TOO_LONG", field=f"texts[{i}]", message=message
+            )
+            for i, text in enumerate(texts)
+            if "too long" in text
+            for message in (f"texts[{i}] is too long",)
+        )
+        vectors = np.array(rows, np.float32)
+        facts = {
+            "vectors": vectors,
+            "probabilities": vectors[:, :CLASSES] if probabilities else None,
+            "labels": ("no", "yes") if probabilities else (),
+            "token_counts": np.array([len(text.split()) for text in texts], np.int32),
+            "truncated": np.array(["none"] * len(texts)),
+            "row_errors": errors,
+            **{"model": "small", "version": 1, "digest": "d1", "space": f"{pooling}-{normalize}"},
+            **{"layer": layer or "pooled_output", "pooling": pooling, "normalized": normalize},
+            **{"engine": "none", "precision": "float32", "dropout_proven": True},
+        }
+        return Embeddings(**{**facts, **self._facts})
+
+
+def use(client: SmallClient, monkeypatch: pytest.MonkeyPatch) -> SmallClient:
+    """Let the commands talk to this client."""
+
+    @contextmanager
+    def connected(*_: object) -> Iterator[tuple[SmallClient, None]]:
+        yield client, None
+
+    monkeypatch.setattr(options, "connected", connected)
+    return client
+
+
+def embed(*words: object) -> int:
+    """Run `penult embed`; the exit code."""
+    return main(["embed", *map(str, words), "--progress", "none"])
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Every file below a folder: its path in it, and the hash of its bytes."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+CHANGING = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate", "shutil.rmtree"}
+_watchers: list[Callable[[], None]] = []
+_hooked = False
+
+
+@contextmanager
+def copies_at_every_step(folder: Path, copies: Path) -> Iterator[list[Path]]:
+    """Copies of a folder as it is before each call that opens, renames or removes a file: what a process that is
+    killed there leaves behind. Equal ones in a row are one."""
+    made: list[Path] = []
+    last: dict[str, str] = {}
+
+    def copy() -> None:
+        nonlocal last
+        now = contents(folder)
+        if now != last:
+            last = now
+            made.append(copies / f"{len(made):04d}")
+            shutil.copytree(folder, made[-1])
+
+    _hook()
+    _watchers.append(copy)
+    try:
+        yield made
+    finally:
+        _watchers.remove(copy)
+    copy()
+
+
+def _hook() -> None:
+    """Watch this process' calls; a hook cannot be taken away, so there is one."""
+    global _hooked
+    if _hooked:
+        return
+    _hooked = True
+    inside = False
+
+    def watch(event: str, _: object) -> None:
+        nonlocal inside
+        if not _watchers or inside or event not in CHANGING:
+            return
+        inside = True
+        try:
+            for watcher in _watchers:
+                watcher()
+        finally:
+            inside = False
+
+    sys.addaudithook(watch)
