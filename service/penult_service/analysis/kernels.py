@@ -11,6 +11,7 @@ import numba
 import numpy as np
 
 DOT, COSINE, EUCLIDEAN, MANHATTAN = range(4)
+_STRIDE = 64
 
 _inline = numba.njit(nogil=True, cache=True, inline="never", error_model="numpy")
 _kernel = numba.njit(nogil=True, cache=True, error_model="numpy")
@@ -94,10 +95,7 @@ def squared_norms(rows, norms):  # type: ignore[no-untyped-def]
 
 @_kernel
 def absolute_tile(x, y, tile):  # type: ignore[no-untyped-def]
-    """Sums of absolute differences float32 [b, c] of rows x [b, d] and y [c, d], into `tile`.
-
-    Sixteen lanes, which the compiler turns into vectors, and four rows of x at a time for each row of y.
-    """
+    """Sums of absolute differences float32 [b, c] of rows x [b, d] and y [c, d], into `tile`."""
     for i in range(len(x)):
         for j in range(len(y)):
             tile[i, j] = _absolutes(x[i], y[j])
@@ -168,53 +166,121 @@ def _sort(keys, rows, size):  # type: ignore[no-untyped-def]
         _sink(keys, rows, last, key, row)
 
 
-@_kernel
-def sift(tile, start, slope, margins, heap, seen, found, values, counts):  # type: ignore[no-untyped-def]
-    """Takes from float32 keys [b, c] of corpus rows `start`.. what may be among the nearest.
+@_inline
+def _any_within(keys, limit):  # type: ignore[no-untyped-def]
+    """Whether any of _STRIDE keys is within the limit. Counting, not leaving early, makes vectors of it."""
+    count = np.int32(0)
+    for j in range(_STRIDE):
+        count += np.int32(keys[j] <= limit)
+    return count > 0
 
-    `heap` float32 [b, k] holds the k smallest keys yet (`seen` [b] of them), largest first. A row is taken into
-    `found` int32 [b, room] and `values` float32 [b, room] (`counts` [b]) while its key is at most
-    slope * (k-th smallest) + margin. A count of -1 says that there was no room: all rows are to be looked at.
+
+@_inline
+def _any_within_its(keys, limits):  # type: ignore[no-untyped-def]
+    count = np.int32(0)
+    for j in range(_STRIDE):
+        count += np.int32(keys[j] <= limits[j])
+    return count > 0
+
+
+@_kernel
+def sift_rows(tile, start, slope, margins, heap, seen, limits, found, values, counts):  # type: ignore[no-untyped-def]
+    """Takes from a tile of float32 keys [b, c] what may be among the nearest of its b queries.
+
+    The tile's columns are the corpus rows from `start` on. Of each query `heap` float32 [b, k] holds the k smallest
+    keys yet, largest first (`seen` [b] of them), and `found` int32 [b, room] and `values` float32 [b, room] the rows
+    (`counts` [b]) whose key was at most `limits` float32 [b], which is slope * (k-th smallest key) + margin. A count
+    of -1 says that there was no room: all rows are to be looked at.
     """
-    k, room = heap.shape[1], found.shape[1]
     for i in range(len(tile)):
-        count, size = counts[i], seen[i]
-        if count < 0:
-            continue
-        limit = slope * heap[i, 0] + margins[i] if size == k else np.inf
-        for j in range(tile.shape[1]):
-            value = tile[i, j]
-            if value > limit:
-                continue
-            if size < k or value < heap[i, 0]:
-                size = _offer_value(heap[i], size, value)
-                if size == k:
-                    limit = slope * heap[i, 0] + margins[i]
-            if count == room:
-                count = _drop(found[i], values[i], count, limit)
-                if count > room * 3 // 4:
-                    count = -1
-                    break
-            found[i, count] = start + j
-            values[i, count] = value
-            count += 1
-        counts[i], seen[i] = count, size
+        row = tile[i]
+        for j in range(0, len(row), _STRIDE):
+            part = row[j : j + _STRIDE]
+            if len(part) < _STRIDE or _any_within(part, limits[i]):
+                for at in range(len(part)):
+                    if part[at] <= limits[i]:
+                        _take(
+                            i,
+                            start + j + at,
+                            part[at],
+                            slope,
+                            margins,
+                            heap,
+                            seen,
+                            limits,
+                            found,
+                            values,
+                            counts,
+                        )
+
+
+@_kernel
+def sift_columns(tile, first, start, slope, margins, heap, seen, limits, found, values, counts):  # type: ignore[no-untyped-def]
+    """The same for the queries that are the tile's columns from `first` on.
+
+    The tile's rows are the corpus rows from `start` on.
+    """
+    for i in range(len(tile)):
+        row = tile[i, first:]
+        for j in range(0, len(row), _STRIDE):
+            part = row[j : j + _STRIDE]
+            if len(part) < _STRIDE or _any_within_its(part, limits[j : j + _STRIDE]):
+                for at in range(len(part)):
+                    if part[at] <= limits[j + at]:
+                        _take(
+                            j + at,
+                            start + i,
+                            part[at],
+                            slope,
+                            margins,
+                            heap,
+                            seen,
+                            limits,
+                            found,
+                            values,
+                            counts,
+                        )
+
+
+@numba.njit(nogil=True, cache=True, inline="always", error_model="numpy")
+def _take(i, row, value, slope, margins, heap, seen, limits, found, values, counts):  # type: ignore[no-untyped-def]
+    k, room = heap.shape[1], found.shape[1]
+    if seen[i] < k or value < heap[i, 0]:
+        seen[i] = _offer_value(heap[i], seen[i], value)
+        if seen[i] == k:
+            limit = slope * heap[i, 0] + margins[i]
+            limits[i] = limit
+            if np.float64(limits[i]) < limit:
+                limits[i] = np.nextafter(limits[i], np.float32(np.inf))
+    if counts[i] == room:
+        kept = 0
+        for j in range(room):
+            if values[i, j] <= limits[i]:
+                found[i, kept], values[i, kept] = found[i, j], values[i, j]
+                kept += 1
+        counts[i] = kept
+        if kept > room * 3 // 4:
+            counts[i], limits[i] = -1, -np.inf
+            return
+    found[i, counts[i]] = row
+    values[i, counts[i]] = value
+    counts[i] += 1
 
 
 @_inline
 def _offer_value(heap, size, value):  # type: ignore[no-untyped-def]
-    k = len(heap)
-    if size < k:
-        at = size
+    """Offers a value to a heap of the smallest, the largest of them first, of which `size` are there; the new size."""
+    at = size
+    if size < len(heap):
         while at > 0 and heap[(at - 1) // 2] < value:
             heap[at] = heap[(at - 1) // 2]
             at = (at - 1) // 2
         heap[at] = value
         return size + 1
     at = 0
-    while 2 * at + 1 < k:
+    while 2 * at + 1 < size:
         child = 2 * at + 1
-        if child + 1 < k and heap[child + 1] > heap[child]:
+        if child + 1 < size and heap[child + 1] > heap[child]:
             child += 1
         if heap[child] <= value:
             break
@@ -222,16 +288,6 @@ def _offer_value(heap, size, value):  # type: ignore[no-untyped-def]
         at = child
     heap[at] = value
     return size
-
-
-@_inline
-def _drop(found, values, count, limit):  # type: ignore[no-untyped-def]
-    kept = 0
-    for j in range(count):
-        if values[j] <= limit:
-            found[kept], values[kept] = found[j], values[j]
-            kept += 1
-    return kept
 
 
 @_kernel
@@ -253,11 +309,11 @@ def rank(metric, queries, corpus, query_norms, norms, limits, found, values, cou
 
 
 @_kernel
-def expand(keys, rows, starts, members, query, first, exclude_self, out_keys, out_rows):  # type: ignore[no-untyped-def]
-    """From distinct rows to all: out_keys float64 [b, k] and out_rows int32 [b, k] of b rows from number `first` on.
+def expand(keys, rows, starts, members, query, own, out_keys, out_rows):  # type: ignore[no-untyped-def]
+    """From distinct rows to all: out_keys float64 [n, k] and out_rows int32 [n, k].
 
-    Row i has the neighbours of distinct query query[i]: `keys`, `rows` [distinct, at least k, in order]. Distinct
-    row r stands for the rows members[starts[r]:starts[r + 1]], ascending.
+    Row i has the neighbours of distinct query query[i], which are `keys`, `rows` [distinct, at least k], in order,
+    without row own[i]. Distinct row r stands for the rows members[starts[r]:starts[r + 1]], ascending.
     """
     k = out_keys.shape[1]
     for i in range(len(out_keys)):
@@ -266,9 +322,37 @@ def expand(keys, rows, starts, members, query, first, exclude_self, out_keys, ou
             if size == k and keys[q, j] > out_keys[i, 0]:
                 break
             for at in range(starts[rows[q, j]], starts[rows[q, j] + 1]):
-                if exclude_self and members[at] == first + i:
+                if members[at] == own[i]:
                     continue
                 if size == k and not _before(keys[q, j], members[at], out_keys[i, 0], out_rows[i, 0]):
                     break
                 size = _offer(out_keys[i], out_rows[i], size, keys[q, j], members[at])
         _sort(out_keys[i], out_rows[i], size)
+
+
+@_kernel
+def ranks(metric, rows, norms, chosen, tile, unit, relative, margins, others, out):  # type: ignore[no-untyped-def]
+    """How many rows are nearer to row chosen[i] than its row others[i, j]: int32 [b, k], exactly.
+
+    `tile` float32 [b, n] holds all keys, roughly: wrong by at most relative * key + margin. What they leave open is
+    computed in float64.
+    """
+    for i in range(len(tile)):
+        x, xx = rows[chosen[i]], norms[chosen[i]]
+        itself = _key(metric, x, x, xx, xx)
+        for j in range(others.shape[1]):
+            row = others[i, j]
+            key = _key(metric, x, rows[row], xx, norms[row])
+            rough = np.float64(tile[i, row]) if key == np.inf else unit * key
+            low = np.float32(rough * (1 - relative) - margins[i])
+            high = np.float32(rough * (1 + relative) + margins[i])
+            low, high = np.nextafter(low, np.float32(-np.inf)), np.nextafter(high, np.float32(np.inf))
+            nearer, perhaps = 0, 0
+            for at in range(tile.shape[1]):
+                nearer += tile[i, at] < low
+                perhaps += tile[i, at] <= high
+            if nearer < perhaps:
+                for at in range(tile.shape[1]):
+                    if low <= tile[i, at] <= high:
+                        nearer += _key(metric, x, rows[at], xx, norms[at]) < key
+            out[i, j] = nearer - (itself < key)

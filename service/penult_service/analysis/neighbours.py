@@ -8,35 +8,17 @@ keys, equal ones by row number.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
 from penult_service.analysis import kernels
 from penult_service.analysis.calls import LARGER_IS_CLOSER, Neighbors
 from penult_service.analysis.results import Adjustment, NeighborsResult
-from penult_service.analysis.rows import distinct, unit_rows, zero_rows
+from penult_service.analysis.rows import distinct, zero_rows
+from penult_service.analysis.sieve import FEW, nearest
 from penult_service.errors import InvalidInput
 
 Floats = NDArray[np.float32]
-
-_CODES = {
-    "dot": kernels.DOT,
-    "cosine": kernels.COSINE,
-    "euclidean": kernels.EUCLIDEAN,
-    "manhattan": kernels.MANHATTAN,
-}
-_UNIT = 2.0**-24  # half the distance from 1 to the next float32
-_TILE_ROWS, _TILE_COLUMNS = 1024, 4096
-_BLOCK_BYTES = 1 << 26
-_FEW = 8  # so few queries are cheaper without any preparation
-_LARGEST = (
-    2.0**58
-)  # rows are scaled to at most this: squares and their sums neither overflow nor, mostly, vanish
 
 
 def search(call: Neighbors, queries: Floats, corpus: Floats | None = None) -> NeighborsResult:
@@ -50,7 +32,8 @@ def search(call: Neighbors, queries: Floats, corpus: Floats | None = None) -> Ne
     queries = np.ascontiguousarray(queries, dtype=np.float32)
     other = queries if corpus is None else np.ascontiguousarray(corpus, dtype=np.float32)
     k, adjustments = _possible_k(call, len(other), alone=corpus is None)
-    keys, indices = _nearest(queries, None if corpus is None else other, k, call.metric, call.exclude_self)
+    own = np.arange(len(queries), dtype=np.int32) if call.exclude_self and corpus is None else None
+    keys, indices = _nearest(queries, None if corpus is None else other, k, call.metric, own)
     scores = _scores(keys, call.metric)
     cosine = call.metric == "cosine"
     zero = [zero_rows(side) if cosine else np.empty(0, np.int32) for side in (queries, other)]
@@ -72,9 +55,17 @@ def graph(rows: Floats, k: int, metric: str) -> tuple[NDArray[np.int32], Floats]
     distances = np.zeros((len(rows), k), dtype=np.float32)
     indices[:, 0] = np.arange(len(rows))
     if k > 1:
-        keys, indices[:, 1:] = _nearest(rows, None, k - 1, metric, exclude_self=True)
+        keys, indices[:, 1:] = _nearest(rows, None, k - 1, metric, own=indices[:, 0])
         distances[:, 1:] = _distances(keys, metric)
     return indices, distances
+
+
+def nearest_others(
+    rows: Floats, chosen: NDArray[np.int32], k: int, metric: str
+) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    """The k nearest of `rows` [n, d] to each chosen one but itself: keys float64 and row numbers int32, in order."""
+    rows = np.ascontiguousarray(rows, dtype=np.float32)
+    return _nearest(rows[chosen], rows, k, metric, own=chosen)
 
 
 def _possible_k(call: Neighbors, rows: int, alone: bool) -> tuple[int, tuple[Adjustment, ...]]:
@@ -134,171 +125,20 @@ def _within(indices: NDArray[np.int32], scores: Floats, call: Neighbors, zeros: 
 
 
 def _nearest(
-    queries: Floats, corpus: Floats | None, k: int, metric: str, exclude_self: bool
+    queries: Floats, corpus: Floats | None, k: int, metric: str, own: NDArray[np.int32] | None
 ) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-    """Keys float64 [n, k] and row numbers int32 [n, k], in order. `exclude_self` only without a corpus."""
-    if corpus is not None and len(queries) <= _FEW:
-        return _nearest_distinct(queries, corpus, k, metric)
+    """Keys float64 [n, k] and row numbers int32 [n, k], in order; row own[i] is left out for query i."""
+    if corpus is not None and own is None and len(queries) <= FEW:
+        return nearest(queries, corpus, k, metric)
     among = distinct(queries if corpus is None else corpus)
     asked = among if corpus is None else distinct(queries)
-    # The first k of all rows stand for at most k distinct ones, one more where a row leaves itself out.
-    keys, rows = _nearest_distinct(asked.rows, among.rows, min(k + exclude_self, len(among.rows)), metric)
+    # The first k of all rows stand for at most k distinct ones, one more where a row is left out.
+    most = min(k + (own is not None), len(among.rows))
+    keys, rows = nearest(asked.rows, None if corpus is None else among.rows, most, metric)
     starts = np.concatenate([[0], np.cumsum(np.bincount(among.inverse, minlength=len(among.rows)))])
     members = np.argsort(among.inverse, kind="stable").astype(np.int32)
-    shape = (len(asked.inverse), k)
+    shape = len(asked.inverse), k
     all_keys, all_rows = np.empty(shape), np.empty(shape, dtype=np.int32)
-    kernels.expand(keys, rows, starts, members, asked.inverse, 0, exclude_self, all_keys, all_rows)
+    left_out = np.full(len(all_rows), -1, dtype=np.int32) if own is None else own
+    kernels.expand(keys, rows, starts, members, asked.inverse, left_out, all_keys, all_rows)
     return all_keys, all_rows
-
-
-def _nearest_distinct(
-    queries: Floats, corpus: Floats, k: int, metric: str
-) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-    keys, rows = np.empty((len(queries), k)), np.empty((len(queries), k), dtype=np.int32)
-    norms = [np.empty(len(side)) for side in (queries, corpus)]
-    for side, into in zip((queries, corpus), norms, strict=True):
-        kernels.squared_norms(side, into)
-    every = len(queries) <= _FEW or len(corpus) <= 4 * k
-    rough = None if every else _rough(queries, corpus, metric)
-    room = 0 if every else min(len(corpus), 4 * k + 256)
-    step = max(1, min(_TILE_ROWS, _BLOCK_BYTES // (4 * k + 8 * room)))
-    with ThreadPoolExecutor(_threads()) as threads:
-        for start in range(0, len(queries), step):
-            block = slice(start, min(start + step, len(queries)))
-            count = block.stop - start
-            shape = (count, room)
-            found, values = np.empty(shape, dtype=np.int32), np.empty(shape, dtype=np.float32)
-            counts, limits = np.full(count, -1, dtype=np.int64), np.empty(count)
-            if rough is not None:
-                counts[:] = 0
-                limits = _sift(rough, block, k, found, values, counts, threads)
-
-            def rank(
-                part: slice, block: slice = block, found=found, values=values, counts=counts, limits=limits
-            ) -> None:
-                at = slice(block.start + part.start, block.start + part.stop)
-                kernels.rank(
-                    _CODES[metric],
-                    queries[at],
-                    corpus,
-                    norms[0][at],
-                    norms[1],
-                    limits[part],
-                    found[part],
-                    values[part],
-                    counts[part],
-                    keys[at],
-                    rows[at],
-                )
-
-            _each(threads, rank, count, 32)
-    return keys, rows
-
-
-def _sift(rough, block, k, found, values, counts, threads):
-    count = block.stop - block.start
-    heap, seen = np.empty((count, k), dtype=np.float32), np.zeros(count, dtype=np.int64)
-    margins = rough.margins[block]
-    tile = np.empty((count, _TILE_COLUMNS), dtype=np.float32)
-    for start in range(0, len(rough.corpus), _TILE_COLUMNS):
-        columns = rough.corpus[start : start + _TILE_COLUMNS]
-        part_tile = (
-            np.empty((count, len(columns)), dtype=np.float32) if len(columns) < _TILE_COLUMNS else tile
-        )
-        rough.tile(rough.queries[block], columns, part_tile, threads)
-
-        def sift(part: slice, start=start, part_tile=part_tile) -> None:
-            kernels.sift(
-                part_tile[part],
-                start,
-                rough.slope,
-                margins[part],
-                heap[part],
-                seen[part],
-                found[part],
-                values[part],
-                counts[part],
-            )
-
-        _each(threads, sift, count, 128)
-    return rough.slope * heap[:, 0].astype(np.float64) + margins
-
-
-@dataclass(frozen=True, eq=False)
-class _Rough:
-    """Rows whose tiles are float32 keys, and how wrong these may be.
-
-    Every row that may be among the nearest has a key of at most slope * (k-th smallest key) + margin of the query.
-    """
-
-    queries: Floats
-    corpus: Floats
-    slope: float
-    margins: NDArray[np.float64]
-    tile: Callable[[Floats, Floats, Floats, ThreadPoolExecutor], None]
-
-
-def _rough(queries: Floats, corpus: Floats, metric: str) -> _Rough:
-    error = (queries.shape[1] + 10) * _UNIT
-    tiny = queries.shape[1] * 2.0**-110
-    error = error / (1 - error) if error < 0.2 else np.inf
-    if metric == "manhattan":
-        scale = _scale(max(float(np.abs(side).max()) for side in (queries, corpus)))
-        left, right = ((side * scale).astype(np.float32) for side in (queries, corpus))
-        return _Rough(left, right, (1 + error) / (1 - error), np.full(len(queries), tiny), _absolute_tile)
-    if metric == "euclidean":
-        return _rough_euclidean(queries, corpus, error, tiny)
-    left = -unit_rows(queries)
-    if metric == "cosine":
-        right = unit_rows(corpus)
-        zeros = zero_rows(corpus)
-        if zeros.size:
-            # After all other rows: a column that adds 4 to their keys.
-            left = np.column_stack([left, np.ones(len(left), dtype=np.float32)])
-            right = np.column_stack([right, np.zeros(len(right), dtype=np.float32)])
-            right[zeros, -1] = 4
-        return _Rough(left, right, 1.0, np.full(len(queries), 2 * error + tiny), _product_tile)
-    lengths = np.sqrt(np.einsum("ij,ij->i", corpus, corpus, dtype=np.float64))
-    scale = _scale(float(lengths.max()))
-    right = (corpus * scale).astype(np.float32)
-    margin = 2 * error * float(lengths.max()) * scale + tiny
-    return _Rough(left, right, 1.0, np.full(len(queries), margin), _product_tile)
-
-
-def _rough_euclidean(queries, corpus, error, tiny):
-    sample = corpus[:: max(1, len(corpus) // 256)]
-    centre = np.median(sample.astype(np.float64), axis=0)
-    left, right = (side - centre for side in (queries, corpus))
-    scale = _scale(max(float(np.sqrt(np.einsum("ij,ij->i", side, side).max())) for side in (left, right)))
-    left, right = ((side * scale).astype(np.float32) for side in (left, right))
-    squares = [np.einsum("ij,ij->i", side, side, dtype=np.float64) for side in (left, right)]
-    ones = [np.ones(len(side)) for side in (left, right)]
-    slope = (1 + 2 * error) / (1 - 2 * error)
-    margins = 8 * error * (1 + slope) * squares[0] + tiny
-    left = np.column_stack([-2 * left, squares[0], ones[0]]).astype(np.float32)
-    right = np.column_stack([right, ones[1], squares[1]]).astype(np.float32)
-    return _Rough(left, right, slope, margins, _product_tile)
-
-
-def _scale(largest: float) -> float:
-    return 2.0 ** np.floor(np.log2(_LARGEST / largest)) if largest > 0 else 1.0
-
-
-def _product_tile(left: Floats, right: Floats, tile: Floats, threads: ThreadPoolExecutor) -> None:
-    np.matmul(left, right.T, out=tile)
-
-
-def _absolute_tile(left: Floats, right: Floats, tile: Floats, threads: ThreadPoolExecutor) -> None:
-    _each(threads, lambda part: kernels.absolute_tile(left[part], right, tile[part]), len(left), 64)
-
-
-def _each(threads: ThreadPoolExecutor, work: Callable[[slice], None], count: int, step: int) -> None:
-    parts = [slice(start, min(start + step, count)) for start in range(0, count, step)]
-    for _ in threads.map(work, parts):
-        pass
-
-
-def _threads() -> int:
-    """How many threads to use: the cores that this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1

@@ -1,0 +1,148 @@
+"""The search itself: tiles of rough keys go through a sieve, and what stays in it is ranked by exact keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from threading import Lock
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penult_service.analysis import kernels
+from penult_service.analysis.rough import RoughKeys, Threads, rough_keys
+
+Floats = NDArray[np.float32]
+
+CODES = {
+    "dot": kernels.DOT,
+    "cosine": kernels.COSINE,
+    "euclidean": kernels.EUCLIDEAN,
+    "manhattan": kernels.MANHATTAN,
+}
+FEW = 8  # so few queries are cheaper without any preparation
+_TILE_ROWS, _TILE_COLUMNS = 512, 2048
+_SIEVE_BYTES = 1 << 28
+
+
+def nearest(
+    queries: Floats, corpus: Floats | None, k: int, metric: str
+) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    """The k nearest rows of `corpus` [m, d] (None: the queries) to each query [n, d]: keys and row numbers, in order.
+
+    float64 [n, k] and int32 [n, k]; k is at most m. Equal rows are not looked for: many cost time, never the answer.
+    """
+    other = queries if corpus is None else corpus
+    ranking = _Ranking(metric, queries, other, k)
+    everything = slice(0, len(queries))
+    with Threads() as threads:
+        if len(queries) <= FEW or len(other) <= 4 * k:
+            threads.each(lambda rows: ranking.rank(Sieve.empty(rows, k, 0)), everything, 4)
+            return ranking.keys, ranking.rows
+        rough = rough_keys(queries, other, metric)
+        room = min(len(other), 4 * k + 256)
+        most = _SIEVE_BYTES // (4 * k + 8 * room)
+        if corpus is None and len(queries) <= most:
+            _search_pairs(rough, ranking, Sieve.empty(everything, k, room), threads)
+        else:
+            step = min(_TILE_ROWS, -(-len(queries) // threads.count), most // threads.count)
+            _search_blocks(rough, ranking, room, max(1, step), threads)
+    return ranking.keys, ranking.rows
+
+
+def squared_norms(rows: Floats) -> NDArray[np.float64]:
+    """Squared Euclidean lengths float64 [n] of float32 [n, d], as the exact keys take them."""
+    norms = np.empty(len(rows))
+    kernels.squared_norms(rows, norms)
+    return norms
+
+
+@dataclass(eq=False)
+class Sieve:
+    """What may be among the k nearest of a block of queries (see `kernels.sift_rows`); without room every row."""
+
+    queries: slice
+    heap: Floats
+    seen: NDArray[np.int32]
+    limits: Floats
+    found: NDArray[np.int32]
+    values: Floats
+    counts: NDArray[np.int32]
+
+    @classmethod
+    def empty(cls, queries: slice, k: int, room: int) -> Sieve:
+        count = queries.stop - queries.start
+        return cls(
+            queries,
+            heap=np.empty((count, k), dtype=np.float32),
+            seen=np.zeros(count, dtype=np.int32),
+            limits=np.full(count, np.inf, dtype=np.float32),
+            found=np.empty((count, room), dtype=np.int32),
+            values=np.empty((count, room), dtype=np.float32),
+            counts=np.full(count, 0 if room else -1, dtype=np.int32),
+        )
+
+    def of(self, queries: slice) -> Sieve:
+        """The part of some of the queries, which shares the arrays."""
+        at = slice(queries.start - self.queries.start, queries.stop - self.queries.start)
+        return Sieve(queries, *(array[at] for array in self._arrays))
+
+    @property
+    def _arrays(
+        self,
+    ) -> tuple[Floats, NDArray[np.int32], Floats, NDArray[np.int32], Floats, NDArray[np.int32]]:
+        return self.heap, self.seen, self.limits, self.found, self.values, self.counts
+
+    def take_rows(self, rough: RoughKeys, tile: Floats, start: int) -> None:
+        """A tile whose rows are the queries and whose columns are the corpus rows from `start` on."""
+        kernels.sift_rows(tile, start, rough.slope, rough.allowances[self.queries], *self._arrays)
+
+    def take_columns(self, rough: RoughKeys, tile: Floats, first: int, start: int) -> None:
+        """A tile whose columns from `first` on are the queries and whose rows are the corpus rows from `start` on."""
+        kernels.sift_columns(tile, first, start, rough.slope, rough.allowances[self.queries], *self._arrays)
+
+
+class _Ranking:
+    """Exact keys and row numbers [n, k] of all queries, filled block by block."""
+
+    def __init__(self, metric: str, queries: Floats, corpus: Floats, k: int) -> None:
+        self.k = k
+        self.keys, self.rows = np.empty((len(queries), k)), np.empty((len(queries), k), dtype=np.int32)
+        self._metric, self._queries, self._corpus = CODES[metric], queries, corpus
+        self._norms = squared_norms(queries), squared_norms(corpus)
+
+    def rank(self, sieve: Sieve) -> None:
+        at = sieve.queries
+        kernels.rank(
+            self._metric, self._queries[at], self._corpus, self._norms[0][at], self._norms[1],
+            sieve.limits, sieve.found, sieve.values, sieve.counts, self.keys[at], self.rows[at],
+        )  # fmt: skip
+
+
+def _search_blocks(rough: RoughKeys, ranking: _Ranking, room: int, step: int, threads: Threads) -> None:
+    def search(rows: slice) -> None:
+        sieve = Sieve.empty(rows, ranking.k, room)
+        for start in range(0, len(rough.corpus), _TILE_COLUMNS):
+            sieve.take_rows(rough, rough.tile(rows, slice(start, start + _TILE_COLUMNS)), start)
+        ranking.rank(sieve)
+
+    threads.each(search, slice(0, len(rough.queries)), step)
+
+
+def _search_pairs(rough: RoughKeys, ranking: _Ranking, sieve: Sieve, threads: Threads) -> None:
+    """Where the queries are the corpus, each pair once: a tile serves its columns as it serves its rows."""
+    total, lock = len(rough.queries), Lock()
+    for start in range(0, total, _TILE_ROWS):
+        rows = slice(start, min(start + _TILE_ROWS, total))
+
+        # The threads' columns are theirs alone; the rows are shared.
+        def take(columns: slice, rows: slice = rows) -> None:
+            tile = rough.tile(rows, columns)
+            first = max(columns.start, rows.stop)
+            if first < columns.stop:
+                later = sieve.of(slice(first, columns.stop))
+                later.take_columns(rough, tile, first - columns.start, rows.start)
+            with lock:
+                sieve.of(rows).take_rows(rough, tile, columns.start)
+
+        threads.each(take, slice(start, total), _TILE_COLUMNS)
+    threads.each(lambda rows: ranking.rank(sieve.of(rows)), slice(0, total), 64)
