@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import pytest
 from penult_service.cli.app import main
 from support.fakes import fake_model
 from support.job_runs import contents
+from support.line import Line
 from support.processes import PENULT
 from support.serving import serving, wait_until
 
@@ -119,37 +120,28 @@ def test_no_room(address: str, tmp_path: Path, whole: dict[str, str]) -> None:
     assert contents(tmp_path) == whole
 
 
-def test_a_server_that_is_lost(tmp_path: Path) -> None:
-    """Killed, and started again while the job waits for it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+def test_a_server_that_is_lost(
+    address: str, tmp_path: Path, whole: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It comes back within the wait, and once more only after it: then the job is resumed."""
     make_input(tmp_path)
-
-    def server(name: str) -> subprocess.Popen[bytes]:
-        with (tmp_path / name).open("wb") as log:
-            return subprocess.Popen(
-                [*PENULT, "serve", "fake:demo", "--port", str(port)], stdout=log, stderr=log
-            )
-
-    first = server("first")
-    job = started(*command(tmp_path, f"127.0.0.1:{port}", "--batch-size", 1, "--shard-rows", 10))
-    wait_until(lambda: shards_in(tmp_path) >= 3)
-    first.kill()
-    first.wait()
-    second = server("second")
-    try:
-        _, told = job.communicate(timeout=60)
-    finally:
-        second.kill()
-        second.wait()
-        job.kill()
-    assert job.returncode == 3, told
-    assert "trying again for" in told
-    assert "the server is back" in told
-    table = pq.read_table(tmp_path / "out.parquet")
-    assert table.column("id").to_pylist() == [str(n) for n in range(ROWS)]
-    assert table.column("error").null_count == ROWS - ROWS // 50
+    line = Line(address)
+    job = started(*command(tmp_path, line.address))
+    wait_until(lambda: shards_in(tmp_path) >= 2)
+    line.cut()
+    time.sleep(0.2)
+    there = shards_in(tmp_path)
+    line.mend()
+    wait_until(lambda: shards_in(tmp_path) > there)
+    line.cut()
+    job.send_signal(signal.SIGINT)
+    assert job.wait(30) == 130
+    assert main(command(tmp_path, line.address, "--resume", "--wait", 0)) == 1
+    assert "The same command with --resume goes on when it is back" in capsys.readouterr().err
+    line.mend()
+    assert main(command(tmp_path, line.address, "--resume")) == 3
+    line.cut()
+    assert contents(tmp_path) == whole
 
 
 def test_a_private_server_that_dies_ends_the_job(tmp_path: Path) -> None:
