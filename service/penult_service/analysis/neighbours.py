@@ -55,7 +55,7 @@ def graph(rows: Floats, k: int, metric: str) -> tuple[NDArray[np.int32], Floats]
     distances = np.zeros((len(rows), k), dtype=np.float32)
     indices[:, 0] = np.arange(len(rows))
     if k > 1:
-        keys, indices[:, 1:] = _nearest(rows, None, k - 1, metric, own=indices[:, 0])
+        keys, indices[:, 1:] = _nearest(rows, None, k - 1, metric, own=np.arange(len(rows), dtype=np.int32))
         distances[:, 1:] = _distances(keys, metric)
     return indices, distances
 

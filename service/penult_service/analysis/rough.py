@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -150,5 +151,5 @@ def _scale(largest: float) -> float:
     return 2.0 ** np.floor(np.log2(_LARGEST / largest)) if largest > 0 else 1.0
 
 
-def _scaled(matrix: NDArray[np.floating], scale: float) -> Floats:  # type: ignore[type-arg]
+def _scaled(matrix: NDArray[Any], scale: float) -> Floats:
     return (matrix * np.float64(scale)).astype(np.float32)

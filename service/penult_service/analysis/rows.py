@@ -56,7 +56,7 @@ def distinct(matrix: NDArray[np.float32]) -> Distinct:
     rank[order] = np.arange(len(order), dtype=np.int32)
     first = first[order].astype(np.int32)
     rows = matrix if len(first) == len(matrix) else matrix[first]
-    return Distinct(rows, first, rank[inverse.reshape(-1)])
+    return Distinct(rows, first, np.asarray(rank[inverse.reshape(-1)], dtype=np.int32))
 
 
 def blocks(count: int, bytes_each: int, limit: int = _BLOCK_BYTES) -> list[slice]:

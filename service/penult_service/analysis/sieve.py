@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from threading import Lock
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,10 +50,17 @@ def nearest(
     return ranking.keys, ranking.rows
 
 
+def fixed(rows: Floats) -> Floats:
+    """The same rows, read-only: numba compiles another version for those that can be written to."""
+    view = rows.view()
+    view.flags.writeable = False
+    return view
+
+
 def squared_norms(rows: Floats) -> NDArray[np.float64]:
     """Squared Euclidean lengths float64 [n] of float32 [n, d], as the exact keys take them."""
     norms = np.empty(len(rows))
-    kernels.squared_norms(rows, norms)
+    kernels.squared_norms(fixed(rows), norms)
     return norms
 
 
@@ -107,7 +115,7 @@ class _Ranking:
     def __init__(self, metric: str, queries: Floats, corpus: Floats, k: int) -> None:
         self.k = k
         self.keys, self.rows = np.empty((len(queries), k)), np.empty((len(queries), k), dtype=np.int32)
-        self._metric, self._queries, self._corpus = CODES[metric], queries, corpus
+        self._metric, self._queries, self._corpus = CODES[metric], fixed(queries), fixed(corpus)
         self._norms = squared_norms(queries), squared_norms(corpus)
 
     def rank(self, sieve: Sieve) -> None:
