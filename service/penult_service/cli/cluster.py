@@ -124,7 +124,7 @@ def cluster(
         result: ClusterResult = embedding.analyse(call, {"source": side.vectors[rows]}, labels)
     clustering = Clustering(call, side, rows, labels, result)
     analyses.tell_adjustments(result.adjustments)
-    analyses.tell_rows("are all zeros, have no direction and so no cluster", rows[result.zero_rows])
+    analyses.tell_rows("with zeros alone (no direction, so no cluster)", rows[result.zero_rows])
     if output is not None:
         with drafts(output) as (draft,):
             tables.write(draft, output.suffix.lower(), clustering.table(source.name))

@@ -123,7 +123,7 @@ def project(
         result: ProjectResult = embedding.analyse(call, {"source": side.vectors[rows]}, colouring.measurable)
     made = Map(call, side, rows, colouring, result, source.name, title)
     analyses.tell_adjustments(result.adjustments)
-    what = "are all zeros, have no direction, and lie together beside the map"
+    what = "with zeros alone (no direction: they lie together beside the map)"
     analyses.tell_rows(what, rows[result.zero_rows])
     _write(made, places)
     if as_json:

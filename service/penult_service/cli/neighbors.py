@@ -222,10 +222,10 @@ def _found(found: NeighborsResult, place: int) -> list[tuple[int, float]]:
 
 def _tell(search: Search, found: NeighborsResult) -> None:
     analyses.tell_adjustments(found.adjustments)
-    what = "all zeros and have no direction: their cosine with every row is 0"
-    analyses.tell_rows(f"of the queries are {what}", found.zero_queries)
+    what = "with zeros alone (their cosine with every row is 0)"
+    analyses.tell_rows(f"of the queries {what}", found.zero_queries)
     if search.b is not None:
-        analyses.tell_rows(f"of the corpus are {what}", found.zero_corpus)
+        analyses.tell_rows(f"of the corpus {what}", found.zero_corpus)
 
 
 def _show(search: Search, found: NeighborsResult, show: int) -> None:

@@ -87,7 +87,7 @@ def test_points_are_where_the_map_says() -> None:
 )
 def test_legends_fit_and_stand_beside_the_points(views: int, labels: int, name: str) -> None:
     view = labelled(
-        300, labels, name, title="a title " * 30, caption="a caption " * 60, legend="heading " * 20
+        300, labels, name, title="a title " * 12, caption="a caption " * 25, legend="heading " * 20
     )
     figure = drawn([view] * views)
     paper = figure.bbox
