@@ -125,7 +125,7 @@ def workers_of(parent: int) -> list[psutil.Process]:
     found = []
     for child in psutil.Process(parent).children():
         try:
-            if "penult_service.analysis.worker" in child.cmdline():
+            if any("worker" in argument for argument in child.cmdline()):
                 found.append(child)
         except psutil.Error:
             continue
