@@ -260,9 +260,13 @@ def test_rows_that_no_request_holds_are_refused_before_they_are_sent(flavour):
     flavour.run(client.neighbors(np.ones((100, 20)), np.ones((10, 20))))
     with pytest.raises(InvalidInputError) as caught:
         flavour.run(client.neighbors(np.ones((100, 20)), np.ones((110, 20))))
-    assert (caught.value.reason, caught.value.field) == ("REQUEST_TOO_LARGE", "corpus.vectors")
+    assert (caught.value.reason, caught.value.field) == ("REQUEST_TOO_LARGE", "corpus")
     assert "16800 bytes" in caught.value.message
     assert [method for method, _ in handler.asked].count("SearchNeighbors") == 1
+    flavour.run(client.cluster(np.ones((100, 20))))
+    with pytest.raises(InvalidInputError) as caught:
+        flavour.run(client.cluster(np.ones((100, 20)), labels=["a label of some length"] * 100))
+    assert (caught.value.reason, caught.value.field) == ("REQUEST_TOO_LARGE", "source")
 
 
 def test_workers_that_warm_are_waited_for(flavour):

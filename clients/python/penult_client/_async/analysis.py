@@ -257,7 +257,7 @@ class AsyncAnalysis:
                 parts = await self._caller.send_texts(rpcs.EMBED, template, side, ends)
                 embedded = results.embeddings(parts)
                 sources[name] = requests.vector_source(embedded, name)
-        requests.check_room(sources, limits)
+        requests.check_room(request, sources, limits)
         for name, source in sources.items():
             getattr(request, name).CopyFrom(source)
         request.max_response_bytes = limits.max_response_bytes

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any, TypeVar
 
+from google.protobuf.message import Message
 from penult.v1 import common_pb2 as common
 from penult.v1 import inference_service_pb2 as inference
 
@@ -76,22 +77,30 @@ def rows_of(side: inputs.Texts | common.Source) -> int:
     return len(side) if isinstance(side, inputs.Texts) else side.vectors.rows
 
 
-def check_room(sources: Mapping[str, common.Source], limits: Limits) -> None:
-    """That the rows fit one request.
+def check_room(request: Message, sources: Mapping[str, common.Source], limits: Limits) -> None:
+    """That the rows fit into the request beside what it holds already.
 
     Raises:
         InvalidInputError: they are more than the server takes (REQUEST_TOO_LARGE).
     """
-    sizes = {name: 4 * source.vectors.rows * source.vectors.columns for name, source in sources.items()}
-    if sum(sizes.values()) > limits.max_request_bytes - _ROOM:
+    sizes = {name: _size(source) for name, source in sources.items()}
+    room = limits.max_request_bytes - request.ByteSize() - _ROOM
+    if sum(sizes.values()) > room:
         largest = max(sizes, key=lambda name: sizes[name])
         raise InvalidInputError(
-            f"the rows of {' and '.join(sizes)} take {sum(sizes.values())} bytes, the server takes"
-            f" {limits.max_request_bytes} in one request; send fewer rows",
+            f"{' and '.join(sizes)} take {sum(sizes.values())} bytes, the server takes {max(room, 0)} in one request;"
+            " send fewer rows",
             reason="REQUEST_TOO_LARGE",
-            field=f"{largest}.vectors",
+            field=largest,
             metadata={"max_request_bytes": str(limits.max_request_bytes)},
         )
+
+
+def _size(source: common.Source) -> int:
+    """Bytes of a source; of rows without making them, which ByteSize does."""
+    if source.HasField("texts"):
+        return source.ByteSize()
+    return 4 * source.vectors.rows * source.vectors.columns
 
 
 def text_source(texts: inputs.Texts, options: common.EmbedOptions) -> common.Source:
