@@ -91,7 +91,7 @@ def cluster(
     has no embedding.
 
     The INPUT is of texts (.csv, .tsv, .jsonl, .parquet, .txt), which --model embeds, or of embeddings that
-    `penult embed` wrote (.parquet, .npy), which need no model. With --server that server computes, else
+    `penult embed` wrote (.parquet, .arrow, .npy), which need no model. With --server that server computes, else
     this process does. The same rows, parameters and seed give the same clusters.
     """
     options.one_of("--method", method, calls.CLUSTER_METHODS)

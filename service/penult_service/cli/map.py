@@ -93,7 +93,7 @@ def project(
     (and z) beside them (.parquet, .csv, .jsonl).
 
     The INPUT is of texts (.csv, .tsv, .jsonl, .parquet, .txt), which --model embeds, or of embeddings that
-    `penult embed` wrote (.parquet, .npy), which need no model. With --server that server computes, else
+    `penult embed` wrote (.parquet, .arrow, .npy), which need no model. With --server that server computes, else
     this process does. The same rows, parameters and seed give the same map.
 
     Prints the trustworthiness: 1 when rows that are neighbours on the map are neighbours among the

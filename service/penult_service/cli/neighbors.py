@@ -76,7 +76,7 @@ def neighbors(
     themselves, and a row is no neighbour of itself unless --include-self says so.
 
     Files are of texts (.csv, .tsv, .jsonl, .parquet, .txt), which --model embeds, or of embeddings that
-    `penult embed` wrote (.parquet, .npy), which need no model. With --server that server computes, else
+    `penult embed` wrote (.parquet, .arrow, .npy), which need no model. With --server that server computes, else
     this process does. Cosine and dot are similarities (larger is closer), euclidean and manhattan
     distances (smaller is closer); equal scores go by row number, from 0.
 

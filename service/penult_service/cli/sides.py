@@ -64,8 +64,8 @@ def of_file(path: Path, column: str, embed: Embed, *, keep: bool = False) -> Sid
         raise NotFound(f"{path} is not a file", reason="FILE_NOT_FOUND")
     if path.suffix.lower() == ".npy":
         return _of_npy(path)
-    if path.suffix.lower() == ".parquet":
-        stored = _of_parquet(path, column, keep)
+    if path.suffix.lower() in (".parquet", ".arrow"):
+        stored = _of_table(path, column, keep)
         if stored is not None:
             return stored
     texts: list[str] = []
@@ -132,23 +132,20 @@ def _sidecar_facts(path: Path) -> dict[str, Any]:
     return facts if isinstance(facts, dict) else {}
 
 
-def _of_parquet(path: Path, column: str, keep: bool) -> Side | None:
+def _of_table(path: Path, column: str, keep: bool) -> Side | None:
     """The `embedding` column, or None when there is none."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        schema = pq.read_schema(path)
-        if "embedding" not in schema.names:
-            return None
-        if not pa.types.is_fixed_size_list(schema.field("embedding").type):
-            raise no_column(path, "embedding of penult embed", schema.names)
-        wanted = None if keep else [n for n in ("embedding", column) if n in schema.names]
-        table = pq.read_table(path, columns=wanted)
-    except pa.ArrowException as error:
-        raise InvalidInput(
-            f"{path} is not a parquet file, or is damaged ({error})", reason="NOT_PARQUET"
-        ) from error
+        schema, table = _read_table(path, None if keep else ("embedding", column))
+    except (pa.ArrowException, OSError) as error:
+        kind = path.suffix.lower().removeprefix(".")
+        message = f"{path} is no {kind} file, or is damaged ({error})"
+        raise InvalidInput(message, reason=f"NOT_{kind.upper()}") from error
+    if table is None:
+        return None
+    if not pa.types.is_fixed_size_list(schema.field("embedding").type):
+        raise no_column(path, "embedding of penult embed", schema.names)
     rows = table.column("embedding").combine_chunks()
     values = rows.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
     vectors = np.full((len(rows), rows.type.list_size), np.nan, np.float32)
@@ -158,6 +155,26 @@ def _of_parquet(path: Path, column: str, keep: bool) -> Side | None:
         texts = ["" if text is None else str(text) for text in table.column(column).to_pylist()]
     facts = _metadata_facts(schema.metadata or {})
     return Side(vectors, texts, facts.get("embedding_space", ""), facts, table if keep else None)
+
+
+def _read_table(path: Path, wanted: Sequence[str] | None) -> tuple[pa.Schema, pa.Table | None]:
+    """The schema and the columns that are wanted (None: all); no table when it has no column `embedding`."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if path.suffix.lower() == ".parquet":
+        schema = pq.read_schema(path)
+        if "embedding" not in schema.names:
+            return schema, None
+        return schema, pq.read_table(path, columns=_there(schema, wanted))
+    with pa.OSFile(str(path)) as file, pa.ipc.open_file(file) as reader:
+        if "embedding" not in reader.schema.names:
+            return reader.schema, None
+        return reader.schema, reader.read_all().select(_there(reader.schema, wanted) or reader.schema.names)
+
+
+def _there(schema: pa.Schema, wanted: Sequence[str] | None) -> list[str] | None:
+    return None if wanted is None else [name for name in schema.names if name in wanted]
 
 
 def _metadata_facts(metadata: Mapping[bytes, bytes]) -> dict[str, str]:

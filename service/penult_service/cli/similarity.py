@@ -70,7 +70,7 @@ def similarity(
 
     Compares the embeddings (in front of the dropout) of the TEXTs with each other, or with --file-b.
     Files are of texts (.csv, .tsv, .jsonl, .parquet, .txt) or of embeddings that `penult embed` wrote
-    (.parquet, .npy); for those no model is needed. Cosine and dot are similarities (larger is closer),
+    (.parquet, .arrow, .npy); for those no model is needed. Cosine and dot are similarities (larger is closer),
     euclidean and manhattan distances (smaller is closer).
     """
     options.one_of("--metric", metric, METRICS)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ENDINGS = (".parquet", ".csv", ".jsonl")
+# Facts of a .npy that are not facts of its embeddings.
+_OF_THE_FILE = ("rows", "bad_rows")
 
 
 def check_places(
@@ -118,6 +120,7 @@ def with_facts(table: pa.Table, side: Side, name: str, facts: Mapping[str, Any])
     told = {
         f"penult.{key}": value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         for key, value in {**side.facts, name: dict(facts)}.items()
+        if key not in _OF_THE_FILE
     }
     return table.replace_schema_metadata({**(table.schema.metadata or {}), **told})
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import penult_client
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
@@ -317,3 +318,21 @@ def test_facts_of_an_array(tmp_path: Path) -> None:
     for text in ("[1]", "not json", "{}"):
         (tmp_path / "a.json").write_text(text)
         assert sides.of_file(tmp_path / "a.npy", "text", lambda _: (vectors(1), {})).space == ""
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_arrow_files(tmp_path: Path, keep: bool) -> None:
+    rows = pa.FixedSizeListArray.from_arrays(pa.array(vectors(3).ravel()), 4)
+    table = pa.table({"id": [7, 8, 9], "text": ["a", None, "c"], "embedding": rows})
+    table = table.replace_schema_metadata({"penult.embedding_space": "s", "penult.model_digest": "d"})
+    with pa.OSFile(str(tmp_path / "a.arrow"), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
+    pq.write_table(table, tmp_path / "a.parquet")
+    for path in (tmp_path / "a.arrow", tmp_path / "a.parquet"):
+        side = sides.of_file(path, "text", lambda _: (vectors(1), {}), keep=keep)
+        np.testing.assert_array_equal(side.vectors, vectors(3))
+        assert (side.space, side.facts["model_digest"], side.texts) == ("s", "d", ["a", "", "c"])
+        assert side.table == (table if keep else None)
+    (tmp_path / "a.arrow").write_bytes(b"nonsense")
+    with pytest.raises(InvalidInput, match="is no arrow file"):
+        sides.of_file(tmp_path / "a.arrow", "text", lambda _: (vectors(1), {}))
