@@ -113,6 +113,8 @@ class FaultyDisk(Disk):
         super().__init__()
         self.world, self.at, self.fault, self.choose = world, at, fault, choose
         self.steps = 0
+        # Of errors: for how many steps.
+        self.width = 1
         self.stopped = False
 
     def write(self, path: Path, offset: int, *parts: bytes | memoryview, sync: bool) -> None:
@@ -135,13 +137,12 @@ class FaultyDisk(Disk):
             parent.live[path.name] = Directory()
             parent.changed()
 
-    def rename(self, source: Path, target: Path) -> None:
+    def _rename(self, source: Path, target: Path) -> None:
         self._step()
         source.replace(target)
         parent = self.world.directory(source.parent)
         parent.live[target.name] = parent.live.pop(source.name)
         parent.changed()
-        self.sync(target.parent)
 
     def remove(self, path: Path) -> None:
         if path.exists():
@@ -197,7 +198,7 @@ class FaultyDisk(Disk):
     def _step(self, halfway: Callable[[], None] = lambda: None) -> None:
         self._gone()
         self.steps += 1
-        if self.steps != self.at:
+        if not self.at <= self.steps < self.at + self.width:
             return
         if self.fault == "error":
             halfway()

@@ -67,7 +67,7 @@ class Disk:
 
     def rename(self, source: Path, target: Path) -> None:
         """Rename within one directory, and sync that."""
-        source.replace(target)
+        self._rename(source, target)
         self.sync(target.parent)
 
     def remove(self, path: Path) -> None:
@@ -77,6 +77,9 @@ class Disk:
     def remove_tree(self, path: Path) -> None:
         """Remove a directory with all below it, as far as it goes. Not synced."""
         shutil.rmtree(path, ignore_errors=True)
+
+    def _rename(self, source: Path, target: Path) -> None:
+        source.replace(target)
 
     def _pwrite(self, descriptor: int, path: Path, data: memoryview, offset: int) -> None:  # noqa: ARG002
         while data:

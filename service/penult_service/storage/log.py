@@ -89,7 +89,7 @@ def room(offset: int, length: int, size: int) -> bytes:
     end = offset + length
     if end <= size or length > _SMALL_FRAME:
         return b""
-    return bytes(min(max(end, 2**16), 2**20))
+    return bytes(min(max(end, 2**12), 2**20))
 
 
 def _only_zeros(data: memoryview) -> bool:

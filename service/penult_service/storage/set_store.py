@@ -105,7 +105,6 @@ class SetStore:
                     raise NotFound(f"there is no set {name!r}", reason="DATASET_NOT_FOUND", field="name")
                 place = self._directory / name
                 try:
-                    self._disk.sync(self._directory)
                     self._open[name] = EmbeddingSet(self._disk, place, load(self._disk, place))
                 except OSError as error:
                     raise refused(error, f"set {name!r} cannot be read") from error

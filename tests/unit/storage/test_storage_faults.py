@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import random
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pytest
-from penult_service.errors import PenultError, ResourceExhausted, Unavailable
+from penult_service.errors import ResourceExhausted, Unavailable
 from penult_service.storage import SetStore, folding, sets
 from support.power_loss import FaultyDisk, Stopped, World
 
 DIMENSION = 4
+Result = TypeVar("Result")
 Row = tuple[str, bytes, str | None, int]
 Sets = dict[str, list[Row]]
 
@@ -24,6 +28,17 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sets, "HERE_BYTES", 2 * DIMENSION * 4)
 
 
+@pytest.fixture
+def memory(tmp_path: Path) -> Iterator[Path]:
+    """A directory in memory where there is one: thousands of files are made, and what is synced is the model's."""
+    shared = Path("/dev/shm")
+    if not os.access(shared, os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir=shared, prefix="penult-test-") as directory:
+        yield Path(directory)
+
+
 def row(number: int) -> Row:
     vector = np.random.default_rng(number).normal(size=DIMENSION).astype("<f4")
     text = None if number % 7 == 0 else f"text {number} " + "ä" * (number % 5)
@@ -32,7 +47,7 @@ def row(number: int) -> Row:
 
 def append(store: SetStore, name: str, rows: list[Row]) -> None:
     vectors = np.frombuffer(b"".join(r[1] for r in rows), "<f4").reshape(-1, DIMENSION)
-    ids, _, texts, numbers = zip(*rows, strict=True)
+    ids, _, texts, numbers = zip(*rows, strict=True) if rows else ((), (), (), ())
     store.get(name).append(ids, vectors, texts, {"n": numbers}, space="space")
 
 
@@ -128,61 +143,64 @@ def all_steps(path: Path) -> int:
 
 
 @pytest.mark.parametrize("fault", ["kill", "power"])
-def test_the_end_at_every_step(tmp_path: Path, fault: str) -> None:
-    for at in range(1, all_steps(tmp_path / "whole") + 1):
-        world, model, choose = new_world(tmp_path / f"{at}"), Model(), random.Random(at)
+def test_the_end_at_every_step(memory: Path, fault: str) -> None:
+    for at in range(1, all_steps(memory / "whole") + 1):
+        world, model, choose = new_world(memory / f"{at}"), Model(), random.Random(at)
         with pytest.raises(Stopped):
             for _ in script(model, open_store(world, disk := FaultyDisk(world, at, fault, choose))):
                 pass
         assert disk.stopped
         if fault == "power":
-            world = world.lose_power(choose, tmp_path / f"{at}-after")
+            world = world.lose_power(choose, memory / f"{at}-after")
         store = open_store(world, never(world))
         model.check(store)
         # What was found is promised from now on, also when the power goes without a word more.
-        world = world.lose_power(choose, tmp_path / f"{at}-again")
+        world = world.lose_power(choose, memory / f"{at}-again")
         model.check(open_store(world, never(world)))
 
 
-def test_an_error_at_every_step(tmp_path: Path) -> None:
-    """The action fails, or does not; the next ones work; nothing acknowledged is lost, then or after power loss."""
-    for at in range(1, all_steps(tmp_path / "whole") + 1):
-        world, model, choose = new_world(tmp_path / f"{at}"), Model(), random.Random(at)
+@pytest.mark.parametrize("width", [1, 3])
+def test_errors_at_every_step(memory: Path, width: int) -> None:
+    """The action fails, or does not; it is repeated, or not; nothing acknowledged is lost, nothing refused appears."""
+    for at in range(1, all_steps(memory / "whole") + 1):
+        world, model, choose = new_world(memory / f"{at}"), Model(), random.Random(at)
         disk = FaultyDisk(world, at, "error", choose)
-        try:
-            store = open_store(world, disk)
-        except PenultError:
-            store = open_store(world, disk)
-        _carry_on(model, store)
-        model.check(store)
-        world = world.lose_power(choose, tmp_path / f"{at}-after")
+        disk.width = width
+        carry_on(model, world, disk, choose)
+        world = world.lose_power(choose, memory / f"{at}-after")
         model.check(open_store(world, never(world)))
 
 
-def _carry_on(model: Model, store: SetStore) -> None:
-    number = 0
-    for turn in range(9):
-        actions: list[Callable[[], None]] = []
-        if turn in (0, 6):
-            actions.append(lambda: model.create(store, "a"))
-        size = (1, 4, 2)[turn % 3]
-        rows = [row(number + i) for i in range(size)]
-        actions.append(lambda rows=rows: model.append(store, "a", rows))  # type: ignore[misc]
-        number += size
-        for action in actions:
-            try:
-                action()
-            except (ResourceExhausted, Unavailable):
-                model.check(store)
-                action()
-    model.check(store)
+def carry_on(model: Model, world: World, disk: FaultyDisk, choose: random.Random) -> None:
+    store = persistently(lambda: open_store(world, disk))
+    persistently(lambda: model.create(store, "a"))
+    for turn in range(choose.randrange(4, 12)):
+        rows = [row(5 * turn + i) for i in range((1, 4, 2)[turn % 3])]
+        try:
+            model.append(store, "a", rows)
+        except (ResourceExhausted, Unavailable):
+            if choose.random() < 0.5:
+                persistently(lambda rows=rows: model.append(store, "a", rows))
+            elif disk.steps >= disk.at + disk.width:
+                # The next append takes back what could not be taken back at once.
+                persistently(lambda: model.append(store, "a", []))
+        model.check(store)
+
+
+def persistently(action: Callable[[], Result]) -> Result:
+    for _ in range(5):
+        try:
+            return action()
+        except (ResourceExhausted, Unavailable):
+            continue
+    return action()
 
 
 @pytest.mark.parametrize("seed", range(25))
-def test_many_ends_in_a_row(tmp_path: Path, seed: int) -> None:
+def test_many_ends_in_a_row(memory: Path, seed: int) -> None:
     """One directory lives through kills, power losses and errors at random steps, also during its recovery."""
     choose, model, number = random.Random(seed), Model(), 0
-    world = new_world(tmp_path / "0")
+    world = new_world(memory / "0")
     for life in range(1, 9):
         fault = choose.choice(("kill", "power", "error"))
         disk = FaultyDisk(world, choose.randrange(1, 50), fault, choose)
@@ -201,5 +219,5 @@ def test_many_ends_in_a_row(tmp_path: Path, seed: int) -> None:
         except (Stopped, ResourceExhausted, Unavailable):
             pass
         if fault == "power" and disk.stopped:
-            world = world.lose_power(choose, tmp_path / str(life))
+            world = world.lose_power(choose, memory / str(life))
         model.check(open_store(world, never(world)))
