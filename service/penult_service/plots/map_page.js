@@ -89,8 +89,8 @@ window.penultMap = window.penultMap || (function () {
     const card = make("div", stage, { class: "card", role: "status", hidden: "" });
     const aside = make("aside", host, { "aria-label": "search and legend" });
     const search = make("div", aside, { class: "search" });
-    const field = make("input", search, { type: "search", placeholder: data.texts ? "Search texts and labels" :
-      "Search labels", "aria-label": "search", autocomplete: "off", spellcheck: "false" });
+    const field = make("input", search, { type: "search", placeholder:
+      "Search " + [data.texts && "texts", codes && "labels"].filter(Boolean).join(" and "), "aria-label": "search", autocomplete: "off", spellcheck: "false" });
     field.hidden = !data.texts && !codes;
     const told = make("p", search, { class: "told", role: "status" }, "");
     const lists = make("div", aside, { class: "lists" });
@@ -141,7 +141,7 @@ window.penultMap = window.penultMap || (function () {
     // Drawing: pixel by pixel, which is quick for many rows whatever the machine.
     const whole = () => Math.min(wide, high) * 0.92 / 65535;
     const order = new Uint32Array(n), STAMPS = Object.keys(OUTLINES);
-    let faded = 0, sorted = 0, stamps = null, image = null;
+    let faded = 0, sorted = 0, stamps = null, image = null, paint = [];
 
     function dotRadius() {
       const zoomed = Math.sqrt(scale / whole());
@@ -152,7 +152,11 @@ window.penultMap = window.penultMap || (function () {
     // if shuffled, so that no label covers another.
     function sort() {
       const stride = n > 7 ? coprime(Math.floor(n * 0.618)) : 1, kinds = [];
-      for (let place = 0; place < slots; place++) kinds.push(grey(place) ? 0 : 1);
+      paint = [];
+      for (let place = 0; place < slots; place++) {
+        kinds.push(grey(place) ? 0 : 1);
+        paint.push(rgb(colour(place)));
+      }
       sorted = 0;
       for (const kind of [0, 1, 2]) {
         if (kind === 2) faded = sorted;
@@ -196,7 +200,7 @@ window.penultMap = window.penultMap || (function () {
         image = pen.createImageData(canvas.width, canvas.height);
       const [red, green, blue] = rgb(getComputedStyle(host).backgroundColor);
       new Uint32Array(image.data.buffer).fill(((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0);
-      const alpha = n > 20000 ? (codes || values ? 0.7 : 0.4) : n > 2000 ? 0.8 : 0.9;
+      const alpha = n > 20000 ? (codes || values ? 0.7 : 0.3) : n > 2000 ? 0.8 : 0.9;
       stamp(0, faded, alpha * (searching ? 0.2 : 1));
       stamp(faded, sorted, 1);
       pen.putImageData(image, 0, 0);
@@ -207,11 +211,8 @@ window.penultMap = window.penultMap || (function () {
 
     function stamp(first, last, alpha) {
       const { side, masks } = stamps, pixels = image.data, width = image.width, height = image.height;
-      const paint = [], shape = [], kx = scale * ratio, dx = left * ratio - side / 2, dy = top * ratio - side / 2;
-      for (let place = 0; place < slots; place++) {
-        paint.push(rgb(colour(place)));
-        shape.push(masks[STAMPS.indexOf(markerOf(place))]);
-      }
+      const shape = [], kx = scale * ratio, dx = left * ratio - side / 2, dy = top * ratio - side / 2;
+      for (let place = 0; place < slots; place++) shape.push(masks[STAMPS.indexOf(markerOf(place))]);
       for (let k = first; k < last; k++) {
         const i = order[k], x = Math.round(places[2 * i] * kx + dx), y = Math.round(places[2 * i + 1] * kx + dy);
         if (x <= -side || y <= -side || x >= width || y >= height) continue;

@@ -26,7 +26,7 @@ LONGEST_TEXT = 600
 LONGEST_LABEL = 120
 # Steps of the grid that places are rounded to: finer than a screen is wide, also when zoomed in.
 STEPS = 65_535
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
 
 def page(view: MapView, heading: str) -> str:

@@ -72,7 +72,7 @@ def test_nothing_leaves_the_file() -> None:
     found = Found(document)
     assert set(found.tags) <= {"html", "head", "meta", "title", "style", "body", "div", "script", "noscript"}
     assert not {name for name, _ in found.attributes} & {"src", "href", "srcset", "action", "data"}
-    assert "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'" in document
+    assert "\"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'\"" in document
     for word in (
         "http:",
         "https:",
