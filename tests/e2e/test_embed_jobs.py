@@ -22,6 +22,10 @@ from support.line import Line
 from support.processes import PENULT
 from support.serving import serving, wait_until
 
+# The scripts are programs, not part of the package.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+import odd_rows
+
 ROWS = 600
 SHARD = 50
 
@@ -280,3 +284,12 @@ def test_progress(
     assert len(lines) > 1
     assert lines[0].split(" ")[1:4] == ["of", "600", "rows"]
     assert lines[0].endswith(" left")
+
+
+@pytest.mark.parametrize("kind", odd_rows.FORMATS)
+def test_odd_rows(address: str, tmp_path: Path, kind: str) -> None:
+    """The rows of scripts/odd_rows."""
+    outcomes = odd_rows.embedded(tmp_path, kind, address)
+    wrong = {name: outcome for name, outcome in outcomes.items() if outcome.startswith("WRONG")}
+    assert not wrong
+    assert sum(outcome == "kept" for outcome in outcomes.values()) == len(odd_rows.GOOD)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from penult_service.cli.rows import no_column
@@ -39,7 +41,7 @@ class ParquetRows:
         for places, batch in _regrouped(self._pieces(size), size):
             if first >= start:
                 texts, problems = _texts(batch.column(self._column))
-                yield Chunk(first, texts, problems, batch, places=places)
+                yield Chunk(first, texts, problems, self._readable(batch, problems), places=places)
             first += batch.num_rows
 
     def _pieces(self, size: int) -> Iterator[tuple[str, int, pa.RecordBatch]]:
@@ -53,6 +55,19 @@ class ParquetRows:
                         first += batch.num_rows
             except (pa.ArrowException, OSError) as error:
                 raise InvalidInput(f"{path} is damaged ({error})", reason="NOT_PARQUET") from error
+
+    def _readable(self, batch: pa.RecordBatch, problems: dict[int, Problem]) -> pa.RecordBatch:
+        """Strings that are not UTF-8 become null: with them, hardly any program could read the output."""
+        place = batch.schema.get_field_index(self._column)
+        bad = [number for number, problem in problems.items() if problem.reason == "NOT_UTF8"]
+        kind = batch.schema.field(place).type
+        if not bad or not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+            return batch
+        mask = np.zeros(batch.num_rows, bool)
+        mask[bad] = True
+        columns = list(batch.columns)
+        columns[place] = pc.if_else(pa.array(mask), pa.scalar(None, kind), columns[place])
+        return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
 
     def _conformed(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         if len(self._paths) == 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,8 +45,8 @@ def columns(path: Path, column: str, encoding: str | None) -> tuple[dict[str, se
     kinds: dict[str, set[type]] = {}
     rows = 0
     if path.suffix.lower() in (".csv", ".tsv"):
-        kinds = {name: {str} for name in _header_of(path, encoding)}
-        return kinds, sum(1 for _ in read(path, column, encoding))
+        with _refused(path, encoding):
+            return _csv_columns(path, encoding)
     for record in read(path, column, encoding):
         rows += 1
         for name, value in record.cells.items():
@@ -62,15 +63,13 @@ def read(path: Path, column: str, encoding: str | None) -> Iterator[Record]:
         InvalidInput: it is not a file of that kind, or of another encoding altogether.
     """
     ending = path.suffix.lower()
-    try:
+    with _refused(path, encoding):
         if ending in (".csv", ".tsv"):
             yield from _csv(path, encoding)
         elif ending == ".txt":
             yield from _lines(path, column, encoding)
         else:
             yield from _json_lines(path, encoding)
-    except UnicodeError as error:  # of encodings whose wrong bytes cannot be set aside, such as UTF-16
-        raise InvalidInput(f"{path} is not {_called(encoding)} ({error})", reason="NOT_UTF8") from error
 
 
 def text_problem(value: Any, encoding: str | None = None) -> Problem | None:
@@ -82,6 +81,15 @@ def text_problem(value: Any, encoding: str | None = None) -> Problem | None:
     if value.isascii() or (point := _bad_character(value)) is None:
         return None
     return Problem(f"the text is not {_called(encoding)} ({_bad_byte(value, point)})", "NOT_UTF8")
+
+
+@contextmanager
+def _refused(path: Path, encoding: str | None) -> Iterator[None]:
+    """For encodings whose wrong bytes cannot be set aside, such as UTF-16."""
+    try:
+        yield
+    except UnicodeError as error:
+        raise InvalidInput(f"{path} is not {_called(encoding)} ({error})", reason="NOT_UTF8") from error
 
 
 def _open(path: Path, encoding: str | None, newline: str) -> Any:
@@ -106,9 +114,15 @@ class _Watched:
         self.ended = True
 
 
-def _header_of(path: Path, encoding: str | None) -> list[str]:
+def _csv_columns(path: Path, encoding: str | None) -> tuple[dict[str, set[type]], int]:
+    """As `columns`: all are texts, so that rows need only be counted."""
     with _open(path, encoding, "") as file:
-        return _header(path, _csv_reader(path, file), encoding)
+        reader = _csv_reader(path, file)
+        kinds: dict[str, set[type]] = {name: {str} for name in _header(path, reader, encoding)}
+        try:
+            return kinds, sum(1 for cells in reader if cells)
+        except csv.Error as error:
+            raise _not_csv(path, reader, error) from error
 
 
 def _header(path: Path, reader: Any, encoding: str | None) -> list[str]:
