@@ -119,6 +119,12 @@ def test_install_and_start_as_another_user_from_a_read_only_tree(
             assert healthy.stdout.strip() == f"{address}: NOT_SERVING"
             time.sleep(0.2)
         assert (healthy.returncode, healthy.stdout.strip()) == (0, f"{address}: SERVING")
+        # Only `serve` is installed: embedding does not mind, and analysis says what it lacks.
+        analysis = run(*health, address, "penult.v1.AnalysisService", **options)
+        assert (analysis.returncode, analysis.stdout.strip()) == (1, f"{address}: NOT_SERVING")
+        while "pip install 'penult[analysis]'" not in (place / "log").read_text():
+            assert time.monotonic() < end
+            time.sleep(0.2)
         listed = run(prefix / "bin/penult", "models", "--server", address, **options)
         assert listed.returncode == 0, listed.stdout
         assert "reviews" in listed.stdout

@@ -57,6 +57,8 @@ def serving_process(
 ) -> Iterator[Served]:
     """`penult serve` with these arguments, once all its models are ready or failed; it is ended at the end.
 
+    Without analysis workers, unless an argument (--analysis-workers) or the environment says otherwise.
+
     Args:
         folder: For the address file and the log; a new one for each server.
     """
@@ -64,7 +66,10 @@ def serving_process(
     command = [*PENULT, "serve", *map(str, arguments), "--port", "0", "--address-file", str(address)]
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command, stdout=output, stderr=output, env={**os.environ, **(environment or {})}
+            command,
+            stdout=output,
+            stderr=output,
+            env={**os.environ, "PENULT_ANALYSIS_WORKERS": "0", **(environment or {})},
         )
     try:
         _wait_for(address, process, log)

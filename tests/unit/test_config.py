@@ -83,3 +83,22 @@ def test_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
     assert serve_config(paths=("m",)).cache == Path("/home/someone/.cache/penult/prepared")
     monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
     assert serve_config(paths=("m",)).cache == Path("/cache/penult/prepared")
+
+
+def test_what_the_analysis_workers_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = serve_config(paths=("m",))
+    assert (config.analysis_workers, config.analysis_memory_bytes, config.analysis_scratch) == (1, None, None)
+    monkeypatch.setenv("PENULT_ANALYSIS_WORKERS", "0")
+    monkeypatch.setenv("PENULT_ANALYSIS_MEMORY", "2.5")
+    config = serve_config(paths=("m",), data=Path("/data"))
+    assert (config.analysis_workers, config.analysis_memory_bytes) == (0, 5 << 29)
+    assert (config.numba_cache, config.analysis_scratch) == (Path("/data/numba"), Path("/data/analysis"))
+    monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
+    assert serve_config(paths=("m",)).numba_cache == Path("/cache/penult/numba")
+    assert serve_config(paths=("m",), analysis_workers=3).analysis_workers == 3
+
+
+@pytest.mark.parametrize("wrong", [{"analysis_workers": -1}, {"analysis_memory": 0}, {"analysis_queue": -1}])
+def test_settings_of_the_analysis_workers_are_checked(wrong: dict[str, float]) -> None:
+    with pytest.raises(InvalidInput, match="--analysis-"):
+        serve_config(paths=("m",), **wrong)

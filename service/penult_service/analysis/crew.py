@@ -178,7 +178,8 @@ class Crew:
         """A start has failed. Callers are told when that is how it will stay."""
         self._failures += 1
         told = _trouble(error)
-        _log.error("an analysis worker did not start: %s", told.message)
+        level = logging.WARNING if told.reason == NOT_INSTALLED else logging.ERROR
+        _log.log(level, "an analysis worker did not start: %s", told.message)
         if told.reason == NOT_INSTALLED or self._failures >= _FAILURES:
             self._fail(told)
             self._changed()

@@ -76,7 +76,9 @@ class WorkerProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             bufsize=0,
-            start_new_session=True,  # Ctrl-C is for the server, which lets it finish
+            # Ctrl-C is for the server, which lets it finish. Not a session of its own: where Linux shares the
+            # processor by session, a low priority is one within the session only.
+            process_group=0,
         )
         reading = [threading.Thread(target=self._keep_last_words, daemon=True)]
         reading.append(threading.Thread(target=self._read, args=(reading[0],), daemon=True))
