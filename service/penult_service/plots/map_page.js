@@ -1,7 +1,6 @@
 "use strict";
 window.penultMap = window.penultMap || (function () {
   const SVG = "http" + "://www.w3.org/2000/svg", FOUND = 100, LEGEND = 1000, REACH = 14;
-  const OUTLINES = { circle: "M5 0a5 5 0 1 0 .01 0z", triangle: "M5 0L10 9.5H0z", square: "M.7 .7h8.6v8.6H.7z" };
 
   function bytes(text) {
     const raw = atob(text), out = new Uint8Array(raw.length);
@@ -21,7 +20,7 @@ window.penultMap = window.penultMap || (function () {
     const svg = document.createElementNS(SVG, "svg"), path = document.createElementNS(SVG, "path");
     svg.setAttribute("viewBox", "-.5 -.5 11 11");
     svg.setAttribute("aria-hidden", "true");
-    path.setAttribute("d", OUTLINES[marker]);
+    path.setAttribute("d", penultPainter.OUTLINES[marker]);
     path.setAttribute("fill", colour);
     svg.append(path);
     return svg;
@@ -79,7 +78,6 @@ window.penultMap = window.penultMap || (function () {
     const stage = make("div", host, { class: "stage" });
     const canvas = make("canvas", stage, { class: "points", tabindex: "0", role: "img", "aria-label":
       `Map of ${count(n)} rows. Arrow keys move it, plus and minus zoom, 0 shows all of it. Search finds rows by their text.` });
-    const pen = canvas.getContext("2d", { alpha: false });
     const tools = make("div", stage, { class: "tools", role: "group", "aria-label": "view" });
     const button = (text, label, act) => make("button", tools, { type: "button", "aria-label": label, title: label },
       text).addEventListener("click", act);
@@ -90,7 +88,8 @@ window.penultMap = window.penultMap || (function () {
     const aside = make("aside", host, { "aria-label": "search and legend" });
     const search = make("div", aside, { class: "search" });
     const field = make("input", search, { type: "search", placeholder:
-      "Search " + [data.texts && "texts", codes && "labels"].filter(Boolean).join(" and "), "aria-label": "search", autocomplete: "off", spellcheck: "false" });
+      "Search " + [data.texts && "texts", codes && "labels"].filter(Boolean).join(" and "), "aria-label": "search",
+      autocomplete: "off", spellcheck: "false" });
     field.hidden = !data.texts && !codes;
     const told = make("p", search, { class: "told", role: "status" }, "");
     const lists = make("div", aside, { class: "lists" });
@@ -138,105 +137,28 @@ window.penultMap = window.penultMap || (function () {
       find();
     }
 
-    // Drawing: pixel by pixel, which is quick for many rows whatever the machine.
+    // Drawing.
     const whole = () => Math.min(wide, high) * 0.92 / 65535;
-    const order = new Uint32Array(n), STAMPS = Object.keys(OUTLINES);
-    let faded = 0, sorted = 0, stamps = null, image = null, paint = [];
+    const painter = new penultPainter(canvas, places, slot, Array.from({ length: slots }, (_, place) => markerOf(place)));
 
     function dotRadius() {
       const zoomed = Math.sqrt(scale / whole());
       return Math.min(Math.max(100 / Math.sqrt(n), 1.1), 4.5) * Math.min(Math.max(zoomed, 1), 3.5);
     }
 
-    // Rows in the order of drawing: grey ones, then others, then what was searched for. They are taken in strides, as
-    // if shuffled, so that no label covers another.
     function sort() {
-      const stride = n > 7 ? coprime(Math.floor(n * 0.618)) : 1, kinds = [];
-      paint = [];
-      for (let place = 0; place < slots; place++) {
-        kinds.push(grey(place) ? 0 : 1);
-        paint.push(rgb(colour(place)));
-      }
-      sorted = 0;
-      for (const kind of [0, 1, 2]) {
-        if (kind === 2) faded = sorted;
-        for (let k = 0, i = 0; k < n; k++, i = (i + stride) % n)
-          if (visible(i) && (matches[i] ? 2 : kinds[slot[i]]) === kind) order[sorted++] = i;
-      }
-    }
-
-    function coprime(start) {
-      const divisor = (a, b) => b ? divisor(b, a % b) : a;
-      while (divisor(start, n) !== 1) start++;
-      return start;
-    }
-
-    // How much of each pixel the outlines cover, 0 to 255.
-    function cutStamps(radius) {
-      const side = Math.ceil(radius * 2) + 2, sheet = document.createElement("canvas");
-      sheet.width = sheet.height = side;
-      const ink = sheet.getContext("2d", { willReadFrequently: true });
-      stamps = { radius, side, masks: STAMPS.map((name) => {
-        ink.setTransform(1, 0, 0, 1, 0, 0);
-        ink.clearRect(0, 0, side, side);
-        ink.translate(side / 2 - radius, side / 2 - radius);
-        ink.scale(radius / 5, radius / 5);
-        ink.fill(new Path2D(OUTLINES[name]));
-        return ink.getImageData(0, 0, side, side).data.filter((_, k) => k % 4 === 3);
-      }) };
-    }
-
-    function rgb(text) {
-      if (text[0] === "#") return [1, 3, 5].map((at) => parseInt(text.slice(at, at + 2), 16));
-      return text.match(/[\d.]+/g).slice(0, 3).map(Number);
+      const ranks = Array.from({ length: slots }, (_, place) => grey(place) ? 0 : 1);
+      painter.sort((i) => !visible(i) ? -1 : matches[i] ? 2 : ranks[slot[i]],
+        Array.from({ length: slots }, (_, place) => colour(place)));
     }
 
     function draw() {
       waiting = false;
-      if (!canvas.width || !canvas.height) return;
-      const radius = dotRadius() * ratio;
-      if (!stamps || Math.abs(stamps.radius - radius) > 0.05) cutStamps(radius);
-      if (!image || image.width !== canvas.width || image.height !== canvas.height)
-        image = pen.createImageData(canvas.width, canvas.height);
-      const [red, green, blue] = rgb(getComputedStyle(host).backgroundColor);
-      new Uint32Array(image.data.buffer).fill(((255 << 24) | (blue << 16) | (green << 8) | red) >>> 0);
+      const view = { scale, left, top, ratio }, { color, backgroundColor } = getComputedStyle(host);
       const alpha = n > 20000 ? (codes || values ? 0.7 : 0.3) : n > 2000 ? 0.8 : 0.9;
-      stamp(0, faded, alpha * (searching ? 0.2 : 1));
-      stamp(faded, sorted, 1);
-      pen.putImageData(image, 0, 0);
-      const ink = getComputedStyle(host).color;
-      if (found.length <= 1000) for (const i of found) ring(i, ink, 1);
-      if (shown >= 0) ring(shown, ink, 2.5);
-    }
-
-    function stamp(first, last, alpha) {
-      const { side, masks } = stamps, pixels = image.data, width = image.width, height = image.height;
-      const shape = [], kx = scale * ratio, dx = left * ratio - side / 2, dy = top * ratio - side / 2;
-      for (let place = 0; place < slots; place++) shape.push(masks[STAMPS.indexOf(markerOf(place))]);
-      for (let k = first; k < last; k++) {
-        const i = order[k], x = Math.round(places[2 * i] * kx + dx), y = Math.round(places[2 * i + 1] * kx + dy);
-        if (x <= -side || y <= -side || x >= width || y >= height) continue;
-        const mask = shape[slot[i]], [red, green, blue] = paint[slot[i]];
-        const right = Math.min(side, width - x), bottom = Math.min(side, height - y);
-        for (let row = Math.max(0, -y); row < bottom; row++)
-          for (let column = Math.max(0, -x); column < right; column++) {
-            const cover = mask[row * side + column];
-            if (cover === 0) continue;
-            const share = cover * alpha / 255, at = ((y + row) * width + x + column) * 4;
-            pixels[at] += (red - pixels[at]) * share;
-            pixels[at + 1] += (green - pixels[at + 1]) * share;
-            pixels[at + 2] += (blue - pixels[at + 2]) * share;
-          }
-      }
-    }
-
-    function ring(i, ink, width) {
-      pen.beginPath();
-      pen.arc((places[2 * i] * scale + left) * ratio, (places[2 * i + 1] * scale + top) * ratio,
-        (dotRadius() + 1.5) * ratio, 0, 7);
-      pen.strokeStyle = ink;
-      pen.lineWidth = width * ratio;
-      pen.stroke();
+      painter.draw(view, dotRadius(), 1, alpha * (searching ? 0.2 : 1), backgroundColor);
+      if (found.length <= 1000) for (const i of found) painter.ring(view, i, dotRadius() + 1.5, color, 1);
+      if (shown >= 0) painter.ring(view, shown, dotRadius() + 1.5, color, 2.5);
     }
 
     function redraw() {

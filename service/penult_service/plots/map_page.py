@@ -1,7 +1,7 @@
 """Maps as HTML: one file that needs nothing else, to look at, search and filter.
 
 The places go into the file as 16-bit numbers, the texts as JSON in a block that is data, not script; what draws
-them (map_page.js, map_page.css) is ours and asks no network.
+them (map_page.js, map_painter.js, map_page.css) is ours and asks no network.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ def fragment(view: MapView, element_id: str, heading: str = "") -> str:
     return f"""<style>{_asset("map_page.css")}</style>
 <div class="penult-map" id="{element_id}"><noscript>This map needs JavaScript.</noscript></div>
 <script type="application/json" id="{element_id}-data">{data}</script>
-<script>{_asset("map_page.js")}
+<script>{_asset("map_painter.js")}
+{_asset("map_page.js")}
 penultMap("{element_id}");</script>"""
 
 
