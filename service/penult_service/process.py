@@ -82,8 +82,9 @@ def _fake(name: str) -> LoadedModel:
 
 
 def _limit_threads(threads: int) -> None:
-    """TensorFlow and its kernels read these when they are imported."""
-    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
+    """TensorFlow and its kernels read these when they are imported; the analysis workers inherit them."""
+    names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
+    for name in names:
         os.environ[name] = str(threads)
 
 

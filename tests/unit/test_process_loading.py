@@ -74,5 +74,5 @@ def test_threads_are_set_before_tensorflow_comes(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(process.os, "environ", environment)
     process._limit_threads(3)
     assert environment == dict.fromkeys(
-        ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"), "3"
+        ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS"), "3"
     )

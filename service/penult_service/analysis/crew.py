@@ -7,6 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from copy import copy
 from pathlib import Path
 
 from penult_service.analysis.process import WorkerProcess
@@ -78,7 +79,7 @@ class Crew:
         if self._warm:
             return
         if self._trouble is not None:
-            raise self._trouble
+            raise copy(self._trouble)  # an exception that is raised again keeps what it was raised through
         if not self._has_been_warm:
             raise Unavailable(
                 "the analysis workers are getting ready, which takes seconds, or a minute or two after an"
@@ -98,7 +99,7 @@ class Crew:
                 self._changed()
                 return process
         if self._trouble is not None and not self._warm:
-            raise self._trouble
+            raise copy(self._trouble)
         taker: asyncio.Future[WorkerProcess] = asyncio.get_running_loop().create_future()
         self._takers.append(taker)
         try:
@@ -190,7 +191,7 @@ class Crew:
             while self._takers:
                 taker = self._takers.popleft()
                 if not taker.done():
-                    taker.set_exception(error)
+                    taker.set_exception(copy(error))
 
     def _offer(self, process: WorkerProcess) -> None:
         while self._takers:

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -87,6 +88,10 @@ class WorkerPool:
         self._on_change, self._observer = changed, observer
         self._scratch: exchange.Scratch | None = None
         self._crew: Crew | None = None
+        self._refusal = PreconditionFailed(
+            "this server has no analysis workers; start it with --analysis-workers 1 or more",
+            reason="ANALYSIS_OFF",
+        )
         self._turns = asyncio.Semaphore(workers)
         self._waiting = 0
         self._closed = self._was_ready = False
@@ -100,14 +105,18 @@ class WorkerPool:
         return self._crew is not None and self._crew.warm > 0
 
     def start(self) -> None:
-        """Begin to start the processes, in the background, one after the other.
-
-        Raises:
-            OSError: there is no place for files, not even the system's temporary directory.
-        """
+        """Begin to start the processes, in the background, one after the other."""
         if not self._workers:
             return
-        self._scratch = exchange.Scratch(self._base)
+        try:
+            self._scratch = exchange.Scratch(self._base)
+        except OSError as error:
+            _log.error("no analysis: there is no place for its files, not even a temporary one: %s", error)
+            self._refusal = PreconditionFailed(
+                "this server has no place for the files of an analysis; give it one with --data or TMPDIR",
+                reason="SCRATCH_NOT_WRITABLE",
+            )
+            return
         self._crew = Crew(
             self._workers + 1,
             memory_limit=self._memory_limit,
@@ -170,10 +179,7 @@ class WorkerPool:
         if self._closed:
             raise _draining()
         if self._crew is None or self._scratch is None:
-            raise PreconditionFailed(
-                "this server has no analysis workers; start it with --analysis-workers 1 or more",
-                reason="ANALYSIS_OFF",
-            )
+            raise copy(self._refusal)
         self._crew.check()
         if self._turns.locked() and self._waiting >= self._max_waiting:
             raise ResourceExhausted(

@@ -193,7 +193,7 @@ def _limit_memory(limit: int) -> None:
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     facts = (line.partition(":") for line in lines)
     kib = {name: int(rest.split()[0]) for name, _, rest in facts if rest.endswith("kB")}
-    reserved = max(0, kib["VmData"] - kib["RssAnon"]) << 10
+    reserved = max(0, kib.get("VmData", 0) - kib.get("RssAnon", 0)) << 10
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     wanted = limit + reserved
     if hard == resource.RLIM_INFINITY or wanted <= hard:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from penult_service.analysis import crew
+from penult_service.analysis import crew, exchange
 from penult_service.analysis.calls import Neighbors
 from penult_service.analysis.process import memory_share
 from penult_service.errors import PreconditionFailed
@@ -82,3 +82,12 @@ def test_a_limit_below_what_an_idle_worker_needs_is_said(
 
 def test_the_share_of_memory_of_one_worker() -> None:
     assert memory_share(1) >= memory_share(2) >= memory_share(1000) == 1 << 30
+
+
+def test_without_any_place_for_files_there_is_no_analysis(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setattr(exchange.tempfile, "tempdir", str(tmp_path / "no such directory"))
+    with running(tmp_path / "file" / "analysis", warm=0) as pool:
+        assert "--data or TMPDIR" in refusal(pool, "SCRATCH_NOT_WRITABLE").message
