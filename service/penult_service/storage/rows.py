@@ -140,42 +140,61 @@ def _array(values: Values, item: pa.Field, rows: int) -> pa.Array:
             f"{name} has {len(values)} values for {rows} rows", reason="WRONG_SHAPE", field=name
         )
     try:
-        if isinstance(values, pa.ChunkedArray):
-            values = values.combine_chunks()
-        if isinstance(values, pa.Array):
-            array = values.cast(item.type)
-            array.validate(full=True)
-        else:
-            array = pa.array(values, item.type)
-        if isinstance(array, pa.ChunkedArray):
-            raise InvalidInput(f"{name} holds over 2 GiB: send fewer rows", reason="TOO_LARGE", field=name)
-    except (pa.ArrowException, UnicodeError, TypeError, ValueError, OverflowError) as error:
+        return _converted(values, item.type)
+    except _UNFIT as error:
         raise _no_value(values, item, str(error)) from error
-    return array
+
+
+def _converted(values: Values, kind: pa.DataType) -> pa.Array:
+    """The values as they are, never truncated or read out of a text: Arrow alone would make 2 of 2.5, and 5 of "5"."""
+    array = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values)
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    if not pa.types.is_null(array.type) and not any(test(array.type) for test in _KINDS[kind]):
+        raise TypeError(f"{array.type} is not {kind}")
+    cast = array.cast(kind)
+    cast.validate(full=True)
+    return cast
+
+
+_UNFIT = (pa.ArrowException, UnicodeError, TypeError, ValueError, OverflowError)
+_KINDS = {
+    pa.string(): (pa.types.is_string, pa.types.is_large_string),
+    pa.int64(): (pa.types.is_integer,),
+    pa.float64(): (pa.types.is_floating, pa.types.is_integer),
+    pa.bool_(): (pa.types.is_boolean,),
+}
 
 
 def _no_value(values: Values, item: pa.Field, why: str) -> InvalidInput:
-    """The error for values that are not of the column's type, with the first such row where one is at fault."""
+    """The error for values that are not of the column's type, with the first row that is at fault."""
     name = field_of(item.name)
-    plain = values.to_pylist() if isinstance(values, pa.Array) and _printable(values) else values
-    for row, value in enumerate(plain):
+    for row, value in enumerate(_plain(values)):
+        field = f"{name}[{row}]"
         try:
-            pa.array([value], item.type)
+            if isinstance(value, bytes) and pa.types.is_string(item.type):
+                value.decode()
+            else:
+                _converted([value], item.type)
         except UnicodeError:
-            return InvalidInput(f"{name}[{row}] is not UTF-8", reason="NOT_UTF8", field=f"{name}[{row}]")
-        except (pa.ArrowException, TypeError, ValueError, OverflowError):
+            return InvalidInput(f"{field} is not UTF-8", reason="NOT_UTF8", field=field)
+        except _UNFIT:
             return InvalidInput(
-                f"{name}[{row}] is {repr(value)[:80]}, the column holds {item.type}",
+                f"{field} is {repr(value)[:80]}, the column holds {item.type}",
                 reason="COLUMN_TYPE",
-                field=f"{name}[{row}]",
+                field=field,
             )
-    reason = "NOT_UTF8" if "UTF8" in why else "COLUMN_TYPE"
-    return InvalidInput(f"{name} cannot be read as {item.type}: {why[:200]}", reason=reason, field=name)
+    return InvalidInput(
+        f"{name} cannot be read as {item.type}: {why[:200]}", reason="COLUMN_TYPE", field=name
+    )
 
 
-def _printable(values: pa.Array) -> bool:
-    """Arrow strings that are not UTF-8 can neither be printed nor walked through."""
-    return not pa.types.is_string(values.type)
+def _plain(values: Values) -> Sequence[Any]:
+    """Python's values; of Arrow strings the bytes, which may not be UTF-8."""
+    if not isinstance(values, pa.Array | pa.ChunkedArray):
+        return values
+    text = pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
+    return list((values.cast(pa.large_binary()) if text else values).to_pylist())
 
 
 def _check_ids(ids: pa.Array) -> None:
