@@ -91,6 +91,8 @@ window.penultMap = window.penultMap || (function () {
       "Search " + [data.texts && "texts", codes && "labels"].filter(Boolean).join(" and "), "aria-label": "search",
       autocomplete: "off", spellcheck: "false" });
     field.hidden = !data.texts && !codes;
+    aside.hidden = field.hidden && !values;
+    host.classList.toggle("bare", aside.hidden);
     const told = make("p", search, { class: "told", role: "status" }, "");
     const lists = make("div", aside, { class: "lists" });
     const results = make("ul", lists, { class: "found", "aria-label": "rows found" });
@@ -117,7 +119,8 @@ window.penultMap = window.penultMap || (function () {
       });
       const list = make("ul", legend, { class: chosen.size ? "off" : "" });
       data.labels.slice(0, LEGEND).forEach(([name, size], place) => {
-        const entry = make("button", make("li", list), { type: "button", "aria-pressed": chosen.has(place), title: name });
+        const entry = make("button", make("li", list), { type: "button", "aria-pressed": chosen.has(place), title: name,
+          "aria-label": `${name}, ${count(size)} rows` });
         entry.append(symbol(markerOf(place), colour(place)));
         make("span", entry, { dir: "auto" }, name);
         make("b", entry, {}, count(size));
@@ -222,7 +225,10 @@ window.penultMap = window.penultMap || (function () {
     });
     canvas.addEventListener("pointerleave", () => pinned || hide());
     canvas.addEventListener("dblclick", (event) => zoom(2, event.offsetX, event.offsetY));
+    // In a document that scrolls, the wheel scrolls it until the map has been clicked.
+    const scrolls = () => document.documentElement.scrollHeight > innerHeight + 1;
     canvas.addEventListener("wheel", (event) => {
+      if (scrolls() && document.activeElement !== canvas && !event.ctrlKey) return;
       event.preventDefault();
       zoom(Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.0016)), event.offsetX, event.offsetY);
     }, { passive: false });

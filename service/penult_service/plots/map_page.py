@@ -45,7 +45,7 @@ def page(view: MapView, heading: str) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>{title}</title>
-<style>body{{margin:0}} .penult-map{{height:100vh;height:100dvh}}</style>
+<style>body{{margin:0}} .penult-map{{border:0;height:100vh;height:100dvh}}</style>
 </head>
 <body>
 {fragment(view, "map", heading)}
