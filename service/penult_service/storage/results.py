@@ -263,7 +263,7 @@ def _npy(array: NDArray[Any]) -> bytes:
     if array.dtype.kind not in "biuf":
         raise TypeError(f"arrays of {array.dtype} are not stored")
     file = io.BytesIO()
-    little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+    little = np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C")
     np.lib.format.write_array(file, little, version=(1, 0), allow_pickle=False)
     return file.getvalue()
 

@@ -385,7 +385,7 @@ def whole_set(data: Path, folded: bool) -> Path:
             opened.append(ids(10, start), numbers(10, start), ids(10, start))
         if not folded:
             # As after a kill: nothing is folded.
-            storage.sets._open.clear()
+            storage.sets.forget()
         storage.sets.create("fine").append(["1"], numbers(1))
     return data / "datasets" / "a"
 
