@@ -117,11 +117,11 @@ class Comparison:
 
     def blocks(self) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """Number of the first row, scores float32 [rows, columns]; NaN where a row has no embedding."""
-        missing = rows_not_finite(self.b.vectors)
+        others, missing = _finite(self.b.vectors)
         for first in range(0, self.shape[0], BLOCK):
-            rows = self.a.vectors[first : first + BLOCK]
-            scores = scores_of(rows, self.b.vectors, self.metric)
-            scores[rows_not_finite(rows)] = np.nan
+            rows, bad = _finite(self.a.vectors[first : first + BLOCK])
+            scores = scores_of(rows, others, self.metric)
+            scores[bad] = np.nan
             scores[:, missing] = np.nan
             yield first, scores
 
@@ -146,6 +146,15 @@ class Comparison:
         return [p._replace(score=sign * p.score) for p in most], [
             p._replace(score=-sign * p.score) for p in least
         ]
+
+
+def _finite(rows: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+    """The rows, zeros in place of those without an embedding, which must not touch the others; and their numbers."""
+    missing = rows_not_finite(rows)
+    if missing.size:
+        rows = rows.copy()
+        rows[missing] = 0.0
+    return rows, missing
 
 
 def _smallest(scores: NDArray[np.float32], first: int, top: int) -> list[Pair]:
