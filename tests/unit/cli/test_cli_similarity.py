@@ -26,7 +26,7 @@ def vectors(rows: int, seed: int = 0) -> NDArray[np.float32]:
 def all_pairs(a: Side, b: Side | None, metric: str) -> list[tuple[float, int, int]]:
     """Every pair that has numbers, most alike first, equal ones by row."""
     other = a if b is None else b
-    scores = scores_of(a.vectors, other.vectors, metric)
+    scores = scores_of(np.nan_to_num(a.vectors), np.nan_to_num(other.vectors), metric)
     sign = -1 if metric in ("cosine", "dot") else 1
     pairs = [
         (float(scores[i, j]), i, j)
