@@ -93,12 +93,11 @@ def _kills(client: Client, server: psutil.Process, kills: int, patient: bool) ->
         for _ in range(kills):
             if patient:
                 _settle(server)
-            before = {worker.pid: worker.cpu_times().user for worker in _workers(server)}
             running = threads.submit(client.project, long, method="tsne")
             victims: list[psutil.Process] = []
             while not victims:
                 time.sleep(0.02)
-                victims = [w for w in _workers(server) if _user(w) > before.get(w.pid, 1e9) + 0.1]
+                victims = [worker for worker in _workers(server) if _is_busy(worker)]
             victims[0].kill()
             killed = time.monotonic()
             client.neighbors(small, k=5)
@@ -144,6 +143,14 @@ def _workers(server: psutil.Process) -> list[psutil.Process]:
         except psutil.Error:
             continue
     return found
+
+
+def _is_busy(worker: psutil.Process) -> bool:
+    """Whether it has the arrays of a call mapped."""
+    try:
+        return "/in/source.npy" in Path(f"/proc/{worker.pid}/maps").read_text()
+    except OSError:
+        return False
 
 
 def _user(process: psutil.Process) -> float:

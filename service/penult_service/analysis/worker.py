@@ -178,9 +178,6 @@ def _step_back() -> None:
     """Serving comes first: the processor is ours when nobody else wants it."""
     with contextlib.suppress(OSError):
         os.nice(_NICE)
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError):
-            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def _limit_memory(limit: int) -> None:
