@@ -149,7 +149,9 @@ def million(directory: Path) -> None:
     with Storage(directory) as storage:
         print(f"opened, 2,000 frames in the log: {timed(lambda: storage.sets.get('a')) * 1000:.0f} ms")
         opened = storage.sets.get("a")
+        assert opened.info.rows == rows + len(tail)
         with opened.snapshot() as snapshot:
+            assert sum(batch.num_rows for batch in snapshot.read(["id"])) == rows + len(tail)
             print(f"first use of the vectors (their checksum): {timed(snapshot.vectors) * 1000:.0f} ms")
             print(f"a snapshot and its vectors after that: {timed(snapshot.vectors) * 1000:.2f} ms")
             print(f"digest of the ids: {timed(snapshot.id_digest):.2f} s")
