@@ -93,7 +93,7 @@ def _umap(call: Project, among: Distinct) -> _Map:
     told = () if n_neighbors == asked else (_lowered("n_neighbors", asked, n_neighbors, count),)
     min_dist = MIN_DIST if call.min_dist is None else call.min_dist
     wide = graph(among.rows, min(max(n_neighbors, QUALITY_NEIGHBORS + 1), count), call.metric)
-    narrow = tuple(np.ascontiguousarray(part[:, :n_neighbors]) for part in wide)
+    narrow = np.ascontiguousarray(wide[0][:, :n_neighbors]), np.ascontiguousarray(wide[1][:, :n_neighbors])
     places = umap_fit.fit(
         among.rows,
         narrow,
