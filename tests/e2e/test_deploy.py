@@ -11,6 +11,7 @@ import os
 import shlex
 import shutil
 import sys
+import sysconfig
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ from pathlib import Path
 import pytest
 import yaml
 from support.installs import ROOT, run, serving, wheelhouse
+from support.pools import NUMBA_CACHE, WARM_SECONDS
+from support.serving import SERVING, health, open_channel, wait_until
 
 UID = 10001
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text()
@@ -130,6 +133,39 @@ def test_install_and_start_as_another_user_from_a_read_only_tree(
         assert "reviews" in listed.stdout
     assert run(*health, address, **options).returncode == 1
     assert _state(tree) == before
+
+
+def test_analysis_workers_as_another_user_who_may_write_to_data_and_tmp_only(
+    place: Path, python: str
+) -> None:
+    """With the packages that are installed here: installing the extra `analysis` anew takes minutes."""
+    packages = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+    ours = {str(ROOT / directory) for directory in ("service", "clients/python", "protos/gen")}
+    env = {"PATH": os.defpath, "HOME": "/nonexistent", "PYTHONPATH": os.pathsep.join(ours | packages)}
+    env |= {"TMPDIR": str(place / "tmp"), "PYTHONDONTWRITEBYTECODE": "1"}
+    reachable = run(python, "-c", "import sklearn, penult_service", env=env, cwd="/", **_other_user())
+    if reachable.returncode:
+        pytest.skip(f"another user cannot read this environment: {reachable.stdout.strip()[-200:]}")
+    (place / "tmp").mkdir()
+    (place / "data").mkdir()
+    if NUMBA_CACHE.is_dir():  # compiled code of the same files: seconds instead of a minute
+        shutil.copytree(NUMBA_CACHE, place / "data" / "numba")
+        (place / "data" / "numba").chmod(0o700)
+    if os.geteuid() == 0:
+        for path in (place / "tmp", place / "data", *(place / "data").rglob("*")):
+            os.chown(path, UID, UID)
+    address_file = place / "data" / "address"
+    command = [python, "-m", "penult_service", "serve", "fake:reviews", "--data", place / "data"]
+    command += ["--port", "0", "--address-file", address_file]
+    options = {"env": env, "cwd": "/", **_other_user()}
+    with (
+        serving(command, address_file, place / "log", **options) as address,
+        open_channel(address) as channel,
+    ):
+        wait_until(lambda: health(channel, "penult.v1.AnalysisService") == SERVING, WARM_SECONDS)
+    assert "every start compiles" not in (place / "log").read_text()
+    assert {path.name for path in (place / "data").iterdir()} == {"address", "analysis", "numba"}
+    assert list((place / "data" / "analysis").iterdir()) == list((place / "tmp").iterdir()) == []
 
 
 def test_the_tree_of_the_test_is_closed_to_the_other_user(tree: Path) -> None:

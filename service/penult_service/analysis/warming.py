@@ -33,6 +33,8 @@ _CACHED_MODULES = ("umap.umap_", "umap.layouts", "umap.utils")
 # The serial and the parallel layout are compiled from one function and would share a place in the cache: whichever
 # came first would be loaded for both. With a seed, and we always have one, it is the serial one.
 _UNCACHED = ("_nb_optimize_layout_euclidean_single_epoch_parallel",)
+PACKAGES = ("sklearn", "scipy", "faiss", "numba", "umap", "pynndescent", "threadpoolctl")
+"""Imported names of what the extra `analysis` installs."""
 _SMALL, _LARGE = 60, 4_200  # rows, below and above the 4,096 where umap-learn and ours take other ways
 _WIDTH = 64
 
@@ -76,16 +78,25 @@ def cache_umap() -> None:
 
 
 def warm() -> None:
-    """Run a little of everything, so that all is imported, compiled or loaded. About two seconds when it is cached.
+    """Run a little of everything, so that all is imported, compiled or loaded: seconds, when it was compiled before.
+
+    An analysis that fails is in the log, and keeps the others from nothing: whoever asks for it gets its fault.
 
     Raises:
         ImportError: a package is missing.
-        Exception: whatever an analysis that is broken raises.
+        MemoryError: there is no room for this.
     """
     from penult_service.analysis.run import run
 
     for call, arrays in _little_of_everything():
-        run(call, arrays)
+        try:
+            run(call, arrays)
+        except MemoryError:
+            raise
+        except Exception as error:
+            if isinstance(error, ImportError) and (error.name or "").partition(".")[0] in PACKAGES:
+                raise
+            _log.exception("%s does not work here: %s", call, type(error).__name__)
 
 
 @contextmanager

@@ -36,8 +36,6 @@ from penult_service.errors import PenultError, PreconditionFailed
 _NICE = 19
 _ENDED_WITH_STDIN = 3
 _PR_SET_PDEATHSIG = 1
-PACKAGES = ("sklearn", "scipy", "faiss", "numba", "umap", "pynndescent", "threadpoolctl")
-"""Imported names of what the extra `analysis` installs."""
 
 Say = Callable[..., None]
 
@@ -75,8 +73,8 @@ class _Told(logging.Handler):
         self._say = say
 
     def emit(self, record: logging.LogRecord) -> None:
-        """One line."""
-        self._say(log=[record.levelname, record.getMessage()])
+        """One record; the traceback below it, if there is one."""
+        self._say(log=[record.levelname, self.format(record)])
 
 
 def main() -> None:
@@ -153,6 +151,8 @@ def told(error: PenultError) -> dict[str, Any]:
 
 def _failed(error: BaseException) -> PenultError:
     """Why it did not get warm."""
+    from penult_service.analysis.warming import PACKAGES
+
     if isinstance(error, ImportError) and (error.name or "").partition(".")[0] in PACKAGES:
         return PreconditionFailed(
             f"this server has no {error.name}, which analysis needs: pip install 'penult[analysis]' on its machine,"

@@ -11,7 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from penult_service.analysis import run as run_module
 from penult_service.analysis import warming
+from penult_service.analysis.calls import Call
 from support.pools import NUMBA_CACHE
 
 
@@ -60,7 +62,9 @@ _PROGRAM = """
 import json, logging, sys
 sys.modules["tensorflow"] = None
 from pathlib import Path
+from penult_service.analysis import run as run_module
 from penult_service.analysis import warming
+from penult_service.analysis.calls import Call
 warming.use_numba_cache(Path(sys.argv[1]))
 warming.cache_umap()
 warming.warm()
@@ -114,3 +118,31 @@ def test_compiling_in_a_request_is_noticed(caplog: pytest.LogCaptureFixture) -> 
     with warming.noticing_compilation():
         new(2.0)
     assert caplog.text == ""
+
+
+def test_an_analysis_that_does_not_work_keeps_the_others_from_nothing(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ran: list[str] = []
+
+    def run(call: Call, _: object) -> None:
+        ran.append(call.name)
+        if call.name == "cluster":
+            raise ValueError("no such solver")
+
+    monkeypatch.setattr(run_module, "run", run)
+    warming.warm()
+    assert ran[-1] == "project"
+    assert {record.getMessage().partition("(")[0] for record in caplog.records} == {"Cluster"}
+
+
+@pytest.mark.parametrize("error", [ModuleNotFoundError("no umap", name="umap.layouts"), MemoryError()])
+def test_without_a_package_or_memory_it_is_not_warm(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def run(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(run_module, "run", run)
+    with pytest.raises(type(error)):
+        warming.warm()
