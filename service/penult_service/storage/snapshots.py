@@ -98,6 +98,7 @@ class Snapshot:
         self._generation = generation
         self._parts_of = (state.segments, state.tail)
         self._close = weakref.finalize(self, generation.leave)
+        self._close.atexit = False
         self.name = state.manifest.name
         self.generation = state.manifest.generation
         self.rows = state.rows

@@ -438,6 +438,17 @@ def do_harm(path: Path, harm: str) -> None:
         path.write_bytes(data)
 
 
+@pytest.mark.parametrize("harm", ["flip", "cut"])
+def test_damage_of_vectors_that_are_not_in_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, harm: str
+) -> None:
+    monkeypatch.setattr(sets, "HERE_BYTES", 0)
+    (path,) = whole_set(tmp_path, folded=False).rglob("vectors.f32")
+    do_harm(path, harm)
+    with Storage(tmp_path) as storage, pytest.raises(DataDamaged, match=r"vectors\.f32 is"):
+        storage.sets.get("a")
+
+
 def test_without_a_data_directory() -> None:
     with Storage(None) as storage:
         opened = storage.sets.create("a")
