@@ -1,11 +1,8 @@
-"""Clusters of rows, by scikit-learn, made repeatable: the same bytes at any number of threads.
-
-HDBSCAN in hundreds of dimensions finds noise; on a UMAP of five it finds topics (BERTopic's recipe, Grootendorst 2022).
-"""
+"""Clusters of rows: k-means, agglomerative, HDBSCAN, Gaussian mixtures; from the largest down, told how good."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,199 +10,197 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from penult_service.analysis import quality
+from penult_service.analysis.agglomerative import merged
 from penult_service.analysis.calls import Cluster
-from penult_service.analysis.reduction import reduced
+from penult_service.analysis.fitting import Fitting, fitting
+from penult_service.analysis.projection import lowered
+from penult_service.analysis.reduction import Reduced, reduce
 from penult_service.analysis.results import Adjustment, ClusterResult
-from penult_service.analysis.rows import distinct, unit_rows, zero_rows
-from penult_service.errors import InvalidInput
-from penult_service.vectors import similarity
+from penult_service.analysis.rows import blocks
 
 Floats = NDArray[np.float32]
-Labels = NDArray[np.int32]
+Labels = NDArray[np.int64]
+Found = tuple[Labels, dict[str, Any], tuple[Adjustment, ...]]
 
 N_CLUSTERS, MIN_SAMPLES = 8, 5
-HDBSCAN_LEAST = 5
-NEAREST = 5
-_STARTS = 4  # k-means from so many starts, the best is kept
-_REGULAR = 1e-4  # of the mean variance, added to each: a mixture of equal rows has none
+_NEAREST = 5
+_STARTS = 3  # of k-means, the best of which counts
+_REGULARISATION = 1e-3  # of the mean variance: a component of one row, or of equal ones, has a width
 
 
-def cluster(call: Cluster, source: Floats, labels: Labels | None = None) -> ClusterResult:
-    """Clusters of the rows of `source` [n, d]; see `ClusterResult`. `labels` [n] are codes.
+def cluster(call: Cluster, source: NDArray[Any], labels: NDArray[np.int32] | None = None) -> ClusterResult:
+    """Clusters of finite rows float32 [n, d], n at least 1; labels int32 [n] to compare with.
 
-    Raises:
-        InvalidInput: too few rows for hdbscan (TOO_FEW_ROWS).
+    Equal rows are in one cluster. All-zero rows under cosine are in none. The same rows and seed give the same bytes
+    at any number of threads. More clusters than distinct rows, and whatever else does not suit the rows, is lowered
+    and told.
     """
-    source = np.ascontiguousarray(source, dtype=np.float32)
-    zero = zero_rows(source) if call.metric == "cosine" else np.empty(0, np.int32)
-    kept = np.delete(np.arange(len(source), dtype=np.int32), zero)
-    rows = source if not zero.size else source[kept]
-    found = np.full(len(source), -1, np.int32)
-    used: dict[str, Any] = {"method": call.method, "metric": call.metric}
-    told: tuple[Adjustment, ...] = ()
-    if len(rows):
-        with threadpool_limits(1):
-            made = _clustered(call, rows)
-        found[kept] = _by_size(made.labels)
-        used, told = {**used, **made.used}, made.told
-    sizes = np.bincount(found[found >= 0]).astype(np.int32)
-    straight = unit_rows(source) if call.metric == "cosine" else source
-    silhouette, silhouette_rows = quality.silhouette(source, found, call.metric)
+    fitted = fitting(source, call.metric)
+    found, used, adjustments = _found(call, fitted)
+    numbered = _from_largest(found)
+    clusters = np.full(len(source), -1, dtype=np.int32)
+    clusters[fitted.kept] = numbered
+    sizes = np.bincount(numbered[numbered >= 0]).astype(np.int32)
+    rows = fitted.all_rows
+    silhouette, measured = quality.silhouette(rows, numbered, call.metric)
+    near = _nearest(rows, numbered, len(sizes), call.metric)
     return ClusterResult(
-        labels=found,
+        labels=clusters,
         sizes=sizes,
-        nearest=_nearest(straight, found, len(sizes), call.metric),
-        zero_rows=zero,
+        nearest=np.append(fitted.kept, -1)[near].astype(np.int32),
+        zero_rows=fitted.zero,
         silhouette=silhouette,
-        silhouette_rows=silhouette_rows,
-        noise_share=float(np.mean(found < 0)),
-        used=used,
-        agreement=quality.agreement(found, labels) if labels is not None else {},
-        adjustments=told,
+        silhouette_rows=measured,
+        noise_share=float(np.mean(clusters < 0)),
+        used={"method": call.method, "metric": call.metric, **used},
+        agreement={} if labels is None else quality.agreement(clusters, labels),
+        adjustments=adjustments,
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Found:
-    """Labels [n] as the method numbers them, the parameters used, and what was not as asked."""
-
-    labels: NDArray[Any]
-    used: dict[str, Any]
-    told: tuple[Adjustment, ...]
-
-
-def _clustered(call: Cluster, rows: Floats) -> _Found:
-    default = {"hdbscan": "umap", "gaussian_mixture": "pca"}.get(call.method, "none")
-    if call.method == "hdbscan" and len(rows) < HDBSCAN_LEAST:
-        raise InvalidInput(
-            f"hdbscan needs at least {HDBSCAN_LEAST} rows (that are not all zero), there are {len(rows)};"
-            " use kmeans or agglomerative",
-            reason="TOO_FEW_ROWS",
-            field="source",
-            metadata={"rows": str(len(rows)), "least": str(HDBSCAN_LEAST)},
-        )
-    asked = call.reduction or default
-    space, reduction, told = reduced(rows, asked, call.reduced_dimensions, call.metric, call.seed)
-    # Places on a UMAP, and principal components, are compared as the crow flies, whatever the rows were.
-    metric = call.metric if reduction == "none" else "euclidean"
-    how = {
-        "kmeans": _kmeans,
-        "agglomerative": _agglomerative,
-        "hdbscan": _hdbscan,
-        "gaussian_mixture": _mixture,
-    }[call.method]
-    found = how(call, space, metric)
-    about = {"reduction": reduction, "seed": call.seed}
-    if reduction != "none":
-        about["reduced_dimensions"] = space.shape[1]
-    return _Found(found.labels, {**found.used, **about}, told + found.told)
+def _found(call: Cluster, fitted: Fitting) -> Found:
+    """Labels of the kept rows in any numbering, noise -1."""
+    size = len(fitted.rows)
+    if call.method == "hdbscan":
+        return _dense(call, fitted) if size else (np.empty(0, np.int64), {"noise": call.noise}, ())
+    why = f"there are {size} distinct rows"
+    count, told = lowered("n_clusters", call.n_clusters or N_CLUSTERS, size, why)
+    used: dict[str, Any] = {"n_clusters": count}
+    if count <= 1:
+        return np.zeros(len(fitted.inverse), dtype=np.int64), used, told
+    if count == size:
+        return fitted.inverse.astype(np.int64), used, told
+    reduced = reduce(call, fitted)
+    found, more = _METHODS[call.method](call, reduced, fitted, count)
+    # Equal rows are one: a row's sums may round otherwise at another place of the matrix.
+    found = found[fitted.first][fitted.inverse]
+    used["n_clusters"] = len(np.unique(found))
+    if used["n_clusters"] < count:
+        emptied = Adjustment("n_clusters", str(count), str(used["n_clusters"]), "the others came out empty")
+        told = (*told, emptied)
+    return found, {**used, **reduced.used, **more}, (*told, *reduced.adjustments)
 
 
-def _kmeans(call: Cluster, space: Floats, metric: str) -> _Found:
-    """Lloyd's k-means from k-means++ starts (Arthur and Vassilvitskii 2007); cosine rows have unit length by now."""
-    del metric
+def _kmeans(call: Cluster, reduced: Reduced, fitted: Fitting, count: int) -> tuple[Labels, dict[str, Any]]:
     from sklearn.cluster import KMeans
 
-    count, told = _possible(call, space)
     model = KMeans(count, n_init=_STARTS, random_state=call.seed)
-    return _Found(model.fit(space).labels_, {"n_clusters": count}, told)
+    # Its threads add up centres in whatever order: one.
+    with threadpool_limits(1):
+        labels = model.fit(reduced.rows, sample_weight=fitted.counts.astype(np.float32)).labels_
+    return labels[fitted.inverse].astype(np.int64), {"seed": call.seed}
 
 
-def _agglomerative(call: Cluster, space: Floats, metric: str) -> _Found:
-    from sklearn.cluster import AgglomerativeClustering
-
-    linkage = call.linkage or ("average" if metric == "manhattan" else "ward")
-    # Of unit rows the squared euclidean distance is twice that of cosine, so Ward's is about cosine too.
-    how = "euclidean" if linkage == "ward" else metric
-    count, told = _possible(call, space)
-    used = {"n_clusters": count, "linkage": linkage}
-    if len(space) < 2:
-        return _Found(np.zeros(len(space), np.int32), used, told)
-    model = AgglomerativeClustering(count, metric=how, linkage=linkage)
-    return _Found(model.fit(np.asarray(space, np.float64)).labels_, used, told)
+def _agglomerative(
+    call: Cluster, reduced: Reduced, fitted: Fitting, count: int
+) -> tuple[Labels, dict[str, Any]]:
+    linkage = call.linkage or ("average" if reduced.metric == "manhattan" else "ward")
+    used = {"linkage": linkage}
+    if reduced.used["reduction"] == "umap":
+        used["seed"] = str(call.seed)
+    return merged(reduced.rows[fitted.inverse], count, linkage, reduced.metric), used
 
 
-def _hdbscan(call: Cluster, space: Floats, metric: str) -> _Found:
-    """HDBSCAN (Campello, Moulavi and Sander 2013)."""
-    from sklearn.cluster import HDBSCAN
-
-    n = len(space)
-    asked_size = call.min_cluster_size or max(5, round(n / 200))
-    asked_samples = call.min_samples or MIN_SAMPLES
-    size, samples = min(asked_size, n), min(asked_samples, n - 1)
-    told = tuple(
-        Adjustment(name, str(asked), str(used), f"there are {n} rows")
-        for name, asked, used in (
-            ("min_cluster_size", call.min_cluster_size, size),
-            ("min_samples", call.min_samples, samples),
-        )
-        if asked is not None and asked != used
-    )
-    # Unit rows: euclidean distances are in the order of cosine's, and have a tree.
-    how = "euclidean" if metric == "cosine" else metric
-    model = HDBSCAN(size, min_samples=samples, metric=how, copy=True)
-    labels = model.fit(np.asarray(space, np.float64)).labels_
-    used = {"min_cluster_size": size, "min_samples": samples, "noise": call.noise}
-    if call.noise == "nearest" and (labels < 0).any() and (labels >= 0).any():
-        labels = _without_noise(space, labels)
-    return _Found(labels, used, told)
-
-
-def _mixture(call: Cluster, space: Floats, metric: str) -> _Found:
-    """A mixture of Gaussians with a covariance of their own along the axes, begun by k-means."""
-    del metric
+def _gaussian_mixture(
+    call: Cluster, reduced: Reduced, fitted: Fitting, count: int
+) -> tuple[Labels, dict[str, Any]]:
     from sklearn.mixture import GaussianMixture
 
-    count, told = _possible(call, space)
-    used = {"n_clusters": count, "covariance": "diagonal"}
-    if len(space) < 2:
-        return _Found(np.zeros(len(space), np.int32), used, told)
-    wide = space.astype(np.float64)
-    wide = (wide - wide.mean(axis=0)) / (float(wide.std()) or 1.0)
-    model = GaussianMixture(count, covariance_type="diag", reg_covar=_REGULAR, random_state=call.seed)
-    return _Found(model.fit_predict(wide), used, told)
+    rows = reduced.rows[fitted.inverse].astype(np.float64)
+    rows -= rows.mean(axis=0)
+    rows /= np.sqrt(np.mean(rows**2)) or 1.0
+    model = GaussianMixture(
+        count, covariance_type=COVARIANCE, reg_covar=_REGULARISATION, random_state=call.seed
+    )
+    with threadpool_limits(1):
+        found = model.fit_predict(rows)
+    return found.astype(np.int64), {"covariance_type": COVARIANCE, "seed": call.seed}
 
 
-def _possible(call: Cluster, space: Floats) -> tuple[int, tuple[Adjustment, ...]]:
-    """How many clusters there can be: one a distinct row at most."""
-    asked = N_CLUSTERS if call.n_clusters is None else call.n_clusters
-    count = len(space) if asked > len(space) else asked
-    if asked > 1:
-        count = min(asked, len(distinct(space).rows))
-    if count == asked:
-        return count, ()
-    return count, (Adjustment("n_clusters", str(asked), str(count), f"there are {count} distinct rows"),)
+COVARIANCE = "tied"
+_METHODS: dict[str, Callable[[Cluster, Reduced, Fitting, int], tuple[Labels, dict[str, Any]]]] = {
+    "kmeans": _kmeans,
+    "agglomerative": _agglomerative,
+    "gaussian_mixture": _gaussian_mixture,
+}
 
 
-def _by_size(labels: NDArray[Any]) -> Labels:
-    """Clusters numbered anew: the largest is 0, of equal ones that with the first row; noise stays -1."""
-    numbers, first, inverse, sizes = np.unique(
+def _dense(call: Cluster, fitted: Fitting) -> Found:
+    """HDBSCAN (Campello, Moulavi and Sander 2013); noise as asked."""
+    from sklearn.cluster import HDBSCAN
+
+    size = len(fitted.inverse)
+    why = f"there are {size} rows"
+    wanted = call.min_cluster_size or max(5, round(size / 200))
+    least, told = lowered("min_cluster_size", wanted, max(2, size), why)
+    samples, more = lowered("min_samples", call.min_samples or MIN_SAMPLES, size, why)
+    used = {"min_cluster_size": least, "min_samples": samples, "noise": call.noise}
+    if len(fitted.rows) < 2:
+        return np.full(size, -1, dtype=np.int64), used, (*told, *more)
+    reduced = reduce(call, fitted)
+    rows = reduced.rows[fitted.inverse].astype(np.float64)
+    metric = "manhattan" if reduced.metric == "manhattan" else "euclidean"
+    with threadpool_limits(1):
+        labels = (
+            HDBSCAN(min_cluster_size=least, min_samples=samples, metric=metric, copy=True).fit(rows).labels_
+        )
+    found = np.maximum(labels.astype(np.int64), -1)[fitted.first][fitted.inverse]
+    if call.noise == "nearest":
+        found = _nearest_cluster(reduced.rows[fitted.inverse], found, reduced.metric)
+    if reduced.used["reduction"] == "umap":
+        used["seed"] = call.seed
+    return found, {**used, **reduced.used}, (*told, *more, *reduced.adjustments)
+
+
+def _nearest_cluster(rows: Floats, labels: Labels, metric: str) -> Labels:
+    """Noise put to the cluster with the nearest centre, where there are clusters."""
+    names, inside = np.unique(labels[labels >= 0], return_inverse=True)
+    noise = np.flatnonzero(labels < 0)
+    if not len(names) or not len(noise):
+        return labels
+    centres = _centres(rows[labels >= 0], inside, len(names))
+    result = labels.copy()
+    for block in blocks(len(noise), 8 * centres.size):
+        lines = rows[noise[block]]
+        far = np.stack([_distances(lines, centre, metric) for centre in centres], axis=1)
+        result[noise[block]] = names[far.argmin(axis=1)]
+    return result
+
+
+def _from_largest(labels: Labels) -> NDArray[np.int32]:
+    """Numbered from the largest cluster (0) down, equal ones by their first row; noise stays -1."""
+    names, first, inverse, sizes = np.unique(
         labels, return_index=True, return_inverse=True, return_counts=True
     )
-    clusters = np.flatnonzero(numbers >= 0)
-    order = clusters[np.lexsort((first[clusters], -sizes[clusters]))]
-    rank = np.full(len(numbers), -1, np.int32)
-    rank[order] = np.arange(len(order), dtype=np.int32)
-    return rank[inverse]
+    order = np.lexsort((first, -sizes))
+    order = order[names[order] >= 0]
+    rank = np.full(len(names), -1, dtype=np.int32)
+    rank[order] = np.arange(len(order))
+    return np.asarray(rank[inverse], dtype=np.int32)
 
 
-def _without_noise(space: Floats, labels: NDArray[Any]) -> NDArray[Any]:
-    count = int(labels.max()) + 1
-    centres = np.stack([space[labels == c].mean(axis=0, dtype=np.float64) for c in range(count)])
-    noise = labels < 0
-    filled = labels.copy()
-    filled[noise] = similarity(space[noise], centres.astype(np.float32), "euclidean").argmin(axis=1)
-    return filled
-
-
-def _nearest(rows: Floats, labels: Labels, count: int, metric: str) -> Labels:
-    """Row numbers int32 [clusters, NEAREST] nearest to each centre, nearest first, -1 where there are fewer."""
-    nearest = np.full((count, NEAREST), -1, np.int32)
+def _nearest(rows: Floats, labels: NDArray[np.int32], count: int, metric: str) -> NDArray[np.int64]:
+    """Up to five rows of each cluster, nearest to the mean of its rows first: [count, 5], -1 where there are fewer."""
+    nearest = np.full((count, _NEAREST), -1, dtype=np.int64)
+    order = np.argsort(labels, kind="stable")
+    starts = np.searchsorted(labels[order], np.arange(count + 1))
     for number in range(count):
-        members = np.flatnonzero(labels == number)
-        centre = rows[members].mean(axis=0, dtype=np.float64)[None]
-        how = "manhattan" if metric == "manhattan" else "euclidean"
-        far = similarity(rows[members], centre.astype(np.float32), how)[:, 0]
-        first = members[np.argsort(far, kind="stable")[:NEAREST]]
-        nearest[number, : len(first)] = first
+        members = order[starts[number] : starts[number + 1]]
+        lines = rows[members]
+        far = _distances(lines, lines.mean(axis=0, dtype=np.float64), metric)
+        best = members[np.argsort(far, kind="stable")[:_NEAREST]]
+        nearest[number, : len(best)] = best
     return nearest
+
+
+def _centres(rows: Floats, labels: NDArray[np.intp], count: int) -> NDArray[np.float64]:
+    return np.stack([rows[labels == number].mean(axis=0, dtype=np.float64) for number in range(count)])
+
+
+def _distances(rows: Floats, centre: NDArray[np.float64], metric: str) -> NDArray[np.float64]:
+    """Of rows [b, d] from a centre [d], in the order of the metric; cosine rows have unit length."""
+    if metric == "cosine":
+        return -np.einsum("ij,j->i", rows, centre) / (float(np.sqrt(centre @ centre)) or 1.0)
+    if metric == "manhattan":
+        return np.abs(rows - centre).sum(axis=1)
+    return np.asarray(((rows - centre) ** 2).sum(axis=1))

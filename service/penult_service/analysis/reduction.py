@@ -1,52 +1,65 @@
-"""Fewer dimensions before clustering: density means little in hundreds of them."""
+"""Fewer dimensions before clusters are looked for."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from penult_service.analysis import umap_fit
-from penult_service.analysis.components import principal
+from penult_service.analysis import pca
+from penult_service.analysis.calls import Cluster
+from penult_service.analysis.fitting import Fitting
 from penult_service.analysis.neighbours import graph
 from penult_service.analysis.results import Adjustment
-from penult_service.analysis.rows import distinct, unit_rows
+from penult_service.analysis.umap_fit import fit
 
-Floats = NDArray[np.float32]
-
+N_NEIGHBORS = 15
 DIMENSIONS = {"umap": 5, "pca": 50}
-_NEIGHBORS = 15
+DEFAULTS = {"hdbscan": "umap", "gaussian_mixture": "pca"}
+_LEAST = 4  # distinct rows of a UMAP of one dimension, with a neighbour to spare
 
 
-def reduced(
-    rows: Floats, kind: str, dimensions: int | None, metric: str, seed: int
-) -> tuple[Floats, str, tuple[Adjustment, ...]]:
-    """Rows float32 [n, d] in fewer dimensions, how that was done (none, umap or pca), and what was not as asked.
+@dataclass(frozen=True, eq=False)
+class Reduced:
+    """`rows` float32 [m, r], compared under `metric`; what was used, and what not as asked."""
 
-    `umap` is a UMAP with min_dist 0, as clustering wants it; of too few distinct rows the rows themselves are taken.
-    `pca` gives at most as many dimensions as there are. Under cosine rows are scaled to unit length first.
-    """
-    straight = unit_rows(rows) if metric == "cosine" else rows
+    rows: NDArray[np.float32]
+    metric: str
+    used: dict[str, Any]
+    adjustments: tuple[Adjustment, ...] = ()
+
+
+def reduce(call: Cluster, fitted: Fitting) -> Reduced:
+    """The distinct rows as clusters of `call` are looked for in them; after a reduction distances are euclidean."""
+    kind = call.reduction or DEFAULTS.get(call.method, "none")
     if kind == "none":
-        return straight, "none", ()
-    wanted = dimensions or DIMENSIONS[kind]
+        return Reduced(fitted.rows, call.metric, {"reduction": "none"})
+    size, width = fitted.rows.shape
+    asked = call.reduced_dimensions or DIMENSIONS[kind]
     if kind == "pca":
-        count = min(wanted, rows.shape[1], len(rows))
-        told = _fewer(dimensions, count, "that is as many as the rows have")
-        return principal(straight, count)[0], "pca", told
-    among = distinct(rows)
-    count = len(among.rows)
-    least = umap_fit.least_rows(1)
-    if count < least:
-        why = f"there are {count} distinct rows, umap needs {least}"
-        return straight, "none", (Adjustment("reduction", "umap", "none", why),)
-    n_components = min(wanted, count + 1 - least)
-    made = graph(among.rows, min(_NEIGHBORS, count - 1), metric)
-    places = umap_fit.fit(among.rows, made, metric, n_components=n_components, min_dist=0.0, seed=seed)
-    told = _fewer(wanted, n_components, f"there are {count} distinct rows")
-    return places[among.inverse], "umap", told
+        dimensions = min(asked, width, size)
+        # Fewer by default is what the rows are; less than asked is told.
+        why = f"there are {size} distinct rows of {width} numbers"
+        told = _told(call.reduced_dimensions, dimensions, why)
+        rows = pca.components(fitted.rows, dimensions, fitted.counts).coordinates
+        return Reduced(rows, "euclidean", {"reduction": "pca", "reduced_dimensions": dimensions}, told)
+    if size < _LEAST:
+        why = f"{size} distinct rows are too few for UMAP, which needs {_LEAST}"
+        return Reduced(
+            fitted.rows, call.metric, {"reduction": "none"}, (Adjustment("reduction", "umap", "none", why),)
+        )
+    dimensions = min(asked, size - 2)
+    neighbors = min(N_NEIGHBORS, size - 1)
+    rows = fit(
+        fitted.rows, graph(fitted.rows, neighbors, call.metric), dimensions, min_dist=0.0, seed=call.seed
+    )
+    used = {"reduction": "umap", "reduced_dimensions": dimensions, "n_neighbors": neighbors}
+    return Reduced(rows, "euclidean", used, _told(asked, dimensions, f"there are {size} distinct rows"))
 
 
-def _fewer(asked: int | None, used: int, why: str) -> tuple[Adjustment, ...]:
-    if asked is None or asked <= used:
+def _told(asked: int | None, used: int, why: str) -> tuple[Adjustment, ...]:
+    if asked is None or asked == used:
         return ()
     return (Adjustment("reduced_dimensions", str(asked), str(used), why),)

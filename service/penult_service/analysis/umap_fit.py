@@ -1,80 +1,77 @@
-"""UMAP (McInnes, Healy and Melville 2018) as umap-learn does it, on our exact neighbour graph, and repeatable.
+"""UMAP (McInnes, Healy and Melville 2018) by umap-learn's own steps on our exact graph.
 
-umap-learn's own neighbours are approximate and, below 4,096 rows, computed pair by pair; and its seed alone does not
-give the same bytes at every number of threads: its spectral start is ARPACK's, whose sums follow BLAS' threads. Here
-the graph is exact, that step has one thread, and the layout is the serial one.
+With a seed umap-learn computes on one thread, and is still not the same bytes at another number of BLAS threads:
+the eigensolver is not. Here it has one thread, and only the graph, which is exact, has several.
 """
 
 from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from penult_service.analysis.warming import cache_umap
+from penult_service.analysis.spectral import spectral_places
 
-Floats = NDArray[np.float32]
-
-# Fewer distinct rows than this beyond the dimensions have no spectral start.
-_SPARE_ROWS = 3
+_MANY = 10_000  # rows beyond which umap-learn takes fewer epochs
 
 
-def least_rows(n_components: int) -> int:
-    """How many distinct rows UMAP needs."""
-    return n_components + _SPARE_ROWS
+def epochs(rows: int) -> int:
+    """How many epochs umap-learn chooses for so many rows."""
+    return 500 if rows <= _MANY else 200
 
 
 def fit(
-    rows: Floats,
-    graph: tuple[NDArray[np.int32], Floats],
-    metric: str,
+    rows: NDArray[np.float32],
+    graph: tuple[NDArray[np.int32], NDArray[np.float32]],
+    dimensions: int,
     *,
-    n_components: int,
     min_dist: float,
     seed: int,
-) -> Floats:
-    """Places float32 [n, n_components] of distinct rows [n, d], n at least `least_rows`.
+) -> NDArray[np.float32]:
+    """Places float32 [m, dimensions] of distinct rows [m, d], m at least dimensions + 2.
 
     Args:
-        rows: Where the graph falls into parts, their centres are compared under the metric.
-        graph: As `neighbours.graph` gives it, each row itself first; its width is `n_neighbors`.
-        metric: cosine, euclidean or manhattan.
-        n_components: Dimensions of the map.
-        min_dist: How close rows may lie, 0 to 1.
+        rows: Used where the graph has several parts.
+        graph: `neighbours.graph(rows, n_neighbors, metric)`: each row itself first.
+        dimensions: At least 1.
+        min_dist: How close places may lie, 0 to 1.
         seed: 0 to 2^32 - 1.
     """
-    cache_umap()
-    from umap import umap_
+    from umap.umap_ import fuzzy_simplicial_set, noisy_scale_coords, simplicial_set_embedding
 
     indices, distances = graph
     random = np.random.RandomState(seed)
-    a, b = umap_.find_ab_params(spread=1.0, min_dist=min_dist)
+    a, b = _curve(min_dist)
     with threadpool_limits(1):
-        fuzzy, _, _ = umap_.fuzzy_simplicial_set(
-            rows,
-            indices.shape[1],
-            random,
-            metric,
-            knn_indices=indices,
-            knn_dists=distances,
+        strengths, _, _ = fuzzy_simplicial_set(
+            rows, indices.shape[1], random, "euclidean", knn_indices=indices, knn_dists=distances
         )
-        places, _ = umap_.simplicial_set_embedding(
-            rows,
-            fuzzy,
-            n_components,
-            initial_alpha=1.0,
-            a=a,
-            b=b,
-            gamma=1.0,
-            negative_sample_rate=5,
-            n_epochs=None,  # umap-learn's own: 500, above 10,000 rows 200
-            init="spectral",
-            random_state=random,
-            metric=metric,
-            metric_kwds={},
-            densmap=False,
-            densmap_kwds={},
-            output_dens=False,
-            parallel=False,
-        )
+        strengths = _pruned(strengths, epochs(len(rows)))
+        start = noisy_scale_coords(spectral_places(rows, strengths, dimensions, random), random)
+        places, _ = simplicial_set_embedding(
+            rows, strengths, dimensions, initial_alpha=1.0, a=a, b=b, gamma=1.0, negative_sample_rate=5,
+            n_epochs=epochs(len(rows)), init=start, random_state=random, metric="euclidean", metric_kwds={},
+            densmap=False, densmap_kwds={}, output_dens=False, parallel=False,
+        )  # fmt: skip
     return np.ascontiguousarray(places, dtype=np.float32)
+
+
+@lru_cache
+def _curve(min_dist: float) -> tuple[float, float]:
+    from umap.umap_ import find_ab_params
+
+    with threadpool_limits(1):
+        a, b = find_ab_params(1.0, min_dist)
+    return float(a), float(b)
+
+
+def _pruned(strengths: Any, count: int) -> Any:
+    """Without the edges that are too weak to be drawn once: the start is of the same graph as the layout."""
+    strengths = strengths.tocoo()
+    strengths.sum_duplicates()
+    strengths.data[strengths.data < strengths.data.max() / float(count)] = 0.0
+    strengths.eliminate_zeros()
+    return strengths
