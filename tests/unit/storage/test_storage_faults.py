@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -26,17 +24,6 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Folds every third append; vectors of more than two rows do not travel in the log."""
     monkeypatch.setattr(folding, "FRAMES", 3)
     monkeypatch.setattr(sets, "HERE_BYTES", 2 * DIMENSION * 4)
-
-
-@pytest.fixture
-def memory(tmp_path: Path) -> Iterator[Path]:
-    """A directory in memory where there is one: thousands of files are made, and what is synced is the model's."""
-    shared = Path("/dev/shm")
-    if not os.access(shared, os.W_OK):
-        yield tmp_path
-        return
-    with tempfile.TemporaryDirectory(dir=shared, prefix="penult-test-") as directory:
-        yield Path(directory)
 
 
 def row(number: int) -> Row:

@@ -26,8 +26,8 @@ def test_there_is_a_fixture() -> None:
 
 
 @pytest.fixture(params=RELEASES)
-def data(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(FIXTURES / request.param, tmp_path / "data"))
+def data(request: pytest.FixtureRequest, memory: Path) -> Path:
+    return Path(shutil.copytree(FIXTURES / request.param, memory / "data"))
 
 
 def test_sets_of_an_earlier_release(data: Path) -> None:

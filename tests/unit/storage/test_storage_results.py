@@ -15,8 +15,8 @@ from support.power_loss import FaultyDisk, Stopped, World
 
 
 @pytest.fixture
-def storage(tmp_path: Path) -> Iterator[Storage]:
-    with Storage(tmp_path / "data") as opened:
+def storage(memory: Path) -> Iterator[Storage]:
+    with Storage(memory / "data") as opened:
         yield opened
 
 
@@ -39,7 +39,7 @@ def same(store: ResultStore, name: str, seed: int) -> bool:
     )
 
 
-def test_what_goes_in_comes_out(tmp_path: Path) -> None:
+def test_what_goes_in_comes_out(memory: Path) -> None:
     arrays = {
         "f": np.array([[1.5, np.nan], [np.inf, -0.0]]),
         "big": np.array([1, 2], ">i8"),
@@ -49,7 +49,7 @@ def test_what_goes_in_comes_out(tmp_path: Path) -> None:
         "one": np.float32(3) * np.ones(()),
     }
     source = RowsOf(2, "digest", "reviews", "g1", "space")
-    with Storage(tmp_path) as storage:
+    with Storage(memory) as storage:
         info = storage.projections.put(
             "a",
             arrays,
@@ -60,7 +60,7 @@ def test_what_goes_in_comes_out(tmp_path: Path) -> None:
         )
         assert (info.durable, info.source, info.facts) == (True, source, {"q": 0.5})
         assert {"penult", "python", "numpy", "umap"} <= set(info.versions)
-    with Storage(tmp_path) as storage:
+    with Storage(memory) as storage:
         found = storage.projections.get("a")
         assert found.info == info
         for name, array in arrays.items():
@@ -120,17 +120,17 @@ def test_what_is_not_stored(storage: Storage, arrays: Any, parameters: Any, erro
 
 @pytest.mark.parametrize("file", ["result.json", "coordinates.npy"])
 @pytest.mark.parametrize("harm", ["flip", "cut", "remove"])
-def test_damage_is_told_by_name(tmp_path: Path, file: str, harm: str) -> None:
-    with Storage(tmp_path) as storage:
+def test_damage_is_told_by_name(memory: Path, file: str, harm: str) -> None:
+    with Storage(memory) as storage:
         put(storage.projections, "a", 1)
-    (path,) = (tmp_path / "projections").rglob(file)
+    (path,) = (memory / "projections").rglob(file)
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     if harm == "remove":
         path.unlink()
     else:
         path.write_bytes(data if harm == "flip" else data[:-9])
-    with Storage(tmp_path) as storage:
+    with Storage(memory) as storage:
         # Without its manifest a result is not there: see ResultStore.
         expected = NotFound if (file, harm) == ("result.json", "remove") else DataDamaged
         with pytest.raises(expected, match=file if expected is DataDamaged else "'a'"):
@@ -142,13 +142,13 @@ def test_damage_is_told_by_name(tmp_path: Path, file: str, harm: str) -> None:
 
 
 @pytest.mark.parametrize("fault", ["kill", "power", "error"])
-def test_a_fault_at_every_step(tmp_path: Path, fault: str) -> None:
+def test_a_fault_at_every_step(memory: Path, fault: str) -> None:
     """Stored, overwritten, deleted: after a fault anywhere the result is the one before or the one after."""
     at, over = 0, False
     while not over:
         at += 1
-        (tmp_path / f"{at}").mkdir()
-        world, choose = World(tmp_path / f"{at}"), random.Random(at)
+        (memory / f"{at}").mkdir()
+        world, choose = World(memory / f"{at}"), random.Random(at)
         disk = FaultyDisk(world, at, fault, choose)
         promised: list[int | None] = [None]
         try:
@@ -166,7 +166,7 @@ def test_a_fault_at_every_step(tmp_path: Path, fault: str) -> None:
         except (Stopped, ResourceExhausted, Unavailable):
             pass
         if fault != "kill":
-            world = world.lose_power(choose, tmp_path / f"{at}-after")
+            world = world.lose_power(choose, memory / f"{at}-after")
         store = ResultStore(world.root / "projections", FaultyDisk(world, 0, "kill", choose), "projection")
         there = [info.name for info in store.list().results]
         assert any(there == ["a"] and same(store, "a", seed) if seed else there == [] for seed in promised)

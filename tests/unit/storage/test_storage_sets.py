@@ -27,8 +27,8 @@ D = 6
 
 
 @pytest.fixture
-def storage(tmp_path: Path) -> Iterator[Storage]:
-    with Storage(tmp_path / "data") as opened:
+def storage(memory: Path) -> Iterator[Storage]:
+    with Storage(memory / "data") as opened:
         yield opened
 
 
@@ -50,7 +50,7 @@ ODD = ["NA", "null", "None", "nan", "007", "1e5", "", 'a\nb\t"c"', "\ufeffx", "e
 @pytest.mark.parametrize("frames", [1, 3, 1000], ids=lambda n: f"fold every {n}")
 @pytest.mark.parametrize("here", [0, 10**9], ids=["vectors in the file", "vectors in the log"])
 def test_what_goes_in_comes_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, frames: int, here: int
+    memory: Path, monkeypatch: pytest.MonkeyPatch, frames: int, here: int
 ) -> None:
     monkeypatch.setattr(folding, "FRAMES", frames)
     monkeypatch.setattr(sets, "HERE_BYTES", here)
@@ -62,7 +62,7 @@ def test_what_goes_in_comes_out(
         "score": [math.inf, -0.0, None, *map(float, range(10))],
         "good": [None, True, False] * 4 + [None],
     }
-    with Storage(tmp_path / "data") as storage:
+    with Storage(memory / "data") as storage:
         opened = storage.sets.create("odd", space="s1", columns=COLUMNS)
         for start in range(0, len(ODD), 2):
             part = slice(start, start + 2)
@@ -70,7 +70,7 @@ def test_what_goes_in_comes_out(
             opened.append(ids(len(ODD))[part], vectors[part], ODD[part], some, space="s1")
         before = opened.info
         assert (before.rows, before.dimension, before.embedding_space, before.durable) == (13, D, "s1", True)
-    with Storage(tmp_path / "data") as storage, storage.sets.get("odd").snapshot() as snapshot:
+    with Storage(memory / "data") as storage, storage.sets.get("odd").snapshot() as snapshot:
         after = storage.sets.get("odd").info
         assert (after.rows, after.updated, after.columns) == (before.rows, before.updated, COLUMNS)
         assert snapshot.vectors().tobytes() == vectors.tobytes()
@@ -269,7 +269,7 @@ def test_columns_that_are_refused(storage: Storage, columns: dict[str, str]) -> 
     assert storage.sets.list().sets == ()
 
 
-def test_create_list_delete(tmp_path: Path, storage: Storage) -> None:
+def test_create_list_delete(memory: Path, storage: Storage) -> None:
     for name in ("b", "a", "c-1", "0_x"):
         storage.sets.create(name, provenance={"model": "reviews", "version": 3})
     with pytest.raises(AlreadyExists, match="overwrite") as caught:
@@ -284,7 +284,7 @@ def test_create_list_delete(tmp_path: Path, storage: Storage) -> None:
     for call in (storage.sets.get, storage.sets.delete):
         with pytest.raises(NotFound, match="'a'"):
             call("a")
-    assert not (tmp_path / "data" / "datasets" / "a").exists()
+    assert not (memory / "data" / "datasets" / "a").exists()
     storage.sets.create("a")
     assert [info.name for info in storage.sets.list().sets] == ["0_x", "a", "b", "c-1"]
 
@@ -402,8 +402,8 @@ HARMS = [
 
 
 @pytest.mark.parametrize(("what", "harm", "folded"), HARMS)
-def test_damage_is_told_by_name(tmp_path: Path, what: str, harm: str, folded: bool) -> None:
-    place = whole_set(tmp_path, folded)
+def test_damage_is_told_by_name(memory: Path, what: str, harm: str, folded: bool) -> None:
+    place = whole_set(memory, folded)
     (path,) = [*place.glob(what), *place.glob(f"*/{what}")]
     do_harm(path, harm)
     # Vectors that are still in the log are written anew; a log that was cut cannot be told from an append that was.
@@ -412,7 +412,7 @@ def test_damage_is_told_by_name(tmp_path: Path, what: str, harm: str, folded: bo
         ("cut", "vectors.f32"),
         ("cut", "log-*"),
     }
-    with Storage(tmp_path) as storage:
+    with Storage(memory) as storage:
         infos = {info.name: info for info in storage.sets.list().sets}
         assert infos["fine"].rows == 1
         if recovered:
@@ -440,12 +440,12 @@ def do_harm(path: Path, harm: str) -> None:
 
 @pytest.mark.parametrize("harm", ["flip", "cut"])
 def test_damage_of_vectors_that_are_not_in_the_log(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, harm: str
+    memory: Path, monkeypatch: pytest.MonkeyPatch, harm: str
 ) -> None:
     monkeypatch.setattr(sets, "HERE_BYTES", 0)
-    (path,) = whole_set(tmp_path, folded=False).rglob("vectors.f32")
+    (path,) = whole_set(memory, folded=False).rglob("vectors.f32")
     do_harm(path, harm)
-    with Storage(tmp_path) as storage, pytest.raises(DataDamaged, match=r"vectors\.f32 is"):
+    with Storage(memory) as storage, pytest.raises(DataDamaged, match=r"vectors\.f32 is"):
         storage.sets.get("a")
 
 
@@ -459,12 +459,12 @@ def test_without_a_data_directory() -> None:
     assert not place.exists()
 
 
-def test_a_newer_format_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_newer_format_is_not_read(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from penult_service.storage import state
 
-    with monkeypatch.context() as newer, Storage(tmp_path) as storage:
+    with monkeypatch.context() as newer, Storage(memory) as storage:
         newer.setattr(state, "VERSION", 2)
         storage.sets.create("a")
-    with Storage(tmp_path) as storage, pytest.raises(PenultError, match="use a newer one") as caught:
+    with Storage(memory) as storage, pytest.raises(PenultError, match="use a newer one") as caught:
         storage.sets.get("a")
     assert caught.value.reason == "FORMAT_TOO_NEW"
