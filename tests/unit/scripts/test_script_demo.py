@@ -6,8 +6,9 @@ import csv
 from collections import Counter
 from pathlib import Path
 
+import demo_ask
 import demo_data
-import demo_report
+import demo_figures
 import demo_steps
 import numpy as np
 import pytest
@@ -69,13 +70,14 @@ def test_distinct() -> None:
     assert [row.text for row in found] == ["A good film.", "A good film indeed"]
 
 
-def test_purity_and_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo_report, "NEIGHBOURS", 1)
-    monkeypatch.setattr(demo_report, "PAIRS", 2)
+def test_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo_figures, "PAIRS", 2)
     scores = np.array([[1, 0.9, 0.1], [0.9, 1, -0.5], [0.1, -0.5, 1]], dtype=np.float32)
-    assert demo_report.purity(scores, ["a", "a", "a"]) == 1.0
-    assert demo_report.purity(scores, ["a", "a", "b"]) == pytest.approx(2 / 3)
-    assert demo_report.extreme_pairs(scores) == ([(0, 1), (0, 2)], [(1, 2), (0, 2)])
+    texts = demo_ask.Texts(["a", "b", "c"], ["one", "one", "two"])
+    near, far = demo_figures.extreme_pairs(texts, scores)
+    assert [pair.one.text + pair.other.text for pair in (*near, *far)] == ["ab", "ac", "bc", "ac"]
+    assert [round(pair.score, 6) for pair in near] == [0.9, 0.1]
+    assert far[0].other.genre == "two"
 
 
 def test_steps_are_repeated_only_when_their_inputs_change(tmp_path: Path) -> None:
