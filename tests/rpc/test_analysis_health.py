@@ -20,7 +20,7 @@ from support.serving import NOT_SERVING, SERVING, health, open_channel, serving,
 
 ANALYSIS, INFERENCE = "penult.v1.AnalysisService", "penult.v1.InferenceService"
 SEARCH = pb.SearchNeighborsRequest(queries=rows(*some_rows(20).tolist()), k=3)
-MAP = pb.ProjectRequest(source=rows(*some_rows(2500, 8).tolist()), method=pb.PROJECTION_METHOD_TSNE)
+MAP = pb.ProjectRequest(source=rows(*some_rows(1500, 8).tolist()), method=pb.PROJECTION_METHOD_TSNE)
 
 
 def test_embedding_does_not_wait_for_analysis_and_health_says_which_is_ready() -> None:

@@ -44,7 +44,7 @@ def refusal(pool: Running, reason: str) -> PreconditionFailed:
     return error
 
 
-@pytest.mark.parametrize("package", ["umap", "faiss"])
+@pytest.mark.parametrize("package", ["umap", "sklearn"])
 def test_a_package_that_is_missing_is_named_and_waited_for_in_vain(
     spoil: Path, tmp_path: Path, package: str
 ) -> None:
