@@ -145,9 +145,15 @@ def _clustered(name: str, one: Clusters, two: Clusters) -> list[Figure]:
         ),
     ]
     if one.used.get("method") == "hdbscan":
+        least = one.used.get("min_cluster_size", "a few")
         noise = [f"{100 * of.quality.noise_share:.0f} %" for of in (one, two)]
         figures += [
-            Figure(f"{name}: clusters", found[0], "how many it finds without being told", found[1]),
+            Figure(
+                f"{name}: clusters",
+                found[0],
+                f"how many it finds, told only that one has {least} sentences at least",
+                found[1],
+            ),
             Figure(f"{name}: noise", noise[0], "sentences that it puts into no cluster", noise[1]),
         ]
     return figures

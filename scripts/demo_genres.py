@@ -48,8 +48,8 @@ class Genres:
         """Clusters with what is in them."""
         figures = report.by_name
         kmeans, found = figures["k-means: purity"], figures["HDBSCAN: purity"]
-        count, noise = figures["HDBSCAN: clusters"].value, figures["HDBSCAN: noise"].value
-        more = f", the largest {len(report.found)} of them here" if int(count) > len(report.found) else ""
+        count, noise = figures["HDBSCAN: clusters"], figures["HDBSCAN: noise"].value
+        shown = f" The largest {len(report.found)}:" if int(count.value) > len(report.found) else ""
         return section(
             "clusters",
             "Clusters",
@@ -62,7 +62,8 @@ class Genres:
             element("div", *(self._cluster(c, examples=0) for c in report.clusters_before), class_="cards"),
             element("h3", "HDBSCAN, which is not told how many"),
             paragraph(
-                f"It finds {count}{more}, of purity {found.value}, and leaves {noise} of the sentences in none."
+                f"{count.value} clusters ({count.meaning}), of purity {found.value}, before training {found.before}; "
+                f"{noise} of the sentences are in none.{shown}"
             ),
             element("div", *(self._cluster(c, examples=1) for c in report.found), class_="cards"),
         )
