@@ -277,7 +277,16 @@ def test_progress(
     last = [event for event in events if event["event"] == "progress"][-1]
     assert (last["done"], last["total"], last["bad"]) == (ROWS, ROWS, ROWS // 50)
     assert last["seconds_left"] == 0
-    assert {event["event"] for event in events} == {"begin", "progress", "note"}
+    assert {event["event"] for event in events} == {"begin", "progress", "note", "done"}
+    assert next(event for event in events if event["event"] == "done") == {
+        **{
+            "event": "done",
+            "output": str(tmp_path / "out.parquet"),
+            "rows": ROWS,
+            "embedded": ROWS - ROWS // 50,
+        },
+        **{"listed": ROWS // 50, "errors": str(tmp_path / "out.errors.jsonl"), "exit_code": 3},
+    }
     monkeypatch.setattr("penult_service.cli.job_progress.LINE_SECONDS", 0.02)
     assert main(command(tmp_path, address, "--overwrite")) == 3
     lines = [line for line in capsys.readouterr().err.splitlines() if "rows/s" in line]

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from penult_service.jobs.manifest import Manifest
 
 LISTED = 20
+# Inputs of this size take some seconds to be looked at, before the first row is sent.
+SAID_BYTES = 1 << 29
 # The exit code when all is done but some rows are in the errors file.
 PARTLY = 3
 
@@ -104,7 +106,7 @@ def embed(
     if probabilities and output.suffix.lower() == ".npy":
         raise InvalidInput("a .npy holds embeddings alone; --probabilities needs a .parquet or .arrow output")
     asked = Asked(
-        paths=_files(inputs),
+        paths=_files(inputs, output),
         output=output,
         settings={
             "pooling": pooling,
@@ -202,6 +204,9 @@ def _embed(
     from penult_service.jobs.identity import check_untouched, identify
     from penult_service.jobs.manifest import refuse_changes, work_changes
 
+    size = sum(path.stat().st_size for path in asked.paths)
+    if size > SAID_BYTES:
+        shown.say(f"looking at the inputs ({size / 2**30:.1f} GiB)")
     inputs = identify(asked.paths)
     if was:
         refuse_changes(work_changes(was, inputs, asked.deciding()))
@@ -283,13 +288,14 @@ def _facts(asked: Asked, manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def _files(words: Sequence[str]) -> list[Path]:
-    """The files that are named, those of a pattern in the order of their names."""
+def _files(words: Sequence[str], output: Path) -> list[Path]:
+    """The files that are named, those of a pattern in the order of their names, without the job's own."""
+    own = output.parent.resolve() / f"{output.name}.job"
     paths: list[Path] = []
     for word in words:
         if glob.has_magic(word) and not Path(word).exists():
             found = sorted(Path(name) for name in glob.glob(word, recursive=True))  # noqa: PTH207
-            files = [path for path in found if path.is_file()]
+            files = [path for path in found if path.is_file() and own not in path.resolve().parents]
             if not files:
                 raise NotFound(f"no file is called like {word}", reason="FILE_NOT_FOUND")
             paths += files
@@ -319,8 +325,17 @@ def _say_done(asked: Asked, summary: Summary, shown: Progress) -> int:
 
     output, many = asked.output, len(asked.paths) > 1
     shown.say(f"wrote {output}: {summary.rows:,} rows, {summary.what}")
+    code = PARTLY if summary.listed else 0
+    shown.end(
+        output=str(output),
+        rows=summary.rows,
+        embedded=summary.good,
+        listed=summary.listed,
+        errors=str(errors_place(output)) if summary.listed else None,
+        exit_code=code,
+    )
     if not summary.listed:
-        return 0
+        return code
     with errors_place(output).open(encoding="utf-8") as lines:
         for _, line in zip(range(LISTED), lines, strict=False):
             row = json.loads(line)
@@ -335,4 +350,4 @@ def _say_done(asked: Asked, summary: Summary, shown: Progress) -> int:
         shown.say(
             f"{summary.listed:,} rows have cells that could not be kept: {errors_place(output)} says which"
         )
-    return PARTLY
+    return code

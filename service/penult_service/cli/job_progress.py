@@ -40,6 +40,9 @@ class Progress:
         """A message for people."""
         note(message)
 
+    def end(self, **facts: Any) -> None:
+        """All is done; the facts are for machines."""
+
     def show(self) -> None:
         """Called after each step."""
 
@@ -72,7 +75,7 @@ class _Lines(Progress):
 
 
 class _Json(Progress):
-    """An object a line: begin, progress (every `JSON_SECONDS`, and the last), note."""
+    """An object a line: begin, progress (every `JSON_SECONDS`, and the last), note, done."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -84,6 +87,9 @@ class _Json(Progress):
 
     def say(self, message: str) -> None:
         _event("note", message=message)
+
+    def end(self, **facts: Any) -> None:
+        _event("done", **facts)
 
     def show(self) -> None:
         now = time.monotonic()

@@ -39,7 +39,7 @@ def whole_lines(path: Path) -> list[str]:
     end = data.rfind(b"\n") + 1
     if end < len(data):
         os.truncate(path, end)
-    return data[:end].decode().splitlines()
+    return data[:end].decode(errors="replace").split("\n")[:-1]
 
 
 def replace(draft: Path, place: Path) -> None:
@@ -50,7 +50,9 @@ def replace(draft: Path, place: Path) -> None:
 
 def sync(path: Path) -> None:
     """Wait until a file or directory is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
+    if os.name == "nt" and path.is_dir():
+        return  # Windows opens no directories
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

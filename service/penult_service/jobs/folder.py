@@ -88,13 +88,14 @@ class JobFolder:
         """
         for place in (self.shards, self.errors, self.final):
             place.mkdir(exist_ok=True)
-        listed = [Shard(**json.loads(line)) for line in durable.whole_lines(self._journal)]
+        lines = durable.whole_lines(self._journal)
         good: list[Shard] = []
-        for shard in listed:
-            if shard.first != sum(each.rows for each in good) or not self._whole(shard):
+        for line in lines:
+            shard = _shard(line)
+            if shard is None or shard.first != _rows(good) or not self._whole(shard):
                 break
             good.append(shard)
-        if len(good) < len(listed):
+        if len(good) < len(lines):
             with durable.whole(self._journal) as draft:
                 draft.write_text("".join(_line(shard) + "\n" for shard in good), encoding="utf-8")
         self._sweep(good)
@@ -149,6 +150,18 @@ def errors_place(output: Path) -> Path:
 def facts_place(output: Path) -> Path:
     """Where the facts about a .npy stand: OUT.json beside OUT.npy."""
     return output.with_suffix(".json")
+
+
+def _rows(shards: list[Shard]) -> int:
+    return shards[-1].first + shards[-1].rows if shards else 0
+
+
+def _shard(line: str) -> Shard | None:
+    """What `_line` made; None when the line is damaged."""
+    try:
+        return Shard(**json.loads(line))
+    except (ValueError, TypeError):
+        return None
 
 
 def _line(shard: Shard) -> str:

@@ -42,9 +42,14 @@ class Manifest:
         """What `write` wrote.
 
         Raises:
-            InvalidInput: another release wrote it, in another format (JOB_FORMAT).
+            InvalidInput: another release wrote it, in another format (JOB_FORMAT), or it is damaged (JOB_DAMAGED).
         """
-        facts = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            facts = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise InvalidInput(
+                f"{path} cannot be read ({error}); start anew with --overwrite", reason="JOB_DAMAGED"
+            ) from error
         if facts.pop("format", None) != FORMAT:
             raise InvalidInput(
                 f"{path.parent} is of another release of penult; finish it with that one, or start anew with "

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from penult_service.cli.rows import open_rows
+from penult_service.cli.rows import open_inputs, open_rows
 from penult_service.errors import InvalidInput, NotFound
 
 
@@ -55,6 +55,59 @@ def test_bad_csv_rows(tmp_path: Path) -> None:
         3: "the row has 3 cells, the header 2 (line 5)",
     }
     assert table.column("id").to_pylist() == ["1", "2", "3", "4", "?"]
+
+
+def test_a_quote_that_nobody_closes(tmp_path: Path) -> None:
+    """It takes the rest of the file: said, and not embedded."""
+    texts, problems, _ = read(write(tmp_path / "a.csv", b'text\ngood\n"never\nclosed\nat all\n'))
+    assert texts == ["good", None]
+    assert problems == {1: "a quote in this row is never closed (line 3)"}
+    assert problems[1].reason == "QUOTE_NOT_CLOSED"  # type: ignore[attr-defined]
+
+
+def test_rows_begin_on_lines(tmp_path: Path) -> None:
+    data = b'text,n\n"two\nlines",1\n\nx,y,z\n"three\n\nlines",b,c\n'
+    _, problems, _ = read(write(tmp_path / "a.csv", data))
+    assert [why.rpartition("(")[2] for why in problems.values()] == ["line 5)", "line 6)"]
+
+
+def test_other_cells_that_are_not_utf8(tmp_path: Path) -> None:
+    source = open_rows(write(tmp_path / "a.csv", b"id,text\n1,a\n\xff\xfe,b\n"), "text")
+    (chunk,) = source.chunks(10)
+    assert chunk.texts == ["a", "b"]
+    assert chunk.damaged == {1: "column 'id' is not UTF-8 (byte 0xff at character 0): kept as '?' (line 3)"}
+    assert chunk.cells.column("id").to_pylist() == ["1", "??"]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.txt"])
+def test_an_encoding_with_no_room_for_wrong_bytes(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / name, "text\nx\n".encode("utf-16") + b"\x00\xd8\x00")
+    with pytest.raises(InvalidInput, match="is not utf-16"):
+        list(open_inputs([path], "text", "utf-16").chunks(10))
+
+
+@pytest.mark.parametrize("start", [0, 1, 4, 5, 9, 12])
+@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+def test_rows_from_a_number_on(tmp_path: Path, start: int, ending: str) -> None:
+    """Over the borders of files, in chunks of the same size wherever one starts."""
+    paths = []
+    for number, rows in enumerate((5, 0, 1, 6)):
+        paths.append(tmp_path / f"{number}{ending}")
+        texts = [f"{number}.{row}" for row in range(rows)]
+        if ending == ".csv":
+            paths[-1].write_text("\n".join(["text", *texts]) + "\n")
+        else:
+            pq.write_table(pa.table({"text": pa.array(texts, pa.string())}), paths[-1], row_group_size=2)
+    source = open_inputs(paths, "text")
+    everything = [text for chunk in source.chunks(100) for text in chunk.texts]
+    places = [place for chunk in source.chunks(100) for place in chunk.places]
+    assert len(everything) == source.rows == 12
+    if start % 4 == 0 or ending == ".csv":
+        chunks = list(source.chunks(4, start))
+        assert [chunk.first for chunk in chunks] == list(range(start, 12, 4))
+        assert [text for chunk in chunks for text in chunk.texts] == everything[start:]
+        assert [place for chunk in chunks for place in chunk.places] == places[start:]
+    assert places[5] == (f"2{ending}", 2 if ending == ".csv" else 0)
 
 
 def test_tsv(tmp_path: Path) -> None:

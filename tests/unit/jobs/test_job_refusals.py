@@ -150,6 +150,13 @@ def test_a_job_of_another_release(begun: Path, capsys: pytest.CaptureFixture[str
     assert "another release of penult" in capsys.readouterr().err
 
 
+def test_a_manifest_that_is_damaged(begun: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (begun / "out.parquet.job" / "manifest.json").write_text("{")
+    assert run(begun, "--resume") == 2
+    assert "manifest.json cannot be read" in capsys.readouterr().err
+    assert run(begun, "--overwrite") == 0
+
+
 def test_an_output_that_came_meanwhile_is_kept(begun: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (begun / "out.parquet").write_text("mine")
     assert run(begun, "--resume") == 2
@@ -178,15 +185,15 @@ def test_a_lock_whose_folder_was_removed_is_taken_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between opening and locking the owner was done, and removed all."""
-    real, removed = lock.fcntl.flock, []
+    real, removed = lock._lock, list[int]()
 
-    def flock(descriptor: int, how: int) -> None:
+    def late(descriptor: int) -> None:
         if not removed:
             (tmp_path / "job" / "lock").unlink()
             removed.append(descriptor)
-        real(descriptor, how)
+        real(descriptor)
 
-    monkeypatch.setattr(lock.fcntl, "flock", flock)
+    monkeypatch.setattr(lock, "_lock", late)
     with locked(tmp_path / "job" / "lock", "out"):
         assert (tmp_path / "job" / "lock").read_text() == f"{os.getpid()}\n"
         monkeypatch.undo()
