@@ -17,6 +17,13 @@ def address() -> Iterator[str]:
         yield server.address
 
 
+@pytest.fixture(scope="package")
+def analysing() -> Iterator[str]:
+    """Where a server with an analysis worker and its spare listens."""
+    with serving(fake_model("reviews", 3), analysis_workers=1) as server:
+        yield server.address
+
+
 @pytest.fixture
 def channel(address: str) -> Iterator[grpc.Channel]:
     """A connection to it."""
