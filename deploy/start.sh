@@ -1,6 +1,7 @@
 #!/bin/sh
 # Starts the server in the foreground; further arguments go to `penult serve` (without any: --models /models).
-# Everything that is written goes below PENULT_DATA and TMPDIR, so the rest may be read-only.
+# Everything that is written goes below PENULT_DATA and TMPDIR, so the rest may be read-only: prepared models in
+# prepared/, what the analysis workers compile at the first start in numba/, the arrays they work on in analysis/.
 set -eu
 prefix="${PENULT_PREFIX:-/opt/penult}"
 data="${PENULT_DATA:-/data}"
