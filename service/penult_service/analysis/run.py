@@ -24,18 +24,18 @@ def run(call: Call, arrays: Mapping[str, NDArray[Any]]) -> Result:
     """
     match call:
         case Similarity():
-            from penult_service.analysis import similarity
+            from penult_service.analysis.similarity import compute
 
-            return similarity.compute(call, arrays["a"], arrays.get("b"))
+            return compute(call, arrays["a"], arrays.get("b"))
         case Neighbors():
-            from penult_service.analysis import neighbours
+            from penult_service.analysis.neighbours import search
 
-            return neighbours.search(call, arrays["queries"], arrays.get("corpus"))
+            return search(call, arrays["queries"], arrays.get("corpus"))
         case Cluster():
-            from penult_service.analysis import clustering
+            from penult_service.analysis.clustering import cluster
 
-            return clustering.cluster(call, arrays["source"], arrays.get("labels"))
+            return cluster(call, arrays["source"], arrays.get("labels"))
         case Project():
-            from penult_service.analysis import projection
+            from penult_service.analysis.projection import project
 
-            return projection.project(call, arrays["source"], arrays.get("labels"))
+            return project(call, arrays["source"], arrays.get("labels"))
