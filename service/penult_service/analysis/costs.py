@@ -1,0 +1,169 @@
+"""What a call will take, estimated from the shapes of its arrays, so that it can be refused before it is begun.
+
+Each analysis is a few kinds of work whose amounts follow from the shapes; what one unit of a kind takes was measured
+on two cores (100 to 20,000 rows of 64 to 768 numbers). An estimate is right within a factor of about two where
+iterations end as they usually do, grows with every size, and is for a process that is warm.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from penult_service.analysis.calls import Call, Cluster, Cost, Neighbors, Project, Shapes, Similarity
+
+_START = 0.01  # s of any call
+_MULTIPLY = 2.0e-11  # s of a multiplication and addition within a matrix product, float32 on two cores
+_MULTIPLY_WIDE = 6.0e-11  # the same in float64 on one core
+_MANHATTAN = 2.5e-10  # s of a difference of two numbers, taken and added
+_SEARCH_PAIR = 1.0e-9  # s of comparing a pair of rows with the nearest so far
+_RANK = 5.0e-8  # s of one neighbour of one row
+_EPOCH_EDGE = 8.0e-9  # s of an edge in an epoch of UMAP's layout
+_TSNE_STEP = 6.0e-6  # s of a row in a step of t-SNE, times the logarithm of the rows
+_LINK = 6.0e-9  # s of a pair of rows in building an agglomerative tree
+_DENSE_PAIR = 3.0e-9  # s of a pair in HDBSCAN's spanning tree, a dimension
+_ASSIGN = 1.5e-10  # s of a row, a centre and a dimension in k-means, one core
+_STARTS, _ITERATIONS = 3, 30  # of k-means, and how many it usually takes
+_MIXTURE_STEPS = 20
+_PAIRS_MEASURED = 20_000_000
+_BLOCKS = 48 << 20  # bytes of tiles and blocks
+_N_CLUSTERS, _N_NEIGHBORS, _PERPLEXITY = 8, 15, 30.0
+_REDUCED = {"umap": 5, "pca": 50}
+_REDUCTIONS = {"hdbscan": "umap", "gaussian_mixture": "pca"}
+
+
+def cost(call: Call, shapes: Shapes) -> Cost:
+    """Seconds and bytes of a call with arrays of these shapes, the result included, the arrays themselves not.
+
+    Args:
+        call: What is asked; it has been checked.
+        shapes: Of its arrays, as `calls` names them: [n, d].
+    """
+    match call:
+        case Similarity():
+            return _similarity(call, shapes)
+        case Neighbors():
+            return _neighbors(call, shapes)
+        case Cluster():
+            return _cluster(call, *shapes["source"])
+        case Project():
+            return _project(call, *shapes["source"])
+        case _:
+            assert_never(call)
+
+
+def _plus(*parts: Cost) -> Cost:
+    """One after the other, with everything kept."""
+    return Cost(sum(part.seconds for part in parts), sum(part.bytes for part in parts))
+
+
+def _similarity(call: Similarity, shapes: Shapes) -> Cost:
+    rows, width = shapes["a"]
+    columns = 1 if call.pairs else shapes.get("b", shapes["a"])[0]
+    each = _MANHATTAN if call.metric == "manhattan" else _MULTIPLY
+    seconds = rows * columns * (width * each + _SEARCH_PAIR) + (rows + columns) * width * 2e-9
+    return Cost(_START + seconds, 4 * rows * columns + 8 * (rows + columns) * width + _BLOCKS)
+
+
+def _neighbors(call: Neighbors, shapes: Shapes) -> Cost:
+    rows, width = shapes["queries"]
+    corpus = shapes.get("corpus", shapes["queries"])[0]
+    return _plus(Cost(_START, _BLOCKS), _search(rows, corpus, width, min(call.k, corpus), call.metric))
+
+
+def _search(rows: int, corpus: int, width: int, k: int, metric: str) -> Cost:
+    each = _MANHATTAN if metric == "manhattan" else _MULTIPLY
+    pairs = rows * corpus * (width * each + _SEARCH_PAIR)
+    ranked = rows * (k + 10) * (_RANK + width * 2e-9)
+    return Cost(pairs + ranked, 40 * rows * (k + 10) + 8 * (rows + corpus) * width)
+
+
+def _project(call: Project, rows: int, width: int) -> Cost:
+    measured = _measured(rows, width, call.metric)
+    base = Cost(_START, _BLOCKS + 8 * rows * width)
+    match call.method:
+        case "umap":
+            return _plus(base, measured, _umap(rows, width, call.n_components, call.n_neighbors, call.metric))
+        case "tsne":
+            return _plus(base, measured, _tsne(call, rows, width))
+        case _:
+            return _plus(base, measured, _pca(rows, width))
+
+
+def _umap(rows: int, width: int, dimensions: int, neighbors: int | None, metric: str) -> Cost:
+    near = min(rows, neighbors or _N_NEIGHBORS)
+    found = _search(rows, rows, width, max(near, min(rows, 16)), metric)
+    edges = 1.5 * rows * near
+    # 500 epochs for up to 10,000 rows, 200 beyond; an estimate does not fall where the rows grow.
+    steps = 1.5 * near * max(200 * rows, 500 * min(rows, 10_000))
+    layout = steps * _EPOCH_EDGE * (1 + dimensions / 10)
+    spectral = rows * (2e-6 * near + 1.2e-6 * rows**0.5)
+    return _plus(found, Cost(layout + spectral + 0.1, int(edges * 120 + 8 * rows * (rows**0.5 + 20))))
+
+
+def _tsne(call: Project, rows: int, width: int) -> Cost:
+    near = int(min(rows, 3 * (call.perplexity or _PERPLEXITY) + 2))
+    found = _search(rows, rows, width, near, call.metric)
+    steps = 1000 * rows * (_TSNE_STEP * max(1, rows.bit_length() - 5) / 4 + near * 1e-8)
+    return _plus(found, _pca(rows, width), Cost(steps * (call.n_components - 1), 80 * rows * near))
+
+
+def _pca(rows: int, width: int) -> Cost:
+    least = min(rows, width)
+    seconds = rows * width * (least + 50) * _MULTIPLY_WIDE + least**3 * 3e-10
+    return Cost(seconds, 24 * least * least + 8 * min(rows, width) * width + _BLOCKS)
+
+
+def _measured(rows: int, width: int, metric: str) -> Cost:
+    """Trustworthiness, exact for few rows and of a sample of many."""
+    pairs = min(rows * rows, max(_PAIRS_MEASURED, 500 * rows))
+    each = _MANHATTAN if metric == "manhattan" else _MULTIPLY
+    return Cost(pairs * (width * each + 2.5e-9), 64 * rows)
+
+
+def _cluster(call: Cluster, rows: int, width: int) -> Cost:
+    kind = call.reduction or _REDUCTIONS.get(call.method, "none")
+    count = min(rows, call.n_clusters or _N_CLUSTERS)
+    base = Cost(_START + rows * width * 1e-8, _BLOCKS + 20 * rows * width)
+    parts = [base, _silhouette(rows, width, count, call)]
+    found = width
+    if kind != "none":
+        found = min(rows, width, call.reduced_dimensions or _REDUCED[kind])
+        metric = call.metric
+        parts.append(_pca(rows, width) if kind == "pca" else _umap(rows, width, found, None, metric))
+    manhattan = call.metric == "manhattan" and kind == "none"
+    match call.method:
+        case "kmeans":
+            parts.append(_kmeans(rows, found, count, _STARTS))
+        case "agglomerative":
+            parts.append(_agglomerative(rows, found, manhattan))
+        case "hdbscan":
+            parts.append(
+                Cost(rows * rows * found * _DENSE_PAIR + rows * 2e-5, 16 * rows * found + 400 * rows)
+            )
+        case _:
+            parts.append(_mixture(rows, found, count))
+    return _plus(*parts)
+
+
+def _kmeans(rows: int, width: int, count: int, starts: int) -> Cost:
+    seconds = starts * _ITERATIONS * rows * count * (width * _MULTIPLY_WIDE + 5e-10)
+    return Cost(seconds + starts * count * 2e-4, 4 * rows * (width + 4) + 24 * count * width)
+
+
+def _agglomerative(rows: int, width: int, manhattan: bool) -> Cost:
+    """All pairs, twice over: SciPy works on a copy."""
+    pairs = rows * (rows - 1) // 2
+    each = _MANHATTAN * 4 if manhattan else _MULTIPLY_WIDE
+    return Cost(pairs * (width * each + _LINK), 16 * pairs + 8 * rows * width)
+
+
+def _mixture(rows: int, width: int, count: int) -> Cost:
+    step = rows * count * (width * width * _MULTIPLY_WIDE + width * 1e-9 + 2e-8)
+    start = _kmeans(rows, width, count, 1)
+    return Cost(_MIXTURE_STEPS * step + start.seconds, start.bytes + rows * (24 * count + 40 * width))
+
+
+def _silhouette(rows: int, width: int, count: int, call: Cluster) -> Cost:
+    if call.metric == "cosine":
+        return Cost(rows * width * (count * _MULTIPLY_WIDE + 5e-9), 16 * rows * (width + count))
+    return _measured(rows, width, call.metric)
