@@ -9,6 +9,7 @@ from penult.v1 import analysis_service_pb2 as pb
 
 from penult_service.analysis import calls, results
 from penult_service.analysis.checks import check
+from penult_service.analysis.costs import cost
 from penult_service.analysis.pool import WorkerPool
 from penult_service.config import Limits
 from penult_service.embedder import Embedder, LoadedModel
@@ -16,7 +17,7 @@ from penult_service.repository.repository import Repository
 from penult_service.rpc import analysis_replies as replies
 from penult_service.rpc import small_similarity
 from penult_service.rpc.analysis_codec import AnalysisCodec, Asked
-from penult_service.rpc.analysis_limits import check_reply, check_scores
+from penult_service.rpc.analysis_limits import check_cost, check_reply, check_scores
 from penult_service.rpc.codec import Codec
 from penult_service.rpc.handlers import Call
 from penult_service.rpc.limits import check_fits
@@ -100,6 +101,8 @@ class AnalysisService:
         if isinstance(asked.call, calls.Similarity):
             check_scores(asked.call, shapes, self._limits)
         check_reply(asked.call, shapes, asked.max_bytes)
+        if not _stays_here(asked.call, shapes):
+            check_cost(asked.call, cost(asked.call, shapes), self._limits)
         return _Checked(asked, sides, shapes, space_check)
 
     async def _result(self, checked: _Checked, call: Call) -> tuple[results.Result, replies.Origin]:
