@@ -22,6 +22,9 @@ POOLINGS = ("pooled", "cls", "mean", "max")
 TRUNCATIONS = ("right", "error")
 METRICS = ("cosine", "dot", "euclidean", "manhattan")
 
+_BLOCK = 1 << 21  # numbers that are worked on at a time
+_CACHED = 1 << 15  # the same, where they should stay in the processor's cache
+
 
 @dataclass(frozen=True)
 class Space:
@@ -108,19 +111,82 @@ def similarity(a: FloatMatrix, b: FloatMatrix, metric: str) -> FloatMatrix:
 
     ``cosine`` and ``dot`` are similarities (larger is closer), ``euclidean`` and ``manhattan`` are distances,
     as in `sklearn.metrics.pairwise`. The cosine with an all-zero row is 0. Computed in float64, so that the
-    distance of a row to itself is 0 and near-equal rows are not lost in rounding.
+    distance of a row to itself is 0 and near-equal rows are not lost in rounding. Scores beyond float32's range are
+    its largest number.
     """
     x, y = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     if metric == "cosine":
         x, y = (_unit(m) for m in (x, y))
         return np.clip(x @ y.T, -1.0, 1.0).astype(np.float32)
     if metric == "dot":
-        return (x @ y.T).astype(np.float32)
+        return in_float32(x @ y.T)
     if metric == "euclidean":
-        return np.stack([np.sqrt(np.square(row - y).sum(axis=1)) for row in x]).astype(np.float32)
+        return _euclidean(x, y)
     if metric == "manhattan":
-        return np.stack([np.abs(row - y).sum(axis=1) for row in x]).astype(np.float32)
+        return _manhattan(x, y)
     raise ValueError(metric)
+
+
+def pair_similarity(a: FloatMatrix, b: FloatMatrix, metric: str) -> FloatMatrix:
+    """Scores float32 [n, 1] of row i of a [n, d] with row i of b [n, d], as those of `similarity`."""
+    scores = np.empty((len(a), 1), dtype=np.float32)
+    step = max(1, _BLOCK // max(1, a.shape[1]))
+    for start in range(0, len(a), step):
+        x, y = (side[start : start + step].astype(np.float64) for side in (a, b))
+        scores[start : start + step, 0] = _of_pairs(x, y, metric)
+    return scores
+
+
+def in_float32(scores: NDArray[np.float64]) -> FloatMatrix:
+    """Scores as float32, those beyond its range as its largest number."""
+    largest = float(np.finfo(np.float32).max)
+    return np.clip(scores, -largest, largest).astype(np.float32)
+
+
+def _of_pairs(x: NDArray[np.float64], y: NDArray[np.float64], metric: str) -> FloatMatrix:
+    if metric == "cosine":
+        return np.clip(np.einsum("ij,ij->i", _unit(x), _unit(y)), -1.0, 1.0).astype(np.float32)
+    if metric == "dot":
+        return in_float32(np.einsum("ij,ij->i", x, y))
+    if metric == "euclidean":
+        return in_float32(np.sqrt(np.square(x - y).sum(axis=1)))
+    if metric == "manhattan":
+        return in_float32(np.abs(x - y).sum(axis=1))
+    raise ValueError(metric)
+
+
+def _euclidean(x: NDArray[np.float64], y: NDArray[np.float64]) -> FloatMatrix:
+    """Distances by |x|^2 + |y|^2 - 2xy; where that loses more than float32 shows, by the differences themselves."""
+    scores = np.empty((len(x), len(y)), dtype=np.float32)
+    if not scores.size:
+        return scores
+    centre = y.mean(axis=0)
+    centred = y - centre
+    squares = np.einsum("ij,ij->i", centred, centred)
+    # The squared distance is wrong by at most (d + 4) 2^-52 (|x|^2 + |y|^2), and may be by 2^-26 of itself.
+    lost = (x.shape[1] + 4) * 2.0**-26
+    step = max(1, _BLOCK // len(y))
+    for start in range(0, len(x), step):
+        block = x[start : start + step] - centre
+        sums = np.einsum("ij,ij->i", block, block)[:, None] + squares
+        distances = np.maximum(sums - 2 * (block @ centred.T), 0)
+        near = distances <= lost * sums
+        for i in np.flatnonzero(near.any(axis=1)):
+            columns = np.flatnonzero(near[i])
+            distances[i, columns] = np.square(y[columns] - x[start + i]).sum(axis=1)
+        scores[start : start + step] = in_float32(np.sqrt(distances))
+    return scores
+
+
+def _manhattan(x: NDArray[np.float64], y: NDArray[np.float64]) -> FloatMatrix:
+    scores = np.empty((len(x), len(y)))
+    step = max(1, _CACHED // max(1, y.shape[1]))
+    for start in range(0, len(y), step):
+        block = y[start : start + step]
+        differences = np.empty_like(block)
+        for row, into in zip(x, scores[:, start : start + step], strict=True):
+            np.abs(np.subtract(block, row, out=differences), out=differences).sum(axis=1, out=into)
+    return in_float32(scores)
 
 
 def _unit(matrix: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,8 +1,9 @@
 """Kernels of the neighbour search, compiled by numba: exact keys, and the choice of the nearest.
 
-A key says how far a row is: smaller is closer; of equal keys the lower row number comes first. Keys are float64, and
-their sums are taken in eight lanes in a fixed order, so that a key depends on its two rows alone. Nothing here uses
-numba's threading layer: the callers' threads each work on rows of their own.
+A key says how far a row is: smaller is closer; of equal keys the lower row number comes first. Keys are float64, in an
+order of sums that the compiler chooses once (vectors of the processor's width): one place in one kernel computes all
+keys that are compared with each other, so that a key depends on its two rows alone. Nothing here uses numba's
+threading layer: the callers' threads each work on rows of their own.
 """
 
 from __future__ import annotations
@@ -12,78 +13,48 @@ import numpy as np
 
 DOT, COSINE, EUCLIDEAN, MANHATTAN = range(4)
 _STRIDE = 64
+_CACHED_ROWS = 128
 
 _inline = numba.njit(nogil=True, cache=True, inline="never", error_model="numpy")
+_sum = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "nsz"})
 _kernel = numba.njit(nogil=True, cache=True, error_model="numpy")
 
 
-@_inline
+@_sum
 def _dot(x, y):  # type: ignore[no-untyped-def]
     """Dot product of float32 rows in float64 (the products are exact)."""
-    a0 = a1 = a2 = a3 = a4 = a5 = a6 = a7 = 0.0
-    even = len(x) // 8 * 8
-    for j in range(0, even, 8):
-        a0 += np.float64(x[j]) * np.float64(y[j])
-        a1 += np.float64(x[j + 1]) * np.float64(y[j + 1])
-        a2 += np.float64(x[j + 2]) * np.float64(y[j + 2])
-        a3 += np.float64(x[j + 3]) * np.float64(y[j + 3])
-        a4 += np.float64(x[j + 4]) * np.float64(y[j + 4])
-        a5 += np.float64(x[j + 5]) * np.float64(y[j + 5])
-        a6 += np.float64(x[j + 6]) * np.float64(y[j + 6])
-        a7 += np.float64(x[j + 7]) * np.float64(y[j + 7])
-    rest = 0.0
-    for j in range(even, len(x)):
-        rest += np.float64(x[j]) * np.float64(y[j])
-    return ((a0 + a4) + (a2 + a6)) + ((a1 + a5) + (a3 + a7)) + rest
+    total = 0.0
+    for j in range(len(x)):
+        total += np.float64(x[j]) * np.float64(y[j])
+    return total
 
 
-@_inline
+@_sum
 def _squares(x, y):  # type: ignore[no-untyped-def]
     """Squared Euclidean distance of float32 rows in float64."""
-    a0 = a1 = a2 = a3 = a4 = a5 = a6 = a7 = 0.0
-    even = len(x) // 8 * 8
-    for j in range(0, even, 8):
-        d0 = np.float64(x[j]) - np.float64(y[j])
-        d1 = np.float64(x[j + 1]) - np.float64(y[j + 1])
-        d2 = np.float64(x[j + 2]) - np.float64(y[j + 2])
-        d3 = np.float64(x[j + 3]) - np.float64(y[j + 3])
-        d4 = np.float64(x[j + 4]) - np.float64(y[j + 4])
-        d5 = np.float64(x[j + 5]) - np.float64(y[j + 5])
-        d6 = np.float64(x[j + 6]) - np.float64(y[j + 6])
-        d7 = np.float64(x[j + 7]) - np.float64(y[j + 7])
-        a0 += d0 * d0
-        a1 += d1 * d1
-        a2 += d2 * d2
-        a3 += d3 * d3
-        a4 += d4 * d4
-        a5 += d5 * d5
-        a6 += d6 * d6
-        a7 += d7 * d7
-    rest = 0.0
-    for j in range(even, len(x)):
-        d = np.float64(x[j]) - np.float64(y[j])
-        rest += d * d
-    return ((a0 + a4) + (a2 + a6)) + ((a1 + a5) + (a3 + a7)) + rest
+    total = 0.0
+    for j in range(len(x)):
+        difference = np.float64(x[j]) - np.float64(y[j])
+        total += difference * difference
+    return total
 
 
-@_inline
+@_sum
 def _absolutes(x, y):  # type: ignore[no-untyped-def]
     """Sum of absolute differences of float32 rows in float64."""
-    a0 = a1 = a2 = a3 = a4 = a5 = a6 = a7 = 0.0
-    even = len(x) // 8 * 8
-    for j in range(0, even, 8):
-        a0 += abs(np.float64(x[j]) - np.float64(y[j]))
-        a1 += abs(np.float64(x[j + 1]) - np.float64(y[j + 1]))
-        a2 += abs(np.float64(x[j + 2]) - np.float64(y[j + 2]))
-        a3 += abs(np.float64(x[j + 3]) - np.float64(y[j + 3]))
-        a4 += abs(np.float64(x[j + 4]) - np.float64(y[j + 4]))
-        a5 += abs(np.float64(x[j + 5]) - np.float64(y[j + 5]))
-        a6 += abs(np.float64(x[j + 6]) - np.float64(y[j + 6]))
-        a7 += abs(np.float64(x[j + 7]) - np.float64(y[j + 7]))
-    rest = 0.0
-    for j in range(even, len(x)):
-        rest += abs(np.float64(x[j]) - np.float64(y[j]))
-    return ((a0 + a4) + (a2 + a6)) + ((a1 + a5) + (a3 + a7)) + rest
+    total = 0.0
+    for j in range(len(x)):
+        total += abs(np.float64(x[j]) - np.float64(y[j]))
+    return total
+
+
+@_sum
+def _rough_absolutes(x, y):  # type: ignore[no-untyped-def]
+    """The same in float32."""
+    total = np.float32(0)
+    for j in range(len(x)):
+        total += abs(x[j] - y[j])
+    return total
 
 
 @_kernel
@@ -94,11 +65,21 @@ def squared_norms(rows, norms):  # type: ignore[no-untyped-def]
 
 
 @_kernel
+def rough_absolute_tile(x, y, tile):  # type: ignore[no-untyped-def]
+    """Sums of absolute differences float32 [b, c] of rows x [b, d] and y [c, d], in float32, into `tile`."""
+    for start in range(0, len(y), _CACHED_ROWS):
+        for i in range(len(x)):
+            for j in range(start, min(start + _CACHED_ROWS, len(y))):
+                tile[i, j] = _rough_absolutes(x[i], y[j])
+
+
+@_kernel
 def absolute_tile(x, y, tile):  # type: ignore[no-untyped-def]
-    """Sums of absolute differences float32 [b, c] of rows x [b, d] and y [c, d], into `tile`."""
-    for i in range(len(x)):
-        for j in range(len(y)):
-            tile[i, j] = _absolutes(x[i], y[j])
+    """The same in float64, into float64 [b, c]."""
+    for start in range(0, len(y), _CACHED_ROWS):
+        for i in range(len(x)):
+            for j in range(start, min(start + _CACHED_ROWS, len(y))):
+                tile[i, j] = _absolutes(x[i], y[j])
 
 
 @_inline
@@ -335,7 +316,7 @@ def ranks(metric, rows, norms, chosen, tile, unit, relative, margins, others, ou
     """How many rows are nearer to row chosen[i] than its row others[i, j]: int32 [b, k], exactly.
 
     `tile` float32 [b, n] holds all keys, roughly: wrong by at most relative * key + margin. What they leave open is
-    computed in float64.
+    computed in float64. Keys that differ by no more than float64's rounding are equal.
     """
     for i in range(len(tile)):
         x, xx = rows[chosen[i]], norms[chosen[i]]
@@ -343,6 +324,8 @@ def ranks(metric, rows, norms, chosen, tile, unit, relative, margins, others, ou
         for j in range(others.shape[1]):
             row = others[i, j]
             key = _key(metric, x, rows[row], xx, norms[row])
+            # Cosines are of size 1 wherever they lie, the other keys have no more than their own digits to lose.
+            equal = key - 2.0**-50 * np.sqrt(rows.shape[1]) * (1.0 if metric == COSINE else abs(key))
             rough = np.float64(tile[i, row]) if key == np.inf else unit * key
             low = np.float32(rough * (1 - relative) - margins[i])
             high = np.float32(rough * (1 + relative) + margins[i])
@@ -354,5 +337,5 @@ def ranks(metric, rows, norms, chosen, tile, unit, relative, margins, others, ou
             if nearer < perhaps:
                 for at in range(tile.shape[1]):
                     if low <= tile[i, at] <= high:
-                        nearer += _key(metric, x, rows[at], xx, norms[at]) < key
-            out[i, j] = nearer - (itself < key)
+                        nearer += _key(metric, x, rows[at], xx, norms[at]) < equal
+            out[i, j] = nearer - (itself < equal)

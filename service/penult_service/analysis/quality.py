@@ -12,10 +12,10 @@ from threadpoolctl import threadpool_limits
 
 from penult_service.analysis import kernels
 from penult_service.analysis.neighbours import nearest_others
-from penult_service.analysis.rough import Threads, rough_keys
+from penult_service.analysis.rough import Threads, fixed, rough_keys
 from penult_service.analysis.rows import blocks, unit_rows
-from penult_service.analysis.sieve import CODES, fixed, squared_norms
-from penult_service.vectors import similarity
+from penult_service.analysis.sieve import CODES, squared_norms
+from penult_service.analysis.similarity import matrix
 
 Floats = NDArray[np.float32]
 Codes = NDArray[np.integer]
@@ -130,6 +130,6 @@ def _sums(
 ) -> NDArray[np.float64]:
     sums = np.empty((len(chosen), len(starts)))
     for block in blocks(len(chosen), 8 * len(members)):
-        scores = similarity(members[chosen[block]], members, metric).astype(np.float64)
+        scores = matrix(members[chosen[block]], members, metric).astype(np.float64)
         sums[block] = np.add.reduceat(scores, starts, axis=1)
     return sums

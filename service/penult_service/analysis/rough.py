@@ -87,8 +87,15 @@ class RoughKeys:
         if not self.absolute:
             return np.asarray(left @ right.T)
         tile = np.empty((len(left), len(right)), dtype=np.float32)
-        kernels.absolute_tile(left, right, tile)
+        kernels.rough_absolute_tile(left, right, tile)
         return tile
+
+
+def fixed(rows: Floats) -> Floats:
+    """The same rows, read-only: numba compiles another version for those that can be written to."""
+    view = rows.view()
+    view.flags.writeable = False
+    return view
 
 
 def rough_keys(queries: Floats, corpus: Floats, metric: str) -> RoughKeys:

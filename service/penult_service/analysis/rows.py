@@ -54,9 +54,9 @@ def distinct(matrix: NDArray[np.float32]) -> Distinct:
     order = np.argsort(first)
     rank = np.empty(len(order), dtype=np.int32)
     rank[order] = np.arange(len(order), dtype=np.int32)
-    first = first[order].astype(np.int32)
-    rows = matrix if len(first) == len(matrix) else matrix[first]
-    return Distinct(rows, first, np.asarray(rank[inverse.reshape(-1)], dtype=np.int32))
+    appears = np.asarray(first[order], dtype=np.int32)
+    rows = matrix if len(appears) == len(matrix) else matrix[appears]
+    return Distinct(rows, appears, np.asarray(rank[inverse.reshape(-1)], dtype=np.int32))
 
 
 def blocks(count: int, bytes_each: int, limit: int = _BLOCK_BYTES) -> list[slice]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penult_service.analysis import kernels
-from penult_service.analysis.rough import RoughKeys, Threads, rough_keys
+from penult_service.analysis.rough import RoughKeys, Threads, fixed, rough_keys
 
 Floats = NDArray[np.float32]
 
@@ -48,13 +48,6 @@ def nearest(
             step = min(_TILE_ROWS, -(-len(queries) // threads.count), most // threads.count)
             _search_blocks(rough, ranking, room, max(1, step), threads)
     return ranking.keys, ranking.rows
-
-
-def fixed(rows: Floats) -> Floats:
-    """The same rows, read-only: numba compiles another version for those that can be written to."""
-    view = rows.view()
-    view.flags.writeable = False
-    return view
 
 
 def squared_norms(rows: Floats) -> NDArray[np.float64]:
@@ -95,9 +88,7 @@ class Sieve:
         return Sieve(queries, *(array[at] for array in self._arrays))
 
     @property
-    def _arrays(
-        self,
-    ) -> tuple[Floats, NDArray[np.int32], Floats, NDArray[np.int32], Floats, NDArray[np.int32]]:
+    def _arrays(self) -> tuple[Any, ...]:
         return self.heap, self.seen, self.limits, self.found, self.values, self.counts
 
     def take_rows(self, rough: RoughKeys, tile: Floats, start: int) -> None:

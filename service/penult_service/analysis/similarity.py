@@ -1,0 +1,46 @@
+"""Similarities and distances, many at a time, exactly: as `vectors.similarity`, and manhattan by a kernel."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penult_service.analysis.calls import Similarity
+from penult_service.analysis.results import SimilarityResult
+from penult_service.vectors import in_float32, pair_similarity, similarity
+
+Floats = NDArray[np.float32]
+
+_BLOCK = 1 << 21  # scores that are worked on at a time
+_STEP = 32
+
+
+def compute(call: Similarity, a: Floats, b: Floats | None = None) -> SimilarityResult:
+    """Scores of the rows of a [n, d] against those of b [m, d] (absent: a), or of pairs of rows (b as long as a)."""
+    b = a if b is None else b
+    scores = pair_similarity(a, b, call.metric) if call.pairs else matrix(a, b, call.metric)
+    return SimilarityResult(scores)
+
+
+def matrix(a: Floats, b: Floats, metric: str) -> Floats:
+    """Scores float32 [n, m] of rows a [n, d] against rows b [m, d], block by block of a."""
+    scores = np.empty((len(a), len(b)), dtype=np.float32)
+    step = max(1, _BLOCK // max(1, len(b)))
+    for start in range(0, len(a), step):
+        block = a[start : start + step]
+        scores[start : start + step] = (
+            _manhattan(block, b) if metric == "manhattan" else similarity(block, b, metric)
+        )
+    return scores
+
+
+def _manhattan(a: Floats, b: Floats) -> Floats:
+    # Only here: numba takes a second to import, and the other metrics do without.
+    from penult_service.analysis import kernels
+    from penult_service.analysis.rough import Threads, fixed
+
+    x, y = (fixed(np.ascontiguousarray(side, dtype=np.float32)) for side in (a, b))
+    tile = np.empty((len(x), len(y)))
+    with Threads() as threads:
+        threads.each(lambda rows: kernels.absolute_tile(x[rows], y, tile[rows]), slice(0, len(x)), _STEP)
+    return in_float32(tile)
