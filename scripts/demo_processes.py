@@ -53,7 +53,6 @@ class Server:
     """
 
     def __init__(self, models: dict[str, Path], data: Path, work: Path, log: Path, keep: bool) -> None:
-        self._begun = time.monotonic()
         self._file = work / "address"
         self._file.unlink(missing_ok=True)
         self._log = log
@@ -74,16 +73,18 @@ class Server:
 
     def wait_until_it_listens(self) -> None:
         """Until there is an address to connect to; DemoError when it ends or takes too long."""
+        begun = time.monotonic()
         while not self._file.is_file():
-            self._check()
+            self._check(begun)
         self.address = self._file.read_text().strip()
 
     def wait_for_model(self, client: Client, model: str) -> None:
         """Until a model has answered; DemoError when it cannot."""
+        begun = time.monotonic()
         while (now := client.model(model)).state != "ready":
             if now.state == "failed":
                 raise DemoError(f"{model} is not served: {now.state_message} (more in {self._log})")
-            self._check()
+            self._check(begun)
         client.embed(["Is anybody there?"], model=model)
         print(f"      {model} answers at {self.address}", flush=True)
 
@@ -95,11 +96,12 @@ class Server:
                 client.neighbors(rows, k=1, exclude_self=True, deadline=ASK_SECONDS)
                 break
             except (UnavailableError, DeadlineError):
-                self._check()
+                self._check(begun)
         print(f"      the analysis workers are warm (waited {time.monotonic() - begun:.1f} s)", flush=True)
 
-    def _check(self) -> None:
-        if self._process.poll() is not None or time.monotonic() - self._begun > START_SECONDS:
+    def _check(self, begun: float) -> None:
+        """DemoError when the server has ended, or has been waited for too long."""
+        if self._process.poll() is not None or time.monotonic() - begun > START_SECONDS:
             lines = self._log.read_text(errors="replace").splitlines()[-1:] or ["no output"]
             raise DemoError(f"the server did not get ready: {lines[0]} (all of it in {self._log})")
         time.sleep(0.1)
