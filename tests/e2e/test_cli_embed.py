@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from penult_client import Client
-from penult_service.cli import embed as embed_command
+from penult_service.cli import embed_job
 from penult_service.cli.app import main
 from support.fakes import fake_model
 from support.serving import serving
@@ -167,8 +167,8 @@ def test_many_bad_rows_are_counted(address: str, tmp_path: Path, capsys: pytest.
     (tmp_path / "in.jsonl").write_text('{"text": "good"}\n' + "{}\n" * 50)
     assert run(address, "embed", tmp_path / "in.jsonl", "-o", tmp_path / "o.npy", "--model", "reviews") == 3
     said = capsys.readouterr().err
-    assert said.count("the text is missing") == embed_command.LISTED
-    assert f"... and {50 - embed_command.LISTED} more rows" in said
+    assert said.count("the text is missing") == embed_job.LISTED
+    assert f"... and {50 - embed_job.LISTED} more rows" in said
 
 
 def test_no_good_row(address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
