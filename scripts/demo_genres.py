@@ -129,7 +129,9 @@ class Genres:
 
     def _pairs(self, title: str, pairs: Sequence[Pair]) -> Html:
         def both(pair: Pair) -> Html:
-            return join(element("div", self._dot(t.genre), Html(" "), t.text) for t in (pair.one, pair.other))
+            return join(
+                element("div", self._dot(f"{t.genre}:", t.genre), " ", t.text) for t in (pair.one, pair.other)
+            )
 
         rows = [(f"{pair.score:.4f}", both(pair)) for pair in pairs]
         return join([element("h3", title), table(("cosine", "texts"), rows, figures=(0,))])
