@@ -35,6 +35,9 @@ class Metrics:
         self._tokens = Counter(
             "penult_tokens", "Tokens of calls that succeeded.", ["model"], registry=registry
         )
+        self._rows = Counter(
+            "penult_dataset_rows", "Rows of sets appended or read.", ["method"], registry=registry
+        )
         self._queue = Gauge("penult_queue_tokens", "Tokens that wait.", ["model"], registry=registry)
         self._batch_tokens = Histogram(
             "penult_batch_tokens", "Tokens a batch, without padding.", buckets=_TOKENS, registry=registry
@@ -104,6 +107,8 @@ class Metrics:
         """As in `rpc.handlers.CallObserver`."""
         self._requests.labels(call.method, call.code).inc()
         self._seconds.labels(call.method).observe(call.seconds)
+        if call.rows:
+            self._rows.labels(call.method).inc(call.rows)
         for stage, seconds in call.stages.items():
             self._stages.labels(stage).observe(seconds)
         if call.reason:

@@ -14,7 +14,13 @@ from dataclasses import replace
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
-from penult.v1 import analysis_service_pb2, inference_service_pb2, model_service_pb2, server_service_pb2
+from penult.v1 import (
+    analysis_service_pb2,
+    dataset_service_pb2,
+    inference_service_pb2,
+    model_service_pb2,
+    server_service_pb2,
+)
 
 from penult_service.analysis.pool import WorkerPool
 from penult_service.analysis.process import memory_share
@@ -27,11 +33,13 @@ from penult_service.repository.repository import Repository, State, Version
 from penult_service.repository.sources import Source
 from penult_service.rpc.analysis_service import AnalysisService
 from penult_service.rpc.codec import Codec
+from penult_service.rpc.dataset_service import DatasetService
 from penult_service.rpc.handlers import Gate
 from penult_service.rpc.health import HealthMonitor
 from penult_service.rpc.inference_service import InferenceService
 from penult_service.rpc.model_service import ModelService
 from penult_service.rpc.server_service import ServerService
+from penult_service.rpc.stored import Stored
 
 DONE, NOTHING_LOADED, EXECUTOR_DEAD = 0, 1, 70
 # The first batch of a big model on a busy machine.
@@ -44,6 +52,7 @@ _SERVER = server_service_pb2.DESCRIPTOR.services_by_name["ServerService"]
 _MODEL = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"]
 _INFERENCE = inference_service_pb2.DESCRIPTOR.services_by_name["InferenceService"]
 _ANALYSIS = analysis_service_pb2.DESCRIPTOR.services_by_name["AnalysisService"]
+_DATASET = dataset_service_pb2.DESCRIPTOR.services_by_name["DatasetService"]
 
 _log = logging.getLogger(__name__)
 
@@ -70,10 +79,14 @@ class Server:
         self._embedder = Embedder(self._scheduler)
         self._repository: Repository[LoadedModel] = Repository(sources, self._load_and_warm, self._changed)
         self._gate = Gate(self._metrics)
+        self._stored = Stored(config.data)
         self._health = HealthMonitor(
             always=(_SERVER.full_name, _MODEL.full_name),
             by_progress=(_INFERENCE.full_name,),
-            by_state={_ANALYSIS.full_name: lambda: self._pool.ready},
+            by_state={
+                _ANALYSIS.full_name: lambda: self._pool.ready,
+                _DATASET.full_name: lambda: self._stored.ready,
+            },
             progress=self._scheduler.health,
             ready=self._is_ready,
             probe=self._probe,
@@ -101,8 +114,17 @@ class Server:
         Raises:
             Unavailable: the port is taken (PORT_TAKEN).
         """
-        await self._health.start()
         address = self._bind()
+        await self._stored.open()
+        try:
+            await self._listen(address)
+        except BaseException:
+            await self._stored.close()
+            raise
+        return address
+
+    async def _listen(self, address: str) -> None:
+        await self._health.start()
         await self._grpc.start()
         if self._config.metrics_port is not None:
             port = self._metrics.serve(self._config.host, self._config.metrics_port)
@@ -112,7 +134,6 @@ class Server:
             _log.warning("whoever reaches %s can call this server: no encryption, no password", address)
         threading.Thread(target=self._load_all, name="penult-load", daemon=True).start()
         self._pool.start()
-        return address
 
     async def run_until_end(self) -> int:
         """Serve until `end`, then drain: no new calls, running ones finish within the grace. The exit code."""
@@ -130,6 +151,7 @@ class Server:
         await self._pool.close()
         # Every reply is sent, or the grace is over. Waiting longer would wait for idle clients to hang up.
         await self._grpc.stop(_FAREWELL_SECONDS)
+        await self._stored.close()
         await asyncio.to_thread(self._scheduler.close)
         self._embedder.close()
         _log.info("ended")
@@ -150,6 +172,7 @@ class Server:
             _MODEL: ModelService(codec, repository),
             _INFERENCE: InferenceService(codec, repository, embedder),
             _ANALYSIS: AnalysisService(codec, config.limits, repository, embedder, self._pool),
+            _DATASET: DatasetService(codec, config.limits, repository, embedder, self._stored),
         }
         server.add_generic_rpc_handlers(
             tuple(self._gate.handlers(service, servicer) for service, servicer in servicers.items())

@@ -11,9 +11,21 @@ from google.protobuf.message_factory import GetMessageClass
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
-from penult.v1 import analysis_service_pb2, inference_service_pb2, model_service_pb2, server_service_pb2
+from penult.v1 import (
+    analysis_service_pb2,
+    dataset_service_pb2,
+    inference_service_pb2,
+    model_service_pb2,
+    server_service_pb2,
+)
 
-_FILES = (analysis_service_pb2, inference_service_pb2, model_service_pb2, server_service_pb2)
+_FILES = (
+    analysis_service_pb2,
+    dataset_service_pb2,
+    inference_service_pb2,
+    model_service_pb2,
+    server_service_pb2,
+)
 METHODS = {
     method.name: method
     for file in _FILES

@@ -6,8 +6,8 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -32,6 +32,8 @@ class Call:
     model: str = ""
     texts: int = 0
     tokens: int = 0
+    rows: int = 0
+    """Rows of sets that were appended or read."""
     code: str = "OK"
     reason: str = ""
     started: float = field(default_factory=time.perf_counter)
@@ -58,7 +60,10 @@ class CallObserver(Protocol):
         ...
 
 
-Method = Callable[[Any, Call], Awaitable[Message]]
+# What servicers have: a coroutine that takes (message, Call), or with a client stream (async iterator of messages,
+# Call); with a server stream an async generator of messages instead.
+Method = Callable[[Any, Call], Awaitable[Message]] | Callable[[Any, Call], AsyncGenerator[Message]]
+Context = grpc.aio.ServicerContext
 
 
 class Gate:
@@ -72,7 +77,7 @@ class Gate:
         self._draining = False
 
     def handlers(self, service: ServiceDescriptor, servicer: object) -> grpc.GenericRpcHandler:
-        """The methods of a service: coroutines of `servicer`, named in snake_case, taking (message, Call)."""
+        """The methods of a service: those of `servicer` in snake_case, as of `Method`."""
         return grpc.method_handlers_generic_handler(
             service.full_name,
             {method.name: self._handler(method, servicer) for method in service.methods},
@@ -88,41 +93,65 @@ class Gate:
 
     def _handler(self, method: MethodDescriptor, servicer: object) -> grpc.RpcMethodHandler:
         function: Method = getattr(servicer, _snake_case(method.name))
-
-        async def serve(request: Message | PenultError, context: grpc.aio.ServicerContext) -> Message:
-            call = Call(f"{method.containing_service.name}/{method.name}", _deadline(context))
-            self._count(context)
-            try:
-                return await self._answer(function, request, call)
-            except PenultError as error:
-                call.code, call.reason = errors.code_of(error).name, error.reason
-                await errors.abort(context, error)
-                raise
-            except asyncio.CancelledError:
-                late = call.deadline is not None and time.monotonic() >= call.deadline
-                call.code = call.reason = "DEADLINE_EXCEEDED" if late else "CANCELLED"
-                raise
-            finally:
-                self._observer.call_ended(call)
-                _log_call(call)
-
-        return grpc.unary_unary_rpc_method_handler(
+        name = f"{method.containing_service.name}/{method.name}"
+        make, serve = self._shapes(method.client_streaming, method.server_streaming, name, function)
+        handler: grpc.RpcMethodHandler = make(
             serve,
             request_deserializer=wire.parser(GetMessageClass(method.input_type)),
             response_serializer=GetMessageClass(method.output_type).SerializeToString,
         )
+        return handler
 
-    async def _answer(self, function: Method, request: Message | PenultError, call: Call) -> Message:
-        if self._draining:
-            raise Unavailable("the server is shutting down; ask another one, or later", reason="DRAINING")
-        if isinstance(request, PenultError):
-            raise request
+    def _shapes(
+        self, client_streams: bool, server_streams: bool, name: str, function: Any
+    ) -> tuple[Callable[..., grpc.RpcMethodHandler], Callable[..., Any]]:
+        """gRPC's maker of a handler, and the function that it calls."""
+        taken: Callable[[Any], Any] = _parsed_each if client_streams else _parsed
+
+        async def answer(request: Any, context: Context) -> Message:
+            async with self._call(name, context) as call:
+                message: Message = await function(taken(request), call)
+                return message
+
+        async def stream(request: Any, context: Context) -> None:
+            async with (
+                self._call(name, context) as call,
+                aclosing(function(taken(request), call)) as messages,
+            ):
+                # A write returns when the caller's window has room: a slow reader holds one message here.
+                async for message in messages:
+                    await context.write(message)
+
+        if server_streams:
+            make = (
+                grpc.stream_stream_rpc_method_handler
+                if client_streams
+                else grpc.unary_stream_rpc_method_handler
+            )
+            return make, stream
+        make = grpc.stream_unary_rpc_method_handler if client_streams else grpc.unary_unary_rpc_method_handler
+        return make, answer
+
+    @asynccontextmanager
+    async def _call(self, name: str, context: Context) -> AsyncIterator[Call]:
+        """One call, from the gate to its line in the log. Errors from within become the status of the RPC."""
+        call = Call(name, _deadline(context))
+        self._count(context)
         try:
-            return await function(request, call)
-        except PenultError:
+            if self._draining:
+                raise Unavailable("the server is shutting down; ask another one, or later", reason="DRAINING")
+            yield call
+        except asyncio.CancelledError:
+            late = call.deadline is not None and time.monotonic() >= call.deadline
+            call.code = call.reason = "DEADLINE_EXCEEDED" if late else "CANCELLED"
             raise
         except Exception as error:  # noqa: BLE001 - the border: whatever it is, the caller gets an answer
-            raise errors.internal(error, call.method) from None
+            known = error if isinstance(error, PenultError) else errors.internal(error, name)
+            call.code, call.reason = errors.code_of(known).name, known.reason
+            await errors.abort(context, known)
+        finally:
+            self._observer.call_ended(call)
+            _log_call(call)
 
     def _count(self, context: grpc.aio.ServicerContext) -> None:
         """The call runs until its reply is sent."""
@@ -136,6 +165,17 @@ class Gate:
             self._idle.set()
 
 
+def _parsed(request: Message | PenultError) -> Message:
+    if isinstance(request, PenultError):
+        raise request
+    return request
+
+
+async def _parsed_each(requests: AsyncIterator[Message | PenultError]) -> AsyncGenerator[Message]:
+    async for request in requests:
+        yield _parsed(request)
+
+
 def _log_call(call: Call) -> None:
     facts = {
         "method": call.method,
@@ -144,6 +184,7 @@ def _log_call(call: Call) -> None:
         "model": call.model,
         "texts": call.texts,
         "tokens": call.tokens,
+        "rows": call.rows or "",
         "ms": round(call.seconds * 1000, 2),
     }
     _log.info("call", extra={"facts": {name: value for name, value in facts.items() if value != ""}})

@@ -18,6 +18,7 @@ FEATURES = (
     "neighbors",
     "cluster",
     "project",
+    "datasets",
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -146,6 +146,19 @@ class EmbeddingSet:
                 self._fold_if_due()
             return Appended(len(new), rows.batch.num_rows - len(new), self._state.rows, checked)
 
+    def find(self, ids: Sequence[str]) -> NDArray[np.int64]:
+        """The row number of each id, -1 where it is not there: int64 [n].
+
+        Raises:
+            NotFound: the set was deleted or overwritten.
+        """
+        with self._lock:
+            self._check_there()
+            found = np.full(len(ids), -1, np.int64)
+            places, numbers, _ = self._known(list(ids))
+            found[places] = numbers
+            return found
+
     def fold(self) -> None:
         """Move the rows of the log into a segment, so that opening has less to do; errors are logged."""
         with self._lock:
@@ -192,17 +205,25 @@ class EmbeddingSet:
         if again.size:
             earlier = np.array([firsts[ids[place]] for place in again])
             self._check_same(rows, again, rows.batch.take(pa.array(earlier)), rows.vectors[earlier])
-        places, numbers = self._index_of(self._state).candidates(ids)
+        places, numbers, stored = self._known(ids)
         if not places.size:
             return np.flatnonzero(new)
-        stored = take(self._state.parts, numbers, self._state.manifest.schema)
-        same_id = pc.equal(stored.column(ID), rows.batch.column(ID).take(pa.array(places)))
-        hits = np.flatnonzero(same_id.to_numpy(zero_copy_only=False))
         path = self.generation.path / VECTORS
-        vectors = map_vectors(path, self._state.rows, self._state.dimension)[numbers[hits]]
-        self._check_same(rows, places[hits], stored.take(pa.array(hits)), vectors)
-        new[places[hits]] = False
+        vectors = map_vectors(path, self._state.rows, self._state.dimension)[numbers]
+        self._check_same(rows, places, stored, vectors)
+        new[places] = False
         return np.flatnonzero(new)
+
+    def _known(self, ids: list[str]) -> tuple[NDArray[np.int64], NDArray[np.int64], pa.RecordBatch]:
+        """Places of the ids that are there, their row numbers, and what is stored in those rows."""
+        schema = self._state.manifest.schema
+        places, numbers = self._index_of(self._state).candidates(ids)
+        if not places.size:
+            return places, numbers, pa.RecordBatch.from_pylist([], schema=schema)
+        stored = take(self._state.parts, numbers, schema)
+        sent = pa.array([ids[place] for place in places.tolist()], pa.string())
+        hits = np.flatnonzero(pc.equal(stored.column(ID), sent).to_numpy(zero_copy_only=False))
+        return places[hits], numbers[hits], stored.take(pa.array(hits))
 
     def _check_same(
         self, rows: Rows, places: NDArray[np.int64], stored: pa.RecordBatch, vectors: NDArray[np.float32]

@@ -153,11 +153,13 @@ class RowError(_message.Message):
     def __init__(self, index: _Optional[int] = ..., status: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
 
 class Source(_message.Message):
-    __slots__ = ("texts", "vectors", "options")
+    __slots__ = ("texts", "vectors", "dataset", "options")
     TEXTS_FIELD_NUMBER: _ClassVar[int]
     VECTORS_FIELD_NUMBER: _ClassVar[int]
+    DATASET_FIELD_NUMBER: _ClassVar[int]
     OPTIONS_FIELD_NUMBER: _ClassVar[int]
     texts: TextList
     vectors: Vectors
+    dataset: str
     options: EmbedOptions
-    def __init__(self, texts: _Optional[_Union[TextList, _Mapping]] = ..., vectors: _Optional[_Union[Vectors, _Mapping]] = ..., options: _Optional[_Union[EmbedOptions, _Mapping]] = ...) -> None: ...
+    def __init__(self, texts: _Optional[_Union[TextList, _Mapping]] = ..., vectors: _Optional[_Union[Vectors, _Mapping]] = ..., dataset: _Optional[str] = ..., options: _Optional[_Union[EmbedOptions, _Mapping]] = ...) -> None: ...
