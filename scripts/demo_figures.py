@@ -151,7 +151,7 @@ def _clustered(name: str, one: Clusters, two: Clusters) -> list[Figure]:
             Figure(
                 f"{name}: clusters",
                 found[0],
-                f"how many it finds, told only that one has {least} sentences at least",
+                f"found, told only that one has {least} sentences at least",
                 found[1],
             ),
             Figure(f"{name}: noise", noise[0], "sentences that it puts into no cluster", noise[1]),

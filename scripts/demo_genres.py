@@ -62,7 +62,7 @@ class Genres:
             element("div", *(self._cluster(c, examples=0) for c in report.clusters_before), class_="cards"),
             element("h3", "HDBSCAN, which is not told how many"),
             paragraph(
-                f"{count.value} clusters ({count.meaning}), of purity {found.value}, before training {found.before}; "
+                f"{count.value} clusters {count.meaning}: purity {found.value}, before training {found.before}; "
                 f"{noise} of the sentences are in none.{shown}"
             ),
             element("div", *(self._cluster(c, examples=1) for c in report.found), class_="cards"),
