@@ -171,7 +171,7 @@ class Server:
             _SERVER: ServerService(config.limits, repository),
             _MODEL: ModelService(codec, repository),
             _INFERENCE: InferenceService(codec, repository, embedder),
-            _ANALYSIS: AnalysisService(codec, config.limits, repository, embedder, self._pool),
+            _ANALYSIS: AnalysisService(codec, config.limits, repository, embedder, self._pool, self._stored),
             _DATASET: DatasetService(codec, config.limits, repository, embedder, self._stored),
         }
         server.add_generic_rpc_handlers(

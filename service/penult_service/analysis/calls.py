@@ -2,17 +2,43 @@
 
 A call is data: the server checks it and hands it, with its arrays, to a worker (`pool`), which looks up the function
 (`worker`). Arrays are called as the attributes `arrays` say: `source`, `queries`, `corpus`, `a`, `b` are float32
-[n, d], `labels` int32 [n] codes of the caller's labels.
+[n, d], `labels` int32 [n] codes of the caller's labels. One that lies in a file already is named, not copied.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 Shapes = Mapping[str, tuple[int, ...]]
 """The shape of each array of a call."""
+
+
+@dataclass(frozen=True)
+class ArrayFile:
+    """An array of float32, little-endian, row-major, that lies in `path` from byte `offset` on.
+
+    Who names it sees to it that the file stays as it is until the call is over.
+    """
+
+    path: Path
+    shape: tuple[int, ...]
+    offset: int = 0
+
+    def open(self, mode: Literal["r", "c"] = "r") -> NDArray[np.float32]:
+        """The array, mapped into memory: read-only, or (c) writeable and never written back."""
+        if 0 in self.shape:
+            return np.empty(self.shape, np.float32)
+        mapped = np.memmap(self.path, dtype="<f4", mode=mode, offset=self.offset, shape=self.shape)
+        return mapped.view(np.ndarray)
+
+
+Array: TypeAlias = NDArray[Any] | ArrayFile
 
 METRICS = ("cosine", "dot", "euclidean", "manhattan")
 LARGER_IS_CLOSER = ("cosine", "dot")

@@ -4,6 +4,7 @@ SCRATCH/penult-analysis-xxxx/          one server's; locked while it lives, so t
     lock
     xxxx/                              one run's
         in/source.npy, labels.npy      memory-mapped by the worker
+        in/source.json                 instead: where the rows lie already, to be mapped there
         out/coordinates.npy ...        its result
 """
 
@@ -25,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penult_service.analysis import results
-from penult_service.analysis.calls import Call, Cluster, Neighbors, Project, Similarity
+from penult_service.analysis.calls import Array, ArrayFile, Call, Cluster, Neighbors, Project, Similarity
 from penult_service.analysis.results import Adjustment, Result
 from penult_service.errors import PreconditionFailed
 
@@ -46,14 +47,18 @@ def call_from_json(told: Mapping[str, Any]) -> Call:
     return _CALLS[told["name"]](**told["parameters"])
 
 
-def write_arrays(directory: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Each array to `directory`/NAME.npy.
+def write_arrays(directory: Path, arrays: Mapping[str, Array]) -> None:
+    """Each array to `directory`/NAME.npy; of one that lies in a file, to NAME.json where.
 
     Raises:
         PreconditionFailed: there is no room (SCRATCH_NOT_WRITABLE).
     """
     try:
         for name, array in arrays.items():
+            if isinstance(array, ArrayFile):
+                told = {"path": str(array.path), "shape": array.shape, "offset": array.offset}
+                (directory / f"{name}.json").write_text(json.dumps(told), encoding="utf-8")
+                continue
             np.save(directory / f"{name}.npy", np.ascontiguousarray(array), allow_pickle=False)
     except OSError as error:
         raise PreconditionFailed(
@@ -69,7 +74,8 @@ def map_arrays(directory: Path) -> dict[str, NDArray[Any]]:
     They are plain and writeable (copy on write): a read-only array is another type to numba, which would compile
     everything once more for it.
     """
-    return {path.stem: _mapped(path) for path in sorted(directory.glob("*.npy"))}
+    named = {path.stem: _named(path).open("c") for path in sorted(directory.glob("*.json"))}
+    return {**named, **{path.stem: _mapped(path) for path in sorted(directory.glob("*.npy"))}}
 
 
 def result_to_json(result: Result, directory: Path) -> dict[str, Any]:
@@ -149,6 +155,11 @@ def _made_in(base: Path | None) -> Path:
             _log.warning("%s cannot be used, so %s is: %s", base, tempfile.gettempdir(), error)
     _sweep(Path(tempfile.gettempdir()))
     return Path(tempfile.mkdtemp(prefix=_PREFIX))
+
+
+def _named(path: Path) -> ArrayFile:
+    told = json.loads(path.read_text(encoding="utf-8"))
+    return ArrayFile(Path(told["path"]), tuple(told["shape"]), told["offset"])
 
 
 def _mapped(path: Path) -> NDArray[Any]:

@@ -13,10 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from numpy.typing import NDArray
-
 from penult_service.analysis import exchange
-from penult_service.analysis.calls import Call
+from penult_service.analysis.calls import Array, Call
 from penult_service.analysis.crew import Crew
 from penult_service.analysis.process import Gone, WorkerProcess
 from penult_service.analysis.results import Result
@@ -137,12 +135,12 @@ class WorkerPool:
         if self._scratch is not None:
             self._scratch.remove()
 
-    async def run(self, call: Call, arrays: Mapping[str, NDArray[Any]], *, deadline: float | None) -> Result:
+    async def run(self, call: Call, arrays: Mapping[str, Array], *, deadline: float | None) -> Result:
         """The result of a call. Cancelling the task ends the work at once.
 
         Args:
             call: Checked before (`checks.check`).
-            arrays: As in `run.run`.
+            arrays: As in `run.run`; one that lies in a file is mapped there by the worker, nothing is copied.
             deadline: On the clock of `time.monotonic`; None: none.
 
         Raises:
@@ -207,7 +205,7 @@ class WorkerPool:
             self._turns.release()
 
     async def _result(
-        self, call: Call, arrays: Mapping[str, NDArray[Any]], crew: Crew, scratch: exchange.Scratch
+        self, call: Call, arrays: Mapping[str, Array], crew: Crew, scratch: exchange.Scratch
     ) -> Result:
         loop = asyncio.get_running_loop()
         place = scratch.new()

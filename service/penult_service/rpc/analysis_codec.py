@@ -20,8 +20,9 @@ from penult_service.config import Limits
 from penult_service.errors import InvalidInput
 from penult_service.repository.names import parse_reference
 from penult_service.rpc.codec import Codec, embed_options, enum_value
+from penult_service.rpc.dataset_codec import set_name
 from penult_service.rpc.limits import response_limit
-from penult_service.rpc.sources import AskedSides, TextSide, VectorSide
+from penult_service.rpc.sources import AskedSides, DatasetSide, TextSide, VectorSide
 from penult_service.vectors import matrix_from_bytes
 
 METRICS = {
@@ -140,14 +141,16 @@ class AnalysisCodec:
         limit = response_limit(request.max_response_bytes, self._limits)
         return Asked(call, sides, _codes(labels), limit)
 
-    def _side(self, source: common_pb2.Source, field: str) -> TextSide | VectorSide:
+    def _side(self, source: common_pb2.Source, field: str) -> TextSide | VectorSide | DatasetSide:
         kind = source.WhichOneof("input")
         if kind is None:
             raise InvalidInput(
-                f"{field} is empty; give it texts or vectors", reason="EMPTY_INPUT", field=field
+                f"{field} is empty; give it texts, vectors or a dataset", reason="EMPTY_INPUT", field=field
             )
         if kind == "vectors":
             return _vectors(source.vectors, f"{field}.vectors")
+        if kind == "dataset":
+            return DatasetSide(set_name(source.dataset, f"{field}.dataset"))
         where = f"{field}.options"
         return TextSide(
             texts=self._codec.texts(source.texts, f"{field}.texts"),

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
+from google.protobuf.message import Message
 from penult.v1 import analysis_service_pb2 as pb
 
 from penult_service.analysis import calls, results
@@ -22,6 +25,7 @@ from penult_service.rpc.codec import Codec
 from penult_service.rpc.handlers import Call
 from penult_service.rpc.limits import check_fits
 from penult_service.rpc.sources import Sides, Sources, array_shapes, check_spaces
+from penult_service.rpc.stored import Stored
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,9 +48,10 @@ class AnalysisService:
         repository: Repository[LoadedModel],
         embedder: Embedder,
         pool: WorkerPool,
+        stored: Stored,
     ) -> None:
         self._codec, self._limits = AnalysisCodec(codec, limits), limits
-        self._sources, self._pool = Sources(repository, embedder), pool
+        self._sources, self._pool = Sources(repository, embedder, stored), pool
         # A matrix takes memory and a core: the others wait their turn.
         self._computing = asyncio.Semaphore(1)
 
@@ -54,8 +59,7 @@ class AnalysisService:
         self, request: pb.ComputeSimilarityRequest, call: Call
     ) -> pb.ComputeSimilarityResponse:
         """A matrix of similarities or distances, or those of pairs."""
-        checked = self._checked(await asyncio.to_thread(self._codec.similarity, request), call)
-        result, origin = await self._result(checked, call)
+        checked, result, origin = await self._analysed(self._codec.similarity, request, call)
         assert isinstance(result, results.SimilarityResult)
         with call.stage("reply"):
             return replies.similarity(result, checked.asked.call.metric, checked.space_check, origin)
@@ -64,8 +68,7 @@ class AnalysisService:
         self, request: pb.SearchNeighborsRequest, call: Call
     ) -> pb.SearchNeighborsResponse:
         """The nearest rows."""
-        checked = self._checked(await asyncio.to_thread(self._codec.neighbors, request), call)
-        result, origin = await self._result(checked, call)
+        checked, result, origin = await self._analysed(self._codec.neighbors, request, call)
         assert isinstance(result, results.NeighborsResult)
         with call.stage("reply"):
             response = replies.neighbors(result, checked.asked.call.metric, checked.space_check, origin)
@@ -74,8 +77,7 @@ class AnalysisService:
 
     async def cluster(self, request: pb.ClusterRequest, call: Call) -> pb.ClusterResponse:
         """Clusters."""
-        checked = self._checked(await asyncio.to_thread(self._codec.cluster, request), call)
-        result, origin = await self._result(checked, call)
+        checked, result, origin = await self._analysed(self._codec.cluster, request, call)
         assert isinstance(result, results.ClusterResult)
         with call.stage("reply"):
             response = replies.clusters(result, origin)
@@ -84,17 +86,24 @@ class AnalysisService:
 
     async def project(self, request: pb.ProjectRequest, call: Call) -> pb.ProjectResponse:
         """A map."""
-        checked = self._checked(await asyncio.to_thread(self._codec.project, request), call)
-        result, origin = await self._result(checked, call)
+        checked, result, origin = await self._analysed(self._codec.project, request, call)
         assert isinstance(result, results.ProjectResult)
         with call.stage("reply"):
             response = replies.projection(result, origin)
             check_fits(response, len(result.coordinates), checked.asked.max_bytes)
         return response
 
-    def _checked(self, asked: Asked, call: Call) -> _Checked:
+    async def _analysed(
+        self, decode: Callable[[Any], Asked], request: Message, call: Call
+    ) -> tuple[_Checked, results.Result, replies.Origin]:
+        """From the request to the result; the rows of sets stay until that is there."""
+        asked = await asyncio.to_thread(decode, request)
+        async with self._sources.resolved(asked.sides, call) as sides:
+            checked = self._checked(asked, sides)
+            return checked, *await self._result(checked, call)
+
+    def _checked(self, asked: Asked, sides: Sides) -> _Checked:
         """Refuse, before anything is embedded or computed, what cannot be done or is too large."""
-        sides = self._sources.resolve(asked.sides, call)
         space_check = check_spaces(sides)
         shapes = array_shapes(sides, None if asked.labels is None else len(asked.labels))
         check(asked.call, shapes)

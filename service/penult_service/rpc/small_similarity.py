@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from penult_service.analysis.calls import Shapes, Similarity
+from penult_service.analysis.calls import Array, ArrayFile, Shapes, Similarity
 from penult_service.analysis.results import SimilarityResult
-from penult_service.vectors import FloatMatrix, pair_similarity, similarity
+from penult_service.vectors import pair_similarity, similarity
 
 # Numbers multiplied or subtracted; distances take many times longer a number, and more memory.
 _MOST = {"cosine": 1 << 28, "dot": 1 << 28, "euclidean": 1 << 25, "manhattan": 1 << 25}
@@ -25,7 +25,8 @@ def is_small(call: Similarity, shapes: Shapes) -> bool:
     return rows * others * (columns + _SCORE) <= _MOST[call.metric]
 
 
-def compute(call: Similarity, arrays: Mapping[str, FloatMatrix]) -> SimilarityResult:
+def compute(call: Similarity, arrays: Mapping[str, Array]) -> SimilarityResult:
     """Scores as of `vectors.similarity`; of pairs float32 [rows, 1]."""
-    a, b = arrays["a"], arrays.get("b", arrays["a"])
+    found = {name: array.open() if isinstance(array, ArrayFile) else array for name, array in arrays.items()}
+    a, b = found["a"], found.get("b", found["a"])
     return SimilarityResult((pair_similarity if call.pairs else similarity)(a, b, call.metric))

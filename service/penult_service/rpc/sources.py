@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from penult.v1 import analysis_service_pb2 as pb
 from penult.v1 import common_pb2
 
-from penult_service.analysis.calls import Shapes
+from penult_service.analysis.calls import Array, ArrayFile, Shapes
 from penult_service.embedder import Embedder, EmbedOptions, LoadedModel
 from penult_service.embedder.options import choose_readout, space_of
-from penult_service.errors import PreconditionFailed
+from penult_service.errors import InvalidInput, PenultError, PreconditionFailed
 from penult_service.repository.names import Reference
 from penult_service.repository.repository import Repository
 from penult_service.rpc import replies
 from penult_service.rpc.codec import fields_under
 from penult_service.rpc.handlers import Call
+from penult_service.rpc.stored import Stored
+from penult_service.storage import Snapshot
 from penult_service.vectors import FloatMatrix
 
 
@@ -37,60 +40,96 @@ class VectorSide:
     space: str
 
 
-AskedSides = Mapping[str, TextSide | VectorSide]
+@dataclass(frozen=True)
+class DatasetSide:
+    """A side that is a set, by its name."""
+
+    name: str
+
+
+AskedSide = TextSide | VectorSide | DatasetSide
+AskedSides = Mapping[str, AskedSide]
 """The sides by the names of their fields, which are those of the arrays of `analysis.calls` too."""
 
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """A side of which all is known but, for texts, the numbers themselves."""
+    """A side of which all is known but, for texts, the numbers themselves. Of a set, `snapshot` has the rows."""
 
-    asked: TextSide | VectorSide
+    asked: AskedSide
     rows: int
     columns: int
     space: str
-    model: LoadedModel | None
+    model: LoadedModel | None = None
+    snapshot: Snapshot | None = None
 
 
 Sides = Mapping[str, Side]
 
 
 class Sources:
-    """Finds the models of sides, and embeds their texts."""
+    """Finds the models and sets of sides, and embeds their texts."""
 
-    def __init__(self, repository: Repository[LoadedModel], embedder: Embedder) -> None:
-        self._repository, self._embedder = repository, embedder
+    def __init__(self, repository: Repository[LoadedModel], embedder: Embedder, stored: Stored) -> None:
+        self._repository, self._embedder, self._stored = repository, embedder, stored
 
-    def resolve(self, asked: AskedSides, call: Call) -> dict[str, Side]:
-        """The sides, with their shapes and spaces; nothing is computed.
+    @asynccontextmanager
+    async def resolved(self, asked: AskedSides, call: Call) -> AsyncIterator[dict[str, Side]]:
+        """The sides, with their shapes and spaces; nothing is computed. The rows of sets stay until the block ends.
 
         Raises:
-            NotFound, Unavailable, PreconditionFailed: as the repository and `choose_readout` say.
+            NotFound, Unavailable, PreconditionFailed, DataDamaged: as the repository, `choose_readout` and the sets
+                say. InvalidInput: a set has no rows (EMPTY_INPUT).
         """
-        return {field: self._side(side, field, call) for field, side in asked.items()}
+        snapshots: list[Snapshot] = []
+        try:
+            sides: dict[str, Side] = {}
+            for field, side in asked.items():
+                if isinstance(side, DatasetSide):
+                    sides[field] = await self._of_set(side, field, snapshots)
+                else:
+                    sides[field] = self._side(side, field, call)
+            yield sides
+        finally:
+            for snapshot in snapshots:
+                self._stored.begin(snapshot.close)
 
-    async def arrays(
-        self, sides: Sides, call: Call
-    ) -> tuple[dict[str, FloatMatrix], common_pb2.Provenance | None]:
-        """The rows of each side, and where embedded ones came from.
+    async def arrays(self, sides: Sides, call: Call) -> tuple[dict[str, Array], common_pb2.Provenance | None]:
+        """The rows of each side (of a set, where they lie), and where embedded ones came from.
 
         Raises:
             PenultError: a text cannot be embedded; the field names it, such as ``a.texts[3]``.
+            DataDamaged: the vectors of a set are not what was written.
         """
-        found: dict[str, FloatMatrix] = {}
+        found: dict[str, Array] = {}
         origin: common_pb2.Provenance | None = None
         for field, side in sides.items():
-            if isinstance(side.asked, VectorSide):
+            if side.snapshot is not None:
+                file = await self._stored.run(side.snapshot.vector_file)
+                found[field] = ArrayFile(file.path, (file.rows, file.dimension))
+            elif isinstance(side.asked, VectorSide):
                 found[field] = side.asked.matrix
-                continue
-            found[field], embedded = await self._embedded(field, side, side.asked, call)
-            origin = origin or embedded
+            elif isinstance(side.asked, TextSide):
+                found[field], embedded = await self._embedded(field, side, side.asked, call)
+                origin = origin or embedded
         return found, origin
+
+    async def _of_set(self, asked: DatasetSide, field: str, snapshots: list[Snapshot]) -> Side:
+        where = f"{field}.dataset"
+        try:
+            snapshot = await self._stored.snapshot(asked.name)
+        except PenultError as error:
+            error.field = where
+            raise
+        snapshots.append(snapshot)
+        if not snapshot.rows:
+            raise InvalidInput(f"set {asked.name!r} has no rows yet", reason="EMPTY_INPUT", field=where)
+        return Side(asked, snapshot.rows, snapshot.dimension, snapshot.embedding_space, snapshot=snapshot)
 
     def _side(self, asked: TextSide | VectorSide, field: str, call: Call) -> Side:
         if isinstance(asked, VectorSide):
             rows, columns = asked.matrix.shape
-            return Side(asked, rows, columns, asked.space, None)
+            return Side(asked, rows, columns, asked.space)
         model = self._repository.resolve(asked.reference, f"{field}.options.model")
         call.model = f"models/{model.name}/versions/{model.version}"
         call.texts += len(asked.texts)
