@@ -114,14 +114,15 @@ def _within(indices: NDArray[np.int32], scores: Floats, call: Neighbors, zeros: 
     kept = scores >= radius if larger else scores <= radius
     indices[~kept] = -1
     scores[~kept] = -np.inf if larger else np.inf
-    if zeros.size and radius <= 0:
-        # Zero rows come last, at cosine 0: within the radius where rows before them are not.
-        for i, row in enumerate(indices):
-            others = row[(row >= 0) & ~np.isin(row, zeros)]
+    if call.metric == "cosine" and zeros.size and radius <= 0:
+        # Rows without direction come last, at 0, which is within the radius where rows before them are not.
+        for i, (row, values) in enumerate(zip(indices, scores, strict=True)):
+            others = (row >= 0) & ~np.isin(row, zeros)
             last = zeros[zeros != i] if call.exclude_self else zeros
-            full = np.concatenate([others, last])[: len(row)]
-            scores[i, len(others) : len(full)], scores[i, : len(others)] = 0, scores[i][np.isin(row, others)]
-            row[: len(full)] = full
+            full = np.concatenate([row[others], last])[: len(row)]
+            kept_scores = np.concatenate([values[others], np.zeros(len(last), np.float32)])[: len(row)]
+            row[:], values[:] = -1, -np.inf
+            row[: len(full)], values[: len(full)] = full, kept_scores
 
 
 def _nearest(

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from penult_service.analysis import kernels
 from penult_service.analysis.neighbours import nearest_others
 from penult_service.analysis.rough import Threads, fixed, rough_keys
-from penult_service.analysis.rows import blocks, unit_rows
+from penult_service.analysis.rows import blocks
 from penult_service.analysis.sieve import CODES, squared_norms
 from penult_service.analysis.similarity import matrix
 
@@ -23,6 +23,7 @@ Codes = NDArray[np.integer]
 _PAIRS = 20_000_000  # how many distances a measure may take: up to 4,472 rows all, beyond that of a sample
 _LEAST = 500  # rows of a sample
 _TILE_ROWS = 64
+_NO_DISTANCE = 1e-13
 
 
 def neighbors_of(rows: int, neighbors: int = 15) -> int:
@@ -120,9 +121,13 @@ def _nearer(
 
 def _cosine_sums(members: Floats, starts: NDArray[np.intp]) -> NDArray[np.float64]:
     """Cosine distances of each row to all of each cluster: the size minus the product with the sum of unit rows."""
-    unit = unit_rows(members).astype(np.float64)
+    unit = members.astype(np.float64)
+    lengths = np.sqrt(np.einsum("ij,ij->i", unit, unit))[:, None]
+    np.divide(unit, lengths, out=unit, where=lengths > 0)
     sizes = np.diff(np.append(starts, len(members)))
-    return np.maximum(sizes - unit @ np.add.reduceat(unit, starts, axis=0).T, 0)
+    sums = sizes - unit @ np.add.reduceat(unit, starts, axis=0).T
+    # Of equal rows there is rounding left, which is no distance.
+    return np.where(sums > _NO_DISTANCE * sizes, sums, 0)
 
 
 def _sums(

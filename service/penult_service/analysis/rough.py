@@ -30,6 +30,12 @@ _VANISHED = 2.0**-110  # per term, more than can be lost where float32 ends
 _NOWHERE = 4.0  # what a row without direction adds to keys of -1 to 1
 
 
+def cores() -> int:
+    """The cores that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
 class Threads:
     """Threads that share out rows; numba's kernels and BLAS leave Python's lock.
 
@@ -38,8 +44,7 @@ class Threads:
     """
 
     def __init__(self) -> None:
-        affinity = getattr(os, "sched_getaffinity", None)
-        self.count = len(affinity(0)) if affinity else os.cpu_count() or 1
+        self.count = cores()
 
     def __enter__(self) -> Threads:
         self._limits = threadpool_limits(1, user_api="blas")
