@@ -14,13 +14,15 @@ from penult_service.analysis.calls import Call, Cluster, Cost, Neighbors, Projec
 _START = 0.01  # s of any call
 _MULTIPLY = 2.0e-11  # s of a multiplication and addition within a matrix product, float32 on two cores
 _MULTIPLY_WIDE = 6.0e-11  # the same in float64 on one core
-_MANHATTAN = 2.5e-10  # s of a difference of two numbers, taken and added
-_SEARCH_PAIR = 1.0e-9  # s of comparing a pair of rows with the nearest so far
-_RANK = 5.0e-8  # s of one neighbour of one row
-_EPOCH_EDGE = 8.0e-9  # s of an edge in an epoch of UMAP's layout
-_TSNE_STEP = 6.0e-6  # s of a row in a step of t-SNE, times the logarithm of the rows
-_LINK = 6.0e-9  # s of a pair of rows in building an agglomerative tree
-_DENSE_PAIR = 3.0e-9  # s of a pair in HDBSCAN's spanning tree, a dimension
+_MANHATTAN = 4.0e-11  # s of a difference of two numbers, taken and added, two cores
+_MANHATTAN_WIDE = 4.0e-10  # the same in float64 on one core
+_SEARCH_PAIR = 1.0e-9  # s of comparing a pair of rows with the nearest so far, whatever the metric
+_SCORE = 8.0e-9  # s of a score, written and rounded
+_RANK = 2.0e-7  # s of one neighbour of one row
+_EPOCH_EDGE = 5.5e-8  # s of an edge in an epoch of UMAP's layout
+_TSNE_STEP = 1.5e-6  # s of a row in a step of t-SNE, times the logarithm of the rows
+_LINK = 4.5e-8  # s of a pair of rows in building an agglomerative tree
+_DENSE_PAIR = 1.2e-9  # s of a pair in HDBSCAN's spanning tree, a dimension
 _ASSIGN = 1.5e-10  # s of a row, a centre and a dimension in k-means, one core
 _STARTS, _ITERATIONS = 3, 30  # of k-means, and how many it usually takes
 _MIXTURE_STEPS = 20
@@ -60,21 +62,24 @@ def _similarity(call: Similarity, shapes: Shapes) -> Cost:
     rows, width = shapes["a"]
     columns = 1 if call.pairs else shapes.get("b", shapes["a"])[0]
     each = _MANHATTAN if call.metric == "manhattan" else _MULTIPLY
-    seconds = rows * columns * (width * each + _SEARCH_PAIR) + (rows + columns) * width * 2e-9
+    seconds = rows * columns * (width * each + _SCORE) + (rows + columns) * width * 2e-9
     return Cost(_START + seconds, 4 * rows * columns + 8 * (rows + columns) * width + _BLOCKS)
 
 
 def _neighbors(call: Neighbors, shapes: Shapes) -> Cost:
     rows, width = shapes["queries"]
-    corpus = shapes.get("corpus", shapes["queries"])[0]
-    return _plus(Cost(_START, _BLOCKS), _search(rows, corpus, width, min(call.k, corpus), call.metric))
+    corpus = shapes["corpus"][0] if "corpus" in shapes else None
+    return _plus(
+        Cost(_START, _BLOCKS), _search(rows, corpus, width, min(call.k, corpus or rows), call.metric)
+    )
 
 
-def _search(rows: int, corpus: int, width: int, k: int, metric: str) -> Cost:
-    each = _MANHATTAN if metric == "manhattan" else _MULTIPLY
-    pairs = rows * corpus * (width * each + _SEARCH_PAIR)
-    ranked = rows * (k + 10) * (_RANK + width * 2e-9)
-    return Cost(pairs + ranked, 40 * rows * (k + 10) + 8 * (rows + corpus) * width)
+def _search(rows: int, corpus: int | None, width: int, k: int, metric: str) -> Cost:
+    """Without a corpus the rows are searched among themselves, each pair once."""
+    each = _MULTIPLY if metric != "manhattan" else _MANHATTAN / 2
+    pairs = rows * (rows / 2 if corpus is None else corpus) * (width * each + _SEARCH_PAIR)
+    ranked = rows * (k + 10) * (_RANK + width * 5e-10)
+    return Cost(pairs + ranked, 40 * rows * (k + 10) + 8 * (rows + (corpus or 0)) * width)
 
 
 def _project(call: Project, rows: int, width: int) -> Cost:
@@ -91,7 +96,7 @@ def _project(call: Project, rows: int, width: int) -> Cost:
 
 def _umap(rows: int, width: int, dimensions: int, neighbors: int | None, metric: str) -> Cost:
     near = min(rows, neighbors or _N_NEIGHBORS)
-    found = _search(rows, rows, width, max(near, min(rows, 16)), metric)
+    found = _search(rows, None, width, max(near, min(rows, 16)), metric)
     edges = 1.5 * rows * near
     # 500 epochs for up to 10,000 rows, 200 beyond; an estimate does not fall where the rows grow.
     steps = 1.5 * near * max(200 * rows, 500 * min(rows, 10_000))
@@ -102,7 +107,7 @@ def _umap(rows: int, width: int, dimensions: int, neighbors: int | None, metric:
 
 def _tsne(call: Project, rows: int, width: int) -> Cost:
     near = int(min(rows, 3 * (call.perplexity or _PERPLEXITY) + 2))
-    found = _search(rows, rows, width, near, call.metric)
+    found = _search(rows, None, width, near, call.metric)
     steps = 1000 * rows * (_TSNE_STEP * max(1, rows.bit_length() - 5) / 4 + near * 1e-8)
     return _plus(found, _pca(rows, width), Cost(steps * (call.n_components - 1), 80 * rows * near))
 
@@ -115,9 +120,8 @@ def _pca(rows: int, width: int) -> Cost:
 
 def _measured(rows: int, width: int, metric: str) -> Cost:
     """Trustworthiness, exact for few rows and of a sample of many."""
-    pairs = min(rows * rows, max(_PAIRS_MEASURED, 500 * rows))
     each = _MANHATTAN if metric == "manhattan" else _MULTIPLY
-    return Cost(pairs * (width * each + 2.5e-9), 64 * rows)
+    return Cost(_pairs_measured(rows) * (width * each + 2e-8), 64 * rows)
 
 
 def _cluster(call: Cluster, rows: int, width: int) -> Cost:
@@ -153,12 +157,12 @@ def _kmeans(rows: int, width: int, count: int, starts: int) -> Cost:
 def _agglomerative(rows: int, width: int, manhattan: bool) -> Cost:
     """All pairs, twice over: SciPy works on a copy."""
     pairs = rows * (rows - 1) // 2
-    each = _MANHATTAN * 4 if manhattan else _MULTIPLY_WIDE
+    each = _MANHATTAN_WIDE if manhattan else _MULTIPLY_WIDE
     return Cost(pairs * (width * each + _LINK), 16 * pairs + 8 * rows * width)
 
 
 def _mixture(rows: int, width: int, count: int) -> Cost:
-    step = rows * count * (width * width * _MULTIPLY_WIDE + width * 1e-9 + 2e-8)
+    step = rows * count * (width * width * _MULTIPLY_WIDE / 3 + width * 4e-10 + 1e-8)
     start = _kmeans(rows, width, count, 1)
     return Cost(_MIXTURE_STEPS * step + start.seconds, start.bytes + rows * (24 * count + 40 * width))
 
@@ -166,4 +170,10 @@ def _mixture(rows: int, width: int, count: int) -> Cost:
 def _silhouette(rows: int, width: int, count: int, call: Cluster) -> Cost:
     if call.metric == "cosine":
         return Cost(rows * width * (count * _MULTIPLY_WIDE + 5e-9), 16 * rows * (width + count))
-    return _measured(rows, width, call.metric)
+    each = _MANHATTAN if call.metric == "manhattan" else 3 * _MULTIPLY
+    return Cost(_pairs_measured(rows) * (width * each + 1.2e-8), 2 * _BLOCKS + 64 * rows)
+
+
+def _pairs_measured(rows: int) -> int:
+    """Of few rows all pairs, of many those of a sample."""
+    return min(rows * rows, max(_PAIRS_MEASURED, 500 * rows))
