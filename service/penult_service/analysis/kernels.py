@@ -311,6 +311,16 @@ def expand(keys, rows, starts, members, query, own, out_keys, out_rows):  # type
         _sort(out_keys[i], out_rows[i], size)
 
 
+@_inline
+def _count_below(keys, low, high):  # type: ignore[no-untyped-def]
+    """How many of _STRIDE keys are below `low`, and how many not above `high`."""
+    below, most = np.int32(0), np.int32(0)
+    for j in range(_STRIDE):
+        below += np.int32(keys[j] < low)
+        most += np.int32(keys[j] <= high)
+    return below, most
+
+
 @_kernel
 def ranks(metric, rows, norms, chosen, tile, unit, relative, margins, others, out):  # type: ignore[no-untyped-def]
     """How many rows are nearer to row chosen[i] than its row others[i, j]: int32 [b, k], exactly.
@@ -330,12 +340,17 @@ def ranks(metric, rows, norms, chosen, tile, unit, relative, margins, others, ou
             low = np.float32(rough * (1 - relative) - margins[i])
             high = np.float32(rough * (1 + relative) + margins[i])
             low, high = np.nextafter(low, np.float32(-np.inf)), np.nextafter(high, np.float32(np.inf))
-            nearer, perhaps = 0, 0
-            for at in range(tile.shape[1]):
-                nearer += tile[i, at] < low
-                perhaps += tile[i, at] <= high
-            if nearer < perhaps:
-                for at in range(tile.shape[1]):
-                    if low <= tile[i, at] <= high:
-                        nearer += _key(metric, x, rows[at], xx, norms[at]) < equal
+            nearer = 0
+            for start in range(0, tile.shape[1], _STRIDE):
+                part = tile[i, start : start + _STRIDE]
+                if len(part) == _STRIDE:
+                    below, most = _count_below(part, low, high)
+                    if below == most:
+                        nearer += below
+                        continue
+                for at in range(len(part)):
+                    if part[at] < low:
+                        nearer += 1
+                    elif part[at] <= high:
+                        nearer += _key(metric, x, rows[start + at], xx, norms[start + at]) < equal
             out[i, j] = nearer - (itself < equal)
