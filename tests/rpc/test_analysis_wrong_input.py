@@ -55,7 +55,7 @@ def test_no_rows(channel: grpc.Channel, method: str) -> None:
             "EMPTY_INPUT",
             field + where,
         )
-        assert "at least one" in outcome.message or "give it texts or vectors" in outcome.message
+        assert "at least one" in outcome.message or "give it texts, vectors or a dataset" in outcome.message
 
 
 def test_k_below_nothing(channel: grpc.Channel) -> None:
