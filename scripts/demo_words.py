@@ -23,7 +23,6 @@ PACKAGES = (
     "tensorflow-text",
     "umap-learn",
     "scikit-learn",
-    "faiss-cpu",
     "numba",
     "numpy",
 )

@@ -11,23 +11,20 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
 import numpy as np
 import psutil
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 from penult_client import Client, PenultError
+from servers import ANALYSIS, server_process, serving, wait
 
-ANALYSIS = "penult.v1.AnalysisService"
 TEXT = "a film that is both funny and sad"
 ROUNDS = 400  # embeddings that are timed, each way
 
@@ -38,14 +35,14 @@ def main() -> None:
     data = asked.data or Path(tempfile.mkdtemp(prefix="penult-workers-"))
     with (
         tempfile.TemporaryDirectory() as place,
-        _server(asked.model, data, Path(place)) as (server, address, started),
+        server_process(asked.model, data, Path(place)) as (server, address, started),
     ):
         with grpc.insecure_channel(address) as channel:
-            _wait(lambda: _serving(channel, ""))
+            wait(lambda: serving(channel, ""))
             print(f"start to embedding: {time.monotonic() - started:.1f} s")
-            _wait(lambda: _serving(channel, ANALYSIS))
+            wait(lambda: serving(channel, ANALYSIS))
             print(f"start to analysis:  {time.monotonic() - started:.1f} s ({data})")
-        _wait(lambda: len(_workers(server)) == 2)
+        wait(lambda: len(_workers(server)) == 2)
         _settle(server)
         print(f"start to the spare: {time.monotonic() - started:.1f} s")
         with Client(address, timeout=600) as client:
@@ -164,41 +161,10 @@ def _user(process: psutil.Process) -> float:
         return -1.0
 
 
-def _serving(channel: grpc.Channel, service: str) -> bool:
-    request = health_pb2.HealthCheckRequest(service=service)
-    status = health_pb2_grpc.HealthStub(channel).Check(request, timeout=60, wait_for_ready=True).status
-    return bool(status == health_pb2.HealthCheckResponse.SERVING)
-
-
-def _wait(condition: Callable[[], bool]) -> None:
-    while not condition():
-        time.sleep(0.05)
-
-
 def _timed(call: Callable[[], object]) -> float:
     started = time.perf_counter()
     call()
     return time.perf_counter() - started
-
-
-@contextmanager
-def _server(model: str, data: Path, place: Path) -> Iterator[tuple[psutil.Process, str, float]]:
-    address = place / "address"
-    command = [sys.executable, "-m", "penult_service", "serve", model, "--data", str(data), "--port", "0"]
-    started = time.monotonic()
-    with (place / "log").open("wb") as log:
-        # Nothing is too much: what is killed has to run for a while.
-        environment = {**os.environ, "PENULT_MAX_ANALYSIS_SECONDS": "10000"}
-        server = subprocess.Popen([*command, "--address-file", str(address)], stderr=log, env=environment)
-    try:
-        while not address.exists():
-            if server.poll() is not None:
-                sys.exit((place / "log").read_text())
-            time.sleep(0.02)
-        yield psutil.Process(server.pid), address.read_text().strip(), started
-    finally:
-        server.terminate()
-        server.wait()
 
 
 def _arguments() -> argparse.Namespace:

@@ -36,7 +36,7 @@ def main() -> None:
     warming.cache_umap()
     warnings.filterwarnings("ignore", module="umap")
     for count in asked.rows:
-        rows = _rows(count, asked.width, asked.vectors)
+        rows = drawn(count, asked.width, asked.vectors)
         if asked.digest:
             print(count, hashlib.sha256(_ours(rows).coordinates.tobytes()).hexdigest()[:16])
         else:
@@ -46,8 +46,8 @@ def main() -> None:
 def _compare(rows: NDArray[np.float32], rounds: int) -> None:
     from penult_service.analysis.quality import trustworthiness
 
-    _ours(rows), _theirs(rows)
-    pairs = [(_timed(_ours, rows), _timed(_theirs, rows)) for _ in range(rounds)]
+    _ours(rows), umap_places(rows)
+    pairs = [(_timed(_ours, rows), _timed(umap_places, rows)) for _ in range(rounds)]
     (_, result), (_, places) = pairs[-1]
     ours, theirs = (statistics.median(pair[side][0] for pair in pairs) for side in (0, 1))
     print(
@@ -64,7 +64,8 @@ def _ours(rows: NDArray[np.float32]) -> Any:
     return project(Project(), rows)
 
 
-def _theirs(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+def umap_places(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """umap-learn's own map."""
     import umap
 
     places: NDArray[np.float32] = umap.UMAP(metric="cosine", random_state=42).fit_transform(rows)
@@ -77,7 +78,8 @@ def _timed(make: Callable[[NDArray[np.float32]], Any], rows: NDArray[np.float32]
     return time.perf_counter() - started, made
 
 
-def _rows(count: int, width: int, vectors: Path | None) -> NDArray[np.float32]:
+def drawn(count: int, width: int, vectors: Path | None) -> NDArray[np.float32]:
+    """Rows of a file, else around centres."""
     if vectors is not None:
         return np.asarray(np.load(vectors)[:count], dtype=np.float32)
     random = np.random.default_rng(0)

@@ -168,7 +168,8 @@ def _project(call: Project, shapes: Shapes) -> None:
     if call.method == "pca" and call.metric == "manhattan":
         raise _wrong(
             "metric",
-            "metric manhattan does not go with pca, which keeps squared distances; use cosine or euclidean, or umap or tsne",
+            "metric manhattan does not go with pca, which keeps squared distances;"
+            " use cosine or euclidean, or umap or tsne",
             ("cosine", "euclidean"),
         )
     _only("umap", call.method, n_neighbors=call.n_neighbors, min_dist=call.min_dist)

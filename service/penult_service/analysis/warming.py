@@ -33,7 +33,7 @@ _CACHED_MODULES = ("umap.umap_", "umap.layouts", "umap.utils")
 # The serial and the parallel layout are compiled from one function and would share a place in the cache: whichever
 # came first would be loaded for both. With a seed, and we always have one, it is the serial one.
 _UNCACHED = ("_nb_optimize_layout_euclidean_single_epoch_parallel",)
-PACKAGES = ("sklearn", "scipy", "faiss", "numba", "umap", "pynndescent", "threadpoolctl")
+PACKAGES = ("sklearn", "scipy", "numba", "umap", "pynndescent", "threadpoolctl")
 """Imported names of what the extra `analysis` installs."""
 _SMALL, _LARGE = 60, 4_200  # rows, below and above the 4,096 where umap-learn and ours take other ways
 _WIDTH = 64

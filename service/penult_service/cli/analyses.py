@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from penult_client import Client
 
 # What the analyses import, the first to be missed first.
-PACKAGES = ("sklearn", "faiss", "numba", "threadpoolctl", "umap")
+PACKAGES = ("sklearn", "numba", "threadpoolctl", "umap")
 _PLENTY = (1 << 20, 1 << 10)
 SHOWN = 60
 

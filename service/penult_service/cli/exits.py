@@ -8,7 +8,7 @@ DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 _SERVER_EXTRA = ("tensorflow", "tensorflow_text", "tensorflow_hub", "tf_keras", "keras_hub", "safetensors")
 _SERVE_EXTRA = ("grpc_health", "grpc_reflection", "prometheus_client", "pydantic_settings", "psutil")
-_ANALYSIS_EXTRA = ("faiss", "sklearn", "scipy", "numba", "threadpoolctl", "umap", "pynndescent")
+_ANALYSIS_EXTRA = ("sklearn", "scipy", "numba", "threadpoolctl", "umap", "pynndescent")
 EXTRAS = {
     **dict.fromkeys(_SERVER_EXTRA, "server"),
     **dict.fromkeys(_SERVE_EXTRA, "serve"),
