@@ -18,6 +18,7 @@ NOTICE = "# Made from ../_async/{name} by scripts/unasync.py; change that one.\n
 NAMES = {
     "_async": "_sync",
     "_AsyncMocked": "_Mocked",
+    "_AsyncMockedReplies": "_MockedReplies",
     "async_sleep": "sync_sleep",
     **{
         f"Async{name}": name
@@ -25,10 +26,12 @@ NAMES = {
             "Analysis",
             "Caller",
             "Client",
+            "Datasets",
             "GrpcTransport",
             "MockTransport",
             "Pending",
             "PrivateServer",
+            "Receiving",
             "Transport",
         )
     },

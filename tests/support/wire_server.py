@@ -22,6 +22,8 @@ from grpc_status.rpc_status import to_status
 from penult.v1 import analysis_service_pb2 as analysis
 from penult.v1 import analysis_service_pb2_grpc as analysis_grpc
 from penult.v1 import common_pb2 as common
+from penult.v1 import dataset_service_pb2 as datasets
+from penult.v1 import dataset_service_pb2_grpc as datasets_grpc
 from penult.v1 import inference_service_pb2 as inference
 from penult.v1 import inference_service_pb2_grpc as inference_grpc
 from penult.v1 import model_service_pb2 as models
@@ -419,6 +421,65 @@ def _model(version: int) -> models.Model:
     )
 
 
+class _Datasets(datasets_grpc.DatasetServiceServicer):
+    """Sets in memory: rows by id, in the order of their coming."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+        self.sets: dict[str, tuple[datasets.Dataset, dict[str, datasets.Rows]]] = {}
+
+    def CreateDataset(self, request, context):  # noqa: N802
+        with self._script.call("CreateDataset", request, context):
+            if request.name in self.sets and not request.overwrite:
+                there = self.sets[request.name][0]
+                if there.problem == request.request_id:
+                    return datasets.CreateDatasetResponse(dataset=there, existed=True)
+                failure = status(grpc.StatusCode.ALREADY_EXISTS, "it is there", reason="DATASET_EXISTS")
+                context.abort_with_status(to_status(failure))
+            made = datasets.Dataset(
+                name=f"datasets/{request.name}", columns=request.columns, problem=request.request_id
+            )
+            self.sets[request.name] = (made, {})
+            return datasets.CreateDatasetResponse(dataset=made)
+
+    def AppendRows(self, requests, context):  # noqa: N802
+        """Each message is kept before the next is read, and only then may the call fail."""
+        added = there = 0
+        for request in requests:
+            info, rows = self.sets[request.name]
+            for i, key in enumerate(request.rows.ids):
+                there += key in rows
+                added += key not in rows
+                rows.setdefault(key, _one_row(request.rows, i))
+            info.rows, info.dimension = len(rows), request.rows.vectors.columns
+            with self._script.call("AppendRows", request, context):
+                pass
+        return datasets.AppendRowsResponse(added=added, already_there=there, dataset=info)
+
+    def GetDataset(self, request, context):  # noqa: N802
+        with self._script.call("GetDataset", request, context):
+            return datasets.GetDatasetResponse(dataset=self.sets[request.name][0])
+
+    def ReadRows(self, request, context):  # noqa: N802
+        """One row a message."""
+        info, rows = self.sets[request.name]
+        yield datasets.ReadRowsResponse(dataset=info)
+        stop = request.first_row + (request.row_count or len(rows))
+        for number, row in list(enumerate(rows.values()))[request.first_row : stop]:
+            with self._script.call("ReadRows", request, context):
+                yield datasets.ReadRowsResponse(first_row=number, row_count=1, rows=row)
+
+
+def _one_row(rows: datasets.Rows, i: int) -> datasets.Rows:
+    width = 4 * rows.vectors.columns
+    row = datasets.Rows(
+        ids=[rows.ids[i]], texts=rows.texts[i : i + 1], null_texts=[0] * (i in rows.null_texts)
+    )
+    row.vectors.rows, row.vectors.columns = 1, rows.vectors.columns
+    row.vectors.data = rows.vectors.data[i * width : (i + 1) * width]
+    return row
+
+
 class _Server(server_grpc.ServerServiceServicer):
     def __init__(self, script: Script, limits: dict[str, float]) -> None:
         self._script, self._limits = script, limits
@@ -441,6 +502,7 @@ def start(script: Script, limits: dict[str, float] | None = None) -> tuple[grpc.
     )
     inference_grpc.add_InferenceServiceServicer_to_server(_Inference(script), server)
     analysis_grpc.add_AnalysisServiceServicer_to_server(_Analysis(script), server)
+    datasets_grpc.add_DatasetServiceServicer_to_server(_Datasets(script), server)
     models_grpc.add_ModelServiceServicer_to_server(_Models(script), server)
     server_grpc.add_ServerServiceServicer_to_server(_Server(script, {**LIMITS, **(limits or {})}), server)
     port = server.add_insecure_port("127.0.0.1:0")

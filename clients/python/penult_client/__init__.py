@@ -30,10 +30,13 @@ from penult_client._analysis import (
 )
 from penult_client._async.client import AsyncClient
 from penult_client._async.transport import AsyncMockTransport
+from penult_client._datasets import Appended, Dataset, DatasetInfo, DatasetRows
 from penult_client._exceptions import (
+    AlreadyExistsError,
     CancelledError,
     ClientClosedError,
     ClientError,
+    DataLossError,
     DeadlineError,
     InputTypeError,
     InternalError,
@@ -52,6 +55,8 @@ from penult_client._version import __version__
 
 __all__ = [
     "Adjustment",
+    "AlreadyExistsError",
+    "Appended",
     "AsyncClient",
     "AsyncMockTransport",
     "CancelledError",
@@ -61,6 +66,10 @@ __all__ = [
     "ClientError",
     "ClusterQuality",
     "Clusters",
+    "DataLossError",
+    "Dataset",
+    "DatasetInfo",
+    "DatasetRows",
     "DeadlineError",
     "DropoutReport",
     "DropoutSite",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Generic
 
 import grpc
@@ -40,6 +40,20 @@ class AsyncChannel:
         method = _method(self._channel, self._methods, rpc)
         return AsyncCall(method(request, timeout=timeout, metadata=metadata), self._address, timeout)
 
+    def send(
+        self, rpc: Rpc[Request, Reply], requests: Iterator[Request], timeout: float, metadata: Metadata
+    ) -> AsyncCall[Reply]:
+        """Sends the requests, each when there is room for it, and returns at once."""
+        method = _method(self._channel, self._methods, rpc)
+        return AsyncCall(method(requests, timeout=timeout, metadata=metadata), self._address, timeout)
+
+    def receive(
+        self, rpc: Rpc[Request, Reply], request: Request, timeout: float, metadata: Metadata
+    ) -> AsyncMessages[Reply]:
+        """Sends the request and returns at once."""
+        method = _method(self._channel, self._methods, rpc)
+        return AsyncMessages(method(request, timeout=timeout, metadata=metadata), self._address, timeout)
+
     async def close(self) -> None:
         """Ends the connection, and with it the calls that run."""
         await self._channel.close()
@@ -62,6 +76,20 @@ class SyncChannel:
         """Sends the request and returns at once."""
         method = _method(self._channel, self._methods, rpc)
         return SyncCall(method.future(request, timeout=timeout, metadata=metadata), self._address, timeout)
+
+    def send(
+        self, rpc: Rpc[Request, Reply], requests: Iterator[Request], timeout: float, metadata: Metadata
+    ) -> SyncCall[Reply]:
+        """Sends the requests, each when there is room for it, and returns at once."""
+        method = _method(self._channel, self._methods, rpc)
+        return SyncCall(method.future(requests, timeout=timeout, metadata=metadata), self._address, timeout)
+
+    def receive(
+        self, rpc: Rpc[Request, Reply], request: Request, timeout: float, metadata: Metadata
+    ) -> SyncMessages[Reply]:
+        """Sends the request and returns at once."""
+        method = _method(self._channel, self._methods, rpc)
+        return SyncMessages(method(request, timeout=timeout, metadata=metadata), self._address, timeout)
 
     def close(self) -> None:
         """Ends the connection, and with it the calls that run."""
@@ -116,9 +144,58 @@ class SyncCall(Generic[Reply]):
         self._call.cancel()
 
 
+class AsyncMessages(Generic[Reply]):
+    """The replies of a call, one after the other."""
+
+    def __init__(self, call: Any, address: str, timeout: float) -> None:
+        self._call = call
+        self._address = address
+        self._timeout = timeout
+
+    async def next(self) -> Reply | None:
+        """The next reply, None after the last; or the error, as one of ours."""
+        try:
+            reply = await self._call.read()
+        except grpc.RpcError as error:
+            raise _error(error, self._address, self._timeout) from None
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise CancelledError("the client was closed before the answer came") from None
+        return None if reply is aio.EOF else reply
+
+    def cancel(self) -> None:
+        """Ends the call; without effect when it has ended."""
+        self._call.cancel()
+
+
+class SyncMessages(Generic[Reply]):
+    """The replies of a call, one after the other."""
+
+    def __init__(self, call: Any, address: str, timeout: float) -> None:
+        self._call = call
+        self._address = address
+        self._timeout = timeout
+
+    def next(self) -> Reply | None:
+        """The next reply, None after the last; or the error, as one of ours."""
+        try:
+            reply: Reply | None = next(self._call, None)
+        except grpc.RpcError as error:
+            raise _error(error, self._address, self._timeout) from None
+        return reply
+
+    def cancel(self) -> None:
+        """Ends the call; without effect when it has ended."""
+        self._call.cancel()
+
+
 def _method(channel: Any, methods: dict[str, Any], rpc: Rpc[Request, Reply]) -> Any:
     if rpc.path not in methods:
-        methods[rpc.path] = channel.unary_unary(
+        sends = "unary" if rpc.sends == "one" else "stream"
+        receives = "unary" if rpc.receives == "one" else "stream"
+        methods[rpc.path] = getattr(channel, f"{sends}_{receives}")(
             rpc.path,
             request_serializer=rpc.request.SerializeToString,
             response_deserializer=rpc.reply.FromString,

@@ -3,12 +3,14 @@
     PenultError
     ├── InvalidInputError         what was sent, or was about to be, is wrong; sending it again will not help
     │   └── InputTypeError        it is not a list of texts (or vectors) at all; also a TypeError
-    ├── NotFoundError             no such model, version or layer
+    ├── NotFoundError             no such model, version, layer or set
+    ├── AlreadyExistsError        a set has that name; names are given once unless `overwrite`
     ├── PreconditionError         the model or server is there but cannot do this; the message says what would
     ├── ResourceExhaustedError    no room now, even after the retries that the deadline allowed
     ├── UnavailableError          no server there, or it is loading or draining
     ├── DeadlineError             the time ran out first; also a TimeoutError
     ├── CancelledError            the call was cancelled
+    ├── DataLossError             what the server has stored is damaged; the message names the file
     ├── InternalError             a bug of the server or of this library
     └── ClientError               the client could not even try
         ├── ClientClosedError     it was closed before
@@ -75,9 +77,15 @@ class InputTypeError(InvalidInputError, TypeError):
 
 
 class NotFoundError(PenultError):
-    """There is no such model, version or layer."""
+    """There is no such model, version, layer or set."""
 
     default_code = "NOT_FOUND"
+
+
+class AlreadyExistsError(PenultError):
+    """Something has that name already."""
+
+    default_code = "ALREADY_EXISTS"
 
 
 class PreconditionError(PenultError):
@@ -108,6 +116,12 @@ class CancelledError(PenultError):
     """The call was cancelled."""
 
     default_code = "CANCELLED"
+
+
+class DataLossError(PenultError):
+    """A file of the server is not what was written."""
+
+    default_code = "DATA_LOSS"
 
 
 class InternalError(PenultError):

@@ -27,7 +27,8 @@ from support.wire_server import status
         (grpc.StatusCode.CANCELLED, errors.CancelledError),
         (grpc.StatusCode.INTERNAL, errors.InternalError),
         (grpc.StatusCode.UNKNOWN, errors.InternalError),
-        (grpc.StatusCode.DATA_LOSS, errors.InternalError),
+        (grpc.StatusCode.DATA_LOSS, errors.DataLossError),
+        (grpc.StatusCode.ALREADY_EXISTS, errors.AlreadyExistsError),
     ],
 )
 def test_every_code_has_its_class(code, kind):

@@ -13,9 +13,13 @@ import pytest
 from penult_client import AsyncClient, Client
 
 METHODS = {
+    "append",
     "classify",
     "close",
     "cluster",
+    "dataset",
+    "datasets",
+    "delete_dataset",
     "embed",
     "inspect_dropout",
     "model",
@@ -24,10 +28,15 @@ METHODS = {
     "open",
     "predict",
     "project",
+    "read",
+    "read_batches",
     "server_info",
     "similarity",
     "tokenize",
+    "upload",
 }
+# Their results come one after the other: iterators, not something to wait for.
+ITERATORS = {"read_batches"}
 
 
 def public(cls: type) -> set[str]:
@@ -56,6 +65,10 @@ def test_both_clients_have_the_same_signatures_and_words(name):
         p.default for p in inspect.signature(asynchronous).parameters.values()
     ]
     assert sync.__doc__ == asynchronous.__doc__
+    if name in ITERATORS:
+        assert inspect.isasyncgenfunction(asynchronous)
+        assert inspect.isgeneratorfunction(sync)
+        return
     assert inspect.iscoroutinefunction(asynchronous)
     assert not inspect.iscoroutinefunction(sync)
 
@@ -98,6 +111,14 @@ def test_the_order_of_the_arguments_of_analyses():
         ]
 
 
+def test_the_order_of_the_arguments_of_sets():
+    first = ["name", "vectors_or_texts", "texts", "columns", "ids", "overwrite"]
+    assert named(Client.upload) == first
+    assert named(Client.append) == ["dataset", *first[1:4]]
+    assert named(Client.read) == named(Client.read_batches) == ["name", "columns"]
+    assert named(Client.dataset) == named(Client.delete_dataset) == ["name"]
+
+
 def test_the_version_is_that_of_the_distribution():
     project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
     assert penult_client.__version__ == project["version"]
@@ -106,7 +127,7 @@ def test_the_version_is_that_of_the_distribution():
 def test_importing_the_client_brings_nothing_of_the_server():
     script = (
         "import sys, penult_client\n"
-        "heavy = {'penult_service', 'tensorflow', 'sklearn', 'typer', 'rich', 'pyarrow', 'pandas'}\n"
+        "heavy = {'penult_service', 'tensorflow', 'sklearn', 'typer', 'rich', 'pyarrow', 'pandas', 'polars'}\n"
         "print(sorted(heavy & {name.partition('.')[0] for name in sys.modules}))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

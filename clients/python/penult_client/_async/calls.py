@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from penult_client._about import Limits, ServerInfo
-from penult_client._async.transport import AsyncPending, AsyncTransport
+from penult_client._async.transport import AsyncPending, AsyncReceiving, AsyncTransport
 from penult_client._channel import async_sleep
 from penult_client._core import about, rpcs
 from penult_client._core.inputs import Texts
@@ -68,6 +69,27 @@ class AsyncCaller:
             rpc, lambda part: with_texts(template, texts, part.start, part.stop, limits), queue, report
         )
 
+    async def send_rows(
+        self,
+        rpc: Rpc[Request, Reply],
+        build: Callable[[Part], Iterator[Request]],
+        parts: Sequence[Part],
+        deadline: Deadline,
+        report: Report = ignore,
+    ) -> list[tuple[Part, Reply]]:
+        """Sends one stream of requests after the other, so that rows arrive in order; their replies."""
+        queue: PartQueue[Reply] = PartQueue(parts, timeout=self._timeout, deadline=deadline)
+        return await self._run(rpc, build, queue, report, most=1)
+
+    def receive(self, rpc: Rpc[Request, Reply], request: Request, seconds: float) -> AsyncReceiving[Reply]:
+        """Asks for a stream of replies."""
+        self._check_open()
+        return self._transport.receive(rpc, request, seconds)
+
+    def queue_of(self, part: Part, deadline: Deadline) -> PartQueue[Any]:
+        """One part, and what becomes of it when it fails."""
+        return PartQueue([part], timeout=self._timeout, deadline=deadline)
+
     async def limits(self, deadline: Deadline) -> Limits:
         """What the server takes, asked for once."""
         if self._limits is None:
@@ -95,14 +117,15 @@ class AsyncCaller:
     async def _run(
         self,
         rpc: Rpc[Request, Reply],
-        build: Callable[[Part], Request],
+        build: Callable[[Part], Any],
         queue: PartQueue[Reply],
         report: Report,
+        most: int = IN_FLIGHT,
     ) -> list[tuple[Part, Reply]]:
         flying: deque[tuple[Part, AsyncPending[Reply]]] = deque()
         try:
             while queue.waiting or flying:
-                while queue.waiting and len(flying) < IN_FLIGHT:
+                while queue.waiting and len(flying) < most:
                     part, seconds = queue.take(time.monotonic())
                     flying.append((part, self._start(rpc, build(part), seconds)))
                 part, pending = flying[0]
@@ -121,7 +144,12 @@ class AsyncCaller:
                 pending.cancel()
         return queue.in_order()
 
-    def _start(self, rpc: Rpc[Request, Reply], request: Request, seconds: float) -> AsyncPending[Reply]:
+    def _start(self, rpc: Rpc[Request, Reply], request: Any, seconds: float) -> AsyncPending[Reply]:
+        self._check_open()
+        if rpc.sends == "stream":
+            return self._transport.send(rpc, request, seconds)
+        return self._transport.start(rpc, request, seconds)
+
+    def _check_open(self) -> None:
         if self._closed:
             raise ClientClosedError("the client is closed; make a new one", reason="CLIENT_CLOSED")
-        return self._transport.start(rpc, request, seconds)

@@ -12,6 +12,7 @@ import grpc
 from penult_client._about import DropoutReport, Model, ServerInfo
 from penult_client._async.analysis import AsyncAnalysis
 from penult_client._async.calls import AsyncCaller
+from penult_client._async.datasets import AsyncDatasets
 from penult_client._async.starting import AsyncPrivateServer
 from penult_client._async.transport import AsyncGrpcTransport, AsyncTransport
 from penult_client._channel import Metadata
@@ -25,7 +26,7 @@ OnRowError = Literal["fail", "report"]
 Progress = bool | Report
 
 
-class AsyncClient(AsyncAnalysis):
+class AsyncClient(AsyncAnalysis, AsyncDatasets):
     """Talks to a Penult server.
 
     Calls with many texts are split to fit the server, sent two requests at a time, and put together in order.

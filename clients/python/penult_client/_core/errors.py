@@ -19,7 +19,7 @@ _BY_CODE: dict[str, type[PenultError]] = {
     "OUT_OF_RANGE": errors.InvalidInputError,
     "NOT_FOUND": errors.NotFoundError,
     "FAILED_PRECONDITION": errors.PreconditionError,
-    "ALREADY_EXISTS": errors.PreconditionError,
+    "ALREADY_EXISTS": errors.AlreadyExistsError,
     "PERMISSION_DENIED": errors.PreconditionError,
     "UNAUTHENTICATED": errors.PreconditionError,
     "UNIMPLEMENTED": errors.PreconditionError,
@@ -27,6 +27,7 @@ _BY_CODE: dict[str, type[PenultError]] = {
     "UNAVAILABLE": errors.UnavailableError,
     "DEADLINE_EXCEEDED": errors.DeadlineError,
     "CANCELLED": errors.CancelledError,
+    "DATA_LOSS": errors.DataLossError,
 }
 
 
@@ -81,6 +82,8 @@ def _detail(status: status_pb2.Status | None, kind: Any) -> Any:
 def count_from(start: int, error: PenultError, called: str = "texts") -> PenultError:
     """The error with the server's ``texts[17]`` as the caller knows it: ``texts[2065]`` of a part from 2048 on.
 
+    Likewise the ids, vectors and columns of rows that are appended.
+
     The error itself is changed, so that its traceback stays.
     """
     error.field = _shift(error.field, start, called)
@@ -89,5 +92,15 @@ def count_from(start: int, error: PenultError, called: str = "texts") -> PenultE
     return error
 
 
+_ROW = re.compile(
+    r"(?<![\w.])(?:rows\.)?(texts|ids|vectors|columns\.[^\[\]]+)\[(\d+)\]|\b(row )(\d+)(?= of vectors\b)"
+)
+
+
 def _shift(words: str, start: int, called: str) -> str:
-    return re.sub(r"(?<![\w.])texts\[(\d+)\]", lambda found: f"{called}[{int(found[1]) + start}]", words)
+    def shifted(found: re.Match[str]) -> str:
+        if found[3]:
+            return f"{found[3]}{int(found[4]) + start}"
+        return f"{called if found[1] == 'texts' else found[1]}[{int(found[2]) + start}]"
+
+    return _ROW.sub(shifted, words)

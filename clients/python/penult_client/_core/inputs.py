@@ -42,7 +42,7 @@ def check_texts(texts: Any, field: str = "texts") -> Texts:
         raise InvalidInputError(
             f"{field} is empty; send at least one text", reason="EMPTY_INPUT", field=field
         )
-    sizes = [_size(text, index, field) for index, text in enumerate(items)]
+    sizes = [check_text(text, index, field) for index, text in enumerate(items)]
     return Texts([str(text) for text in items], sizes, field)
 
 
@@ -72,7 +72,8 @@ def as_list(texts: Any, field: str, wanted: str = "list of str") -> list[Any]:
     return list(texts)
 
 
-def _size(text: Any, index: int, field: str) -> int:
+def check_text(text: Any, index: int, field: str) -> int:
+    """Bytes of one text, UTF-8. Raises as `check_texts`."""
     where = f"{field}[{index}]"
     if not isinstance(text, str):
         raise InputTypeError(

@@ -63,8 +63,8 @@ def required(value: Any, argument: str, most: int = INT32) -> int:
     return number
 
 
-def labels(values: Any, rows: int) -> Sequence[str]:
-    """Labels, str or whole numbers, one a row; None: none.
+def labels(values: Any, rows: int | None) -> Sequence[str]:
+    """Labels, str or whole numbers, one a row (where the rows are known here); None: none.
 
     Raises:
         InputTypeError: a bare string, or an element of another type (NOT_A_LABEL).
@@ -73,7 +73,7 @@ def labels(values: Any, rows: int) -> Sequence[str]:
     if values is None:
         return ()
     items = as_list(values, "labels", "list of str or whole numbers")
-    if len(items) != rows:
+    if rows is not None and len(items) != rows:
         raise InvalidInputError(
             f"there are {len(items)} labels for {rows} rows; give one a row",
             reason="LABELS_MISMATCH",

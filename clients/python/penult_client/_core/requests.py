@@ -12,6 +12,7 @@ from penult.v1 import inference_service_pb2 as inference
 
 from penult_client._about import Limits
 from penult_client._core import enums, inputs
+from penult_client._datasets import Dataset
 from penult_client._exceptions import InvalidInputError
 from penult_client._results import Embeddings
 
@@ -55,11 +56,14 @@ def with_texts(
 
 
 def check_source(side: Any, name: str) -> inputs.Texts | common.Source:
-    """A side of a comparison: texts, checked; or an array [n, d] or Embeddings (which name their space), packed.
+    """A side of a comparison: texts, checked; an array [n, d] or Embeddings (which name their space), packed; or a
+    set by its name.
 
     Raises:
         InvalidInputError: see `inputs.check_texts` and `inputs.check_vectors`.
     """
+    if isinstance(side, Dataset):
+        return common.Source(dataset=side.name)
     if isinstance(side, Embeddings):
         return vector_source(side, name)
     if inputs.is_texts(side):
@@ -72,8 +76,10 @@ def check_sides(**sides: Any) -> dict[str, inputs.Texts | common.Source]:
     return {name: check_source(side, name) for name, side in sides.items() if side is not None}
 
 
-def rows_of(side: inputs.Texts | common.Source) -> int:
-    """Rows of a checked side."""
+def rows_of(side: inputs.Texts | common.Source) -> int | None:
+    """Rows of a checked side; None: the server knows."""
+    if isinstance(side, common.Source) and side.HasField("dataset"):
+        return None
     return len(side) if isinstance(side, inputs.Texts) else side.vectors.rows
 
 
@@ -98,7 +104,7 @@ def check_room(request: Message, sources: Mapping[str, common.Source], limits: L
 
 def _size(source: common.Source) -> int:
     """Bytes of a source; of rows without making them, which ByteSize does."""
-    if source.HasField("texts"):
+    if not source.HasField("vectors"):
         return source.ByteSize()
     return 4 * source.vectors.rows * source.vectors.columns
 

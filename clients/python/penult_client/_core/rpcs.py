@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from google.protobuf.message import Message
 from penult.v1 import analysis_service_pb2 as analysis
+from penult.v1 import dataset_service_pb2 as datasets
 from penult.v1 import inference_service_pb2 as inference
 from penult.v1 import model_service_pb2 as models
 from penult.v1 import server_service_pb2 as server
@@ -17,12 +18,17 @@ Reply = TypeVar("Reply", bound=Message)
 
 @dataclass(frozen=True)
 class Rpc(Generic[Request, Reply]):
-    """A unary procedure. All of them are pure, so any may be sent again."""
+    """A procedure. All of them may be sent again: what reads changes nothing, and what writes does it once.
+
+    `sends` and `receives` say how many messages go and come: one, or a stream.
+    """
 
     service: str
     method: str
     request: type[Request]
     reply: type[Reply]
+    sends: Literal["one", "stream"] = "one"
+    receives: Literal["one", "stream"] = "one"
 
     @property
     def path(self) -> str:
@@ -54,3 +60,19 @@ INSPECT_DROPOUT = Rpc(
     "ModelService", "InspectDropout", models.InspectDropoutRequest, models.InspectDropoutResponse
 )
 SERVER_INFO = Rpc("ServerService", "GetServerInfo", server.GetServerInfoRequest, server.GetServerInfoResponse)
+CREATE_DATASET = Rpc(
+    "DatasetService", "CreateDataset", datasets.CreateDatasetRequest, datasets.CreateDatasetResponse
+)
+APPEND_ROWS = Rpc(
+    "DatasetService", "AppendRows", datasets.AppendRowsRequest, datasets.AppendRowsResponse, sends="stream"
+)
+GET_DATASET = Rpc("DatasetService", "GetDataset", datasets.GetDatasetRequest, datasets.GetDatasetResponse)
+LIST_DATASETS = Rpc(
+    "DatasetService", "ListDatasets", datasets.ListDatasetsRequest, datasets.ListDatasetsResponse
+)
+READ_ROWS = Rpc(
+    "DatasetService", "ReadRows", datasets.ReadRowsRequest, datasets.ReadRowsResponse, receives="stream"
+)
+DELETE_DATASET = Rpc(
+    "DatasetService", "DeleteDataset", datasets.DeleteDatasetRequest, datasets.DeleteDatasetResponse
+)

@@ -23,10 +23,11 @@ Sides = Mapping[str, Texts | common.Source]
 class Analysis:
     """The methods of the client that analyse.
 
-    A side (`a`, `b`, `queries`, `corpus`, `source`) is a list of texts, `Embeddings`, or an array [n, d]; an array
-    says nothing about its space. More texts than one request should hold are embedded first. Without `deadline` the
-    longest wait is what the server lets an analysis take (`Limits.max_analysis_seconds`) and 30 seconds, and at
-    least the client's `timeout`; what the server cannot take yet is sent again within it.
+    A side (`a`, `b`, `queries`, `corpus`, `source`) is a list of texts, `Embeddings`, an array [n, d], or a
+    `Dataset` that the server keeps; an array says nothing about its space. More texts than one request should
+    hold are embedded first. Without `deadline` the longest wait is what the server lets an analysis take
+    (`Limits.max_analysis_seconds`) and 30 seconds, and at least the client's `timeout`; what the server
+    cannot take yet is sent again within it.
     """
 
     _caller: Caller
@@ -48,7 +49,7 @@ class Analysis:
         """How alike the rows of two sides are: float32 [rows of a, rows of b].
 
         Args:
-            a: Texts, `Embeddings`, or an array [n, d].
+            a: Texts, `Embeddings`, an array [n, d], or a `Dataset`.
             b: The same; None: `a` against itself.
             metric: ``cosine``, ``dot`` (larger is closer), ``euclidean`` or ``manhattan`` (smaller is closer).
             pairs: Only row i of `a` with row i of `b`, which has as many: float32 [rows, 1].
@@ -90,7 +91,7 @@ class Analysis:
         """The `k` nearest rows of a corpus, exactly: int32 [n, k] numbers of rows, float32 [n, k] scores.
 
         Args:
-            queries: Texts, `Embeddings`, or an array [n, d].
+            queries: Texts, `Embeddings`, an array [n, d], or a `Dataset`.
             corpus: The same; None: the queries themselves.
             k: How many neighbours a row; with fewer rows than that, all of them (and an adjustment says so).
             metric: ``cosine``, ``dot`` (larger is closer), ``euclidean`` or ``manhattan`` (smaller is closer).
@@ -140,7 +141,7 @@ class Analysis:
         """Clusters: int32 [n] labels, the largest cluster 0, and how good they are.
 
         Args:
-            source: Texts, `Embeddings`, or an array [n, d].
+            source: Texts, `Embeddings`, an array [n, d], or a `Dataset`.
             method: ``kmeans``, ``agglomerative``, ``hdbscan`` (finds the number of clusters and leaves noise out)
                 or ``gaussian_mixture``.
             n_clusters: How many; None: the server's default, 8. Not with ``hdbscan``.
@@ -204,7 +205,7 @@ class Analysis:
         The same rows, parameters and seed give the same bytes on one machine.
 
         Args:
-            source: Texts, `Embeddings`, or an array [n, d].
+            source: Texts, `Embeddings`, an array [n, d], or a `Dataset`.
             method: ``umap``, ``pca`` or ``tsne``.
             n_components: 2 or 3.
             metric: ``cosine``, ``euclidean``, or (not for ``pca``) ``manhattan``.

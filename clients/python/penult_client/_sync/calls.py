@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from penult_client._about import Limits, ServerInfo
-from penult_client._sync.transport import Pending, Transport
+from penult_client._sync.transport import Pending, Receiving, Transport
 from penult_client._channel import sync_sleep
 from penult_client._core import about, rpcs
 from penult_client._core.inputs import Texts
@@ -69,6 +70,27 @@ class Caller:
             rpc, lambda part: with_texts(template, texts, part.start, part.stop, limits), queue, report
         )
 
+    def send_rows(
+        self,
+        rpc: Rpc[Request, Reply],
+        build: Callable[[Part], Iterator[Request]],
+        parts: Sequence[Part],
+        deadline: Deadline,
+        report: Report = ignore,
+    ) -> list[tuple[Part, Reply]]:
+        """Sends one stream of requests after the other, so that rows arrive in order; their replies."""
+        queue: PartQueue[Reply] = PartQueue(parts, timeout=self._timeout, deadline=deadline)
+        return self._run(rpc, build, queue, report, most=1)
+
+    def receive(self, rpc: Rpc[Request, Reply], request: Request, seconds: float) -> Receiving[Reply]:
+        """Asks for a stream of replies."""
+        self._check_open()
+        return self._transport.receive(rpc, request, seconds)
+
+    def queue_of(self, part: Part, deadline: Deadline) -> PartQueue[Any]:
+        """One part, and what becomes of it when it fails."""
+        return PartQueue([part], timeout=self._timeout, deadline=deadline)
+
     def limits(self, deadline: Deadline) -> Limits:
         """What the server takes, asked for once."""
         if self._limits is None:
@@ -96,14 +118,15 @@ class Caller:
     def _run(
         self,
         rpc: Rpc[Request, Reply],
-        build: Callable[[Part], Request],
+        build: Callable[[Part], Any],
         queue: PartQueue[Reply],
         report: Report,
+        most: int = IN_FLIGHT,
     ) -> list[tuple[Part, Reply]]:
         flying: deque[tuple[Part, Pending[Reply]]] = deque()
         try:
             while queue.waiting or flying:
-                while queue.waiting and len(flying) < IN_FLIGHT:
+                while queue.waiting and len(flying) < most:
                     part, seconds = queue.take(time.monotonic())
                     flying.append((part, self._start(rpc, build(part), seconds)))
                 part, pending = flying[0]
@@ -122,7 +145,12 @@ class Caller:
                 pending.cancel()
         return queue.in_order()
 
-    def _start(self, rpc: Rpc[Request, Reply], request: Request, seconds: float) -> Pending[Reply]:
+    def _start(self, rpc: Rpc[Request, Reply], request: Any, seconds: float) -> Pending[Reply]:
+        self._check_open()
+        if rpc.sends == "stream":
+            return self._transport.send(rpc, request, seconds)
+        return self._transport.start(rpc, request, seconds)
+
+    def _check_open(self) -> None:
         if self._closed:
             raise ClientClosedError("the client is closed; make a new one", reason="CLIENT_CLOSED")
-        return self._transport.start(rpc, request, seconds)

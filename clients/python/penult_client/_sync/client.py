@@ -13,6 +13,7 @@ import grpc
 from penult_client._about import DropoutReport, Model, ServerInfo
 from penult_client._sync.analysis import Analysis
 from penult_client._sync.calls import Caller
+from penult_client._sync.datasets import Datasets
 from penult_client._sync.starting import PrivateServer
 from penult_client._sync.transport import GrpcTransport, Transport
 from penult_client._channel import Metadata
@@ -26,7 +27,7 @@ OnRowError = Literal["fail", "report"]
 Progress = bool | Report
 
 
-class Client(Analysis):
+class Client(Analysis, Datasets):
     """Talks to a Penult server.
 
     Calls with many texts are split to fit the server, sent two requests at a time, and put together in order.
