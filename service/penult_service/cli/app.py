@@ -1,7 +1,7 @@
 """`penult`: finds the command, runs it, and turns whatever went wrong into one line and an exit code.
 
 Exit codes: 0 done; 1 refused or failed (a model that is not served, no server there); 2 usage or bad input;
-130 interrupted. PENULT_DEBUG=1 adds the traceback.
+3 done but for some rows (`penult embed`); 130 interrupted. PENULT_DEBUG=1 adds the traceback.
 
 Nothing heavy is imported here or at the top of a command's module: `penult --help` is quick.
 """
