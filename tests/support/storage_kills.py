@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,12 +51,14 @@ def kill_once(data: Path, choose: random.Random, before: int, frames: int = 20) 
         time.sleep(0 if early else choose.uniform(0, 0.15))
         writer.kill()
         reader.join()
-    return _look(data, before, [line.split() for line in lines if line.endswith("\n")])
-
-
-def _look(data: Path, before: int, said: list[list[str]]) -> Found:
+    said = [line.split() for line in lines if line.endswith("\n")]
     acknowledged = max((int(n) for word, n in said if word == "done"), default=before)
     tried = max((int(n) for word, n in said if word == "try"), default=before)
+    return look(data, acknowledged, {acknowledged, tried})
+
+
+def look(data: Path, acknowledged: int, whole: Container[int]) -> Found:
+    """What is there after a kill; `whole` has the numbers of rows at which an append ends."""
     with Storage(data) as storage, storage.sets.get(storage_writer.NAME).snapshot() as snapshot:
         rows = snapshot.rows
         wrong = 0
@@ -72,7 +75,7 @@ def _look(data: Path, before: int, said: list[list[str]]) -> Found:
             beside = zip(stored["id"], stored["text"], stored["n"], strict=True)
             meant = zip(expected["ids"], expected["texts"], expected["n"], strict=True)
             wrong += int((~same).sum()) + sum(a != b for a, b in zip(beside, meant, strict=True))
-        part = rows not in (acknowledged, tried)
+        part = rows not in whole
         return Found(
             acknowledged=acknowledged,
             rows=rows,
