@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from penult_service.cli import options, outputs
 from penult_service.cli.embedding import ClientEmbedder
+from penult_service.cli.exits import PARTLY
 from penult_service.cli.rows import Source, check_kinds, open_inputs
 from penult_service.errors import InvalidInput, PreconditionFailed
 
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 LISTED = 20
 # Inputs of this size take some seconds to be looked at, before the first row is sent.
 SAID_BYTES = 1 << 29
-# The exit code when all is done but some rows are in the errors file.
-PARTLY = 3
 
 
 @dataclass(frozen=True)

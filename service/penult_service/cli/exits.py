@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from penult_service.errors import InvalidInput, NotFound, PenultError
 
-DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+DONE, FAILED, USAGE, PARTLY, INTERRUPTED = 0, 1, 2, 3, 130
 
 _SERVER_EXTRA = ("tensorflow", "tensorflow_text", "tensorflow_hub", "tf_keras", "keras_hub", "safetensors")
 _SERVE_EXTRA = ("grpc_health", "grpc_reflection", "prometheus_client", "pydantic_settings", "psutil")
@@ -20,9 +20,9 @@ EXTRAS = {
 
 def exit_code(error: Exception) -> int:
     """2 where the caller has to change what was asked, 1 for all else that failed."""
-    from penult_client import InvalidInputError, NotFoundError  # late: it brings gRPC
+    from penult_client import AlreadyExistsError, InvalidInputError, NotFoundError  # late: it brings gRPC
 
-    wrong = (InvalidInput, NotFound, InvalidInputError, NotFoundError)
+    wrong = (InvalidInput, NotFound, InvalidInputError, NotFoundError, AlreadyExistsError)
     return USAGE if isinstance(error, wrong) else FAILED
 
 
