@@ -32,6 +32,8 @@ COMMANDS = {
     "neighbors": "neighbors",
     "cluster": "cluster",
     "map": "map",
+    "upload": "datasets",
+    "datasets": "datasets",
     "convert": "convert",
     "train": "train",
 }

@@ -29,7 +29,9 @@ def _serve(
     data: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Keep prepared models and compiled code in DIR. [default: the user's cache]"
+            metavar="DIR",
+            help="Keep sets, prepared models and compiled code in DIR. [default: sets go with the server, the rest"
+            " stays in the user's cache]",
         ),
     ] = None,
     host: Annotated[str | None, typer.Option(help="The address to listen on. [default: 127.0.0.1]")] = None,

@@ -30,6 +30,7 @@ class AsyncDatasets:
         ids: Any = None,
         overwrite: bool = False,
         *,
+        space: str | None = None,
         model: str | None = None,
         pooling: str = "pooled",
         normalize: bool = False,
@@ -49,6 +50,7 @@ class AsyncDatasets:
                 numbers, floats or bools; None where a row has none.
             ids: n str or whole numbers that tell the rows apart; None: their numbers, ``0``, ``1`` ...
             overwrite: Take the place of a set of this name.
+            space: Of an array: its embedding space, as `Embeddings.space` has it; None: not known.
             model, pooling, normalize, truncate, layer: As of `embed`; the set keeps them for texts that are appended.
                 With vectors only when `model` is given.
             progress: True: a line on stderr; or a function of (done, total).
@@ -58,7 +60,7 @@ class AsyncDatasets:
             AlreadyExistsError: there is another set of this name.
             PenultError: see `penult_client.PenultError`. Rows before the one at fault are kept.
         """
-        upload = datasets.check_upload(vectors_or_texts, texts, columns, ids)
+        upload = datasets.check_upload(vectors_or_texts, texts, columns, ids, space)
         options = None
         if upload.vectors is None or model is not None:
             options = requests.embed_options(
@@ -77,6 +79,7 @@ class AsyncDatasets:
         columns: Any = None,
         *,
         ids: Any,
+        space: str | None = None,
         progress: bool | Report = False,
         deadline: float | None = None,
     ) -> Appended:
@@ -86,12 +89,12 @@ class AsyncDatasets:
             dataset: The set.
             vectors_or_texts, texts, columns: As of `upload`; texts are embedded as the set says.
             ids: n str or whole numbers. A row whose id is there with other content is an error.
-            progress, deadline: As of `upload`.
+            space, progress, deadline: As of `upload`.
 
         Raises:
             NotFoundError: there is no such set. PenultError: as `upload`.
         """
-        upload = datasets.check_upload(vectors_or_texts, texts, columns, ids)
+        upload = datasets.check_upload(vectors_or_texts, texts, columns, ids, space)
         name = datasets.check_name(dataset)
         return await self._append(name, upload, Deadline.begin(deadline), reporter(progress, "appending"))
 

@@ -69,14 +69,19 @@ def check_name(dataset: Any) -> str:
     )
 
 
-def check_upload(source: Any, texts: Any, columns: Any, ids: Any) -> Upload:
+def check_upload(source: Any, texts: Any, columns: Any, ids: Any, space: Any = None) -> Upload:
     """What a caller wants to keep.
 
     Raises:
         InputTypeError, InvalidInputError: as `check_texts`, `check_vectors`, `check_columns`; not one id, text or value
-            a row (WRONG_SHAPE); texts twice (TEXTS_TWICE); an id that is none (ID_INVALID).
+            a row (WRONG_SHAPE); texts twice (TEXTS_TWICE); an id that is none (ID_INVALID); a space of something else
+            than an array (BAD_SPACE).
     """
-    vectors, space, given = None, "", None
+    vectors, given = None, None
+    if space is not None and (not isinstance(space, str) or isinstance(source, Embeddings)):
+        raise InputTypeError(
+            f"space={space!r}; it is a str, and of arrays only", reason="BAD_SPACE", field="space"
+        )
     if isinstance(source, Embeddings):
         vectors, space = inputs.check_vectors(source.vectors, "vectors"), source.space
     elif inputs.is_texts(source) and not is_rows_of_numbers(source):
@@ -92,7 +97,7 @@ def check_upload(source: Any, texts: Any, columns: Any, ids: Any) -> Upload:
     rows = len(given or ()) if vectors is None else len(vectors)
     if texts is not None:
         given = _check_texts(texts, rows)
-    return Upload(_check_ids(ids, rows), vectors, given, check_columns(columns, rows), space)
+    return Upload(_check_ids(ids, rows), vectors, given, check_columns(columns, rows), space or "")
 
 
 def create_request(
