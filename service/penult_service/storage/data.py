@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
 from penult_service.errors import PenultError
 from penult_service.storage.disk import Disk, refused
-from penult_service.storage.locks import DirectoryLock
+from penult_service.storage.locks import LOCK, DirectoryLock
 from penult_service.storage.results import ResultStore
 from penult_service.storage.set_store import SetStore
+
+_TEMPORARY = "penult-data-"
 
 
 class Storage:
@@ -31,7 +35,9 @@ class Storage:
         try:
             if data is not None:
                 data.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self.path = data or Path(tempfile.mkdtemp(prefix="penult-data-"))
+            if data is None:
+                _sweep()
+            self.path = data or Path(tempfile.mkdtemp(prefix=_TEMPORARY))
             self._lock = DirectoryLock(self.path)
         except OSError as error:
             raise refused(error, f"{data or 'the temporary directory'} cannot be used") from error
@@ -57,3 +63,15 @@ class Storage:
         if not self.durable:
             shutil.rmtree(self.path, ignore_errors=True)
         self._lock.close()
+
+
+def _sweep() -> None:
+    """Remove the temporary directories of this user's processes that were killed."""
+    for place in Path(tempfile.gettempdir()).glob(f"{_TEMPORARY}*"):
+        with suppress(OSError, PenultError):
+            # One without a process in its lock is just being made.
+            mine = place.stat().st_uid == os.geteuid() and not place.is_symlink()
+            if mine and (place / LOCK).stat().st_size:
+                lock = DirectoryLock(place)
+                shutil.rmtree(place, ignore_errors=True)
+                lock.close()

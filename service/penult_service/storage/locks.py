@@ -8,6 +8,8 @@ from pathlib import Path
 
 from penult_service.errors import PreconditionFailed
 
+LOCK = ".lock"
+
 
 class DirectoryLock:
     """Held from making it until `close`, or the end of the process, however that comes."""
@@ -18,7 +20,7 @@ class DirectoryLock:
         Raises:
             PreconditionFailed: DATA_IN_USE, naming the process that has it.
         """
-        path = directory / ".lock"
+        path = directory / LOCK
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
