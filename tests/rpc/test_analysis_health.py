@@ -45,20 +45,20 @@ def test_without_workers_analysis_is_not_serving_and_the_rest_is() -> None:
 
 def test_health_follows_the_workers() -> None:
     with unwarmed_workers(), serving(fake_model(), analysis_workers=1) as server, server.channel() as channel:
-        wait_until(lambda: health(channel, ANALYSIS) == SERVING)
-        wait_until(lambda: len(workers_of(os.getpid())) == 2)
-        stopped = workers_of(os.getpid())
+        wait_until(lambda: health(channel, ANALYSIS) == SERVING, seconds=WARM_SECONDS)
+        wait_until(lambda: len(workers_of(os.getpid())) == 2, seconds=WARM_SECONDS)
         seen = set()
-        for worker in stopped:
-            worker.kill()
 
         def followed() -> bool:
+            if NOT_SERVING not in seen:  # again, where all were there again before anybody looked
+                for worker in workers_of(os.getpid()):
+                    worker.kill()
             seen.add(health(channel, ANALYSIS))
             assert health(channel, INFERENCE) == SERVING
             assert call(channel, "Embed", embed("a")).code == "OK"
             return seen == {SERVING, NOT_SERVING} and health(channel, ANALYSIS) == SERVING
 
-        wait_until(followed)
+        wait_until(followed, seconds=WARM_SECONDS)
         assert call(channel, "SearchNeighbors", SEARCH).code == "OK"
 
 

@@ -234,7 +234,9 @@ def test_a_cancel_in_the_middle_ends_the_work(client: Client, analysing: str) ->
 
 
 def test_without_workers_small_similarities_are_answered_and_the_rest_is_refused() -> None:
-    with serving(fake_model("reviews", 3)) as server, Client(server.address) as client:
+    # Were the texts of a refused call embedded, the model would fail.
+    model = fake_model("reviews", 3, fails_on="poison")
+    with serving(model) as server, Client(server.address) as client:
         assert client.similarity(ROWS).scores.shape == (300, 300)
         pairs = client.similarity(ROWS[:5], ROWS[5:10], pairs=True).scores
         oracle = 1 - pairwise_distances(ROWS[:5].astype(np.float64), ROWS[5:10], metric="cosine")
@@ -244,7 +246,7 @@ def test_without_workers_small_similarities_are_answered_and_the_rest_is_refused
             lambda: client.similarity(large),
             lambda: client.neighbors(ROWS),
             lambda: client.cluster(ROWS),
-            lambda: client.project(["a", "b", "c"]),
+            lambda: client.project(["a", "poison", "c"]),
         ):
             with pytest.raises(PreconditionError) as caught:
                 refused()

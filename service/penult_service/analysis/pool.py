@@ -173,6 +173,14 @@ class WorkerPool:
                 self._observer.run_ended(call.name, outcome, time.monotonic() - started)
         return result
 
+    def check_admits(self) -> None:
+        """That `run` would begin now or wait, so that nothing is embedded for a call that will be refused.
+
+        Raises:
+            PreconditionFailed, Unavailable, ResourceExhausted: as `run` does before it begins.
+        """
+        self._admit()
+
     def _admit(self) -> tuple[Crew, exchange.Scratch]:
         if self._closed:
             raise _draining()

@@ -117,9 +117,12 @@ class AnalysisService:
     async def _result(self, checked: _Checked, call: Call) -> tuple[results.Result, replies.Origin]:
         """Embed what is text, then compute: here what is small, else in a worker."""
         asked = checked.asked
+        here = isinstance(asked.call, calls.Similarity) and _stays_here(asked.call, checked.shapes)
+        if not here:
+            self._pool.check_admits()
         arrays, origin = await self._sources.arrays(checked.sides, call)
         with call.stage("analysis"):
-            if isinstance(asked.call, calls.Similarity) and _stays_here(asked.call, checked.shapes):
+            if isinstance(asked.call, calls.Similarity) and here:
                 async with self._computing:
                     result: results.Result = await asyncio.to_thread(
                         small_similarity.compute, asked.call, arrays

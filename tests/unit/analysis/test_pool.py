@@ -80,7 +80,7 @@ def test_workers_step_back_and_know_no_tensorflow(pool: Running) -> None:
     workers = pool.workers()
     assert len(workers) == 2
     for worker in workers:
-        assert worker.nice() == 19
+        assert worker.nice() == 10
         assert not any("tensorflow" in mapped.path for mapped in worker.memory_maps())
 
 
