@@ -45,8 +45,13 @@ def nearest(
         if corpus is None and len(queries) <= most:
             _search_pairs(rough, ranking, Sieve.empty(everything, k, room), threads)
         else:
-            step = min(_TILE_ROWS, -(-len(queries) // threads.count), most // threads.count)
-            _search_blocks(rough, ranking, room, max(1, step), threads)
+            _search_blocks(rough, ranking, room, threads)
+        crowded = np.flatnonzero(ranking.crowded)
+        if crowded.size:
+            # Among many near-copies there was no room: again, with room for all.
+            once_more = _Ranking(metric, queries[crowded], other, k)
+            _search_blocks(rough.of(crowded), once_more, len(other), threads)
+            ranking.keys[crowded], ranking.rows[crowded] = once_more.keys, once_more.rows
     return ranking.keys, ranking.rows
 
 
@@ -106,25 +111,33 @@ class _Ranking:
     def __init__(self, metric: str, queries: Floats, corpus: Floats, k: int) -> None:
         self.k = k
         self.keys, self.rows = np.empty((len(queries), k)), np.empty((len(queries), k), dtype=np.int32)
+        self.crowded = np.zeros(len(queries), dtype=bool)
         self._metric, self._queries, self._corpus = CODES[metric], fixed(queries), fixed(corpus)
         self._norms = squared_norms(queries), squared_norms(corpus)
 
     def rank(self, sieve: Sieve) -> None:
-        at = sieve.queries
+        """Keys and rows of a sieve's queries; those whose sieve overflowed are marked as crowded, and left."""
+        at, counts = sieve.queries, sieve.counts
+        if sieve.found.shape[1]:
+            self.crowded[at], counts = counts < 0, np.maximum(counts, 0)
         kernels.rank(
             self._metric, self._queries[at], self._corpus, self._norms[0][at], self._norms[1],
-            sieve.limits, sieve.found, sieve.values, sieve.counts, self.keys[at], self.rows[at],
+            sieve.limits, sieve.found, sieve.values, counts, self.keys[at], self.rows[at],
         )  # fmt: skip
 
 
-def _search_blocks(rough: RoughKeys, ranking: _Ranking, room: int, step: int, threads: Threads) -> None:
+def _search_blocks(rough: RoughKeys, ranking: _Ranking, room: int, threads: Threads) -> None:
+    count = len(rough.queries)
+    most = _SIEVE_BYTES // (4 * ranking.k + 8 * room) // threads.count
+    step = max(1, min(_TILE_ROWS, -(-count // threads.count), most))
+
     def search(rows: slice) -> None:
         sieve = Sieve.empty(rows, ranking.k, room)
         for start in range(0, len(rough.corpus), _TILE_COLUMNS):
             sieve.take_rows(rough, rough.tile(rows, slice(start, start + _TILE_COLUMNS)), start)
         ranking.rank(sieve)
 
-    threads.each(search, slice(0, len(rough.queries)), step)
+    threads.each(search, slice(0, count), step)
 
 
 def _search_pairs(rough: RoughKeys, ranking: _Ranking, sieve: Sieve, threads: Threads) -> None:
