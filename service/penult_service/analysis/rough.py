@@ -92,7 +92,7 @@ class RoughKeys:
 
     def tile(self, rows: slice, columns: slice) -> Floats:
         """Keys float32 of these queries and these corpus rows."""
-        left, right = self.queries[rows], self.corpus[columns]
+        left, right = self.queries[rows], np.ascontiguousarray(self.corpus[columns])
         if not self.absolute:
             return np.asarray(left @ right.T)
         tile = np.empty((len(left), len(right)), dtype=np.float32)
