@@ -79,7 +79,7 @@ class Server:
         self._embedder = Embedder(self._scheduler)
         self._repository: Repository[LoadedModel] = Repository(sources, self._load_and_warm, self._changed)
         self._gate = Gate(self._metrics)
-        self._stored = Stored(config.data)
+        self._stored = Stored(config.data, lambda: self._health.wake())
         self._health = HealthMonitor(
             always=(_SERVER.full_name, _MODEL.full_name),
             by_progress=(_INFERENCE.full_name,),

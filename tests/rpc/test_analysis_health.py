@@ -44,14 +44,19 @@ def test_without_workers_analysis_is_not_serving_and_the_rest_is() -> None:
 
 
 def test_health_follows_the_workers() -> None:
+    others = set(workers_of(os.getpid()))  # of other servers in this process
+
+    def ours() -> set[psutil.Process]:
+        return set(workers_of(os.getpid())) - others
+
     with unwarmed_workers(), serving(fake_model(), analysis_workers=1) as server, server.channel() as channel:
         wait_until(lambda: health(channel, ANALYSIS) == SERVING, seconds=WARM_SECONDS)
-        wait_until(lambda: len(workers_of(os.getpid())) == 2, seconds=WARM_SECONDS)
+        wait_until(lambda: len(ours()) == 2, seconds=WARM_SECONDS)
         seen = set()
 
         def followed() -> bool:
             if NOT_SERVING not in seen:  # again, where all were there again before anybody looked
-                for worker in workers_of(os.getpid()):
+                for worker in ours():
                     worker.kill()
             seen.add(health(channel, ANALYSIS))
             assert health(channel, INFERENCE) == SERVING
@@ -78,7 +83,7 @@ def test_a_server_process_and_its_workers(process_log: Path) -> None:
     ):
         wait_until(lambda: health(channel, ANALYSIS) == SERVING, seconds=WARM_SECONDS)
         assert call(channel, "SearchNeighbors", SEARCH).code == "OK"
-        wait_until(lambda: len(workers_of(process.pid)) == 2)
+        wait_until(lambda: len(workers_of(process.pid)) == 2, seconds=WARM_SECONDS)
         workers = workers_of(process.pid)
 
         for library in ("sklearn", "scipy", "faiss", "numba", "llvmlite", "umap", "tensorflow"):
@@ -104,7 +109,7 @@ def test_a_server_process_and_its_workers(process_log: Path) -> None:
     assert len([place for place in process_log.iterdir() if place.name.startswith("penult-analysis-")]) == 1
 
 
-@pytest.mark.parametrize(("grace", "code"), [("30", "OK"), ("0.5", "UNAVAILABLE")])
+@pytest.mark.parametrize(("grace", "code"), [("100", "OK"), ("0.5", "UNAVAILABLE")])
 def test_draining_lets_an_analysis_finish_within_the_grace(grace: str, code: str, tmp_path: Path) -> None:
     arguments = ("fake:demo", "--grace", grace, "--analysis-workers", "1")
     with served(tmp_path, *arguments, TMPDIR=str(tmp_path)) as (process, address):
@@ -116,7 +121,7 @@ def test_draining_lets_an_analysis_finish_within_the_grace(grace: str, code: str
             wait_until(lambda: worker.cpu_times().user > begun + 0.2)
             process.send_signal(signal.SIGTERM)
             started = time.monotonic()
-            assert process.wait(60) == 0
+            assert process.wait(110) == 0
             outcome = future.exception(10)
             assert ("OK" if outcome is None else outcome.code().name) == code
             if code != "OK":

@@ -295,7 +295,7 @@ def test_a_model_that_is_gone_is_named(tmp_path: Path) -> None:
             assert words in outcome.message
 
 
-def test_a_second_server_on_the_same_data_serves_without_sets(tmp_path: Path) -> None:
+def test_a_second_server_on_the_same_data_serves_without_sets_until_the_first_ends(tmp_path: Path) -> None:
     first, second = tmp_path / "1", tmp_path / "2"
     first.mkdir()
     second.mkdir()
@@ -313,6 +313,10 @@ def test_a_second_server_on_the_same_data_serves_without_sets(tmp_path: Path) ->
         assert outcome.metadata["process"] == str(process.pid)
         assert health(refusing, SERVICE) == NOT_SERVING
         assert health(channel, SERVICE) == SERVING
+        process.terminate()
+        wait_until(lambda: health(refusing, SERVICE) == SERVING)
+        assert create(refusing, "yours").code == "OK"
+        assert call(refusing, "GetDataset", pb.GetDatasetRequest(name="mine")).code == "OK"
     assert f"process {process.pid}" in log_of(second)
     assert "DATA_IN_USE" in log_of(second)
 

@@ -65,7 +65,8 @@ def call(
 def outcome_of(error: grpc.RpcError) -> Outcome:
     """What a failed call says."""
     status = rpc_status.from_call(error)
-    trailers = dict(error.trailing_metadata() or ())
+    # Pair by pair: what aio returns looks like a mapping and is none.
+    trailers = {key: value for key, value in error.trailing_metadata() or ()}  # noqa: C416
     return status_outcome(status or Status(message=error.details() or ""), error.code().name, trailers)
 
 

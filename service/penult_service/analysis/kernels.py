@@ -171,7 +171,7 @@ def sift_rows(tile, start, slope, margins, heap, seen, limits, found, values, co
     The tile's columns are the corpus rows from `start` on. Of each query `heap` float32 [b, k] holds the k smallest
     keys yet, largest first (`seen` [b] of them), and `found` int32 [b, room] and `values` float32 [b, room] the rows
     (`counts` [b]) whose key was at most `limits` float32 [b], which is slope * (k-th smallest key) + margin. A count
-    of -1 says that there was no room: all rows are to be looked at.
+    of -1 says that there was no room; the limit is right all the same.
     """
     for i in range(len(tile)):
         row = tile[i]
@@ -229,23 +229,37 @@ def _take(i, row, value, slope, margins, heap, seen, limits, found, values, coun
     if seen[i] < k or value < heap[i, 0]:
         seen[i] = _offer_value(heap[i], seen[i], value)
         if seen[i] == k:
-            limit = slope * heap[i, 0] + margins[i]
-            limits[i] = limit
-            if np.float64(limits[i]) < limit:
-                limits[i] = np.nextafter(limits[i], np.float32(np.inf))
+            limits[i] = min(limits[i], _limit(heap[i], slope, margins[i]))
     if counts[i] == room:
         kept = 0
         for j in range(room):
             if values[i, j] <= limits[i]:
                 found[i, kept], values[i, kept] = found[i, j], values[i, j]
                 kept += 1
-        counts[i] = kept
-        if kept > room * 3 // 4:
-            counts[i], limits[i] = -1, -np.inf
-            return
-    found[i, counts[i]] = row
-    values[i, counts[i]] = value
-    counts[i] += 1
+        counts[i] = kept if kept <= room * 3 // 4 else -1
+    if counts[i] >= 0 and value <= limits[i]:
+        found[i, counts[i]] = row
+        values[i, counts[i]] = value
+        counts[i] += 1
+
+
+@_inline
+def _limit(heap, slope, margin):  # type: ignore[no-untyped-def]
+    limit = slope * heap[0] + margin
+    rounded = np.float32(limit)
+    return np.nextafter(rounded, np.float32(np.inf)) if np.float64(rounded) < limit else rounded
+
+
+@_kernel
+def first_limits(tile, slope, margins, heap, limits):  # type: ignore[no-untyped-def]
+    """Limits for `sift_rows` float32 [b] from the keys [b, c] of some of the corpus rows."""
+    for i in range(len(tile)):
+        size = 0
+        for j in range(tile.shape[1]):
+            if size < heap.shape[1] or tile[i, j] < heap[i, 0]:
+                size = _offer_value(heap[i], size, tile[i, j])
+        if size == heap.shape[1]:
+            limits[i] = _limit(heap[i], slope, margins[i])
 
 
 @_inline

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -86,9 +86,13 @@ class RoughKeys:
     def allowances(self) -> NDArray[np.float64]:
         return self.margins * (1 + self.slope)
 
+    def of(self, queries: NDArray[np.intp]) -> RoughKeys:
+        """Those of some of the queries."""
+        return replace(self, queries=self.queries[queries], margins=self.margins[queries])
+
     def tile(self, rows: slice, columns: slice) -> Floats:
         """Keys float32 of these queries and these corpus rows."""
-        left, right = self.queries[rows], self.corpus[columns]
+        left, right = self.queries[rows], np.ascontiguousarray(self.corpus[columns])
         if not self.absolute:
             return np.asarray(left @ right.T)
         tile = np.empty((len(left), len(right)), dtype=np.float32)

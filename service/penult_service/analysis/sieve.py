@@ -23,6 +23,7 @@ CODES = {
 FEW = 8  # so few queries are cheaper without any preparation
 _TILE_ROWS, _TILE_COLUMNS = 512, 2048
 _SIEVE_BYTES = 1 << 28
+_SAMPLE = 256  # corpus rows that give the first limits
 
 
 def nearest(
@@ -45,8 +46,15 @@ def nearest(
         if corpus is None and len(queries) <= most:
             _search_pairs(rough, ranking, Sieve.empty(everything, k, room), threads)
         else:
-            step = min(_TILE_ROWS, -(-len(queries) // threads.count), most // threads.count)
-            _search_blocks(rough, ranking, room, max(1, step), threads)
+            _search_blocks(rough, ranking, room, threads)
+        while ranking.crowded.any():
+            # There was no room, as where near-copies come first: again, with the limits known by now, then with more
+            # room, at last for all.
+            crowded = np.flatnonzero(ranking.crowded)
+            once_more = _Ranking(metric, queries[crowded], other, k, ranking.limits[crowded])
+            _search_blocks(rough.of(crowded), once_more, room, threads)
+            ranking.replace(crowded, once_more)
+            room = min(8 * room, len(other))
     return ranking.keys, ranking.rows
 
 
@@ -82,6 +90,16 @@ class Sieve:
             counts=np.full(count, 0 if room else -1, dtype=np.int32),
         )
 
+    def start(self, rough: RoughKeys) -> None:
+        """First limits, from rows drawn evenly: else near-copies that come first would fill the sieve."""
+        step = max(1, len(rough.corpus) // max(_SAMPLE, 4 * self.heap.shape[1]))
+        tile = rough.tile(self.queries, slice(0, len(rough.corpus), step))
+        kernels.first_limits(tile, rough.slope, rough.allowances[self.queries], self.heap, self.limits)
+
+    def keep_to(self, limits: Floats) -> None:
+        """From now on takes what is within these limits, which stay."""
+        self.limits[:], self.heap[:], self.seen[:] = limits, -np.inf, self.heap.shape[1]
+
     def of(self, queries: slice) -> Sieve:
         """The part of some of the queries, which shares the arrays."""
         at = slice(queries.start - self.queries.start, queries.stop - self.queries.start)
@@ -103,33 +121,56 @@ class Sieve:
 class _Ranking:
     """Exact keys and row numbers [n, k] of all queries, filled block by block."""
 
-    def __init__(self, metric: str, queries: Floats, corpus: Floats, k: int) -> None:
+    def __init__(
+        self, metric: str, queries: Floats, corpus: Floats, k: int, limits: Floats | None = None
+    ) -> None:
         self.k = k
+        self.known = limits is not None
+        self.limits = np.full(len(queries), np.inf, dtype=np.float32) if limits is None else limits
         self.keys, self.rows = np.empty((len(queries), k)), np.empty((len(queries), k), dtype=np.int32)
+        self.crowded = np.zeros(len(queries), dtype=bool)
         self._metric, self._queries, self._corpus = CODES[metric], fixed(queries), fixed(corpus)
         self._norms = squared_norms(queries), squared_norms(corpus)
 
+    def replace(self, queries: NDArray[np.intp], other: _Ranking) -> None:
+        """Takes over what another ranking says of these queries."""
+        self.keys[queries], self.rows[queries] = other.keys, other.rows
+        self.crowded[queries] = other.crowded
+
     def rank(self, sieve: Sieve) -> None:
-        at = sieve.queries
+        """Keys and rows of a sieve's queries; those whose sieve overflowed are marked as crowded, and left."""
+        at, counts = sieve.queries, sieve.counts
+        if sieve.found.shape[1]:
+            self.crowded[at], self.limits[at] = counts < 0, sieve.limits
+            counts = np.maximum(counts, 0)
         kernels.rank(
             self._metric, self._queries[at], self._corpus, self._norms[0][at], self._norms[1],
-            sieve.limits, sieve.found, sieve.values, sieve.counts, self.keys[at], self.rows[at],
+            sieve.limits, sieve.found, sieve.values, counts, self.keys[at], self.rows[at],
         )  # fmt: skip
 
 
-def _search_blocks(rough: RoughKeys, ranking: _Ranking, room: int, step: int, threads: Threads) -> None:
+def _search_blocks(rough: RoughKeys, ranking: _Ranking, room: int, threads: Threads) -> None:
+    count = len(rough.queries)
+    most = _SIEVE_BYTES // (4 * ranking.k + 8 * room) // threads.count
+    step = max(1, min(_TILE_ROWS, -(-count // threads.count), most))
+
     def search(rows: slice) -> None:
         sieve = Sieve.empty(rows, ranking.k, room)
+        if ranking.known:
+            sieve.keep_to(ranking.limits[rows])
+        else:
+            sieve.start(rough)
         for start in range(0, len(rough.corpus), _TILE_COLUMNS):
             sieve.take_rows(rough, rough.tile(rows, slice(start, start + _TILE_COLUMNS)), start)
         ranking.rank(sieve)
 
-    threads.each(search, slice(0, len(rough.queries)), step)
+    threads.each(search, slice(0, count), step)
 
 
 def _search_pairs(rough: RoughKeys, ranking: _Ranking, sieve: Sieve, threads: Threads) -> None:
     """Where the queries are the corpus, each pair once: a tile serves its columns as it serves its rows."""
     total, lock = len(rough.queries), Lock()
+    threads.each(lambda rows: sieve.of(rows).start(rough), slice(0, total), _TILE_ROWS)
     for start in range(0, total, _TILE_ROWS):
         rows = slice(start, min(start + _TILE_ROWS, total))
 

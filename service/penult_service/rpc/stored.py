@@ -14,6 +14,8 @@ from penult_service.errors import PenultError, PreconditionFailed, Unavailable
 from penult_service.storage import Snapshot, Storage
 
 THREADS = 4
+_IN_USE = "DATA_IN_USE"
+_RETRY_SECONDS = 2.0
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -23,14 +25,16 @@ _log = logging.getLogger(__name__)
 
 class Stored:
     """The storage of one server. A server whose directory another one has, or that cannot be written, serves its models
-    all the same, and refuses what needs storage.
+    all the same, and refuses what needs storage; it takes the directory when the other one has ended.
 
     Args:
         data: The directory; None: a temporary one, which goes with the server.
+        changed: Called in the loop when `ready` has changed.
     """
 
-    def __init__(self, data: Path | None) -> None:
-        self._data = data
+    def __init__(self, data: Path | None, changed: Callable[[], None] = lambda: None) -> None:
+        self._data, self._on_change = data, changed
+        self._waiting: asyncio.Task[None] | None = None
         self._storage: Storage | None = None
         self._refusal: PenultError = Unavailable("the server has just started; try again", reason="STARTING")
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="penult-storage")
@@ -59,6 +63,8 @@ class Stored:
         except PenultError as error:
             self._refusal = _serving_without(error)
             _log.warning("no sets here, models are served: %s (%s)", error.message, error.reason)
+            if error.reason == _IN_USE:
+                self._waiting = asyncio.create_task(self._wait_for_it())
             return
         if self._data is None:
             _log.info("no --data: what is stored here goes with this server (%s)", self._storage.path)
@@ -84,18 +90,42 @@ class Stored:
 
     async def close(self) -> None:
         """Finish what writes, and let the directory go."""
+        if self._waiting is not None:
+            self._waiting.cancel()
+            await asyncio.wait([self._waiting])
         await asyncio.to_thread(self._threads.shutdown, wait=True)
         if self._storage is not None:
             await asyncio.to_thread(self._storage.close)
 
+    async def _wait_for_it(self) -> None:
+        """Until the other server has ended: it may have been a short one."""
+        while self._storage is None:
+            await asyncio.sleep(_RETRY_SECONDS)
+            # Shielded: what is opened is closed.
+            opening = self.begin(lambda: Storage(self._data))
+            try:
+                self._storage = await asyncio.shield(opening)
+            except asyncio.CancelledError:
+                opening.add_done_callback(_let_go)
+                raise
+            except PenultError as error:
+                self._refusal = _serving_without(error)
+        _log.info("the other server has ended: the sets are here now")
+        self._on_change()
+
+
+def _let_go(opening: asyncio.Future[Storage]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
+
 
 def _serving_without(error: PenultError) -> PenultError:
-    if error.reason != "DATA_IN_USE":
+    if error.reason != _IN_USE:
         return error
     holder = error.metadata.get("process", "unknown")
     return PreconditionFailed(
         f"the sets of this server's --data directory are with another server (process {holder}), ask that one; this"
         " one serves models alone",
-        reason="DATA_IN_USE",
+        reason=_IN_USE,
         metadata=error.metadata,
     )

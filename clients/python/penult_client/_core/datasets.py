@@ -27,6 +27,8 @@ from penult_client._results import Embeddings
 # One message is one append, durable as one; one stream is what is sent again after a break.
 MESSAGE_BYTES = 4 << 20
 STREAM_BYTES = 16 << 20
+# What is read comes in smaller ones: the next is made while one is on its way.
+READ_BYTES = 1 << 20
 # Of a row beside its vector and texts: tags, lengths, an id.
 _ROW_BYTES = 48
 _SAMPLE = 256
@@ -189,7 +191,7 @@ def read_request(
         columns=columns,
         first_row=part.start,
         row_count=len(part),
-        max_message_bytes=min(MESSAGE_BYTES, limits.max_response_bytes),
+        max_message_bytes=min(READ_BYTES, limits.max_response_bytes),
     )
 
 
