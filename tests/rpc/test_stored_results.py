@@ -16,6 +16,7 @@ from penult.v1 import analysis_service_pb2 as pb
 from penult.v1 import common_pb2
 from penult_client import Dataset
 from penult_service.analysis.pool import WorkerPool
+from penult_service.rpc import stored_results
 from support.calling import Outcome, call
 from support.fakes import fake_model
 from support.flavours import Flavour
@@ -34,11 +35,12 @@ def channel(analysing: str) -> Iterator[grpc.Channel]:
         yield opened
 
 
-@pytest.fixture(params=["sync", "async"])
-def flavour(request: pytest.FixtureRequest) -> Iterator[Flavour]:
-    made = Flavour(request.param)
+@pytest.fixture
+def flavours() -> Iterator[dict[str, Flavour]]:
+    made = {kind: Flavour(kind) for kind in ("sync", "async")}
     yield made
-    made.end()
+    for each in made.values():
+        each.end()
 
 
 def _source() -> common_pb2.Source:
@@ -143,6 +145,25 @@ def test_a_name_that_is_taken_costs_nothing(channel, monkeypatch):
     call(channel, "DeleteClustering", pb.DeleteClusteringRequest(name="taken"))
 
 
+def test_what_cannot_be_answered_is_not_stored(channel):
+    # Too small before it is computed, and after.
+    for size, plain in ((4000, "INVALID_ARGUMENT"), (4600, "OK")):
+        assert call(channel, "Project", _map("", max_response_bytes=size)).code == plain
+        refused = call(channel, "Project", _map("large", max_response_bytes=size))
+        assert (refused.code, refused.reason) == ("INVALID_ARGUMENT", "RESPONSE_TOO_LARGE")
+        assert call(channel, "GetProjection", pb.GetProjectionRequest(name="large")).code == "NOT_FOUND"
+
+
+def test_asked_again_while_the_first_is_being_stored(channel, monkeypatch):
+    first = call(channel, "Project", _map("twice", request_id="r-1")).reply
+    monkeypatch.setattr(stored_results, "_there", lambda *_: None)
+    again = call(channel, "Project", _map("twice", request_id="r-1"))
+    assert again.reply == first
+    other = call(channel, "Project", _map("twice", request_id="r-2"))
+    assert (other.code, other.reason) == ("ALREADY_EXISTS", "PROJECTION_EXISTS")
+    call(channel, "DeleteProjection", pb.DeleteProjectionRequest(name="twice"))
+
+
 def test_wrong_names(channel):
     refused: list[tuple[Outcome, str, str]] = [
         (call(channel, "Project", _map("No Name")), "NAME_INVALID", "name"),
@@ -168,8 +189,9 @@ def _ready(server: Serving) -> None:
         _warm(opened)
 
 
-def test_they_outlive_the_server(flavour, tmp_path):
-    data = tmp_path / "data"
+def test_they_outlive_the_server(flavours, tmp_path):
+    """Made through one client, found by the other."""
+    data, flavour = tmp_path / "data", flavours["async"]
     texts = [f"text {i}" for i in range(20)]
     with _serving(data) as server:
         _ready(server)
@@ -189,6 +211,7 @@ def test_they_outlive_the_server(flavour, tmp_path):
             flavour.run(client.cluster(texts, overwrite=True))
         with pytest.raises(penult_client.InputTypeError):
             flavour.run(client.cluster(texts, name=""))
+    flavour = flavours["sync"]
     with serving(fake_model("reviews", 3), data=data) as server:
         client = flavour.client(server.address)
         found = flavour.run(client.projection("map"))
@@ -221,6 +244,7 @@ def test_the_ids_of_a_set_are_named(analysing):
         assert (one.stored.rows, more.stored.rows) == (ROWS, ROWS + 3)
         assert one.stored.id_digest != more.stored.id_digest
         assert len(one.stored.id_digest) == 64
+        assert client.projection("named-1").coordinates.tobytes() == one.coordinates.tobytes()
         for name in ("named-1", "named-2"):
             client.delete_projection(name)
 

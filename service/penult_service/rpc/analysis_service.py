@@ -27,7 +27,7 @@ from penult_service.rpc.limits import check_fits
 from penult_service.rpc.result_codec import CLUSTERINGS, PROJECTIONS
 from penult_service.rpc.sources import Sides, Sources, array_shapes, check_spaces
 from penult_service.rpc.stored import Stored
-from penult_service.rpc.stored_results import Keeping, StoredResults
+from penult_service.rpc.stored_results import STORED_BYTES, Keeping, StoredResults
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +123,10 @@ class AnalysisService(StoredResults):
             result, origin = await self._result(checked, call)
             if keeping is not None:
                 assert isinstance(result, results.ClusterResult | results.ProjectResult)
+                # What would not be answered is not stored.
+                check_fits(
+                    keeping.kind.answer(result, origin), sides["source"].rows, asked.max_bytes - STORED_BYTES
+                )
                 with call.stage("store"):
                     stored = await self.keep(keeping, result, origin, sides["source"])
                 checked = replace(checked, stored=stored)

@@ -42,6 +42,7 @@ class Kind:
     plural: str
     resource: Callable[..., pb.Projection | pb.Clustering]
     reply: Callable[[StoredResult], Response]
+    answer: Callable[[Any, replies.Origin], Response]
 
     def told(self, info: ResultInfo) -> Any:
         """What is known of a stored result, as a message."""
@@ -122,8 +123,8 @@ def _clustering(found: StoredResult) -> pb.ClusterResponse:
     return replies.clusters(result, _origin(facts))
 
 
-PROJECTIONS = Kind("projection", "projections", pb.Projection, _projection)
-CLUSTERINGS = Kind("clustering", "clusterings", pb.Clustering, _clustering)
+PROJECTIONS = Kind("projection", "projections", pb.Projection, _projection, replies.projection)
+CLUSTERINGS = Kind("clustering", "clusterings", pb.Clustering, _clustering, replies.clusters)
 
 
 def _adjustments(facts: Mapping[str, Any]) -> tuple[results.Adjustment, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 from penult.v1 import analysis_service_pb2 as pb
 
 from penult_service.config import Limits
-from penult_service.errors import InvalidInput, PenultError
+from penult_service.errors import AlreadyExists, InvalidInput, PenultError
 from penult_service.rpc import result_codec as codec
 from penult_service.rpc.analysis_replies import Origin
 from penult_service.rpc.codec import MOST_PAGE_SIZE, PAGE_SIZE
@@ -20,6 +20,8 @@ from penult_service.rpc.sources import DatasetSide, Side
 from penult_service.rpc.stored import Stored
 from penult_service.storage import ResultStore, RowsOf, StoredResult
 
+# The most that a reply says of where the result is stored, about.
+STORED_BYTES = 4096
 _REQUEST_ID_BYTES = 256
 
 
@@ -145,30 +147,43 @@ def _name(kind: Kind, text: str) -> str:
 
 def _there(store: ResultStore, keeping: Keeping) -> StoredResult | None:
     """What the same request stored already."""
-    if keeping.request_id:
-        try:
-            found = store.get(keeping.name)
-        except PenultError:  # there is none, or it is damaged: the check below says what that means
-            found = None
-        if found is not None and found.info.facts.get("request_id") == keeping.request_id:
-            return found
+    found = _same(store, keeping)
+    if found is not None:
+        return found
     store.check_free(keeping.name, overwrite=keeping.overwrite)
     return None
+
+
+def _same(store: ResultStore, keeping: Keeping) -> StoredResult | None:
+    if not keeping.request_id:
+        return None
+    try:
+        found = store.get(keeping.name)
+    except PenultError:  # there is none, or it is damaged: who stores it is told
+        return None
+    return found if found.info.facts.get("request_id") == keeping.request_id else None
 
 
 def _put(
     store: ResultStore, keeping: Keeping, result: codec.Kept, origin: Origin, side: Side
 ) -> pb.Projection | pb.Clustering:
     made = codec.parts(result, origin, keeping.request_id)
-    info = store.put(
-        keeping.name,
-        made.arrays,
-        parameters=made.parameters,
-        facts=made.facts,
-        source=_rows_of(side),
-        versions=made.versions,
-        overwrite=keeping.overwrite,
-    )
+    try:
+        info = store.put(
+            keeping.name,
+            made.arrays,
+            parameters=made.parameters,
+            facts=made.facts,
+            source=_rows_of(side),
+            versions=made.versions,
+            overwrite=keeping.overwrite,
+        )
+    except AlreadyExists:
+        # The caller left the first time while that was being stored, and has asked again.
+        found = _same(store, keeping)
+        if found is None:
+            raise
+        info = found.info
     told: pb.Projection | pb.Clustering = keeping.kind.told(info)
     return told
 
