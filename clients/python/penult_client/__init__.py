@@ -27,6 +27,7 @@ from penult_client._analysis import (
     Neighbors,
     Projection,
     ProjectionQuality,
+    StoredInfo,
 )
 from penult_client._async.client import AsyncClient
 from penult_client._async.transport import AsyncMockTransport
@@ -94,6 +95,7 @@ __all__ = [
     "ServerInfo",
     "ServerStartError",
     "Similarity",
+    "StoredInfo",
     "Tokens",
     "UnavailableError",
     "__version__",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +27,38 @@ class Adjustment:
     asked: str
     used: str
     why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredInfo:
+    """What is known of a map or clustering that the server keeps.
+
+    Attributes:
+        name: Its name.
+        durable: Whether it is there after a restart of the server.
+        rows: How many rows it has places or labels for.
+        dataset, generation: The set whose first rows these are, and its life; empty: they came with the call.
+        id_digest: SHA-256 over the ids of the rows, in order; empty without a set.
+        space: The embedding space of the rows; empty when not known.
+        parameters: The parameters that were used, by name.
+        versions: Of what made it, such as ``{"penult": "0.1.0", "numpy": "2.3.5"}``.
+        created: Time in UTC; None when not known.
+        size: Bytes of its arrays.
+        problem: What is damaged; empty: nothing is known to be.
+    """
+
+    name: str
+    durable: bool
+    rows: int
+    dataset: str = ""
+    generation: str = ""
+    id_digest: str = ""
+    space: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    created: datetime | None = None
+    size: int = 0
+    problem: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -94,6 +129,7 @@ class Clusters(_Analysis):
         used: The parameters that were used, by name, such as ``{"method": "hdbscan"}``.
         adjustments: What was not used as asked, such as more clusters than distinct rows.
         zero_rows: int32, all-zero rows under cosine: they have no direction, and label -1.
+        stored: Where the server keeps them; None: nowhere.
         model, version, digest, space: What embedded the texts; empty and 0 when the rows were vectors.
     """
 
@@ -103,6 +139,7 @@ class Clusters(_Analysis):
     quality: ClusterQuality
     used: dict[str, str]
     zero_rows: NDArray[np.int32]
+    stored: StoredInfo | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +173,7 @@ class Projection(_Analysis):
         used: The parameters that were used, by name, such as ``{"method": "umap"}``.
         adjustments: What was not used as asked, such as more neighbours than rows.
         zero_rows: int32, all-zero rows under cosine: they have no direction, and lie together beside the map.
+        stored: Where the server keeps it; None: nowhere.
         model, version, digest, space: What embedded the texts; empty and 0 when the rows were vectors.
     """
 
@@ -144,6 +182,7 @@ class Projection(_Analysis):
     explained_variance: NDArray[np.float64]
     used: dict[str, str]
     zero_rows: NDArray[np.int32]
+    stored: StoredInfo | None = None
 
     def __len__(self) -> int:
         return len(self.coordinates)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 from google.protobuf.message import Message
 from penult.v1 import analysis_service_pb2 as pb
@@ -24,8 +24,10 @@ from penult_service.rpc.analysis_limits import check_cost, check_reply, check_sc
 from penult_service.rpc.codec import Codec
 from penult_service.rpc.handlers import Call
 from penult_service.rpc.limits import check_fits
+from penult_service.rpc.result_codec import CLUSTERINGS, PROJECTIONS
 from penult_service.rpc.sources import Sides, Sources, array_shapes, check_spaces
 from penult_service.rpc.stored import Stored
+from penult_service.rpc.stored_results import Keeping, StoredResults
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,9 +38,10 @@ class _Checked:
     sides: Sides
     shapes: calls.Shapes
     space_check: pb.SpaceCheck
+    stored: pb.Projection | pb.Clustering | None = None
 
 
-class AnalysisService:
+class AnalysisService(StoredResults):
     """`penult.v1.AnalysisService`."""
 
     def __init__(
@@ -50,6 +53,7 @@ class AnalysisService:
         pool: WorkerPool,
         stored: Stored,
     ) -> None:
+        super().__init__(limits, stored)
         self._codec, self._limits = AnalysisCodec(codec, limits), limits
         self._sources, self._pool = Sources(repository, embedder, stored), pool
         # A matrix takes memory and a core: the others wait their turn.
@@ -77,30 +81,52 @@ class AnalysisService:
 
     async def cluster(self, request: pb.ClusterRequest, call: Call) -> pb.ClusterResponse:
         """Clusters."""
-        checked, result, origin = await self._analysed(self._codec.cluster, request, call)
+        keeping, there = await self.keeping(CLUSTERINGS, request)
+        if there is not None:
+            return cast(pb.ClusterResponse, there)
+        checked, result, origin = await self._analysed(self._codec.cluster, request, call, keeping)
         assert isinstance(result, results.ClusterResult)
         with call.stage("reply"):
             response = replies.clusters(result, origin)
-            check_fits(response, len(result.labels), checked.asked.max_bytes)
+            self._finish(response, len(result.labels), checked)
         return response
 
     async def project(self, request: pb.ProjectRequest, call: Call) -> pb.ProjectResponse:
         """A map."""
-        checked, result, origin = await self._analysed(self._codec.project, request, call)
+        keeping, there = await self.keeping(PROJECTIONS, request)
+        if there is not None:
+            return cast(pb.ProjectResponse, there)
+        checked, result, origin = await self._analysed(self._codec.project, request, call, keeping)
         assert isinstance(result, results.ProjectResult)
         with call.stage("reply"):
             response = replies.projection(result, origin)
-            check_fits(response, len(result.coordinates), checked.asked.max_bytes)
+            self._finish(response, len(result.coordinates), checked)
         return response
 
+    @staticmethod
+    def _finish(response: Any, rows: int, checked: _Checked) -> None:
+        if checked.stored is not None:
+            response.stored.CopyFrom(checked.stored)
+        check_fits(response, rows, checked.asked.max_bytes)
+
     async def _analysed(
-        self, decode: Callable[[Any], Asked], request: Message, call: Call
+        self,
+        decode: Callable[[Any], Asked],
+        request: Message,
+        call: Call,
+        keeping: Keeping | None = None,
     ) -> tuple[_Checked, results.Result, replies.Origin]:
         """From the request to the result; the rows of sets stay until that is there."""
         asked = await asyncio.to_thread(decode, request)
         async with self._sources.resolved(asked.sides, call) as sides:
             checked = self._checked(asked, sides)
-            return checked, *await self._result(checked, call)
+            result, origin = await self._result(checked, call)
+            if keeping is not None:
+                assert isinstance(result, results.ClusterResult | results.ProjectResult)
+                with call.stage("store"):
+                    stored = await self.keep(keeping, result, origin, sides["source"])
+                checked = replace(checked, stored=stored)
+            return checked, result, origin
 
     def _checked(self, asked: Asked, sides: Sides) -> _Checked:
         """Refuse, before anything is embedded or computed, what cannot be done or is too large."""

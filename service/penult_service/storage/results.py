@@ -131,17 +131,27 @@ class ResultStore:
         }
         json.dumps(content, allow_nan=False)
         with self._lock:
-            if self._is_there(name) and not overwrite:
-                raise AlreadyExists(
-                    f"there is a {self._what} {name!r}; choose another name, or overwrite it",
-                    reason=f"{self._what.upper()}_EXISTS",
-                    field="name",
-                )
+            self.check_free(name, overwrite=overwrite)
             try:
                 self._write(name, files, content)
             except OSError as error:
                 raise refused(error, f"{self._what} {name!r} was not stored") from error
             return self._read(name)[0]
+
+    def check_free(self, name: str, *, overwrite: bool = False) -> None:
+        """Refuse, before anything is computed, what `put` would.
+
+        Raises:
+            InvalidInput: NAME_INVALID.
+            AlreadyExists: and `overwrite` is False.
+        """
+        check_name(name)
+        if self._is_there(name) and not overwrite:
+            raise AlreadyExists(
+                f"there is a {self._what} {name!r}; choose another name, or overwrite it",
+                reason=f"{self._what.upper()}_EXISTS",
+                field="name",
+            )
 
     def get(self, name: str) -> StoredResult:
         """The result of that name, compared with its checksums.

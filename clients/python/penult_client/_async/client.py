@@ -14,6 +14,7 @@ from penult_client._async.analysis import AsyncAnalysis
 from penult_client._async.calls import AsyncCaller
 from penult_client._async.datasets import AsyncDatasets
 from penult_client._async.starting import AsyncPrivateServer
+from penult_client._async.stored import AsyncStored
 from penult_client._async.transport import AsyncGrpcTransport, AsyncTransport
 from penult_client._channel import Metadata
 from penult_client._core import about, enums, requests, results, rpcs
@@ -26,7 +27,7 @@ OnRowError = Literal["fail", "report"]
 Progress = bool | Report
 
 
-class AsyncClient(AsyncAnalysis, AsyncDatasets):
+class AsyncClient(AsyncAnalysis, AsyncDatasets, AsyncStored):
     """Talks to a Penult server.
 
     Calls with many texts are split to fit the server, sent two requests at a time, and put together in order.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC
 from typing import Any
 
 import numpy as np
+from google.protobuf.json_format import MessageToDict
 from numpy.typing import NDArray
 from penult.v1 import analysis_service_pb2 as analysis
 from penult.v1 import common_pb2 as common
@@ -17,6 +19,7 @@ from penult_client._analysis import (
     Neighbors,
     Projection,
     ProjectionQuality,
+    StoredInfo,
 )
 from penult_client._core import arrays
 from penult_client._core.enums import to_word
@@ -51,7 +54,7 @@ def neighbors(reply: analysis.SearchNeighborsResponse, embedded: Embeddings | No
     )
 
 
-def clusters(reply: analysis.ClusterResponse, embedded: Embeddings | None) -> Clusters:
+def clusters(reply: analysis.ClusterResponse, embedded: Embeddings | None = None) -> Clusters:
     """Clusters."""
     labels = arrays.to_array(reply.labels)
     if labels.ndim != 1 or (labels.size and labels.max() >= len(reply.clusters)):
@@ -72,11 +75,12 @@ def clusters(reply: analysis.ClusterResponse, embedded: Embeddings | None) -> Cl
         used=_used(reply.used),
         adjustments=_adjustments(reply.adjustments),
         zero_rows=_rows(reply.zero_rows),
+        stored=_stored(reply),
         **_source(reply, embedded),
     )
 
 
-def projection(reply: analysis.ProjectResponse, embedded: Embeddings | None) -> Projection:
+def projection(reply: analysis.ProjectResponse, embedded: Embeddings | None = None) -> Projection:
     """A map."""
     return Projection(
         coordinates=_matrix(reply.coordinates),
@@ -91,8 +95,32 @@ def projection(reply: analysis.ProjectResponse, embedded: Embeddings | None) -> 
         used=_used(reply.used),
         adjustments=_adjustments(reply.adjustments),
         zero_rows=_rows(reply.zero_rows),
+        stored=_stored(reply),
         **_source(reply, embedded),
     )
+
+
+def stored(told: analysis.Projection | analysis.Clustering) -> StoredInfo:
+    """What is known of a map or clustering that the server keeps."""
+    source = told.source
+    return StoredInfo(
+        name=told.name.rpartition("/")[2],
+        durable=told.durable,
+        rows=source.rows,
+        dataset=source.dataset.removeprefix("datasets/"),
+        generation=source.generation,
+        id_digest=source.id_digest,
+        space=source.embedding_space,
+        parameters=MessageToDict(told.parameters),
+        versions=dict(sorted(told.versions.items())),
+        created=told.create_time.ToDatetime(UTC) if told.HasField("create_time") else None,
+        size=told.size_bytes,
+        problem=told.problem,
+    )
+
+
+def _stored(reply: analysis.ProjectResponse | analysis.ClusterResponse) -> StoredInfo | None:
+    return stored(reply.stored) if reply.HasField("stored") else None
 
 
 def _matrix(vectors: common.Vectors) -> NDArray[np.float32]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import secrets
 from collections.abc import Sequence
 from typing import Any
 
@@ -61,6 +62,41 @@ def required(value: Any, argument: str, most: int = INT32) -> int:
             f"{argument} is None; give a whole number", reason="NOT_A_NUMBER", field=argument
         )
     return number
+
+
+def stored_name(value: Any) -> str:
+    """The name of a stored map or clustering.
+
+    Raises:
+        InputTypeError: it is no str, or empty (BAD_NAME).
+    """
+    if isinstance(value, str) and value:
+        return value
+    raise InputTypeError(
+        f"name={value!r}; pass the name of a map or clustering", reason="BAD_NAME", field="name"
+    )
+
+
+def keeping(name: Any, overwrite: Any) -> dict[str, Any]:
+    """The fields of a request whose result shall be kept; none when `name` is None. It may be sent again.
+
+    Raises:
+        InputTypeError: as `stored_name`.
+        InvalidInputError: `overwrite` without a name (WRONG_COMBINATION).
+    """
+    if name is not None:
+        return {
+            "name": stored_name(name),
+            "overwrite": bool(overwrite),
+            "request_id": secrets.token_hex(16),
+        }
+    if overwrite:
+        raise InvalidInputError(
+            "overwrite is of results that are kept; give a name",
+            reason="WRONG_COMBINATION",
+            field="overwrite",
+        )
+    return {}
 
 
 def labels(values: Any, rows: int | None) -> Sequence[str]:

@@ -54,6 +54,24 @@ NEIGHBORS = Rpc(
 )
 CLUSTER = Rpc("AnalysisService", "Cluster", analysis.ClusterRequest, analysis.ClusterResponse)
 PROJECT = Rpc("AnalysisService", "Project", analysis.ProjectRequest, analysis.ProjectResponse)
+GET_PROJECTION = Rpc(
+    "AnalysisService", "GetProjection", analysis.GetProjectionRequest, analysis.GetProjectionResponse
+)
+LIST_PROJECTIONS = Rpc(
+    "AnalysisService", "ListProjections", analysis.ListProjectionsRequest, analysis.ListProjectionsResponse
+)
+DELETE_PROJECTION = Rpc(
+    "AnalysisService", "DeleteProjection", analysis.DeleteProjectionRequest, analysis.DeleteProjectionResponse
+)
+GET_CLUSTERING = Rpc(
+    "AnalysisService", "GetClustering", analysis.GetClusteringRequest, analysis.GetClusteringResponse
+)
+LIST_CLUSTERINGS = Rpc(
+    "AnalysisService", "ListClusterings", analysis.ListClusteringsRequest, analysis.ListClusteringsResponse
+)
+DELETE_CLUSTERING = Rpc(
+    "AnalysisService", "DeleteClustering", analysis.DeleteClusteringRequest, analysis.DeleteClusteringResponse
+)
 LIST_MODELS = Rpc("ModelService", "ListModels", models.ListModelsRequest, models.ListModelsResponse)
 GET_MODEL = Rpc("ModelService", "GetModel", models.GetModelRequest, models.GetModelResponse)
 INSPECT_DROPOUT = Rpc(

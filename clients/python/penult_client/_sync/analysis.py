@@ -131,6 +131,8 @@ class Analysis:
         min_samples: int | None = None,
         seed: int = 42,
         labels: Any = None,
+        name: str | None = None,
+        overwrite: bool = False,
         model: str | None = None,
         pooling: str = "pooled",
         normalize: bool = False,
@@ -155,9 +157,13 @@ class Analysis:
             min_samples: Of ``hdbscan``: how many rows make a place dense; None: 5.
             seed: Of all that is random.
             labels: n str or whole numbers to compare the clusters with.
+            name: Keep the clusters on the server under this name: 1 to 63 of ``a-z 0-9 - _``, the first a letter or
+                digit. `penult serve` without ``--data`` forgets it when it ends.
+            overwrite: Take the place of what has the name.
             model, pooling, normalize, truncate, layer, deadline: As of `similarity`.
 
         Raises:
+            AlreadyExistsError: the name is taken; nothing was computed.
             PenultError: see `penult_client.PenultError`.
         """
         options = requests.embed_options(
@@ -174,6 +180,7 @@ class Analysis:
             min_cluster_size=parameters.whole(min_cluster_size, "min_cluster_size"),
             min_samples=parameters.whole(min_samples, "min_samples"),
             seed=parameters.required(seed, "seed", parameters.SEED),
+            **parameters.keeping(name, overwrite),
         )
         sides = requests.check_sides(source=source)
         request.labels.extend(parameters.labels(labels, requests.rows_of(sides["source"])))
@@ -193,6 +200,8 @@ class Analysis:
         min_dist: float | None = None,
         perplexity: float | None = None,
         labels: Any = None,
+        name: str | None = None,
+        overwrite: bool = False,
         model: str | None = None,
         pooling: str = "pooled",
         normalize: bool = False,
@@ -214,9 +223,13 @@ class Analysis:
             min_dist: Of ``umap``: how close rows may lie, 0 to 1; None: 0.1.
             perplexity: Of ``tsne``: about how many neighbours count; None: 30.
             labels: n str or whole numbers to measure the map with.
+            name: Keep the map on the server under this name: 1 to 63 of ``a-z 0-9 - _``, the first a letter or
+                digit. `penult serve` without ``--data`` forgets it when it ends.
+            overwrite: Take the place of what has the name.
             model, pooling, normalize, truncate, layer, deadline: As of `similarity`.
 
         Raises:
+            AlreadyExistsError: the name is taken; nothing was computed.
             PenultError: see `penult_client.PenultError`.
         """
         options = requests.embed_options(
@@ -230,6 +243,7 @@ class Analysis:
             n_neighbors=parameters.whole(n_neighbors, "n_neighbors"),
             min_dist=parameters.real(min_dist, "min_dist"),
             perplexity=parameters.real(perplexity, "perplexity"),
+            **parameters.keeping(name, overwrite),
         )
         sides = requests.check_sides(source=source)
         request.labels.extend(parameters.labels(labels, requests.rows_of(sides["source"])))

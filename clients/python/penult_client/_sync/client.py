@@ -15,6 +15,7 @@ from penult_client._sync.analysis import Analysis
 from penult_client._sync.calls import Caller
 from penult_client._sync.datasets import Datasets
 from penult_client._sync.starting import PrivateServer
+from penult_client._sync.stored import SyncStored
 from penult_client._sync.transport import GrpcTransport, Transport
 from penult_client._channel import Metadata
 from penult_client._core import about, enums, requests, results, rpcs
@@ -27,7 +28,7 @@ OnRowError = Literal["fail", "report"]
 Progress = bool | Report
 
 
-class Client(Analysis, Datasets):
+class Client(Analysis, Datasets, SyncStored):
     """Talks to a Penult server.
 
     Calls with many texts are split to fit the server, sent two requests at a time, and put together in order.

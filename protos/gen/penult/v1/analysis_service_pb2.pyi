@@ -1,4 +1,9 @@
+import datetime
+
 from google.api import field_behavior_pb2 as _field_behavior_pb2
+from google.api import resource_pb2 as _resource_pb2
+from google.protobuf import struct_pb2 as _struct_pb2
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from penult.v1 import common_pb2 as _common_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -165,7 +170,7 @@ class SearchNeighborsResponse(_message.Message):
     def __init__(self, indices: _Optional[_Union[_common_pb2.Tensor, _Mapping]] = ..., scores: _Optional[_Union[_common_pb2.Vectors, _Mapping]] = ..., metric: _Optional[_Union[Metric, str]] = ..., zero_queries: _Optional[_Iterable[int]] = ..., zero_corpus: _Optional[_Iterable[int]] = ..., adjustments: _Optional[_Iterable[_Union[Adjustment, _Mapping]]] = ..., space_check: _Optional[_Union[SpaceCheck, str]] = ..., provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ...) -> None: ...
 
 class ClusterRequest(_message.Message):
-    __slots__ = ("source", "method", "n_clusters", "metric", "reduction", "reduced_dimensions", "linkage", "min_cluster_size", "min_samples", "noise", "seed", "labels", "max_response_bytes")
+    __slots__ = ("source", "method", "n_clusters", "metric", "reduction", "reduced_dimensions", "linkage", "min_cluster_size", "min_samples", "noise", "seed", "labels", "max_response_bytes", "name", "overwrite", "request_id")
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     METHOD_FIELD_NUMBER: _ClassVar[int]
     N_CLUSTERS_FIELD_NUMBER: _ClassVar[int]
@@ -179,6 +184,9 @@ class ClusterRequest(_message.Message):
     SEED_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     MAX_RESPONSE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    OVERWRITE_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     source: _common_pb2.Source
     method: ClusterMethod
     n_clusters: int
@@ -192,7 +200,10 @@ class ClusterRequest(_message.Message):
     seed: int
     labels: _containers.RepeatedScalarFieldContainer[str]
     max_response_bytes: int
-    def __init__(self, source: _Optional[_Union[_common_pb2.Source, _Mapping]] = ..., method: _Optional[_Union[ClusterMethod, str]] = ..., n_clusters: _Optional[int] = ..., metric: _Optional[_Union[Metric, str]] = ..., reduction: _Optional[_Union[Reduction, str]] = ..., reduced_dimensions: _Optional[int] = ..., linkage: _Optional[_Union[Linkage, str]] = ..., min_cluster_size: _Optional[int] = ..., min_samples: _Optional[int] = ..., noise: _Optional[_Union[NoiseMode, str]] = ..., seed: _Optional[int] = ..., labels: _Optional[_Iterable[str]] = ..., max_response_bytes: _Optional[int] = ...) -> None: ...
+    name: str
+    overwrite: bool
+    request_id: str
+    def __init__(self, source: _Optional[_Union[_common_pb2.Source, _Mapping]] = ..., method: _Optional[_Union[ClusterMethod, str]] = ..., n_clusters: _Optional[int] = ..., metric: _Optional[_Union[Metric, str]] = ..., reduction: _Optional[_Union[Reduction, str]] = ..., reduced_dimensions: _Optional[int] = ..., linkage: _Optional[_Union[Linkage, str]] = ..., min_cluster_size: _Optional[int] = ..., min_samples: _Optional[int] = ..., noise: _Optional[_Union[NoiseMode, str]] = ..., seed: _Optional[int] = ..., labels: _Optional[_Iterable[str]] = ..., max_response_bytes: _Optional[int] = ..., name: _Optional[str] = ..., overwrite: bool = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class ClusterInfo(_message.Message):
     __slots__ = ("label", "size", "nearest_rows")
@@ -215,7 +226,7 @@ class Agreement(_message.Message):
     def __init__(self, v_measure: _Optional[float] = ..., adjusted_rand: _Optional[float] = ..., purity: _Optional[float] = ...) -> None: ...
 
 class ClusterResponse(_message.Message):
-    __slots__ = ("labels", "clusters", "silhouette", "silhouette_rows", "noise_share", "agreement", "used", "adjustments", "zero_rows", "provenance")
+    __slots__ = ("labels", "clusters", "silhouette", "silhouette_rows", "noise_share", "agreement", "used", "adjustments", "zero_rows", "provenance", "stored")
     class UsedEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -233,6 +244,7 @@ class ClusterResponse(_message.Message):
     ADJUSTMENTS_FIELD_NUMBER: _ClassVar[int]
     ZERO_ROWS_FIELD_NUMBER: _ClassVar[int]
     PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    STORED_FIELD_NUMBER: _ClassVar[int]
     labels: _common_pb2.Tensor
     clusters: _containers.RepeatedCompositeFieldContainer[ClusterInfo]
     silhouette: float
@@ -243,10 +255,11 @@ class ClusterResponse(_message.Message):
     adjustments: _containers.RepeatedCompositeFieldContainer[Adjustment]
     zero_rows: _containers.RepeatedScalarFieldContainer[int]
     provenance: _common_pb2.Provenance
-    def __init__(self, labels: _Optional[_Union[_common_pb2.Tensor, _Mapping]] = ..., clusters: _Optional[_Iterable[_Union[ClusterInfo, _Mapping]]] = ..., silhouette: _Optional[float] = ..., silhouette_rows: _Optional[int] = ..., noise_share: _Optional[float] = ..., agreement: _Optional[_Union[Agreement, _Mapping]] = ..., used: _Optional[_Mapping[str, str]] = ..., adjustments: _Optional[_Iterable[_Union[Adjustment, _Mapping]]] = ..., zero_rows: _Optional[_Iterable[int]] = ..., provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ...) -> None: ...
+    stored: Clustering
+    def __init__(self, labels: _Optional[_Union[_common_pb2.Tensor, _Mapping]] = ..., clusters: _Optional[_Iterable[_Union[ClusterInfo, _Mapping]]] = ..., silhouette: _Optional[float] = ..., silhouette_rows: _Optional[int] = ..., noise_share: _Optional[float] = ..., agreement: _Optional[_Union[Agreement, _Mapping]] = ..., used: _Optional[_Mapping[str, str]] = ..., adjustments: _Optional[_Iterable[_Union[Adjustment, _Mapping]]] = ..., zero_rows: _Optional[_Iterable[int]] = ..., provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., stored: _Optional[_Union[Clustering, _Mapping]] = ...) -> None: ...
 
 class ProjectRequest(_message.Message):
-    __slots__ = ("source", "method", "n_components", "metric", "n_neighbors", "min_dist", "perplexity", "seed", "labels", "max_response_bytes")
+    __slots__ = ("source", "method", "n_components", "metric", "n_neighbors", "min_dist", "perplexity", "seed", "labels", "max_response_bytes", "name", "overwrite", "request_id")
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     METHOD_FIELD_NUMBER: _ClassVar[int]
     N_COMPONENTS_FIELD_NUMBER: _ClassVar[int]
@@ -257,6 +270,9 @@ class ProjectRequest(_message.Message):
     SEED_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     MAX_RESPONSE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    OVERWRITE_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     source: _common_pb2.Source
     method: ProjectionMethod
     n_components: int
@@ -267,7 +283,10 @@ class ProjectRequest(_message.Message):
     seed: int
     labels: _containers.RepeatedScalarFieldContainer[str]
     max_response_bytes: int
-    def __init__(self, source: _Optional[_Union[_common_pb2.Source, _Mapping]] = ..., method: _Optional[_Union[ProjectionMethod, str]] = ..., n_components: _Optional[int] = ..., metric: _Optional[_Union[Metric, str]] = ..., n_neighbors: _Optional[int] = ..., min_dist: _Optional[float] = ..., perplexity: _Optional[float] = ..., seed: _Optional[int] = ..., labels: _Optional[_Iterable[str]] = ..., max_response_bytes: _Optional[int] = ...) -> None: ...
+    name: str
+    overwrite: bool
+    request_id: str
+    def __init__(self, source: _Optional[_Union[_common_pb2.Source, _Mapping]] = ..., method: _Optional[_Union[ProjectionMethod, str]] = ..., n_components: _Optional[int] = ..., metric: _Optional[_Union[Metric, str]] = ..., n_neighbors: _Optional[int] = ..., min_dist: _Optional[float] = ..., perplexity: _Optional[float] = ..., seed: _Optional[int] = ..., labels: _Optional[_Iterable[str]] = ..., max_response_bytes: _Optional[int] = ..., name: _Optional[str] = ..., overwrite: bool = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class ProjectionQuality(_message.Message):
     __slots__ = ("trustworthiness", "rows", "neighbors", "label_purity", "label_purity_source")
@@ -284,7 +303,7 @@ class ProjectionQuality(_message.Message):
     def __init__(self, trustworthiness: _Optional[float] = ..., rows: _Optional[int] = ..., neighbors: _Optional[int] = ..., label_purity: _Optional[float] = ..., label_purity_source: _Optional[float] = ...) -> None: ...
 
 class ProjectResponse(_message.Message):
-    __slots__ = ("coordinates", "quality", "explained_variance", "used", "adjustments", "zero_rows", "provenance")
+    __slots__ = ("coordinates", "quality", "explained_variance", "used", "adjustments", "zero_rows", "provenance", "stored")
     class UsedEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -299,6 +318,7 @@ class ProjectResponse(_message.Message):
     ADJUSTMENTS_FIELD_NUMBER: _ClassVar[int]
     ZERO_ROWS_FIELD_NUMBER: _ClassVar[int]
     PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    STORED_FIELD_NUMBER: _ClassVar[int]
     coordinates: _common_pb2.Vectors
     quality: ProjectionQuality
     explained_variance: _containers.RepeatedScalarFieldContainer[float]
@@ -306,4 +326,153 @@ class ProjectResponse(_message.Message):
     adjustments: _containers.RepeatedCompositeFieldContainer[Adjustment]
     zero_rows: _containers.RepeatedScalarFieldContainer[int]
     provenance: _common_pb2.Provenance
-    def __init__(self, coordinates: _Optional[_Union[_common_pb2.Vectors, _Mapping]] = ..., quality: _Optional[_Union[ProjectionQuality, _Mapping]] = ..., explained_variance: _Optional[_Iterable[float]] = ..., used: _Optional[_Mapping[str, str]] = ..., adjustments: _Optional[_Iterable[_Union[Adjustment, _Mapping]]] = ..., zero_rows: _Optional[_Iterable[int]] = ..., provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ...) -> None: ...
+    stored: Projection
+    def __init__(self, coordinates: _Optional[_Union[_common_pb2.Vectors, _Mapping]] = ..., quality: _Optional[_Union[ProjectionQuality, _Mapping]] = ..., explained_variance: _Optional[_Iterable[float]] = ..., used: _Optional[_Mapping[str, str]] = ..., adjustments: _Optional[_Iterable[_Union[Adjustment, _Mapping]]] = ..., zero_rows: _Optional[_Iterable[int]] = ..., provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., stored: _Optional[_Union[Projection, _Mapping]] = ...) -> None: ...
+
+class RowsOf(_message.Message):
+    __slots__ = ("rows", "dataset", "generation", "id_digest", "embedding_space")
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    DATASET_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    ID_DIGEST_FIELD_NUMBER: _ClassVar[int]
+    EMBEDDING_SPACE_FIELD_NUMBER: _ClassVar[int]
+    rows: int
+    dataset: str
+    generation: str
+    id_digest: str
+    embedding_space: str
+    def __init__(self, rows: _Optional[int] = ..., dataset: _Optional[str] = ..., generation: _Optional[str] = ..., id_digest: _Optional[str] = ..., embedding_space: _Optional[str] = ...) -> None: ...
+
+class Projection(_message.Message):
+    __slots__ = ("name", "create_time", "source", "parameters", "versions", "size_bytes", "durable", "problem")
+    class VersionsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    DURABLE_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    create_time: _timestamp_pb2.Timestamp
+    source: RowsOf
+    parameters: _struct_pb2.Struct
+    versions: _containers.ScalarMap[str, str]
+    size_bytes: int
+    durable: bool
+    problem: str
+    def __init__(self, name: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., source: _Optional[_Union[RowsOf, _Mapping]] = ..., parameters: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., versions: _Optional[_Mapping[str, str]] = ..., size_bytes: _Optional[int] = ..., durable: bool = ..., problem: _Optional[str] = ...) -> None: ...
+
+class GetProjectionRequest(_message.Message):
+    __slots__ = ("name", "max_response_bytes")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    MAX_RESPONSE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    max_response_bytes: int
+    def __init__(self, name: _Optional[str] = ..., max_response_bytes: _Optional[int] = ...) -> None: ...
+
+class GetProjectionResponse(_message.Message):
+    __slots__ = ("result",)
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    result: ProjectResponse
+    def __init__(self, result: _Optional[_Union[ProjectResponse, _Mapping]] = ...) -> None: ...
+
+class ListProjectionsRequest(_message.Message):
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListProjectionsResponse(_message.Message):
+    __slots__ = ("projections", "next_page_token")
+    PROJECTIONS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    projections: _containers.RepeatedCompositeFieldContainer[Projection]
+    next_page_token: str
+    def __init__(self, projections: _Optional[_Iterable[_Union[Projection, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class DeleteProjectionRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class DeleteProjectionResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Clustering(_message.Message):
+    __slots__ = ("name", "create_time", "source", "parameters", "versions", "size_bytes", "durable", "problem")
+    class VersionsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    DURABLE_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    create_time: _timestamp_pb2.Timestamp
+    source: RowsOf
+    parameters: _struct_pb2.Struct
+    versions: _containers.ScalarMap[str, str]
+    size_bytes: int
+    durable: bool
+    problem: str
+    def __init__(self, name: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., source: _Optional[_Union[RowsOf, _Mapping]] = ..., parameters: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., versions: _Optional[_Mapping[str, str]] = ..., size_bytes: _Optional[int] = ..., durable: bool = ..., problem: _Optional[str] = ...) -> None: ...
+
+class GetClusteringRequest(_message.Message):
+    __slots__ = ("name", "max_response_bytes")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    MAX_RESPONSE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    max_response_bytes: int
+    def __init__(self, name: _Optional[str] = ..., max_response_bytes: _Optional[int] = ...) -> None: ...
+
+class GetClusteringResponse(_message.Message):
+    __slots__ = ("result",)
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    result: ClusterResponse
+    def __init__(self, result: _Optional[_Union[ClusterResponse, _Mapping]] = ...) -> None: ...
+
+class ListClusteringsRequest(_message.Message):
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListClusteringsResponse(_message.Message):
+    __slots__ = ("clusterings", "next_page_token")
+    CLUSTERINGS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    clusterings: _containers.RepeatedCompositeFieldContainer[Clustering]
+    next_page_token: str
+    def __init__(self, clusterings: _Optional[_Iterable[_Union[Clustering, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class DeleteClusteringRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class DeleteClusteringResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...

@@ -59,6 +59,36 @@ class AnalysisServiceStub(object):
                 request_serializer=penult_dot_v1_dot_analysis__service__pb2.ProjectRequest.SerializeToString,
                 response_deserializer=penult_dot_v1_dot_analysis__service__pb2.ProjectResponse.FromString,
                 _registered_method=True)
+        self.GetProjection = channel.unary_unary(
+                '/penult.v1.AnalysisService/GetProjection',
+                request_serializer=penult_dot_v1_dot_analysis__service__pb2.GetProjectionRequest.SerializeToString,
+                response_deserializer=penult_dot_v1_dot_analysis__service__pb2.GetProjectionResponse.FromString,
+                _registered_method=True)
+        self.ListProjections = channel.unary_unary(
+                '/penult.v1.AnalysisService/ListProjections',
+                request_serializer=penult_dot_v1_dot_analysis__service__pb2.ListProjectionsRequest.SerializeToString,
+                response_deserializer=penult_dot_v1_dot_analysis__service__pb2.ListProjectionsResponse.FromString,
+                _registered_method=True)
+        self.DeleteProjection = channel.unary_unary(
+                '/penult.v1.AnalysisService/DeleteProjection',
+                request_serializer=penult_dot_v1_dot_analysis__service__pb2.DeleteProjectionRequest.SerializeToString,
+                response_deserializer=penult_dot_v1_dot_analysis__service__pb2.DeleteProjectionResponse.FromString,
+                _registered_method=True)
+        self.GetClustering = channel.unary_unary(
+                '/penult.v1.AnalysisService/GetClustering',
+                request_serializer=penult_dot_v1_dot_analysis__service__pb2.GetClusteringRequest.SerializeToString,
+                response_deserializer=penult_dot_v1_dot_analysis__service__pb2.GetClusteringResponse.FromString,
+                _registered_method=True)
+        self.ListClusterings = channel.unary_unary(
+                '/penult.v1.AnalysisService/ListClusterings',
+                request_serializer=penult_dot_v1_dot_analysis__service__pb2.ListClusteringsRequest.SerializeToString,
+                response_deserializer=penult_dot_v1_dot_analysis__service__pb2.ListClusteringsResponse.FromString,
+                _registered_method=True)
+        self.DeleteClustering = channel.unary_unary(
+                '/penult.v1.AnalysisService/DeleteClustering',
+                request_serializer=penult_dot_v1_dot_analysis__service__pb2.DeleteClusteringRequest.SerializeToString,
+                response_deserializer=penult_dot_v1_dot_analysis__service__pb2.DeleteClusteringResponse.FromString,
+                _registered_method=True)
 
 
 class AnalysisServiceServicer(object):
@@ -97,6 +127,48 @@ class AnalysisServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetProjection(self, request, context):
+        """A stored map. NOT_FOUND when there is none, DATA_LOSS when it is not what was written.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListProjections(self, request, context):
+        """All stored maps, by name. A damaged one is there too, and says so.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteProjection(self, request, context):
+        """Deletes a stored map.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetClustering(self, request, context):
+        """Stored clusters. NOT_FOUND when there are none, DATA_LOSS when they are not what was written.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListClusterings(self, request, context):
+        """All stored clusterings, by name. A damaged one is there too, and says so.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteClustering(self, request, context):
+        """Deletes a stored clustering.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AnalysisServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -119,6 +191,36 @@ def add_AnalysisServiceServicer_to_server(servicer, server):
                     servicer.Project,
                     request_deserializer=penult_dot_v1_dot_analysis__service__pb2.ProjectRequest.FromString,
                     response_serializer=penult_dot_v1_dot_analysis__service__pb2.ProjectResponse.SerializeToString,
+            ),
+            'GetProjection': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetProjection,
+                    request_deserializer=penult_dot_v1_dot_analysis__service__pb2.GetProjectionRequest.FromString,
+                    response_serializer=penult_dot_v1_dot_analysis__service__pb2.GetProjectionResponse.SerializeToString,
+            ),
+            'ListProjections': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListProjections,
+                    request_deserializer=penult_dot_v1_dot_analysis__service__pb2.ListProjectionsRequest.FromString,
+                    response_serializer=penult_dot_v1_dot_analysis__service__pb2.ListProjectionsResponse.SerializeToString,
+            ),
+            'DeleteProjection': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteProjection,
+                    request_deserializer=penult_dot_v1_dot_analysis__service__pb2.DeleteProjectionRequest.FromString,
+                    response_serializer=penult_dot_v1_dot_analysis__service__pb2.DeleteProjectionResponse.SerializeToString,
+            ),
+            'GetClustering': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetClustering,
+                    request_deserializer=penult_dot_v1_dot_analysis__service__pb2.GetClusteringRequest.FromString,
+                    response_serializer=penult_dot_v1_dot_analysis__service__pb2.GetClusteringResponse.SerializeToString,
+            ),
+            'ListClusterings': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListClusterings,
+                    request_deserializer=penult_dot_v1_dot_analysis__service__pb2.ListClusteringsRequest.FromString,
+                    response_serializer=penult_dot_v1_dot_analysis__service__pb2.ListClusteringsResponse.SerializeToString,
+            ),
+            'DeleteClustering': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteClustering,
+                    request_deserializer=penult_dot_v1_dot_analysis__service__pb2.DeleteClusteringRequest.FromString,
+                    response_serializer=penult_dot_v1_dot_analysis__service__pb2.DeleteClusteringResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -234,6 +336,168 @@ class AnalysisService(object):
             '/penult.v1.AnalysisService/Project',
             penult_dot_v1_dot_analysis__service__pb2.ProjectRequest.SerializeToString,
             penult_dot_v1_dot_analysis__service__pb2.ProjectResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetProjection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penult.v1.AnalysisService/GetProjection',
+            penult_dot_v1_dot_analysis__service__pb2.GetProjectionRequest.SerializeToString,
+            penult_dot_v1_dot_analysis__service__pb2.GetProjectionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListProjections(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penult.v1.AnalysisService/ListProjections',
+            penult_dot_v1_dot_analysis__service__pb2.ListProjectionsRequest.SerializeToString,
+            penult_dot_v1_dot_analysis__service__pb2.ListProjectionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteProjection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penult.v1.AnalysisService/DeleteProjection',
+            penult_dot_v1_dot_analysis__service__pb2.DeleteProjectionRequest.SerializeToString,
+            penult_dot_v1_dot_analysis__service__pb2.DeleteProjectionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetClustering(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penult.v1.AnalysisService/GetClustering',
+            penult_dot_v1_dot_analysis__service__pb2.GetClusteringRequest.SerializeToString,
+            penult_dot_v1_dot_analysis__service__pb2.GetClusteringResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListClusterings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penult.v1.AnalysisService/ListClusterings',
+            penult_dot_v1_dot_analysis__service__pb2.ListClusteringsRequest.SerializeToString,
+            penult_dot_v1_dot_analysis__service__pb2.ListClusteringsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteClustering(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penult.v1.AnalysisService/DeleteClustering',
+            penult_dot_v1_dot_analysis__service__pb2.DeleteClusteringRequest.SerializeToString,
+            penult_dot_v1_dot_analysis__service__pb2.DeleteClusteringResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,75 @@
+"""Maps and clusterings that the server keeps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from penult_client._analysis import Clusters, Projection, StoredInfo
+from penult_client._async.calls import AsyncCaller
+from penult_client._core import analysis_results, parameters, rpcs
+from penult_client._core.rpcs import Rpc
+from penult_client._core.timing import NO_DEADLINE
+
+
+class AsyncStored:
+    """The methods of the client that find what `project` and `cluster` kept under a name."""
+
+    _caller: AsyncCaller
+
+    async def projections(self) -> list[StoredInfo]:
+        """All maps that the server keeps, by name."""
+        return await self._list(rpcs.LIST_PROJECTIONS, "projections")
+
+    async def projection(self, name: str) -> Projection:
+        """A map that the server keeps, as `project` returned it.
+
+        Raises:
+            NotFoundError: there is none of that name. DataLossError: it is damaged.
+        """
+        return analysis_results.projection((await self._get(rpcs.GET_PROJECTION, name)).result)
+
+    async def delete_projection(self, name: str) -> None:
+        """Deletes a map.
+
+        Raises:
+            NotFoundError: there is none of that name.
+        """
+        await self._delete(rpcs.DELETE_PROJECTION, name)
+
+    async def clusterings(self) -> list[StoredInfo]:
+        """All clusterings that the server keeps, by name."""
+        return await self._list(rpcs.LIST_CLUSTERINGS, "clusterings")
+
+    async def clustering(self, name: str) -> Clusters:
+        """Clusters that the server keeps, as `cluster` returned them.
+
+        Raises:
+            NotFoundError: there are none of that name. DataLossError: they are damaged.
+        """
+        return analysis_results.clusters((await self._get(rpcs.GET_CLUSTERING, name)).result)
+
+    async def delete_clustering(self, name: str) -> None:
+        """Deletes a clustering.
+
+        Raises:
+            NotFoundError: there is none of that name.
+        """
+        await self._delete(rpcs.DELETE_CLUSTERING, name)
+
+    async def _get(self, rpc: Rpc[Any, Any], name: str) -> Any:
+        request = rpc.request(name=parameters.stored_name(name))
+        request.max_response_bytes = (await self._caller.limits(NO_DEADLINE)).max_response_bytes
+        return await self._caller.send(rpc, request)
+
+    async def _delete(self, rpc: Rpc[Any, Any], name: str) -> None:
+        await self._caller.send(rpc, rpc.request(name=parameters.stored_name(name)))
+
+    async def _list(self, rpc: Rpc[Any, Any], field: str) -> list[StoredInfo]:
+        found: list[StoredInfo] = []
+        token = ""
+        while True:
+            reply = await self._caller.send(rpc, rpc.request(page_token=token))
+            found += [analysis_results.stored(told) for told in getattr(reply, field)]
+            token = reply.next_page_token
+            if not token:
+                return found

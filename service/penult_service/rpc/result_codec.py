@@ -1,0 +1,161 @@
+"""Results of analyses <-> arrays and JSON that are stored. What an older release did not write has a default."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from importlib import metadata
+from typing import Any
+
+import numpy as np
+from google.protobuf.json_format import MessageToDict, ParseDict
+from google.protobuf.timestamp_pb2 import Timestamp
+from numpy.typing import NDArray
+from penult.v1 import analysis_service_pb2 as pb
+from penult.v1 import common_pb2
+
+from penult_service.analysis import results
+from penult_service.rpc import analysis_replies as replies
+from penult_service.storage import ResultInfo, StoredResult
+
+Kept = results.ClusterResult | results.ProjectResult
+Response = pb.ClusterResponse | pb.ProjectResponse
+_MAKERS = ("umap-learn", "scikit-learn", "numba", "scipy", "faiss-cpu")
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """A result as `ResultStore.put` takes it."""
+
+    arrays: dict[str, NDArray[Any]]
+    parameters: dict[str, Any]
+    facts: dict[str, Any]
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What can be stored: its names, its messages, and how its replies are made."""
+
+    word: str
+    plural: str
+    resource: Callable[..., pb.Projection | pb.Clustering]
+    reply: Callable[[StoredResult], Response]
+
+    def told(self, info: ResultInfo) -> Any:
+        """What is known of a stored result, as a message."""
+        source = info.source
+        message = self.resource(
+            name=f"{self.plural}/{info.name}",
+            create_time=_time(info.created),
+            source=pb.RowsOf(
+                rows=source.rows,
+                dataset=f"datasets/{source.dataset}" if source.dataset else "",
+                generation=source.generation,
+                id_digest=source.id_digest,
+                embedding_space=source.embedding_space,
+            ),
+            versions=info.versions,
+            size_bytes=info.bytes,
+            durable=info.durable,
+            problem=info.problem,
+        )
+        message.parameters.update(info.parameters)
+        return message
+
+    def response(self, found: StoredResult) -> Any:
+        """The reply of the call that made it."""
+        message = self.reply(found)
+        message.stored.CopyFrom(self.told(found.info))
+        return message
+
+
+def parts(result: Kept, origin: replies.Origin, request_id: str) -> Parts:
+    """What is stored of a result."""
+    fields = {name: getattr(result, name) for name in result.__dataclass_fields__}
+    arrays = {name: value for name, value in fields.items() if isinstance(value, np.ndarray)}
+    used = fields.pop("used")
+    facts = {
+        name: _plain(value) for name, value in fields.items() if name not in arrays and name != "adjustments"
+    }
+    facts["adjustments"] = [asdict(each) for each in result.adjustments]
+    if origin is not None:
+        facts["provenance"] = MessageToDict(origin, preserving_proto_field_name=True)
+    if request_id:
+        facts["request_id"] = request_id
+    return Parts(arrays, {name: _plain(value) for name, value in used.items()}, facts, _versions())
+
+
+def _projection(found: StoredResult) -> pb.ProjectResponse:
+    arrays, facts = found.arrays, found.info.facts
+    result = results.ProjectResult(
+        coordinates=arrays["coordinates"],
+        explained_variance=arrays.get("explained_variance", np.zeros(0)),
+        zero_rows=arrays.get("zero_rows", np.zeros(0, np.int32)),
+        trustworthiness=facts.get("trustworthiness"),
+        quality_rows=facts.get("quality_rows", 0),
+        quality_neighbors=facts.get("quality_neighbors", 0),
+        label_purity=facts.get("label_purity"),
+        label_purity_source=facts.get("label_purity_source"),
+        used=dict(found.info.parameters),
+        adjustments=_adjustments(facts),
+    )
+    return replies.projection(result, _origin(facts))
+
+
+def _clustering(found: StoredResult) -> pb.ClusterResponse:
+    arrays, facts = found.arrays, found.info.facts
+    labels, sizes = arrays["labels"], arrays["sizes"]
+    result = results.ClusterResult(
+        labels=labels,
+        sizes=sizes,
+        nearest=arrays.get("nearest", np.zeros((len(sizes), 0), np.int32)),
+        zero_rows=arrays.get("zero_rows", np.zeros(0, np.int32)),
+        silhouette=facts.get("silhouette"),
+        silhouette_rows=facts.get("silhouette_rows", 0),
+        noise_share=facts.get("noise_share", float(np.mean(labels == -1))),
+        used=dict(found.info.parameters),
+        agreement=facts.get("agreement", {}),
+        adjustments=_adjustments(facts),
+    )
+    return replies.clusters(result, _origin(facts))
+
+
+PROJECTIONS = Kind("projection", "projections", pb.Projection, _projection)
+CLUSTERINGS = Kind("clustering", "clusterings", pb.Clustering, _clustering)
+
+
+def _adjustments(facts: Mapping[str, Any]) -> tuple[results.Adjustment, ...]:
+    return tuple(results.Adjustment(**each) for each in facts.get("adjustments", ()))
+
+
+def _origin(facts: Mapping[str, Any]) -> replies.Origin:
+    told = facts.get("provenance")
+    return None if told is None else ParseDict(told, common_pb2.Provenance(), ignore_unknown_fields=True)
+
+
+def _plain(value: Any) -> Any:
+    """Numbers of NumPy as those of JSON."""
+    if isinstance(value, np.generic):
+        return value.item()
+    return {name: _plain(each) for name, each in value.items()} if isinstance(value, dict) else value
+
+
+def _versions() -> dict[str, str]:
+    """Of what computes in the workers; this process never imports it."""
+    found: dict[str, str] = {}
+    for name in _MAKERS:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _time(text: str) -> Timestamp | None:
+    if not text:
+        return None
+    stamp = Timestamp()
+    stamp.FromDatetime(datetime.fromisoformat(text))
+    return stamp
