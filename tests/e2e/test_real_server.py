@@ -141,7 +141,7 @@ while True:
         return client.stdout.readline() == "ready\n"
 
     started = killed_client(script, is_ready)
-    assert len(started) == 1
+    assert started  # the server, and analysis workers as far as they have come
     wait_until(lambda: not any(map(is_running, started)), 60)
 
 
@@ -162,7 +162,7 @@ Client.open({str(trained)!r}, data={str(tmp_path)!r})
         return False
 
     started = killed_client(script, is_preparing)
-    assert len(started) == 2
+    assert len(started) >= 2  # the server, the child, and perhaps analysis workers
     wait_until(lambda: not any(map(is_running, started)), 60)
     assert prepared_in(tmp_path / "prepared") == {}
 
@@ -194,7 +194,7 @@ def test_penult_embed_writes_what_the_client_gets(
         writer.writerow(["number", "text"])
         writer.writerows([row] if row == bad else [row, text] for row, text in enumerate(texts))
     done = penult("embed", source, "--model", prepared, "-o", output, "--probabilities")
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 3, done.stderr  # done but for some rows
     assert f"row {bad}: the text is missing (line {bad + 2})" in done.stderr
     table = pq.read_table(output)
     good = [row for row in range(len(texts)) if row != bad]
