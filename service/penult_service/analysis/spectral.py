@@ -20,6 +20,7 @@ from penult_service.analysis.pca import components
 Places = NDArray[np.float64]
 
 _DENSE = 256  # rows up to which all eigenvectors are computed
+_SUBSPACE, _TOLERANCE = 60, 1e-5
 _RESTARTS = (
     100  # of the eigensolver; a graph that needs more has no gap, and starts from principal components
 )
@@ -44,20 +45,23 @@ def _connected(graph: Any, dimensions: int, random: np.random.RandomState) -> Pl
     size = graph.shape[0]
     degrees = np.sqrt(np.asarray(graph.sum(axis=0)).reshape(-1))
     scale = scipy.sparse.diags_array(1.0 / degrees)
-    laplacian = scipy.sparse.eye_array(size) - scale @ graph @ scale
+    # The Laplacian is 1 - this, so its smallest eigenvalues are the largest here, where Lanczos is at home: with a
+    # tolerance of their own size the small ones take ten times as long to settle.
+    adjacency = (scale @ graph @ scale).tocsr().astype(np.float64)
     count = dimensions + 1
     if size <= max(_DENSE, 2 * count + 1):
-        _, vectors = scipy.linalg.eigh(laplacian.toarray(), subset_by_index=[0, min(count, size) - 1])
+        laplacian = np.eye(size) - adjacency.toarray()
+        _, vectors = scipy.linalg.eigh(laplacian, subset_by_index=[0, min(count, size) - 1])
         return _padded(vectors[:, 1:], dimensions)
     random.normal(size=(size, count))  # as umap-learn draws them, so that what comes after is drawn alike
     try:
         values, vectors = eigsh(
-            laplacian.tocsr(), count, which="SM", ncv=max(2 * count + 1, int(np.sqrt(size))), tol=1e-4,
+            adjacency, count, which="LA", ncv=max(2 * count + 1, _SUBSPACE), tol=_TOLERANCE,
             v0=np.ones(size), maxiter=_RESTARTS, rng=np.random.default_rng(0),
         )  # fmt: skip
     except ArpackError:
         return None
-    return np.asarray(vectors[:, np.argsort(values)[1:count]])
+    return np.asarray(vectors[:, np.argsort(-values)[1:count]])
 
 
 def _in_parts(
