@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Literal
 
@@ -10,6 +9,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from penult_service.errors import InvalidInput
+from penult_service.files import user_cache
 
 MEBIBYTE = 1 << 20
 
@@ -64,12 +64,12 @@ class ServeConfig(BaseSettings):
     @property
     def cache(self) -> Path:
         """Where prepared models are kept: DATA/prepared, else in the user's cache directory."""
-        return (self.data or _user_cache()) / "prepared"
+        return (self.data or user_cache()) / "prepared"
 
     @property
     def numba_cache(self) -> Path:
         """Where the analysis workers keep what they compile: DATA/numba, else in the user's cache directory."""
-        return (self.data or _user_cache()) / "numba"
+        return (self.data or user_cache()) / "numba"
 
     @property
     def analysis_scratch(self) -> Path | None:
@@ -80,11 +80,6 @@ class ServeConfig(BaseSettings):
     def analysis_memory_bytes(self) -> int | None:
         """`analysis_memory` in bytes."""
         return None if self.analysis_memory is None else int(self.analysis_memory * (1 << 30))
-
-
-def _user_cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "penult"
 
 
 def serve_config(**given: object) -> ServeConfig:

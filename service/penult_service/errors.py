@@ -18,6 +18,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class PenultError(Exception):
     """An error with a stable, machine-readable reason.
@@ -109,3 +111,20 @@ class Internal(PenultError):
     """A bug of ours."""
 
     default_reason = "INTERNAL"
+
+
+def to_json(error: PenultError) -> dict[str, Any]:
+    """An error as it crosses from a child process; `from_json` is the inverse."""
+    return {
+        "kind": type(error).__name__,
+        "message": error.message,
+        "reason": error.reason,
+        "field": error.field,
+        "metadata": error.metadata,
+    }
+
+
+def from_json(told: dict[str, Any]) -> PenultError:
+    """The child's error, of the same class."""
+    kind: type[PenultError] = globals()[told["kind"]]
+    return kind(told["message"], reason=told["reason"], field=told["field"], metadata=told["metadata"])

@@ -1,4 +1,4 @@
-"""Directories that are there whole or not at all, and hashes of files. The standard library only."""
+"""Directories that are there whole or not at all, syncs and hashes of files, the cache. The standard library only."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def new_directory(target: Path) -> Iterator[Path]:
     try:
         yield draft
         for path in draft.rglob("*"):
-            _sync(path)
+            sync(path)
         draft.chmod(0o777 & ~_umask())
         draft.rename(target)
-        _sync(target.parent)
+        sync(target.parent)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
@@ -40,8 +40,17 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+def user_cache() -> Path:
+    """The user's cache directory for Penult: below XDG_CACHE_HOME, else ~/.cache."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "penult"
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a directory, are on the disk."""
+    if os.name == "nt" and path.is_dir():
+        return  # Windows opens no directories
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

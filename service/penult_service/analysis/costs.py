@@ -23,7 +23,6 @@ _EPOCH_EDGE = 5.5e-8  # s of an edge in an epoch of UMAP's layout
 _TSNE_STEP = 1.5e-6  # s of a row in a step of t-SNE, times the logarithm of the rows
 _LINK = 4.5e-8  # s of a pair of rows in building an agglomerative tree
 _DENSE_PAIR = 1.2e-9  # s of a pair in HDBSCAN's spanning tree, a dimension
-_ASSIGN = 1.5e-10  # s of a row, a centre and a dimension in k-means, one core
 _STARTS, _ITERATIONS = 3, 30  # of k-means, and how many it usually takes
 _MIXTURE_STEPS = 20
 _PAIRS_MEASURED = 20_000_000

@@ -116,7 +116,7 @@ class WorkerProcess:
         """
         told = await self._answer()
         if "failed" in told:
-            raise raised(told["failed"])
+            raise errors.from_json(told["failed"])
         return float(told["ready"]["seconds"])
 
     async def run(self, call: Call, directory: Path) -> dict[str, Any]:
@@ -137,7 +137,7 @@ class WorkerProcess:
         if "done" in told:
             return dict(told["done"])
         if "error" in told:
-            raise raised(told["error"])
+            raise errors.from_json(told["error"])
         if "out_of_memory" in told:
             self.kill()
             raise self._out_of_memory()
@@ -246,15 +246,6 @@ class WorkerProcess:
             reason="WORKER_OUT_OF_MEMORY",
             metadata={} if self._limit is None else {"limit_bytes": str(self._limit)},
         )
-
-
-def raised(told: dict[str, Any]) -> PenultError:
-    """The worker's error, of the same class."""
-    kind = getattr(errors, told["kind"])
-    error: PenultError = kind(
-        told["message"], reason=told["reason"], field=told["field"], metadata=told["metadata"]
-    )
-    return error
 
 
 def _fault(call: Call, told: dict[str, str]) -> Internal:

@@ -31,6 +31,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from penult_service import errors
 from penult_service.errors import PenultError, PreconditionFailed
 
 # A tenth of the share of who serves: at 19 an analysis stands still for minutes while embedding takes every processor.
@@ -96,7 +97,7 @@ def main() -> None:
         say(ready=_warm(settings))
     except BaseException as error:  # noqa: BLE001 - whatever it is, it is why there is no worker
         traceback.print_exc()
-        say(failed=told(_failed(error)))
+        say(failed=errors.to_json(_failed(error)))
         os._exit(1)  # an ordinary end would trip over the thread that reads
     while (line := lines.next()) is not None:
         if not _run(json.loads(line), say):
@@ -130,24 +131,13 @@ def _run(job: dict[str, Any], say: Say) -> bool:
             result = run.run(exchange.call_from_json(job["call"]), exchange.map_arrays(directory / "in"))
         say(done=exchange.result_to_json(result, directory / "out"))
     except PenultError as error:
-        say(error=told(error))
+        say(error=errors.to_json(error))
     except MemoryError:
         say(out_of_memory=True)
         return False
     except Exception as error:  # noqa: BLE001 - the border: the process lives, and the caller gets an answer
         say(fault={"type": type(error).__name__, "places": "".join(traceback.format_tb(error.__traceback__))})
     return True
-
-
-def told(error: PenultError) -> dict[str, Any]:
-    """An error as JSON holds it; `process.raised` is the inverse."""
-    return {
-        "kind": type(error).__name__,
-        "message": error.message,
-        "reason": error.reason,
-        "field": error.field,
-        "metadata": error.metadata,
-    }
 
 
 def _failed(error: BaseException) -> PenultError:

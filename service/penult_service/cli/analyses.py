@@ -6,7 +6,6 @@ Analyses run on the server when one is named, else in this process: nobody else 
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -24,6 +23,7 @@ from penult_service.cli import options, outputs, remote
 from penult_service.cli.console import note, status
 from penult_service.cli.sides import Side
 from penult_service.errors import InvalidInput
+from penult_service.files import user_cache
 
 if TYPE_CHECKING:
     from penult_client import Client
@@ -45,8 +45,8 @@ class Embedding:
     def __init__(
         self, model: str | None, server: str | None, data: Path | None, settings: Mapping[str, Any]
     ) -> None:
-        self._where, self._settings, self._remote = (model, server, data), settings, server is not None
-        self._data = data
+        self._model, self._server, self._data = model, server, data
+        self._settings = settings
         self._stack = ExitStack()
         self._connected: tuple[Client, str | None] | None = None
 
@@ -73,7 +73,7 @@ class Embedding:
             InvalidInput: the call does not suit the arrays.
             PenultError: of ours or of the client, as the analysis says.
         """
-        if self._remote:
+        if self._server is not None:
             with status("waiting for the server's analysis"):
                 return remote.analyse(self._client()[0], call, arrays, labels)
         self._stack.close()
@@ -89,15 +89,14 @@ class Embedding:
         """
         shapes: dict[str, tuple[int, ...]] = dict.fromkeys(arrays, _PLENTY)
         checks.check(call, {**shapes, "labels": _PLENTY[:1]} if labelled else shapes)
-        if not self._remote:
+        if self._server is None:
             require(*PACKAGES)
 
     def _client(self) -> tuple[Client, str | None]:
         if self._connected is None:
-            model, server, data = self._where
             # A private server only embeds: its analysis workers would take a minute and a gigabyte.
             self._connected = self._stack.enter_context(
-                options.connected(model, server, data, analysis_workers=0)
+                options.connected(self._model, self._server, self._data, analysis_workers=0)
             )
         return self._connected
 
@@ -160,9 +159,7 @@ def tell_rows(what: str, rows: Sequence[int] | NDArray[np.integer[Any]]) -> None
 
 def numba_cache(data: Path | None) -> Path:
     """Where compiled code is kept: as `penult serve` does (`ServeConfig.numba_cache`), without its packages."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    user = Path(base) if Path(base).is_absolute() else Path.home() / ".cache"
-    return (data or user / "penult") / "numba"
+    return (data or user_cache()) / "numba"
 
 
 def codes_of(labels: Sequence[str]) -> NDArray[np.int32]:

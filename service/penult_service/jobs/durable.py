@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from penult_service.files import sync
+
 PARTIAL = ".partial"
 
 
@@ -46,14 +48,3 @@ def replace(draft: Path, place: Path) -> None:
     """Rename, over what is there, and sync the directory."""
     draft.replace(place)
     sync(place.parent)
-
-
-def sync(path: Path) -> None:
-    """Wait until a file or directory is on the disk."""
-    if os.name == "nt" and path.is_dir():
-        return  # Windows opens no directories
-    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from penult_service.files import sync
 from penult_service.jobs import durable, sinks
 from penult_service.jobs.folder import JobFolder, Shard, errors_place, facts_place
 
@@ -29,8 +30,8 @@ def assemble(
     output = folder.output
     if keep_shards:
         for shard in shards:
-            durable.sync(folder.shards / shard.name)
-        durable.sync(folder.shards)
+            sync(folder.shards / shard.name)
+        sync(folder.shards)
     else:
         with (
             durable.whole(folder.final / output.name) as draft,

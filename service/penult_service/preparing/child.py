@@ -13,6 +13,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from penult_service import errors
 from penult_service.errors import ModelRefused, PenultError
 
 
@@ -31,14 +32,14 @@ def main() -> None:
     try:
         say(done=_run(job, lambda stage, share: say(progress=[stage, share])))
     except PenultError as error:
-        say(error=_told(error))
+        say(error=errors.to_json(error))
     except Exception as error:
         first = (str(error) or type(error).__name__).splitlines()[0][:300]
         reason = "OUT_OF_MEMORY" if isinstance(error, MemoryError) else "CANNOT_PREPARE"
         refused = ModelRefused(
             f"{job['source']} could not be prepared: {type(error).__name__}: {first}", reason=reason
         )
-        say(error=_told(refused))
+        say(error=errors.to_json(refused))
         raise
 
 
@@ -52,16 +53,6 @@ def _run(job: dict[str, Any], progress: Any) -> dict[str, Any]:
 
     prepare(Path(job["source"]), Path(job["target"]), job["layer"], progress)
     return {}
-
-
-def _told(error: PenultError) -> dict[str, Any]:
-    return {
-        "kind": type(error).__name__,
-        "message": error.message,
-        "reason": error.reason,
-        "field": error.field,
-        "metadata": error.metadata,
-    }
 
 
 def _end_with_stdin() -> None:

@@ -23,7 +23,7 @@ from typing import IO, Any
 import psutil
 
 from penult_service import errors
-from penult_service.errors import InvalidInput, ModelRefused, NotFound, PenultError
+from penult_service.errors import InvalidInput, ModelRefused, NotFound
 from penult_service.files import new_directory
 from penult_service.prepared import is_prepared, load_manifest
 from penult_service.preparing import probe
@@ -229,7 +229,7 @@ def _answer(
         if "done" in told:
             return dict(told["done"])
         if "error" in told:
-            raise _raised(told["error"])
+            raise errors.from_json(told["error"])
         if progress is not None:
             progress(*told["progress"])
 
@@ -268,9 +268,3 @@ def _crashed(child: subprocess.Popen[str], source: str, stderr: IO[bytes]) -> Mo
     said = stderr.read()[-4096:].decode(errors="replace").strip().splitlines()
     last = f"; its last words: {said[-1][:200]}" if said else ""
     return ModelRefused(f"the process that prepared {source} {how}{last}", reason="PREPARE_CRASHED")
-
-
-def _raised(told: dict[str, Any]) -> PenultError:
-    """The child's error, of the same class."""
-    kind = getattr(errors, told["kind"])
-    return kind(told["message"], reason=told["reason"], field=told["field"], metadata=told["metadata"])

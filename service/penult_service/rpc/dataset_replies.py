@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from penult.v1 import common_pb2
 from penult.v1 import dataset_service_pb2 as pb
 
@@ -36,8 +34,8 @@ def dataset(info: SetInfo) -> pb.Dataset:
         dimension=info.dimension,
         embedding_space=info.embedding_space,
         columns=[pb.ColumnSpec(name=name, type=_TYPE_NUMBERS[kind]) for name, kind in info.columns.items()],
-        create_time=_time(info.created),
-        update_time=_time(info.updated),
+        create_time=replies.timestamp(info.created),
+        update_time=replies.timestamp(info.updated),
         size_bytes=info.bytes,
         durable=info.durable,
         generation=info.generation,
@@ -156,11 +154,3 @@ def _column(name: str, array: Any) -> pb.Column:
     field.SetInParent()
     field.values.extend(empty if value is None else value for value in values)
     return message
-
-
-def _time(text: str) -> Timestamp | None:
-    if not text:
-        return None
-    stamp = Timestamp()
-    stamp.FromDatetime(datetime.fromisoformat(text))
-    return stamp

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import numpy as np
+from google.protobuf.timestamp_pb2 import Timestamp
 from numpy.typing import NDArray
 from penult.v1 import common_pb2, model_service_pb2
 
@@ -199,3 +201,12 @@ def _proof(proof: Proof, preparer: str) -> model_service_pb2.DropoutProof:
     return model_service_pb2.DropoutProof(
         proven=proof.proven, findings=proof.findings, figures=figures, preparer=preparer
     )
+
+
+def timestamp(text: str) -> Timestamp | None:
+    """A time in ISO 8601 as the message; None of an empty text."""
+    if not text:
+        return None
+    stamp = Timestamp()
+    stamp.FromDatetime(datetime.fromisoformat(text))
+    return stamp

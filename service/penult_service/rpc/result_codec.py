@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from importlib import metadata
 from typing import Any
 
 import numpy as np
 from google.protobuf.json_format import MessageToDict, ParseDict
-from google.protobuf.timestamp_pb2 import Timestamp
 from numpy.typing import NDArray
 from penult.v1 import analysis_service_pb2 as pb
 from penult.v1 import common_pb2
 
 from penult_service.analysis import results
 from penult_service.rpc import analysis_replies as replies
+from penult_service.rpc.replies import timestamp
 from penult_service.storage import ResultInfo, StoredResult
 
 Kept = results.ClusterResult | results.ProjectResult
@@ -49,7 +48,7 @@ class Kind:
         source = info.source
         message = self.resource(
             name=f"{self.plural}/{info.name}",
-            create_time=_time(info.created),
+            create_time=timestamp(info.created),
             source=pb.RowsOf(
                 rows=source.rows,
                 dataset=f"datasets/{source.dataset}" if source.dataset else "",
@@ -152,11 +151,3 @@ def _versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
-
-
-def _time(text: str) -> Timestamp | None:
-    if not text:
-        return None
-    stamp = Timestamp()
-    stamp.FromDatetime(datetime.fromisoformat(text))
-    return stamp
