@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
-from penult_service.analysis.pool import PoolState
+from penult_service.analysis.workers.pool import PoolState
 from penult_service.batching import BatchStats
 from penult_service.embedder import Tokenizer, TokenTable
 from penult_service.errors import Unavailable
@@ -118,13 +118,13 @@ class Metrics:
             self._tokens.labels(call.model).inc(call.tokens)
 
     def pool_changed(self, state: PoolState) -> None:
-        """As in `analysis.pool.PoolObserver`."""
+        """As in `analysis.workers.pool.PoolObserver`."""
         for name in ("starting", "idle", "busy"):
             self._workers.labels(name).set(getattr(state, name))
         self._analyses_waiting.set(state.waiting)
 
     def run_ended(self, name: str, outcome: str, seconds: float) -> None:
-        """As in `analysis.pool.PoolObserver`."""
+        """As in `analysis.workers.pool.PoolObserver`."""
         self._analyses.labels(name, outcome).inc()
         self._analysis_seconds.labels(name).observe(seconds)
 

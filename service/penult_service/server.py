@@ -22,8 +22,8 @@ from penult.v1 import (
     server_service_pb2,
 )
 
-from penult_service.analysis.pool import WorkerPool
-from penult_service.analysis.process import memory_share
+from penult_service.analysis.workers.pool import WorkerPool
+from penult_service.analysis.workers.process import memory_share
 from penult_service.batching import Scheduler
 from penult_service.config import ServeConfig
 from penult_service.embedder import Embedder, LoadedModel

@@ -139,7 +139,7 @@ def _workers(server: psutil.Process) -> list[psutil.Process]:
     found = []
     for child in server.children():
         try:
-            if "penult_service.analysis.worker" in child.cmdline():
+            if "penult_service.analysis.workers.worker" in child.cmdline():
                 found.append(child)
         except psutil.Error:
             continue

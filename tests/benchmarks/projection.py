@@ -30,7 +30,7 @@ CACHE = Path.home() / ".cache" / "penult" / "numba"
 def main() -> None:
     """Prints everything."""
     asked = _arguments()
-    from penult_service.analysis import warming
+    from penult_service.analysis.workers import warming
 
     warming.use_numba_cache(CACHE)
     warming.cache_umap()

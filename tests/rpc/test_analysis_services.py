@@ -37,7 +37,7 @@ RANDOM = np.random.default_rng(11)
 ROWS = RANDOM.standard_normal((300, 24), dtype=np.float32)
 BLOBS, BLOB_OF = make_blobs(240, 24, centers=6, cluster_std=0.6, random_state=3)
 BLOBS = BLOBS.astype(np.float32)
-WORKER = "penult_service.analysis.worker"
+WORKER = "penult_service.analysis.workers.worker"
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ import pytest
 from penult.v1 import analysis_service_pb2 as analysis
 from penult.v1 import common_pb2
 from penult.v1 import dataset_service_pb2 as pb
-from penult_service.analysis import exchange
 from penult_service.analysis.calls import ArrayFile
+from penult_service.analysis.workers import exchange
 from support.calling import call
 from support.serving import open_channel, wait_until
 

@@ -15,7 +15,7 @@ from google.protobuf.json_format import MessageToDict
 from penult.v1 import analysis_service_pb2 as pb
 from penult.v1 import common_pb2
 from penult_client import Dataset
-from penult_service.analysis.pool import WorkerPool
+from penult_service.analysis.workers.pool import WorkerPool
 from penult_service.rpc import stored_results
 from support.calling import Outcome, call
 from support.fakes import fake_model

@@ -16,10 +16,10 @@ import numpy as np
 import psutil
 import pytest
 from numpy.typing import NDArray
-from penult_service.analysis import process
 from penult_service.analysis.calls import Call, Project
-from penult_service.analysis.pool import PoolState, WorkerPool
 from penult_service.analysis.results import Result
+from penult_service.analysis.workers import process
+from penult_service.analysis.workers.pool import PoolState, WorkerPool
 from penult_service.config import ServeConfig
 from support.serving import wait_until
 
@@ -29,7 +29,7 @@ GIB = 1 << 30
 WARM_SECONDS = 300.0  # when everything has to be compiled
 LONG = Project("tsne")
 _UNWARMED = """
-from penult_service.analysis import warming, worker
+from penult_service.analysis.workers import warming, worker
 warming.cache_umap = warming.warm = lambda: None
 worker.main()
 """

@@ -172,7 +172,8 @@ def _here(
 ) -> Any:
     given = dict(arrays) if labels is None else {**arrays, "labels": codes_of(labels)}
     checks.check(call, {name: array.shape for name, array in given.items()})
-    from penult_service.analysis import run, warming
+    from penult_service.analysis import run
+    from penult_service.analysis.workers import warming
 
     warming.use_numba_cache(numba_cache(data))
     with status(f"computing ({call.name})"), _without_tensorflow():

@@ -13,7 +13,7 @@ from penult.v1 import analysis_service_pb2 as pb
 from penult_service.analysis import calls, results
 from penult_service.analysis.checks import check
 from penult_service.analysis.costs import cost
-from penult_service.analysis.pool import WorkerPool
+from penult_service.analysis.workers.pool import WorkerPool
 from penult_service.config import Limits
 from penult_service.embedder import Embedder, LoadedModel
 from penult_service.repository.repository import Repository

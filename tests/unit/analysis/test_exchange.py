@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from penult_service.analysis import exchange
 from penult_service.analysis.calls import Call, Cluster, Neighbors, Project, Similarity
 from penult_service.analysis.results import (
     Adjustment,
@@ -18,6 +17,7 @@ from penult_service.analysis.results import (
     Result,
     SimilarityResult,
 )
+from penult_service.analysis.workers import exchange
 from penult_service.errors import PreconditionFailed
 
 INTS = np.arange(6, dtype=np.int32)

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
-from penult_service.analysis import crew, exchange
 from penult_service.analysis.calls import Neighbors
-from penult_service.analysis.process import memory_share
+from penult_service.analysis.workers import crew, exchange
+from penult_service.analysis.workers.process import memory_share
 from penult_service.errors import PreconditionFailed
 from support.pools import Running, running, some_rows
 from support.serving import wait_until

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from penult_service.analysis import projection, warming
+from penult_service.analysis import projection
 from penult_service.analysis.calls import PROJECT_METHODS, Project
 from penult_service.analysis.results import ProjectResult
+from penult_service.analysis.workers import warming
 from sklearn.decomposition import PCA
 from sklearn.manifold import trustworthiness
 
@@ -22,7 +23,7 @@ DIGEST = """
 import hashlib, sys
 sys.modules["tensorflow"] = None
 from pathlib import Path
-from penult_service.analysis import warming
+from penult_service.analysis.workers import warming
 warming.use_numba_cache(Path(sys.argv[1])); warming.cache_umap()
 import numpy as np
 from penult_service.analysis.calls import Cluster, Project

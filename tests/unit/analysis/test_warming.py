@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 from penult_service.analysis import run as run_module
-from penult_service.analysis import warming
 from penult_service.analysis.calls import Call
+from penult_service.analysis.workers import warming
 from support.pools import NUMBA_CACHE
 
 
@@ -49,7 +49,9 @@ def test_a_cache_that_cannot_be_made_is_not_used(tmp_path: Path, caplog: pytest.
 
 
 def test_without_a_cache_a_directory_lasts_as_long_as_the_process() -> None:
-    program = "import os; from penult_service.analysis import warming; print(warming.use_numba_cache(None))"
+    program = (
+        "import os; from penult_service.analysis.workers import warming; print(warming.use_numba_cache(None))"
+    )
     program += "; d = os.environ['NUMBA_CACHE_DIR']; print(os.path.isdir(d)); print(d)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     kept, was_there, directory = done.stdout.split()
@@ -63,7 +65,7 @@ import json, logging, sys
 sys.modules["tensorflow"] = None
 from pathlib import Path
 from penult_service.analysis import run as run_module
-from penult_service.analysis import warming
+from penult_service.analysis.workers import warming
 from penult_service.analysis.calls import Call
 warming.use_numba_cache(Path(sys.argv[1]))
 warming.cache_umap()

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from penult_service.analysis import exchange
 from penult_service.analysis.calls import Array, Call
-from penult_service.analysis.crew import Crew
-from penult_service.analysis.process import Gone, WorkerProcess
 from penult_service.analysis.results import Result
+from penult_service.analysis.workers import exchange
+from penult_service.analysis.workers.crew import Crew
+from penult_service.analysis.workers.process import Gone, WorkerProcess
 from penult_service.errors import (
     DeadlineExceeded,
     PenultError,

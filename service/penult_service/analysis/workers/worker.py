@@ -10,7 +10,7 @@ After that each line is a run, `{"call": {...}, "directory": path}`, and the ans
     {"out_of_memory": true}     and the process ends
 
 In between come `{"log": [level, message]}`. It ends when its standard input closes, in the middle of a run too. Run
-with `python -P -m penult_service.analysis.worker`.
+with `python -P -m penult_service.analysis.workers.worker`.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def _warm(settings: dict[str, Any]) -> dict[str, Any]:
     """Imports and compiles everything; then the memory is limited."""
     # umap wants it for a part that is not used, at the price of 5 s and 0.5 GB.
     sys.modules["tensorflow"] = None  # type: ignore[assignment]
-    from penult_service.analysis import warming
+    from penult_service.analysis.workers import warming
 
     started = time.monotonic()
     cache = settings["numba_cache"]
@@ -122,7 +122,8 @@ def _warm(settings: dict[str, Any]) -> dict[str, Any]:
 
 def _run(job: dict[str, Any], say: Say) -> bool:
     """One run and its answer; whether the process can go on."""
-    from penult_service.analysis import exchange, run, warming
+    from penult_service.analysis import run
+    from penult_service.analysis.workers import exchange, warming
 
     say(begun=True)
     directory = Path(job["directory"])
@@ -142,7 +143,7 @@ def _run(job: dict[str, Any], say: Say) -> bool:
 
 def _failed(error: BaseException) -> PenultError:
     """Why it did not get warm."""
-    from penult_service.analysis.warming import PACKAGES
+    from penult_service.analysis.workers.warming import PACKAGES
 
     if isinstance(error, ImportError) and (error.name or "").partition(".")[0] in PACKAGES:
         return PreconditionFailed(

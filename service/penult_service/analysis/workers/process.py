@@ -19,11 +19,11 @@ from typing import Any
 import psutil
 
 from penult_service import errors
-from penult_service.analysis import exchange
 from penult_service.analysis.calls import Call
+from penult_service.analysis.workers import exchange
 from penult_service.errors import Internal, PenultError, PreconditionFailed
 
-_COMMAND = (sys.executable, "-P", "-m", "penult_service.analysis.worker")
+_COMMAND = (sys.executable, "-P", "-m", "penult_service.analysis.workers.worker")
 _GIB = 1 << 30
 _POLL = 0.25  # seconds between looks at a busy worker's memory
 _FAREWELL = 2.0  # seconds that an idle one has to end by itself

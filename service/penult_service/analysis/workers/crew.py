@@ -10,7 +10,7 @@ from contextlib import suppress
 from copy import copy
 from pathlib import Path
 
-from penult_service.analysis.process import WorkerProcess
+from penult_service.analysis.workers.process import WorkerProcess
 from penult_service.errors import PenultError, PreconditionFailed, Unavailable
 
 _WARM_SECONDS = 900.0  # a slow machine that compiles everything
