@@ -103,6 +103,15 @@ class AnalysisService(StoredResults):
             self._finish(response, len(result.coordinates), checked)
         return response
 
+    async def start_analysis(self, request: pb.StartAnalysisRequest, call: Call) -> Any:
+        """An analysis of any length."""
+        raise NotImplementedError
+
+    async def read_result(self, request: pb.ReadResultRequest, call: Call) -> Any:
+        """A result in parts."""
+        raise NotImplementedError
+        yield
+
     @staticmethod
     def _finish(response: Any, rows: int, checked: _Checked) -> None:
         if checked.stored is not None:

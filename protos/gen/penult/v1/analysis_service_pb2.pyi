@@ -2,6 +2,8 @@ import datetime
 
 from google.api import field_behavior_pb2 as _field_behavior_pb2
 from google.api import resource_pb2 as _resource_pb2
+from google.longrunning import operations_pb2 as _operations_pb2
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from penult.v1 import common_pb2 as _common_pb2
@@ -476,3 +478,83 @@ class DeleteClusteringRequest(_message.Message):
 class DeleteClusteringResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class StartAnalysisRequest(_message.Message):
+    __slots__ = ("compute_similarity", "search_neighbors", "cluster", "project", "request_id")
+    COMPUTE_SIMILARITY_FIELD_NUMBER: _ClassVar[int]
+    SEARCH_NEIGHBORS_FIELD_NUMBER: _ClassVar[int]
+    CLUSTER_FIELD_NUMBER: _ClassVar[int]
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    compute_similarity: ComputeSimilarityRequest
+    search_neighbors: SearchNeighborsRequest
+    cluster: ClusterRequest
+    project: ProjectRequest
+    request_id: str
+    def __init__(self, compute_similarity: _Optional[_Union[ComputeSimilarityRequest, _Mapping]] = ..., search_neighbors: _Optional[_Union[SearchNeighborsRequest, _Mapping]] = ..., cluster: _Optional[_Union[ClusterRequest, _Mapping]] = ..., project: _Optional[_Union[ProjectRequest, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class AnalysisMetadata(_message.Message):
+    __slots__ = ("analysis", "rows", "stage", "done", "total", "time_left", "create_time", "start_time", "end_time", "expire_time", "durable")
+    ANALYSIS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    DONE_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    TIME_LEFT_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    END_TIME_FIELD_NUMBER: _ClassVar[int]
+    EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    DURABLE_FIELD_NUMBER: _ClassVar[int]
+    analysis: str
+    rows: int
+    stage: str
+    done: int
+    total: int
+    time_left: _duration_pb2.Duration
+    create_time: _timestamp_pb2.Timestamp
+    start_time: _timestamp_pb2.Timestamp
+    end_time: _timestamp_pb2.Timestamp
+    expire_time: _timestamp_pb2.Timestamp
+    durable: bool
+    def __init__(self, analysis: _Optional[str] = ..., rows: _Optional[int] = ..., stage: _Optional[str] = ..., done: _Optional[int] = ..., total: _Optional[int] = ..., time_left: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., durable: bool = ...) -> None: ...
+
+class StoredResult(_message.Message):
+    __slots__ = ("name", "analysis", "rows", "size_bytes")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ANALYSIS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    analysis: str
+    rows: int
+    size_bytes: int
+    def __init__(self, name: _Optional[str] = ..., analysis: _Optional[str] = ..., rows: _Optional[int] = ..., size_bytes: _Optional[int] = ...) -> None: ...
+
+class ReadResultRequest(_message.Message):
+    __slots__ = ("name", "first_row", "max_part_bytes")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    FIRST_ROW_FIELD_NUMBER: _ClassVar[int]
+    MAX_PART_BYTES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    first_row: int
+    max_part_bytes: int
+    def __init__(self, name: _Optional[str] = ..., first_row: _Optional[int] = ..., max_part_bytes: _Optional[int] = ...) -> None: ...
+
+class ReadResultResponse(_message.Message):
+    __slots__ = ("compute_similarity", "search_neighbors", "cluster", "project", "first_row", "row_count", "rows")
+    COMPUTE_SIMILARITY_FIELD_NUMBER: _ClassVar[int]
+    SEARCH_NEIGHBORS_FIELD_NUMBER: _ClassVar[int]
+    CLUSTER_FIELD_NUMBER: _ClassVar[int]
+    PROJECT_FIELD_NUMBER: _ClassVar[int]
+    FIRST_ROW_FIELD_NUMBER: _ClassVar[int]
+    ROW_COUNT_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    compute_similarity: ComputeSimilarityResponse
+    search_neighbors: SearchNeighborsResponse
+    cluster: ClusterResponse
+    project: ProjectResponse
+    first_row: int
+    row_count: int
+    rows: int
+    def __init__(self, compute_similarity: _Optional[_Union[ComputeSimilarityResponse, _Mapping]] = ..., search_neighbors: _Optional[_Union[SearchNeighborsResponse, _Mapping]] = ..., cluster: _Optional[_Union[ClusterResponse, _Mapping]] = ..., project: _Optional[_Union[ProjectResponse, _Mapping]] = ..., first_row: _Optional[int] = ..., row_count: _Optional[int] = ..., rows: _Optional[int] = ...) -> None: ...

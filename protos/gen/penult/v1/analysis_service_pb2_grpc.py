@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from google.longrunning import operations_pb2 as google_dot_longrunning_dot_operations__pb2
 from penult.v1 import analysis_service_pb2 as penult_dot_v1_dot_analysis__service__pb2
 
 GRPC_GENERATED_VERSION = '1.76.0'
@@ -27,7 +28,7 @@ if _version_not_supported:
 
 class AnalysisServiceStub(object):
     """Analysis of embeddings. What costs more than the server's max_analysis_seconds or max_analysis_bytes is
-    FAILED_PRECONDITION (reason USE_START_ANALYSIS), with the estimate. Work runs in processes of its own, which a
+    FAILED_PRECONDITION (reason USE_START_ANALYSIS), with the estimate: StartAnalysis takes the same request. Work runs in processes of its own, which a
     cancelled call ends; one that dies is INTERNAL (reason WORKER_DIED), and the next call is answered. Where a
     parameter does not suit the rows, a smaller one is used and told in `adjustments`. A parameter of another method
     than the one asked for is INVALID_ARGUMENT (reason WRONG_COMBINATION).
@@ -89,11 +90,21 @@ class AnalysisServiceStub(object):
                 request_serializer=penult_dot_v1_dot_analysis__service__pb2.DeleteClusteringRequest.SerializeToString,
                 response_deserializer=penult_dot_v1_dot_analysis__service__pb2.DeleteClusteringResponse.FromString,
                 _registered_method=True)
+        self.StartAnalysis = channel.unary_unary(
+                '/penult.v1.AnalysisService/StartAnalysis',
+                request_serializer=penult_dot_v1_dot_analysis__service__pb2.StartAnalysisRequest.SerializeToString,
+                response_deserializer=google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+                _registered_method=True)
+        self.ReadResult = channel.unary_stream(
+                '/penult.v1.AnalysisService/ReadResult',
+                request_serializer=penult_dot_v1_dot_analysis__service__pb2.ReadResultRequest.SerializeToString,
+                response_deserializer=penult_dot_v1_dot_analysis__service__pb2.ReadResultResponse.FromString,
+                _registered_method=True)
 
 
 class AnalysisServiceServicer(object):
     """Analysis of embeddings. What costs more than the server's max_analysis_seconds or max_analysis_bytes is
-    FAILED_PRECONDITION (reason USE_START_ANALYSIS), with the estimate. Work runs in processes of its own, which a
+    FAILED_PRECONDITION (reason USE_START_ANALYSIS), with the estimate: StartAnalysis takes the same request. Work runs in processes of its own, which a
     cancelled call ends; one that dies is INTERNAL (reason WORKER_DIED), and the next call is answered. Where a
     parameter does not suit the rows, a smaller one is used and told in `adjustments`. A parameter of another method
     than the one asked for is INVALID_ARGUMENT (reason WRONG_COMBINATION).
@@ -169,6 +180,25 @@ class AnalysisServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def StartAnalysis(self, request, context):
+        """Starts an analysis of any length, and returns at once; what is wrong with the request is still the answer to this
+        call. google.longrunning.Operations tells how far it is (Get, List, Wait), ends it (Cancel) and forgets it (Delete).
+        It is there after a restart of the server: one that had not ended has failed then (UNAVAILABLE, reason
+        SERVER_RESTARTED). Its response is that of the analysis when it takes under 1 MiB, else a StoredResult; in a list
+        always a StoredResult. RESOURCE_EXHAUSTED (reason OPERATIONS_FULL) when too many wait.
+        buf:lint:ignore RPC_RESPONSE_STANDARD_NAME
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadResult(self, request, context):
+        """The result of an operation, a stored map or a stored clustering, of any size, in parts that bare stubs take.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AnalysisServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -222,6 +252,16 @@ def add_AnalysisServiceServicer_to_server(servicer, server):
                     request_deserializer=penult_dot_v1_dot_analysis__service__pb2.DeleteClusteringRequest.FromString,
                     response_serializer=penult_dot_v1_dot_analysis__service__pb2.DeleteClusteringResponse.SerializeToString,
             ),
+            'StartAnalysis': grpc.unary_unary_rpc_method_handler(
+                    servicer.StartAnalysis,
+                    request_deserializer=penult_dot_v1_dot_analysis__service__pb2.StartAnalysisRequest.FromString,
+                    response_serializer=google_dot_longrunning_dot_operations__pb2.Operation.SerializeToString,
+            ),
+            'ReadResult': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadResult,
+                    request_deserializer=penult_dot_v1_dot_analysis__service__pb2.ReadResultRequest.FromString,
+                    response_serializer=penult_dot_v1_dot_analysis__service__pb2.ReadResultResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'penult.v1.AnalysisService', rpc_method_handlers)
@@ -232,7 +272,7 @@ def add_AnalysisServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class AnalysisService(object):
     """Analysis of embeddings. What costs more than the server's max_analysis_seconds or max_analysis_bytes is
-    FAILED_PRECONDITION (reason USE_START_ANALYSIS), with the estimate. Work runs in processes of its own, which a
+    FAILED_PRECONDITION (reason USE_START_ANALYSIS), with the estimate: StartAnalysis takes the same request. Work runs in processes of its own, which a
     cancelled call ends; one that dies is INTERNAL (reason WORKER_DIED), and the next call is answered. Where a
     parameter does not suit the rows, a smaller one is used and told in `adjustments`. A parameter of another method
     than the one asked for is INVALID_ARGUMENT (reason WRONG_COMBINATION).
@@ -498,6 +538,60 @@ class AnalysisService(object):
             '/penult.v1.AnalysisService/DeleteClustering',
             penult_dot_v1_dot_analysis__service__pb2.DeleteClusteringRequest.SerializeToString,
             penult_dot_v1_dot_analysis__service__pb2.DeleteClusteringResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StartAnalysis(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penult.v1.AnalysisService/StartAnalysis',
+            penult_dot_v1_dot_analysis__service__pb2.StartAnalysisRequest.SerializeToString,
+            google_dot_longrunning_dot_operations__pb2.Operation.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadResult(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/penult.v1.AnalysisService/ReadResult',
+            penult_dot_v1_dot_analysis__service__pb2.ReadResultRequest.SerializeToString,
+            penult_dot_v1_dot_analysis__service__pb2.ReadResultResponse.FromString,
             options,
             channel_credentials,
             insecure,
