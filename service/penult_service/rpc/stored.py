@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from penult_service.errors import PenultError, PreconditionFailed, Unavailable
-from penult_service.storage import Snapshot, Storage
+from penult_service.storage import OperationRecord, Snapshot, Storage
 
 THREADS = 4
 _IN_USE = "DATA_IN_USE"
@@ -112,6 +112,25 @@ class Stored:
                 self._refusal = _serving_without(error)
         _log.info("the other server has ended: the sets are here now")
         self._on_change()
+
+
+class StoredOperations:
+    """`operations.Records` of that storage."""
+
+    def __init__(self, stored: Stored) -> None:
+        self._stored = stored
+
+    def all(self) -> tuple[OperationRecord, ...]:
+        """Every record. Raises PreconditionFailed, as `Stored.storage`."""
+        return self._stored.storage.operations.all()
+
+    async def put(self, record: OperationRecord) -> None:
+        """Keep one; durable when it returns."""
+        await self._stored.run(self._stored.storage.operations.put, record)
+
+    async def delete(self, name: str) -> None:
+        """Forget one, with its own result."""
+        await self._stored.run(self._stored.storage.operations.delete, name)
 
 
 def _let_go(opening: asyncio.Future[Storage]) -> None:

@@ -1,6 +1,10 @@
-"""What lasts: embedding sets, maps, clusterings. Arrow, npy and JSON on disk; docs/storage-format.md has the layout."""
+"""What lasts: embedding sets, maps, clusterings, operations.
+
+Arrow, npy and JSON on disk; docs/storage-format.md has the layout.
+"""
 
 from penult_service.storage.data import Storage
+from penult_service.storage.operations import OperationRecord, OperationStore
 from penult_service.storage.results import ResultInfo, ResultPage, ResultStore, RowsOf, StoredResult
 from penult_service.storage.set_store import SetPage, SetStore
 from penult_service.storage.sets import Appended, EmbeddingSet, SetInfo
@@ -9,6 +13,8 @@ from penult_service.storage.snapshots import Snapshot, VectorFile
 __all__ = [
     "Appended",
     "EmbeddingSet",
+    "OperationRecord",
+    "OperationStore",
     "ResultInfo",
     "ResultPage",
     "ResultStore",

@@ -12,6 +12,7 @@ from types import TracebackType
 from penult_service.errors import PenultError
 from penult_service.storage.disk import Disk, refused
 from penult_service.storage.locks import LOCK, DirectoryLock
+from penult_service.storage.operations import OperationStore
 from penult_service.storage.results import ResultStore
 from penult_service.storage.set_store import SetStore
 
@@ -19,7 +20,10 @@ _TEMPORARY = "penult-data-"
 
 
 class Storage:
-    """`sets`, `projections` and `clusterings` below `path`; `durable` False: the directory goes with the process."""
+    """`sets`, `projections`, `clusterings` and `operations` below `path`.
+
+    `durable` False: the directory goes with the process.
+    """
 
     def __init__(self, data: Path | None, *, disk: Disk | None = None) -> None:
         """Open `data`, which is made when it is not there, or a temporary directory when it is None.
@@ -45,6 +49,8 @@ class Storage:
             self.sets = SetStore(self.path / "datasets", disk)
             self.projections = ResultStore(self.path / "projections", disk, "projection")
             self.clusterings = ResultStore(self.path / "clusterings", disk, "clustering")
+            results = ResultStore(self.path / "results", disk, "result")
+            self.operations = OperationStore(self.path / "operations", results, disk)
         except PenultError:
             self._lock.close()
             raise

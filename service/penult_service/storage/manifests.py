@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +48,9 @@ def read_manifest(path: Path, kind: str, version: int) -> dict[str, Any]:
     return dict(content)
 
 
-def now() -> str:
-    """The time, ISO 8601 in UTC."""
-    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+def now(later: timedelta = timedelta()) -> str:
+    """The time, or a later one, ISO 8601 in UTC."""
+    return (datetime.now(UTC) + later).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _digest(content: Mapping[str, Any]) -> str:
