@@ -9,14 +9,16 @@ could come back that way, and batch statistics do (BatchNormalization in trainin
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import tensorflow as tf
 from tensorflow.core.framework import node_def_pb2
 
 from penult_service.preparing import tf_private
+from penult_service.preparing.formats.tf_keras_saved_model import Layer
 from penult_service.preparing.graph import FlatGraph, Ref, node_of
+from penult_service.preparing.naming import layer_at
 
 _BRANCHES = frozenset({"If", "StatelessIf", "Case", "StatelessCase"})
 _LOOPS = frozenset({"While", "StatelessWhile"})
@@ -24,8 +26,16 @@ _RANDOM = re.compile(
     r"(Random|Rng|XlaRng|NonDeterministic|Multinomial|TruncatedNormal|ParameterizedTruncatedNormal|CudnnRNN|Timestamp|.*CandidateSampler"
     r"|StatelessRandom|StatelessTruncated|StatelessMultinomial|StatelessParameterized|StatelessSample|StatelessShuffle"
     r"|Stateful(Uniform|StandardNormal|TruncatedNormal|Random)|StatefulUniform.*"
-    r"|FractionalMaxPool|FractionalAvgPool|.*PyFunc.*)"
+    r"|FractionalMaxPool|FractionalAvgPool|KmeansPlusPlus|KMC2Chain|XlaCustomCall|.*PyFunc.*)"
 )
+# What keeps or makes state is refused unless it is one of these: they read, or look at, what does not change.
+_QUIET_STATE = re.compile(
+    r"(ReadVariableOp|VarHandleOp|VarIsInitializedOp|VariableShape|ResourceGather(Nd)?|Assert|Print(V2)?|CheckNumerics(V2)?"
+    r"|(Anonymous)?(Mutable)?(Dense)?HashTable(OfTensors)?(V2)?|LookupTable(Find|Size|Export)(V2)?|TensorArray\w*V3"
+    r"|Wordpiece\w+|Sentencepiece\w*)$"
+)
+_GLIMPSES = frozenset({"ExtractGlimpse", "ExtractGlimpseV2"})
+_SENTENCEPIECE_SAMPLES = {"SentencepieceTokenizeOp": 2, "SentencepieceTokenizeWithOffsetsOp": 2}
 # A `seed` there is the salt of a hash, not the state of a generator.
 _SEEDED_BUT_FIXED = frozenset({"StringToHashBucketStrong", "SparseCrossHashed", "SparseCrossV2"})
 _WRITES = re.compile(
@@ -34,18 +44,32 @@ _WRITES = re.compile(
 )
 
 
+@dataclass(frozen=True)
+class Found:
+    """An operation, the node that it is, and the Keras layer that it belongs to (None: no layer is known)."""
+
+    op: str
+    node: str
+    layer: Layer | None = None
+
+    def __str__(self) -> str:
+        where = f" of layer {self.layer.name!r} ({self.layer.class_name})" if self.layer else ""
+        return f"{self.op}{where} at {self.node}"
+
+
 @dataclass
 class Audit:
-    """What was found, each line for a person. Nothing in `refused` means that the structure is clean.
+    """What was found. Nothing in `refused` means that the structure is clean.
 
-    `random` and `writes` name node and operation; `listed` holds random operations that no served output is
-    computed from; `folded` the branches left out, with their constant predicates.
+    `random` and `writes` are reasons; `listed` holds random operations that no served output is computed from;
+    `folded` the branches left out, with their constant predicates, a line for a person each.
     """
 
+    layers: Sequence[Layer] = ()
     nodes: int = 0
-    random: list[str] = field(default_factory=list)
-    writes: list[str] = field(default_factory=list)
-    listed: list[str] = field(default_factory=list)
+    random: list[Found] = field(default_factory=list)
+    writes: list[Found] = field(default_factory=list)
+    listed: list[Found] = field(default_factory=list)
     folded: list[str] = field(default_factory=list)
 
     @property
@@ -56,16 +80,20 @@ class Audit:
             *(f"{what} writes a variable during inference" for what in self.writes),
         ]
 
+    def found(self, node: node_def_pb2.NodeDef, where: str) -> Found:
+        """The operation at that place, with its layer."""
+        return Found(node.op, where, layer_at(where, self.layers))
 
-def audit(flat: FlatGraph) -> Audit:
-    """Audits all that the outputs are computed from, and every write in the graph."""
-    report = Audit()
+
+def audit(flat: FlatGraph, layers: Sequence[Layer] = ()) -> Audit:
+    """Audits all that the outputs are computed from, and every write in the graph; `layers` give their names."""
+    report = Audit(layers)
     _slice(flat, flat.outputs.values(), report, "")
-    reached = set(report.random)
+    reached = {found.node for found in report.random}
     read = _resources_read(flat)
     for where, node, handle in _all_nodes(flat, ""):
-        what = f"{node.op} ({where})"
-        if _is_random(node) and what not in reached:
+        what = report.found(node, where)
+        if _is_random(node) and where not in reached:
             report.listed.append(what)
         if _WRITES.match(node.op) and _write_counts(node, handle, read):
             report.writes.append(what)
@@ -87,8 +115,8 @@ def _slice(flat: FlatGraph, wanted: Iterable[Ref], report: Audit, scope: str) ->
             _slice_branches(flat, node, used.get(name, set()), report, where)
         elif node.op in _LOOPS:
             _slice_loop(flat, node, used.get(name, set()), report, where)
-        elif _is_random(node) or _calls(node):
-            report.random.append(f"{node.op} ({where})")
+        elif _is_random(node) or _calls(node) or _changes(node) or _samples_pieces(flat, node):
+            report.random.append(report.found(node, where))
 
 
 def _slice_branches(
@@ -166,7 +194,24 @@ def _is_random(node: node_def_pb2.NodeDef) -> bool:
     if node.op in _BRANCHES | _LOOPS:
         return False
     seeded = ("seed" in node.attr or "seed2" in node.attr) and node.op not in _SEEDED_BUT_FIXED
-    return seeded or _RANDOM.match(node.op) is not None
+    noisy = (
+        node.op in _GLIMPSES and node.attr["noise"].s != b"zero"
+    )  # what it puts beyond the picture's border
+    return seeded or noisy or _RANDOM.match(node.op) is not None
+
+
+def _changes(node: node_def_pb2.NodeDef) -> bool:
+    """Whether its answer may depend on more than its inputs: a queue, an iterator, a clock, a program of its own.
+
+    Writes are judged apart, wherever they are.
+    """
+    return _is_stateful(node) and not (_QUIET_STATE.match(node.op) or _WRITES.match(node.op))
+
+
+def _samples_pieces(flat: FlatGraph, node: node_def_pb2.NodeDef) -> bool:
+    """Sentencepiece draws one of several ways to cut a word unless its `nbest_size` is 0 or 1."""
+    index = _SENTENCEPIECE_SAMPLES.get(node.op)
+    return index is not None and constant_value(flat, node.input[index]) not in (0, 1)
 
 
 def _calls(node: node_def_pb2.NodeDef) -> bool:

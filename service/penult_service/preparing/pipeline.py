@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -24,7 +24,7 @@ from penult_service.prepared import (
 )
 from penult_service.preparing import experiment, keras_oracle, parts, probe
 from penult_service.preparing.audit import Audit, audit
-from penult_service.preparing.formats.tf_keras_saved_model import Opened, open_model
+from penult_service.preparing.formats.tf_keras_saved_model import Layer, Opened, open_model
 from penult_service.preparing.graph import FlatGraph, flatten, node_of
 from penult_service.preparing.identity import PREPARER, file_hashes, model_digest
 from penult_service.preparing.seams import Seams, find_seams
@@ -45,7 +45,7 @@ def prepare(source: Path, target: Path, layer: str | None, progress: Progress) -
     digest = model_digest(source)
     opened = open_model(source)
     progress("auditing the graph", 0.25)
-    findings = [*_audited(opened.flat, "the graph as saved"), *_hidden_dropouts(opened)]
+    findings = [*_audited(opened.flat, "the graph as saved", opened.layers), *_hidden_dropouts(opened)]
     progress("finding the seams", 0.3)
     survey = Survey(opened)
     seams = find_seams(survey, layer)
@@ -60,7 +60,7 @@ def prepare(source: Path, target: Path, layer: str | None, progress: Progress) -
         progress("auditing what is served", 0.55)
         served = tf.saved_model.load(str(draft))
         for name, signature in served.signatures.items():
-            findings += _audited(flatten(signature), f"{name} as served")
+            findings += _audited(flatten(signature), f"{name} as served", opened.layers)
         progress("experiments", 0.6)
         outcome = _experiment(opened, seams, served, shape)
         manifest = replace(
@@ -82,8 +82,8 @@ def peak_memory() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _audited(flat: FlatGraph, what: str) -> list[str]:
-    report = audit(flat)
+def _audited(flat: FlatGraph, what: str, layers: Sequence[Layer]) -> list[str]:
+    report = audit(flat, layers)
     if report.refused:
         raise _refusal(report, what)
     lines = [f"{what}: {report.nodes} operations behind its outputs, none random, none writes a variable"]
@@ -104,16 +104,22 @@ def _hidden_dropouts(opened: Opened) -> list[str]:
 
 def _refusal(report: Audit, what: str) -> ModelRefused:
     more = f" (and {len(report.refused) - 1} more)" if len(report.refused) > 1 else ""
+    first = [*report.random, *report.writes][0]
+    metadata = {"op": first.op, "node": first.node}
+    if first.layer is not None:
+        metadata |= {"layer": first.layer.name, "layer_class": first.layer.class_name}
     if report.random:
         return ModelRefused(
             f"dropout or another random operation is active at inference in {what}: {report.refused[0]}{more}; "
             "call the layer without training=True (or save the inference function) and save the model again",
             reason="RANDOM_AT_INFERENCE",
+            metadata=metadata,
         )
     return ModelRefused(
         f"{what} changes itself while it answers: {report.refused[0]}{more}; a layer such as BatchNormalization is "
         "called with training=True; call it without and save the model again",
         reason="WRITES_AT_INFERENCE",
+        metadata=metadata,
     )
 
 
