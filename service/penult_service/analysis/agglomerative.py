@@ -6,17 +6,20 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from penult_service.analysis.progress import tell
 from penult_service.analysis.rows import blocks
 
 
 def merged(rows: NDArray[np.float32], count: int, linkage: str, metric: str) -> NDArray[np.int64]:
     """Clusters int64 [n] of rows [n, d] after merging to `count` of them; cosine rows have unit length.
 
-    Ward's is about euclidean distances, of unit rows under cosine. Equal heights are merged as SciPy does.
+    Ward's is about euclidean distances, of unit rows under cosine. Equal heights are merged as SciPy does. Tells the
+    stages distances, in rows, and merges.
     """
     from scipy.cluster import hierarchy
 
     distances = _condensed(rows, "euclidean" if linkage == "ward" and metric == "cosine" else metric)
+    tell("merges")
     tree = hierarchy.linkage(distances, linkage)
     kept = len(rows) - count
     group = np.arange(len(rows) + kept)
@@ -30,7 +33,9 @@ def _condensed(rows: NDArray[np.float32], metric: str) -> NDArray[np.float64]:
     if metric == "manhattan":
         from scipy.spatial.distance import pdist
 
+        tell("distances")
         return np.asarray(pdist(rows, "cityblock"))
+    tell("distances", 0, len(rows))
     count, wide = len(rows), rows.astype(np.float64)
     norms = np.einsum("ij,ij->i", wide, wide)
     out, at = np.empty(count * (count - 1) // 2), 0
@@ -44,4 +49,6 @@ def _condensed(rows: NDArray[np.float32], metric: str) -> NDArray[np.float64]:
             for number, line in enumerate(tile):
                 out[at : at + len(line) - number - 1] = line[number + 1 :]
                 at += len(line) - number - 1
+            # As many rows as have this share of all pairs.
+            tell("distances", count - (count - block.stop) ** 2 // count, count)
     return out

@@ -13,6 +13,7 @@ from penult_service.analysis import quality
 from penult_service.analysis.agglomerative import merged
 from penult_service.analysis.calls import Cluster
 from penult_service.analysis.fitting import Fitting, fitting
+from penult_service.analysis.progress import counting, heard, iterations_printed, tell
 from penult_service.analysis.projection import lowered
 from penult_service.analysis.reduction import Reduced, reduce
 from penult_service.analysis.results import Adjustment, ClusterResult
@@ -34,7 +35,11 @@ def cluster(call: Cluster, source: NDArray[Any], labels: NDArray[np.int32] | Non
     Equal rows are in one cluster. All-zero rows under cosine are in none. The same rows and seed give the same bytes
     at any number of threads. More clusters than distinct rows, and whatever else does not suit the rows, is lowered
     and told.
+
+    Tells its stages (`progress`): rows; those of a reduction; clusters (agglomerative: distances, merges); quality;
+    labels.
     """
+    tell("rows")
     fitted = fitting(source, call.metric)
     found, used, adjustments = _found(call, fitted)
     numbered = _from_largest(found)
@@ -44,6 +49,8 @@ def cluster(call: Cluster, source: NDArray[Any], labels: NDArray[np.int32] | Non
     rows = fitted.all_rows
     silhouette, measured = quality.silhouette(rows, numbered, call.metric)
     near = _nearest(rows, numbered, len(sizes), call.metric)
+    if labels is not None:
+        tell("labels")
     return ClusterResult(
         labels=clusters,
         sizes=sizes,
@@ -84,11 +91,23 @@ def _found(call: Cluster, fitted: Fitting) -> Found:
 def _kmeans(call: Cluster, reduced: Reduced, fitted: Fitting, count: int) -> tuple[Labels, dict[str, Any]]:
     from sklearn.cluster import KMeans
 
-    model = KMeans(count, n_init=_STARTS, random_state=call.seed)
+    more, weights = counting("clusters", _STARTS), fitted.counts.astype(np.float32)
+    # One state of random numbers for all: as n_init=_STARTS draws them, and chooses.
+    random = np.random.RandomState(call.seed)
+    best: Any = None
     # Its threads add up centres in whatever order: one.
     with threadpool_limits(1):
-        labels = model.fit(reduced.rows, sample_weight=fitted.counts.astype(np.float32)).labels_
-    return labels[fitted.inverse].astype(np.int64), {"seed": call.seed}
+        for _ in range(_STARTS):
+            model = KMeans(count, n_init=1, random_state=random).fit(reduced.rows, sample_weight=weights)
+            if best is None or (model.inertia_ < best.inertia_ and not _same(model.labels_, best.labels_)):
+                best = model
+            more(1)
+    return best.labels_[fitted.inverse].astype(np.int64), {"seed": call.seed}
+
+
+def _same(labels: Labels, others: Labels) -> bool:
+    """Whether both are the same clusters, however numbered: a better sum is then a matter of rounding."""
+    return bool((_from_largest(labels) == _from_largest(others)).all())
 
 
 def _agglomerative(
@@ -110,9 +129,14 @@ def _gaussian_mixture(
     rows -= rows.mean(axis=0)
     rows /= np.sqrt(np.mean(rows**2)) or 1.0
     model = GaussianMixture(
-        count, covariance_type=COVARIANCE, reg_covar=_REGULARISATION, random_state=call.seed
+        count,
+        covariance_type=COVARIANCE,
+        reg_covar=_REGULARISATION,
+        random_state=call.seed,
+        verbose=int(heard()),
+        verbose_interval=1,
     )
-    with threadpool_limits(1):
+    with threadpool_limits(1), iterations_printed("clusters"):
         found = model.fit_predict(rows)
     return found.astype(np.int64), {"covariance_type": COVARIANCE, "seed": call.seed}
 
@@ -140,6 +164,7 @@ def _dense(call: Cluster, fitted: Fitting) -> Found:
     reduced = reduce(call, fitted)
     rows = reduced.rows[fitted.inverse].astype(np.float64)
     metric = "manhattan" if reduced.metric == "manhattan" else "euclidean"
+    tell("clusters")
     with threadpool_limits(1):
         labels = (
             HDBSCAN(min_cluster_size=least, min_samples=samples, metric=metric, copy=True).fit(rows).labels_

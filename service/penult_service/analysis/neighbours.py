@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from penult_service.analysis import kernels
 from penult_service.analysis.calls import LARGER_IS_CLOSER, Neighbors
+from penult_service.analysis.progress import silently, tell
 from penult_service.analysis.results import Adjustment, NeighborsResult
 from penult_service.analysis.rows import distinct, zero_rows
 from penult_service.analysis.sieve import FEW, nearest
@@ -25,10 +26,12 @@ def search(call: Neighbors, queries: Floats, corpus: Floats | None = None) -> Ne
     """The nearest rows of `corpus` [m, d] (absent: `queries`) to each of `queries` [n, d]; see `NeighborsResult`.
 
     A k of more rows than there are is lowered, and told. Scores beyond float32's range are its largest number.
+    Tells its stages (`progress`): rows, and those of `sieve`.
 
     Raises:
         InvalidInput: there are too few rows for any neighbour, or k is below 1.
     """
+    tell("rows")
     queries = np.ascontiguousarray(queries, dtype=np.float32)
     other = queries if corpus is None else np.ascontiguousarray(corpus, dtype=np.float32)
     k, adjustments = _possible_k(call, len(other), alone=corpus is None)
@@ -63,9 +66,13 @@ def graph(rows: Floats, k: int, metric: str) -> tuple[NDArray[np.int32], Floats]
 def nearest_others(
     rows: Floats, chosen: NDArray[np.int32], k: int, metric: str
 ) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
-    """The k nearest of `rows` [n, d] to each chosen one but itself: keys float64 and row numbers int32, in order."""
+    """The k nearest of `rows` [n, d] to each chosen one but itself: keys float64 and row numbers int32, in order.
+
+    It is a part of measuring something, and tells no stage of its own.
+    """
     rows = np.ascontiguousarray(rows, dtype=np.float32)
-    return _nearest(rows[chosen], rows, k, metric, own=chosen)
+    with silently():
+        return _nearest(rows[chosen], rows, k, metric, own=chosen)
 
 
 def _possible_k(call: Neighbors, rows: int, alone: bool) -> tuple[int, tuple[Adjustment, ...]]:

@@ -10,6 +10,7 @@ import scipy.linalg
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from penult_service.analysis.progress import counting
 from penult_service.analysis.rows import blocks
 
 
@@ -25,8 +26,9 @@ def components(rows: NDArray[np.floating], count: int, weights: NDArray[Any]) ->
     """The first `count` components of rows [m, d], row i standing for `weights[i]` rows.
 
     From the eigenvectors of the covariance in float64, or of the Gram matrix where that is smaller. As in
-    scikit-learn the largest loading of a component is positive.
+    scikit-learn the largest loading of a component is positive. Tells the stage components, in rows placed.
     """
+    more = counting("components", len(rows))
     coordinates = np.zeros((len(rows), count))
     explained = np.zeros(count)
     shares = weights.astype(np.float64) / weights.sum()
@@ -35,6 +37,7 @@ def components(rows: NDArray[np.floating], count: int, weights: NDArray[Any]) ->
         variances, loadings, total = _loadings(rows, mean, shares, count)
         for block in blocks(len(rows), 8 * rows.shape[1]):
             coordinates[block, : len(variances)] = (rows[block] - mean) @ loadings
+            more(block.stop - block.start)
     if total > 0:
         explained[: len(variances)] = variances / total
     return Components(coordinates.astype(np.float32), explained)

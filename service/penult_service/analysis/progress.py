@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -41,3 +43,58 @@ def telling(listener: Listener) -> Iterator[None]:
         yield
     finally:
         _listener.reset(token)
+
+
+@contextmanager
+def silently() -> Iterator[None]:
+    """Within it nobody is told: what runs there is a part of a stage of its caller's."""
+    token = _listener.set(None)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
+
+
+def heard() -> bool:
+    """Whether anybody listens: for what costs more than `tell`."""
+    return _listener.get() is not None
+
+
+def counting(stage: str, total: int = 0) -> Callable[[int], None]:
+    """Begins a stage at 0; call what comes back with how many more are done."""
+    done = 0
+
+    def more(count: int) -> None:
+        nonlocal done
+        done += count
+        tell(stage, done, total)
+
+    tell(stage, 0, total)
+    return more
+
+
+@contextmanager
+def iterations_printed(stage: str, total: int = 0) -> Iterator[None]:
+    """Tells the stage of a method that prints `Iteration 50` while it works (scikit-learn's `verbose`).
+
+    What it prints is not printed.
+    """
+    tell(stage, 0, total)
+    if not heard():
+        yield
+        return
+    with redirect_stdout(_Iterations(stage, total)):
+        yield
+    if total:
+        tell(stage, total, total)
+
+
+class _Iterations(io.TextIOBase):
+    def __init__(self, stage: str, total: int) -> None:
+        self._stage, self._total = stage, total
+
+    def write(self, text: str) -> int:
+        found = re.search(r"Iteration (\d+)", text)
+        if found:
+            tell(self._stage, int(found[1]), self._total)
+        return len(text)

@@ -13,6 +13,7 @@ from penult_service.analysis import pca, quality
 from penult_service.analysis.calls import Project
 from penult_service.analysis.fitting import Fitting, fitting
 from penult_service.analysis.neighbours import graph, nearest_others
+from penult_service.analysis.progress import heard, iterations_printed, tell
 from penult_service.analysis.results import Adjustment, ProjectResult
 from penult_service.analysis.umap_fit import epochs, fit
 
@@ -40,7 +41,11 @@ def project(call: Project, source: NDArray[Any], labels: NDArray[np.int32] | Non
     Distinct rows are fitted, equal ones have one place. The same rows and seed give the same bytes at any number of
     threads. All-zero rows under cosine lie together beside the map. A handful of rows (no more than dimensions + 1
     distinct ones) is placed by principal components, and told. Trustworthiness is of the distinct rows.
+
+    Tells its stages (`progress`): rows; components; or neighbours, graph and start (t-SNE: components), layout;
+    quality; labels.
     """
+    tell("rows")
     fitted = fitting(source, call.metric)
     made = _map(call, fitted)
     places = np.zeros((len(source), call.n_components), dtype=np.float32)
@@ -51,6 +56,7 @@ def project(call: Project, source: NDArray[Any], labels: NDArray[np.int32] | Non
         trust, rows = quality.trustworthiness(fitted.rows, made.places, call.metric, _QUALITY_NEIGHBORS)
     purity: tuple[float | None, float | None] = (None, None)
     if labels is not None and len(fitted.kept) > 1:
+        tell("labels")
         purity = _purity(fitted, places[fitted.kept], call.metric, labels[fitted.kept], made.graph)
     return ProjectResult(
         coordinates=places,
@@ -114,11 +120,12 @@ def _tsne(call: Project, fitted: Fitting) -> _Map:
     pointers = np.arange(size + 1) * count
     distances = csr_array((near[1][:, :count].ravel(), near[0][:, :count].ravel(), pointers), (size, size))
     # Its gradients are summed by threads in whatever order: one.
-    with threadpool_limits(1):
-        places = TSNE(
-            call.n_components, perplexity=perplexity, metric="precomputed", init=start,
-            random_state=call.seed,
-        ).fit_transform(distances)  # fmt: skip
+    model = TSNE(
+        call.n_components, perplexity=perplexity, metric="precomputed", init=start, random_state=call.seed,
+        verbose=2 if heard() else 0,
+    )  # fmt: skip
+    with threadpool_limits(1), iterations_printed("layout", model.max_iter):
+        places = model.fit_transform(distances)
     used = {"method": "tsne", "perplexity": perplexity, "seed": call.seed}
     return _Map(np.ascontiguousarray(places, dtype=np.float32), used, told, graph=near)
 

@@ -6,12 +6,15 @@ any number of cores.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from penult_service.analysis import kernels
 from penult_service.analysis.neighbours import nearest_others
+from penult_service.analysis.progress import counting, silently, tell
 from penult_service.analysis.rough import Threads, fixed, rough_keys
 from penult_service.analysis.rows import blocks
 from penult_service.analysis.sieve import CODES, squared_norms
@@ -24,6 +27,7 @@ _PAIRS = 20_000_000  # how many distances a measure may take: up to 4,472 rows a
 _LEAST = 500  # rows of a sample
 _TILE_ROWS = 64
 _NO_DISTANCE = 1e-13
+_STAGE = "quality"
 
 
 def neighbors_of(rows: int, neighbors: int = 15) -> int:
@@ -38,14 +42,16 @@ def trustworthiness(
 
     `rows` [n, d] under the metric, `coordinates` [n, c] under euclidean; exact for up to 4,472 rows, beyond that for
     rows drawn evenly, at least 500, each against all others. At `neighbors_of(n, neighbors)` neighbours; None for
-    n < 4. As `sklearn.manifold.trustworthiness`, but that rows equally far have the same, lowest rank.
+    n < 4. As `sklearn.manifold.trustworthiness`, but that rows equally far have the same, lowest rank. Tells the
+    stage quality, in rows measured.
     """
     rows, k = np.ascontiguousarray(rows, dtype=np.float32), neighbors_of(len(rows), neighbors)
     if not k:
         return None, 0
     chosen = _sample(len(rows))
+    more = counting(_STAGE, len(chosen))
     others = nearest_others(coordinates, chosen, k, "euclidean")[1]
-    excess = np.maximum(_nearer(rows, chosen, others, metric) + 1 - k, 0)
+    excess = np.maximum(_nearer(rows, chosen, others, metric, more) + 1 - k, 0)
     worst = len(chosen) * k * (2 * len(rows) - 3 * k - 1) / 2
     return 1.0 - float(excess.sum(dtype=np.int64)) / worst, len(chosen)
 
@@ -60,6 +66,7 @@ def silhouette(rows: Floats, labels: Codes, metric: str) -> tuple[float | None, 
 
     Under cosine of all rows; else beyond 4,472 of rows drawn evenly, at least 500, each against all others. None with
     fewer than two clusters, or as many as rows. As `sklearn.metrics.silhouette_score`: 0 for the one row of a cluster.
+    Tells the stage quality, in rows measured.
     """
     inside = np.flatnonzero(labels >= 0)
     order = inside[np.argsort(labels[inside], kind="stable")]
@@ -69,8 +76,14 @@ def silhouette(rows: Floats, labels: Codes, metric: str) -> tuple[float | None, 
     members = np.ascontiguousarray(rows[order], dtype=np.float32)
     cluster = np.repeat(np.arange(len(sizes)), sizes)
     chosen = np.arange(len(order), dtype=np.int32) if metric == "cosine" else _sample(len(order))
+    more = counting(_STAGE, len(chosen))
     with threadpool_limits(1, user_api="blas"):
-        sums = _cosine_sums(members, starts) if metric == "cosine" else _sums(members, chosen, starts, metric)
+        sums = (
+            _cosine_sums(members, starts)
+            if metric == "cosine"
+            else _sums(members, chosen, starts, metric, more)
+        )
+    tell(_STAGE, len(chosen), len(chosen))
     own = np.arange(len(chosen)), cluster[chosen]
     within = sums[own] / np.maximum(sizes[own[1]] - 1, 1)
     means = sums / sizes
@@ -103,7 +116,11 @@ def _sample(rows: int) -> NDArray[np.int32]:
 
 
 def _nearer(
-    rows: Floats, chosen: NDArray[np.int32], others: NDArray[np.int32], metric: str
+    rows: Floats,
+    chosen: NDArray[np.int32],
+    others: NDArray[np.int32],
+    metric: str,
+    more: Callable[[int], None],
 ) -> NDArray[np.int32]:
     """How many rows are nearer to each chosen one than each of its others [b, k]: int32 [b, k]."""
     rough = rough_keys(rows[chosen], rows, metric)
@@ -115,7 +132,7 @@ def _nearer(
         kernels.ranks(CODES[metric], fixed(rows), norms, chosen[part], tile, *bounds, others[part], out[part])
 
     with Threads() as threads:
-        threads.each(count, slice(0, len(chosen)), _TILE_ROWS)
+        threads.each(count, slice(0, len(chosen)), _TILE_ROWS, more)
     return out
 
 
@@ -131,10 +148,16 @@ def _cosine_sums(members: Floats, starts: NDArray[np.intp]) -> NDArray[np.float6
 
 
 def _sums(
-    members: Floats, chosen: NDArray[np.int32], starts: NDArray[np.intp], metric: str
+    members: Floats,
+    chosen: NDArray[np.int32],
+    starts: NDArray[np.intp],
+    metric: str,
+    more: Callable[[int], None],
 ) -> NDArray[np.float64]:
     sums = np.empty((len(chosen), len(starts)))
     for block in blocks(len(chosen), 8 * len(members)):
-        scores = matrix(members[chosen[block]], members, metric).astype(np.float64)
+        with silently():
+            scores = matrix(members[chosen[block]], members, metric).astype(np.float64)
         sums[block] = np.add.reduceat(scores, starts, axis=1)
+        more(block.stop - block.start)
     return sums

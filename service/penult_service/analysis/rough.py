@@ -55,11 +55,21 @@ class Threads:
         self._pool.shutdown(cancel_futures=True)
         self._limits.restore_original_limits()
 
-    def each(self, work: Callable[[slice], None], rows: slice, step: int) -> None:
-        """Calls `work` with slices of at most `step` that cover these rows."""
-        starts = range(rows.start, rows.stop, step)
-        for _ in self._pool.map(lambda start: work(slice(start, min(start + step, rows.stop))), starts):
-            pass
+    def each(
+        self,
+        work: Callable[[slice], None],
+        rows: slice,
+        step: int,
+        more: Callable[[int], None] | None = None,
+    ) -> None:
+        """Calls `work` with slices of at most `step` that cover these rows, and `more` with the size of each.
+
+        `more` is called in this thread, in the order of the rows.
+        """
+        slices = [slice(start, min(start + step, rows.stop)) for start in range(rows.start, rows.stop, step)]
+        for part, _ in zip(slices, self._pool.map(work, slices), strict=True):
+            if more is not None:
+                more(part.stop - part.start)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penult_service.analysis import kernels
+from penult_service.analysis.progress import counting, tell
 from penult_service.analysis.rough import RoughKeys, Threads, fixed, rough_keys
 
 Floats = NDArray[np.float32]
@@ -20,6 +22,8 @@ CODES = {
     "euclidean": kernels.EUCLIDEAN,
     "manhattan": kernels.MANHATTAN,
 }
+SEARCHING, CROWDED, RANKING = "neighbours", "neighbours among near-copies", "ranking neighbours"
+"""The stages that `nearest` tells, in rows."""
 FEW = 8  # so few queries are cheaper without any preparation
 _TILE_ROWS, _TILE_COLUMNS = 512, 2048
 _SIEVE_BYTES = 1 << 28
@@ -38,7 +42,8 @@ def nearest(
     everything = slice(0, len(queries))
     with Threads() as threads:
         if len(queries) <= FEW or len(other) <= 4 * k:
-            threads.each(lambda rows: ranking.rank(Sieve.empty(rows, k, 0)), everything, 4)
+            more = counting(SEARCHING, len(queries))
+            threads.each(lambda rows: ranking.rank(Sieve.empty(rows, k, 0)), everything, 4, more)
             return ranking.keys, ranking.rows
         rough = rough_keys(queries, other, metric)
         room = min(len(other), 4 * k + 256)
@@ -46,13 +51,15 @@ def nearest(
         if corpus is None and len(queries) <= most:
             _search_pairs(rough, ranking, Sieve.empty(everything, k, room), threads)
         else:
-            _search_blocks(rough, ranking, room, threads)
+            _search_blocks(rough, ranking, room, threads, counting(SEARCHING, len(queries)))
+        if ranking.crowded.any():
+            again = counting(CROWDED)
         while ranking.crowded.any():
             # There was no room, as where near-copies come first: again, with the limits known by now, then with more
             # room, at last for all.
             crowded = np.flatnonzero(ranking.crowded)
             once_more = _Ranking(metric, queries[crowded], other, k, ranking.limits[crowded])
-            _search_blocks(rough.of(crowded), once_more, room, threads)
+            _search_blocks(rough.of(crowded), once_more, room, threads, again)
             ranking.replace(crowded, once_more)
             room = min(8 * room, len(other))
     return ranking.keys, ranking.rows
@@ -149,7 +156,13 @@ class _Ranking:
         )  # fmt: skip
 
 
-def _search_blocks(rough: RoughKeys, ranking: _Ranking, room: int, threads: Threads) -> None:
+def _search_blocks(
+    rough: RoughKeys,
+    ranking: _Ranking,
+    room: int,
+    threads: Threads,
+    more: Callable[[int], None],
+) -> None:
     count = len(rough.queries)
     most = _SIEVE_BYTES // (4 * ranking.k + 8 * room) // threads.count
     step = max(1, min(_TILE_ROWS, -(-count // threads.count), most))
@@ -164,12 +177,13 @@ def _search_blocks(rough: RoughKeys, ranking: _Ranking, room: int, threads: Thre
             sieve.take_rows(rough, rough.tile(rows, slice(start, start + _TILE_COLUMNS)), start)
         ranking.rank(sieve)
 
-    threads.each(search, slice(0, count), step)
+    threads.each(search, slice(0, count), step, more)
 
 
 def _search_pairs(rough: RoughKeys, ranking: _Ranking, sieve: Sieve, threads: Threads) -> None:
     """Where the queries are the corpus, each pair once: a tile serves its columns as it serves its rows."""
     total, lock = len(rough.queries), Lock()
+    tell(SEARCHING, 0, total)
     threads.each(lambda rows: sieve.of(rows).start(rough), slice(0, total), _TILE_ROWS)
     for start in range(0, total, _TILE_ROWS):
         rows = slice(start, min(start + _TILE_ROWS, total))
@@ -185,4 +199,6 @@ def _search_pairs(rough: RoughKeys, ranking: _Ranking, sieve: Sieve, threads: Th
                 sieve.of(rows).take_rows(rough, tile, columns.start)
 
         threads.each(take, slice(start, total), _TILE_COLUMNS)
-    threads.each(lambda rows: ranking.rank(sieve.of(rows)), slice(0, total), 64)
+        # As many rows as have this share of all pairs: each row meets only those that come after it.
+        tell(SEARCHING, total - (total - rows.stop) ** 2 // total, total)
+    threads.each(lambda rows: ranking.rank(sieve.of(rows)), slice(0, total), 64, counting(RANKING, total))

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penult_service.analysis.calls import Similarity
+from penult_service.analysis.progress import counting
 from penult_service.analysis.results import SimilarityResult
 from penult_service.vectors import in_float32, pair_similarity, similarity
 
@@ -23,7 +24,11 @@ def compute(call: Similarity, a: Floats, b: Floats | None = None) -> SimilarityR
 
 
 def matrix(a: Floats, b: Floats, metric: str) -> Floats:
-    """Scores float32 [n, m] of rows a [n, d] against rows b [m, d], block by block of a."""
+    """Scores float32 [n, m] of rows a [n, d] against rows b [m, d], block by block of a.
+
+    Tells the stage scores, in rows of a.
+    """
+    more = counting("scores", len(a))
     scores = np.empty((len(a), len(b)), dtype=np.float32)
     step = max(1, _BLOCK // max(1, len(b)))
     for start in range(0, len(a), step):
@@ -31,6 +36,7 @@ def matrix(a: Floats, b: Floats, metric: str) -> Floats:
         scores[start : start + step] = (
             _manhattan(block, b) if metric == "manhattan" else similarity(block, b, metric)
         )
+        more(len(block))
     return scores
 
 

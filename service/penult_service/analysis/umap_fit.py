@@ -6,6 +6,7 @@ the eigensolver is not. Here it has one thread, and only the graph, which is exa
 
 from __future__ import annotations
 
+import io
 from functools import lru_cache
 from typing import Any
 
@@ -13,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from penult_service.analysis.progress import heard, silently, tell
 from penult_service.analysis.spectral import spectral_places
 
 _MANY = 10_000  # rows beyond which umap-learn takes fewer epochs
+_LOOK = 0.05  # seconds between looks at the epochs
 
 
 def epochs(rows: int) -> int:
@@ -39,24 +42,55 @@ def fit(
         dimensions: At least 1.
         min_dist: How close places may lie, 0 to 1.
         seed: 0 to 2^32 - 1.
+
+    Tells the stages graph, start, layout (in epochs).
     """
     from umap.umap_ import fuzzy_simplicial_set, noisy_scale_coords, simplicial_set_embedding
 
     indices, distances = graph
     random = np.random.RandomState(seed)
+    count = epochs(len(rows))
     a, b = _curve(min_dist)
+    tell("graph")
     with threadpool_limits(1):
         strengths, _, _ = fuzzy_simplicial_set(
             rows, indices.shape[1], random, "euclidean", knn_indices=indices, knn_dists=distances
         )
-        strengths = _pruned(strengths, epochs(len(rows)))
-        start = noisy_scale_coords(spectral_places(rows, strengths, dimensions, random), random)
+        strengths = _pruned(strengths, count)
+        tell("start")
+        with silently():
+            spectral = spectral_places(rows, strengths, dimensions, random)
+        start = noisy_scale_coords(spectral, random)
+        tell("layout", 0, count)
         places, _ = simplicial_set_embedding(
             rows, strengths, dimensions, initial_alpha=1.0, a=a, b=b, gamma=1.0, negative_sample_rate=5,
-            n_epochs=epochs(len(rows)), init=start, random_state=random, metric="euclidean", metric_kwds={},
+            n_epochs=count, init=start, random_state=random, metric="euclidean", metric_kwds={},
             densmap=False, densmap_kwds={}, output_dens=False, parallel=False,
+            tqdm_kwds=_bar(count),
         )  # fmt: skip
+    tell("layout", count, count)
     return np.ascontiguousarray(places, dtype=np.float32)
+
+
+def _bar(count: int) -> dict[str, Any] | None:
+    """umap-learn's own progress bar over its epochs, drawn where somebody listens; else none."""
+    if not heard():
+        return None
+    return {"disable": False, "file": _Bar(count), "bar_format": "{n}", "mininterval": _LOOK}
+
+
+class _Bar(io.StringIO):
+    """What a bar is drawn on: each drawing is the number of epochs done."""
+
+    def __init__(self, total: int) -> None:
+        super().__init__()
+        self._total = total
+
+    def write(self, text: str) -> int:
+        """One drawing, a carriage return before it."""
+        if text.strip().isdecimal():
+            tell("layout", int(text), self._total)
+        return len(text)
 
 
 @lru_cache
