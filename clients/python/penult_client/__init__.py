@@ -30,6 +30,7 @@ from penult_client._analysis import (
     StoredInfo,
 )
 from penult_client._async.client import AsyncClient
+from penult_client._async.operations import AsyncOperation
 from penult_client._async.transport import AsyncMockTransport
 from penult_client._datasets import Appended, Dataset, DatasetInfo, DatasetRows
 from penult_client._exceptions import (
@@ -49,8 +50,10 @@ from penult_client._exceptions import (
     ServerStartError,
     UnavailableError,
 )
+from penult_client._operations import OperationReport, OperationStatus
 from penult_client._results import Classification, Embeddings, Prediction, RowError, Similarity, Tokens
 from penult_client._sync.client import Client
+from penult_client._sync.operations import Operation
 from penult_client._sync.transport import MockTransport
 from penult_client._version import __version__
 
@@ -60,6 +63,7 @@ __all__ = [
     "Appended",
     "AsyncClient",
     "AsyncMockTransport",
+    "AsyncOperation",
     "CancelledError",
     "Classification",
     "Client",
@@ -83,6 +87,9 @@ __all__ = [
     "Model",
     "Neighbors",
     "NotFoundError",
+    "Operation",
+    "OperationReport",
+    "OperationStatus",
     "PenultError",
     "PreconditionError",
     "Prediction",

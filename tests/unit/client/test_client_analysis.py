@@ -262,6 +262,7 @@ def test_rows_that_no_request_holds_are_refused_before_they_are_sent(flavour):
         flavour.run(client.neighbors(np.ones((100, 20)), np.ones((110, 20))))
     assert (caught.value.reason, caught.value.field) == ("REQUEST_TOO_LARGE", "corpus")
     assert "16800 bytes" in caught.value.message
+    assert "client.upload(name, ...), and pass Dataset(name) for corpus" in caught.value.message
     assert [method for method, _ in handler.asked].count("SearchNeighbors") == 1
     flavour.run(client.cluster(np.ones((100, 20))))
     with pytest.raises(InvalidInputError) as caught:
@@ -285,13 +286,13 @@ def test_but_not_beyond_the_deadline(flavour):
     assert 2 <= [method for method, _ in handler.asked].count("Project") <= 4
 
 
-def test_an_analysis_too_large_is_told_in_the_servers_words(flavour):
+def test_a_server_without_operations_is_taken_at_its_word(flavour):
     large = PreconditionError("about 90 s", reason="USE_START_ANALYSIS", metadata={"seconds": "90"})
-    handler = Handler(large)
+    handler = Handler(large, PreconditionError("unknown method", code="UNIMPLEMENTED"))
     with pytest.raises(PreconditionError, match="about 90 s") as caught:
         flavour.run(flavour.mocked(handler).project(ROWS))
     assert caught.value.metadata == {"seconds": "90"}
-    assert [method for method, _ in handler.asked].count("Project") == 1
+    assert [method for method, _ in handler.asked][-2:] == ["Project", "StartAnalysis"]
 
 
 def test_clusters_of_a_reply():

@@ -38,6 +38,14 @@ def test_a_file_gets_the_last_state_only():
     assert "\r" not in stream.getvalue()
 
 
+def test_what_is_counted_is_named():
+    for unit in ("texts", "rows"):
+        stream = io.StringIO()
+        ProgressLine("counting", stream, unit)(3, 3)
+        assert f" {unit}/s  in " in stream.getvalue()
+    assert reporter(True, "reading", "rows")._unit == "rows"
+
+
 def test_progress_goes_where_the_caller_says(capsys):
     told = []
     assert reporter(lambda done, total: told.append((done, total)), "x")(1, 2) is None

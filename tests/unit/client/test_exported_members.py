@@ -6,11 +6,12 @@ import inspect
 import subprocess
 import sys
 import tomllib
+import typing
 from pathlib import Path
 
 import penult_client
 import pytest
-from penult_client import AsyncClient, Client
+from penult_client import AsyncClient, AsyncOperation, Client, Operation, _options
 
 METHODS = {
     "append",
@@ -30,6 +31,8 @@ METHODS = {
     "models",
     "neighbors",
     "open",
+    "operation",
+    "operations",
     "predict",
     "project",
     "projection",
@@ -115,6 +118,29 @@ def test_the_order_of_the_arguments_of_analyses():
             False,
             None,
         ]
+
+
+OPTIONS = {
+    Client.similarity: _options.SimilarityOptions,
+    Client.neighbors: _options.NeighborsOptions,
+    Client.cluster: _options.ClusterOptions,
+    Client.project: _options.ProjectOptions,
+}
+
+
+@pytest.mark.parametrize("method", OPTIONS, ids=lambda method: method.__name__)
+def test_type_checkers_know_every_option_of_an_analysis(method):
+    parameters = inspect.signature(method).parameters.values()
+    by_name = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
+    assert typing.get_type_hints(OPTIONS[method]).keys() | {"wait"} == by_name
+    assert inspect.signature(method).parameters["wait"].default is True
+
+
+def test_methods_of_both_operations():
+    assert public(Operation) == public(AsyncOperation) == {"cancel", "delete", "status", "wait"}
+    for name in public(Operation):
+        assert getattr(Operation, name).__doc__ == getattr(AsyncOperation, name).__doc__
+        assert inspect.iscoroutinefunction(getattr(AsyncOperation, name))
 
 
 def test_the_order_of_the_arguments_of_sets():

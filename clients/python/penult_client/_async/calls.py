@@ -49,6 +49,12 @@ class AsyncCaller:
         longest = analysis_seconds(await self.limits(deadline), deadline, self._timeout)
         return await self._send(rpc, request, deadline, longest)
 
+    async def send_waiting(
+        self, rpc: Rpc[Request, Reply], request: Request, deadline: Deadline, seconds: float
+    ) -> Reply:
+        """Sends a request that the server answers when something has happened, or after so many seconds."""
+        return await self._send(rpc, request, deadline, self._timeout + seconds)
+
     async def send_texts(
         self,
         rpc: Rpc[TextRequest, Reply],

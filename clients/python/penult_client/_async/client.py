@@ -10,9 +10,11 @@ from typing import Any, Literal, Self
 import grpc
 
 from penult_client._about import DropoutReport, Model, ServerInfo
-from penult_client._async.analysis import AsyncAnalysis
 from penult_client._async.calls import AsyncCaller
+from penult_client._async.comparisons import AsyncComparisons
 from penult_client._async.datasets import AsyncDatasets
+from penult_client._async.maps import AsyncMaps
+from penult_client._async.operations import AsyncOperations
 from penult_client._async.starting import AsyncPrivateServer
 from penult_client._async.stored import AsyncStored
 from penult_client._async.transport import AsyncGrpcTransport, AsyncTransport
@@ -27,7 +29,7 @@ OnRowError = Literal["fail", "report"]
 Progress = bool | Report
 
 
-class AsyncClient(AsyncAnalysis, AsyncDatasets, AsyncStored):
+class AsyncClient(AsyncComparisons, AsyncMaps, AsyncDatasets, AsyncStored, AsyncOperations):
     """Talks to a Penult server.
 
     Calls with many texts are split to fit the server, sent two requests at a time, and put together in order.

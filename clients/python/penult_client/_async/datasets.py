@@ -69,7 +69,9 @@ class AsyncDatasets:
         ends = Deadline.begin(deadline)
         request = datasets.create_request(datasets.check_name(name), upload, options, bool(overwrite))
         await self._caller.send(rpcs.CREATE_DATASET, request, ends)
-        return (await self._append(request.name, upload, ends, reporter(progress, "uploading"))).dataset
+        return (
+            await self._append(request.name, upload, ends, reporter(progress, "uploading", "rows"))
+        ).dataset
 
     async def append(
         self,
@@ -96,7 +98,9 @@ class AsyncDatasets:
         """
         upload = datasets.check_upload(vectors_or_texts, texts, columns, ids, space)
         name = datasets.check_name(dataset)
-        return await self._append(name, upload, Deadline.begin(deadline), reporter(progress, "appending"))
+        return await self._append(
+            name, upload, Deadline.begin(deadline), reporter(progress, "appending", "rows")
+        )
 
     async def datasets(self) -> list[DatasetInfo]:
         """All sets, by name."""
@@ -134,7 +138,7 @@ class AsyncDatasets:
             NotFoundError: there is no such set. DataLossError: it is damaged. PenultError: see there.
         """
         there, ends = await self.dataset(name), Deadline.begin(deadline)
-        names, report = datasets.check_read_columns(columns, there), reporter(progress, "reading")
+        names, report = datasets.check_read_columns(columns, there), reporter(progress, "reading", "rows")
         gathered = datasets.Gathered(there, names)
         async for rows in self._read(there, names, ends):
             gathered.add(rows)

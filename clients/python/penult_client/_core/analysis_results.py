@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from google.protobuf.json_format import MessageToDict
@@ -24,22 +24,40 @@ from penult_client._analysis import (
 from penult_client._core import arrays
 from penult_client._core.enums import to_word
 from penult_client._core.names import split_name
-from penult_client._results import Embeddings, Similarity
+from penult_client._results import Similarity
+
+Arrays = Mapping[str, NDArray[Any]]
+"""What was read in parts, by the name of its field; empty: all is in the reply."""
+
+_ALL_THERE: Arrays = {}
 
 
-def similarity(reply: analysis.ComputeSimilarityResponse, embedded: Embeddings | None) -> Similarity:
+class Origin(NamedTuple):
+    """What embedded the texts of a call before the analysis was asked for."""
+
+    model: str
+    version: int
+    digest: str
+    space: str
+
+
+def similarity(
+    reply: analysis.ComputeSimilarityResponse, origin: Origin | None = None, read: Arrays = _ALL_THERE
+) -> Similarity:
     """A matrix of scores."""
     return Similarity(
-        scores=_matrix(reply.scores),
+        scores=rows_of(reply, "scores", read),
         metric=to_word(reply.metric, analysis.Metric, "METRIC_"),
         space_checked=reply.space_check == analysis.SPACE_CHECK_EQUAL,
-        **_source(reply, embedded),
+        **_source(reply, origin),
     )
 
 
-def neighbors(reply: analysis.SearchNeighborsResponse, embedded: Embeddings | None) -> Neighbors:
+def neighbors(
+    reply: analysis.SearchNeighborsResponse, origin: Origin | None = None, read: Arrays = _ALL_THERE
+) -> Neighbors:
     """The nearest rows."""
-    scores, indices = _matrix(reply.scores), arrays.to_array(reply.indices)
+    scores, indices = rows_of(reply, "scores", read), rows_of(reply, "indices", read)
     if indices.shape != scores.shape:
         raise arrays.bad_reply(f"indices {list(indices.shape)} with scores {list(scores.shape)}")
     return Neighbors(
@@ -50,13 +68,15 @@ def neighbors(reply: analysis.SearchNeighborsResponse, embedded: Embeddings | No
         zero_corpus=_rows(reply.zero_corpus),
         space_checked=reply.space_check == analysis.SPACE_CHECK_EQUAL,
         adjustments=_adjustments(reply.adjustments),
-        **_source(reply, embedded),
+        **_source(reply, origin),
     )
 
 
-def clusters(reply: analysis.ClusterResponse, embedded: Embeddings | None = None) -> Clusters:
+def clusters(
+    reply: analysis.ClusterResponse, origin: Origin | None = None, read: Arrays = _ALL_THERE
+) -> Clusters:
     """Clusters."""
-    labels = arrays.to_array(reply.labels)
+    labels = rows_of(reply, "labels", read)
     if labels.ndim != 1 or (labels.size and labels.max() >= len(reply.clusters)):
         raise arrays.bad_reply(f"labels {list(labels.shape)} of {len(reply.clusters)} clusters")
     agreed = reply.agreement if reply.HasField("agreement") else None
@@ -76,14 +96,16 @@ def clusters(reply: analysis.ClusterResponse, embedded: Embeddings | None = None
         adjustments=_adjustments(reply.adjustments),
         zero_rows=_rows(reply.zero_rows),
         stored=_stored(reply),
-        **_source(reply, embedded),
+        **_source(reply, origin),
     )
 
 
-def projection(reply: analysis.ProjectResponse, embedded: Embeddings | None = None) -> Projection:
+def projection(
+    reply: analysis.ProjectResponse, origin: Origin | None = None, read: Arrays = _ALL_THERE
+) -> Projection:
     """A map."""
     return Projection(
-        coordinates=_matrix(reply.coordinates),
+        coordinates=rows_of(reply, "coordinates", read),
         quality=ProjectionQuality(
             trustworthiness=_optional(reply.quality, "trustworthiness"),
             rows=reply.quality.rows,
@@ -96,7 +118,7 @@ def projection(reply: analysis.ProjectResponse, embedded: Embeddings | None = No
         adjustments=_adjustments(reply.adjustments),
         zero_rows=_rows(reply.zero_rows),
         stored=_stored(reply),
-        **_source(reply, embedded),
+        **_source(reply, origin),
     )
 
 
@@ -123,8 +145,14 @@ def _stored(reply: analysis.ProjectResponse | analysis.ClusterResponse) -> Store
     return stored(reply.stored) if reply.HasField("stored") else None
 
 
-def _matrix(vectors: common.Vectors) -> NDArray[np.float32]:
-    return arrays.to_matrix([vectors], [vectors.rows])
+def rows_of(reply: Any, field: str, read: Arrays = _ALL_THERE) -> NDArray[Any]:
+    """A field of a reply as an array, unless it was read in parts."""
+    if field in read:
+        return read[field]
+    values = getattr(reply, field)
+    if isinstance(values, common.Vectors):
+        return arrays.to_matrix([values], [values.rows])
+    return arrays.to_array(values)
 
 
 def _rows(numbers: Iterable[int]) -> NDArray[np.int32]:
@@ -145,17 +173,10 @@ def _adjustments(told: Iterable[analysis.Adjustment]) -> tuple[Adjustment, ...]:
     )
 
 
-def _source(reply: Any, embedded: Embeddings | None) -> dict[str, Any]:
+def _source(reply: Any, origin: Origin | None) -> dict[str, Any]:
     """What embedded the texts: the server in this call, or, when they were too many for one request, before it."""
     if not reply.HasField("provenance"):
-        if embedded is None:
-            return {}
-        return {
-            "model": embedded.model,
-            "version": embedded.version,
-            "digest": embedded.digest,
-            "space": embedded.space,
-        }
+        return {} if origin is None else origin._asdict()
     model, version = split_name(reply.provenance.model)
     return {
         "model": model,

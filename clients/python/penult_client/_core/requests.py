@@ -95,7 +95,7 @@ def check_room(request: Message, sources: Mapping[str, common.Source], limits: L
         largest = max(sizes, key=lambda name: sizes[name])
         raise InvalidInputError(
             f"{' and '.join(sizes)} take {sum(sizes.values())} bytes, the server takes {max(room, 0)} in one request;"
-            " send fewer rows",
+            f" upload them with client.upload(name, ...), and pass Dataset(name) for {largest}",
             reason="REQUEST_TOO_LARGE",
             field=largest,
             metadata={"max_request_bytes": str(limits.max_request_bytes)},

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
+from google.longrunning import operations_pb2 as operations
+from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 from penult.v1 import analysis_service_pb2 as analysis
 from penult.v1 import dataset_service_pb2 as datasets
@@ -20,7 +22,7 @@ Reply = TypeVar("Reply", bound=Message)
 class Rpc(Generic[Request, Reply]):
     """A procedure. All of them may be sent again: what reads changes nothing, and what writes does it once.
 
-    `sends` and `receives` say how many messages go and come: one, or a stream.
+    `sends` and `receives` say how many messages go and come: one, or a stream. `package` is that of the service.
     """
 
     service: str
@@ -29,11 +31,16 @@ class Rpc(Generic[Request, Reply]):
     reply: type[Reply]
     sends: Literal["one", "stream"] = "one"
     receives: Literal["one", "stream"] = "one"
+    package: str = "penult.v1"
 
     @property
     def path(self) -> str:
         """The HTTP/2 path, such as ``/penult.v1.InferenceService/Embed``."""
-        return f"/penult.v1.{self.service}/{self.method}"
+        return f"/{self.package}.{self.service}/{self.method}"
+
+
+def _standard(method: str, request: type[Request], reply: type[Reply]) -> Rpc[Request, Reply]:
+    return Rpc("Operations", method, request, reply, package="google.longrunning")
 
 
 EMBED = Rpc("InferenceService", "Embed", inference.EmbedRequest, inference.EmbedResponse)
@@ -72,6 +79,21 @@ LIST_CLUSTERINGS = Rpc(
 DELETE_CLUSTERING = Rpc(
     "AnalysisService", "DeleteClustering", analysis.DeleteClusteringRequest, analysis.DeleteClusteringResponse
 )
+START_ANALYSIS = Rpc("AnalysisService", "StartAnalysis", analysis.StartAnalysisRequest, operations.Operation)
+READ_RESULT = Rpc(
+    "AnalysisService",
+    "ReadResult",
+    analysis.ReadResultRequest,
+    analysis.ReadResultResponse,
+    receives="stream",
+)
+GET_OPERATION = _standard("GetOperation", operations.GetOperationRequest, operations.Operation)
+LIST_OPERATIONS = _standard(
+    "ListOperations", operations.ListOperationsRequest, operations.ListOperationsResponse
+)
+WAIT_OPERATION = _standard("WaitOperation", operations.WaitOperationRequest, operations.Operation)
+CANCEL_OPERATION = _standard("CancelOperation", operations.CancelOperationRequest, Empty)
+DELETE_OPERATION = _standard("DeleteOperation", operations.DeleteOperationRequest, Empty)
 LIST_MODELS = Rpc("ModelService", "ListModels", models.ListModelsRequest, models.ListModelsResponse)
 GET_MODEL = Rpc("ModelService", "GetModel", models.GetModelRequest, models.GetModelResponse)
 INSPECT_DROPOUT = Rpc(

@@ -50,6 +50,12 @@ class Caller:
         longest = analysis_seconds(self.limits(deadline), deadline, self._timeout)
         return self._send(rpc, request, deadline, longest)
 
+    def send_waiting(
+        self, rpc: Rpc[Request, Reply], request: Request, deadline: Deadline, seconds: float
+    ) -> Reply:
+        """Sends a request that the server answers when something has happened, or after so many seconds."""
+        return self._send(rpc, request, deadline, self._timeout + seconds)
+
     def send_texts(
         self,
         rpc: Rpc[TextRequest, Reply],

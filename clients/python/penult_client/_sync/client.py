@@ -11,9 +11,11 @@ from typing import Any, Literal, Self
 import grpc
 
 from penult_client._about import DropoutReport, Model, ServerInfo
-from penult_client._sync.analysis import Analysis
 from penult_client._sync.calls import Caller
+from penult_client._sync.comparisons import Comparisons
 from penult_client._sync.datasets import Datasets
+from penult_client._sync.maps import Maps
+from penult_client._sync.operations import Operations
 from penult_client._sync.starting import PrivateServer
 from penult_client._sync.stored import SyncStored
 from penult_client._sync.transport import GrpcTransport, Transport
@@ -28,7 +30,7 @@ OnRowError = Literal["fail", "report"]
 Progress = bool | Report
 
 
-class Client(Analysis, Datasets, SyncStored):
+class Client(Comparisons, Maps, Datasets, SyncStored, Operations):
     """Talks to a Penult server.
 
     Calls with many texts are split to fit the server, sent two requests at a time, and put together in order.

@@ -70,7 +70,9 @@ class Datasets:
         ends = Deadline.begin(deadline)
         request = datasets.create_request(datasets.check_name(name), upload, options, bool(overwrite))
         self._caller.send(rpcs.CREATE_DATASET, request, ends)
-        return (self._append(request.name, upload, ends, reporter(progress, "uploading"))).dataset
+        return (
+            self._append(request.name, upload, ends, reporter(progress, "uploading", "rows"))
+        ).dataset
 
     def append(
         self,
@@ -97,7 +99,9 @@ class Datasets:
         """
         upload = datasets.check_upload(vectors_or_texts, texts, columns, ids, space)
         name = datasets.check_name(dataset)
-        return self._append(name, upload, Deadline.begin(deadline), reporter(progress, "appending"))
+        return self._append(
+            name, upload, Deadline.begin(deadline), reporter(progress, "appending", "rows")
+        )
 
     def datasets(self) -> list[DatasetInfo]:
         """All sets, by name."""
@@ -135,7 +139,7 @@ class Datasets:
             NotFoundError: there is no such set. DataLossError: it is damaged. PenultError: see there.
         """
         there, ends = self.dataset(name), Deadline.begin(deadline)
-        names, report = datasets.check_read_columns(columns, there), reporter(progress, "reading")
+        names, report = datasets.check_read_columns(columns, there), reporter(progress, "reading", "rows")
         gathered = datasets.Gathered(there, names)
         for rows in self._read(there, names, ends):
             gathered.add(rows)

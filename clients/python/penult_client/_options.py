@@ -1,0 +1,57 @@
+"""What may be given to an analysis by name: for type checkers, so that each signature stands in one place alone."""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+from penult_client._core.progress import Progress
+
+
+class AnalysisOptions(TypedDict, total=False):
+    """Of every analysis."""
+
+    model: str | None
+    pooling: str
+    normalize: bool
+    truncate: str
+    layer: str | None
+    progress: Progress
+    deadline: float | None
+
+
+class SimilarityOptions(AnalysisOptions, total=False):
+    """Of `similarity`."""
+
+    pairs: bool
+
+
+class NeighborsOptions(AnalysisOptions, total=False):
+    """Of `neighbors`."""
+
+    exclude_self: bool
+    radius: float | None
+
+
+class ClusterOptions(AnalysisOptions, total=False):
+    """Of `cluster`."""
+
+    reduction: str | None
+    reduced_dimensions: int | None
+    linkage: str | None
+    min_cluster_size: int | None
+    min_samples: int | None
+    seed: int
+    labels: Any
+    name: str | None
+    overwrite: bool
+
+
+class ProjectOptions(AnalysisOptions, total=False):
+    """Of `project`."""
+
+    n_neighbors: int | None
+    min_dist: float | None
+    perplexity: float | None
+    labels: Any
+    name: str | None
+    overwrite: bool
