@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from copy import copy
 from pathlib import Path
 
@@ -51,7 +51,7 @@ class Crew:
         self._idle: list[WorkerProcess] = []  # the last one that worked is the first to work again
         self._takers: deque[asyncio.Future[WorkerProcess]] = deque()
         self._failures = 0
-        self._has_been_warm = False
+        self._has_been_warm = self._closed = False
         self._trouble: PenultError | None = None
         self._keeping: list[asyncio.Task[None]] = []
 
@@ -115,8 +115,41 @@ class Crew:
             self._offer(process)
         self._changed()
 
+    @asynccontextmanager
+    async def extra(self) -> AsyncIterator[WorkerProcess]:
+        """A process of the caller's own beside the crew's, warm; it is ended afterwards, at once.
+
+        It gets warm in its turn, as the others do: what is compiled it then finds in numba's cache.
+
+        Raises:
+            PreconditionFailed: it does not start (ANALYSIS_NOT_INSTALLED, ANALYSIS_FAILED).
+            PenultError: the crew is closed: what `close` was given.
+        """
+        async with self._one_at_a_time:
+            self.refuse_for_good()
+            try:
+                process = await self._warmed()
+            except (PenultError, OSError, TimeoutError) as error:
+                self.refuse_for_good()
+                raise _trouble(error) from error
+        try:
+            yield process
+        finally:
+            await self._ended_at_once(process)
+
+    def refuse_for_good(self) -> None:
+        """Refuse work that would never be begun.
+
+        Raises:
+            PreconditionFailed: packages are missing (ANALYSIS_NOT_INSTALLED).
+            PenultError: the crew is closed: what `close` was given.
+        """
+        if self._trouble is not None and (self._closed or self._trouble.reason == NOT_INSTALLED):
+            raise copy(self._trouble)
+
     async def close(self, error: PenultError) -> None:
         """End all; whoever waits for one gets `error`."""
+        self._closed = True
         for task in self._keeping:
             task.cancel()
         self._fail(error)
@@ -168,12 +201,15 @@ class Crew:
             async with asyncio.timeout(_WARM_SECONDS):
                 seconds = await process.warm()
         except BaseException:
-            process.kill()
-            await process.ended()
-            self._alive.discard(process)
+            await self._ended_at_once(process)
             raise
         _log.info("analysis worker %d is ready after %.1f s", process.pid, seconds)
         return process
+
+    async def _ended_at_once(self, process: WorkerProcess) -> None:
+        process.kill()
+        await process.ended()
+        self._alive.discard(process)
 
     def _failed(self, error: PenultError | OSError) -> None:
         """A start has failed. Callers are told when that is how it will stay."""
@@ -187,7 +223,7 @@ class Crew:
 
     def _fail(self, error: PenultError) -> None:
         self._trouble = error
-        if not self._warm or error.reason == "DRAINING":
+        if not self._warm or self._closed:
             while self._takers:
                 taker = self._takers.popleft()
                 if not taker.done():

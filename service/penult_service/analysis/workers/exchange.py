@@ -5,6 +5,7 @@ SCRATCH/penult-analysis-xxxx/          one server's; locked while it lives, so t
     xxxx/                              one run's
         in/source.npy, labels.npy      memory-mapped by the worker
         in/source.json                 instead: where the rows lie already, to be mapped there
+        in/source.f32                  rows of a run that waits (`spool_arrays`)
         out/coordinates.npy ...        its result
 """
 
@@ -16,8 +17,8 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -53,19 +54,29 @@ def write_arrays(directory: Path, arrays: Mapping[str, Array]) -> None:
     Raises:
         PreconditionFailed: there is no room (SCRATCH_NOT_WRITABLE).
     """
-    try:
+    with _room():
         for name, array in arrays.items():
             if isinstance(array, ArrayFile):
                 told = {"path": str(array.path), "shape": array.shape, "offset": array.offset}
                 (directory / f"{name}.json").write_text(json.dumps(told), encoding="utf-8")
                 continue
             np.save(directory / f"{name}.npy", np.ascontiguousarray(array), allow_pickle=False)
-    except OSError as error:
-        raise PreconditionFailed(
-            f"the server has no room for the files of this analysis ({error.strerror}): make some where its --data or"
-            " its TMPDIR is, or send fewer rows",
-            reason="SCRATCH_NOT_WRITABLE",
-        ) from error
+
+
+def spool_arrays(directory: Path, arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """The same arrays, those of float32 written to `directory`/NAME.f32 where they do not lie in a file yet.
+
+    Raises:
+        PreconditionFailed: there is no room (SCRATCH_NOT_WRITABLE).
+    """
+    spooled = dict(arrays)
+    for name, array in arrays.items():
+        if isinstance(array, np.ndarray) and array.dtype == np.float32:
+            path = directory / f"{name}.f32"
+            with _room():
+                np.ascontiguousarray(array, "<f4").tofile(path)
+            spooled[name] = ArrayFile(path, array.shape)
+    return spooled
 
 
 def map_arrays(directory: Path) -> dict[str, NDArray[Any]]:
@@ -124,11 +135,12 @@ class Scratch:
         """A directory for one run, with `in` and `out`.
 
         Raises:
-            OSError: it cannot be made.
+            PreconditionFailed: it cannot be made (SCRATCH_NOT_WRITABLE).
         """
-        place = Path(tempfile.mkdtemp(dir=self.path))
-        (place / "in").mkdir()
-        (place / "out").mkdir()
+        with _room():
+            place = Path(tempfile.mkdtemp(dir=self.path))
+            (place / "in").mkdir()
+            (place / "out").mkdir()
         return place
 
     def remove(self) -> None:
@@ -142,6 +154,19 @@ class Scratch:
 def remove(place: Path) -> None:
     """Remove the directory of a run."""
     shutil.rmtree(place, ignore_errors=True)
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    """What cannot be written in it is said to a caller."""
+    try:
+        yield
+    except OSError as error:
+        raise PreconditionFailed(
+            f"the server has no room for the files of this analysis ({error.strerror or error}): make some where its"
+            " --data or its TMPDIR is, or send fewer rows",
+            reason="SCRATCH_NOT_WRITABLE",
+        ) from error
 
 
 def _made_in(base: Path | None) -> Path:

@@ -6,18 +6,18 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from penult_service.analysis.calls import Array, Call
+from penult_service.analysis.progress import Listener, Progress
 from penult_service.analysis.results import Result
-from penult_service.analysis.workers import exchange
 from penult_service.analysis.workers.crew import Crew
-from penult_service.analysis.workers.process import Gone, WorkerProcess
+from penult_service.analysis.workers.files import Place, RunFiles
+from penult_service.analysis.workers.process import Gone
 from penult_service.errors import (
     DeadlineExceeded,
     PenultError,
@@ -56,9 +56,9 @@ class PoolObserver(Protocol):
 class WorkerPool:
     """Runs analyses in processes of its own, so that none of them can hurt the server.
 
-    `workers` + 1 processes, `workers` runs at a time, first come first served. A run that is cancelled, late, too
-    large or crashed costs its process, never its neighbours: the spare steps in at once, and its successor starts
-    and warms in the background. Made and used in one event loop.
+    `workers` + 1 processes, `workers` runs at a time, first come first served, beside those that are `apart`. A run
+    that is cancelled, late, too large or crashed costs its process, never its neighbours: the spare steps in at once,
+    and its successor starts and warms in the background. Made and used in one event loop.
 
     Args:
         workers: Runs at a time; 0: none, every call is refused (ANALYSIS_OFF).
@@ -84,7 +84,7 @@ class WorkerPool:
         self._workers, self._memory_limit, self._numba_cache = workers, memory_limit, numba_cache
         self._base, self._max_waiting = scratch, max_waiting
         self._on_change, self._observer = changed, observer
-        self._scratch: exchange.Scratch | None = None
+        self._files: RunFiles | None = None
         self._crew: Crew | None = None
         self._refusal = PreconditionFailed(
             "this server has no analysis workers; start it with --analysis-workers 1 or more",
@@ -93,9 +93,11 @@ class WorkerPool:
         self._turns = asyncio.Semaphore(workers)
         self._waiting = 0
         self._closed = self._was_ready = False
-        # Files are written and read here, not on the event loop, nor on threads that others wait for.
-        self._threads = ThreadPoolExecutor(2, thread_name_prefix="penult-analysis")
-        self._tidying: set[asyncio.Task[None]] = set()
+
+    @property
+    def memory_limit(self) -> int | None:
+        """Bytes that a process may take; None: no limit."""
+        return self._memory_limit
 
     @property
     def ready(self) -> bool:
@@ -107,7 +109,7 @@ class WorkerPool:
         if not self._workers:
             return
         try:
-            self._scratch = exchange.Scratch(self._base)
+            self._files = RunFiles(self._base)
         except OSError as error:
             _log.error("no analysis: there is no place for its files, not even a temporary one: %s", error)
             self._refusal = PreconditionFailed(
@@ -119,7 +121,7 @@ class WorkerPool:
             self._workers + 1,
             memory_limit=self._memory_limit,
             numba_cache=self._numba_cache,
-            fallback=self._scratch.path / "numba",
+            fallback=self._files.path / "numba",
             changed=self._changed,
         )
         self._crew.start()
@@ -129,19 +131,31 @@ class WorkerPool:
         self._closed = True
         if self._crew is not None:
             await self._crew.close(_draining())
-        while self._tidying:
-            await asyncio.wait(set(self._tidying))
-        self._threads.shutdown(wait=True)
-        if self._scratch is not None:
-            self._scratch.remove()
+        if self._files is not None:
+            await self._files.close()
 
-    async def run(self, call: Call, arrays: Mapping[str, Array], *, deadline: float | None) -> Result:
+    async def run(
+        self,
+        call: Call,
+        arrays: Mapping[str, Array],
+        *,
+        deadline: float | None,
+        progress: Listener | None = None,
+        apart: bool = False,
+    ) -> Result:
         """The result of a call. Cancelling the task ends the work at once.
+
+        `apart` is for what takes long: the run has a process of its own, started for it and ended with it, under the
+        same limits. So it takes no turn from other calls and waits for none, and is not refused because nothing is
+        warm or too many wait. How many of them there are is the caller's to limit.
 
         Args:
             call: Checked before (`checks.check`).
             arrays: As in `run.run`; one that lies in a file is mapped there by the worker, nothing is copied.
             deadline: On the clock of `time.monotonic`; None: none.
+            progress: Is called in the event loop: how far the run is, at most about ten times a second and at each
+                change of stage. The first stage of one apart is `starting`, until its process is warm.
+            apart: Whether it has a process of its own.
 
         Raises:
             PreconditionFailed: no processes (ANALYSIS_OFF), no packages (ANALYSIS_NOT_INSTALLED), processes that
@@ -155,10 +169,13 @@ class WorkerPool:
         """
         started, outcome = time.monotonic(), "CANCELLED"
         try:
-            crew, scratch = self._admit()
+            crew, files = self._admit(apart)
             delay = None if deadline is None else max(0.0, deadline - started)
-            async with asyncio.timeout(delay), self._turn():
-                result = await self._result(call, arrays, crew, scratch)
+            turn = nullcontext() if apart else self._turn()
+            async with asyncio.timeout(delay), turn, files.written(arrays) as place:
+                run = self._run_apart if apart else self._run_in_crew
+                told = await run(call, place, crew, progress)
+                result = await files.result(told, place)
             outcome = "OK"
         except TimeoutError:
             outcome = "DEADLINE_EXCEEDED"
@@ -173,19 +190,38 @@ class WorkerPool:
                 self._observer.run_ended(call.name, outcome, time.monotonic() - started)
         return result
 
-    def check_admits(self) -> None:
+    @asynccontextmanager
+    async def spooled(self, arrays: Mapping[str, Array]) -> AsyncIterator[Mapping[str, Array]]:
+        """The same arrays without their rows in memory, for a run that will wait for long.
+
+        Those of float32 that lie in memory are written to files now, which are removed after the block; those that
+        lie in files already, and labels, are as they were.
+
+        Raises:
+            PreconditionFailed, Unavailable: as of a `run` that is `apart`, before it begins.
+        """
+        _, files = self._admit(apart=True)
+        waiting = files.spooled(arrays)
+        del arrays
+        async with waiting as found:
+            yield found
+
+    def check_admits(self, *, apart: bool = False) -> None:
         """That `run` would begin now or wait, so that nothing is embedded for a call that will be refused.
 
         Raises:
             PreconditionFailed, Unavailable, ResourceExhausted: as `run` does before it begins.
         """
-        self._admit()
+        self._admit(apart)
 
-    def _admit(self) -> tuple[Crew, exchange.Scratch]:
+    def _admit(self, apart: bool) -> tuple[Crew, RunFiles]:
         if self._closed:
             raise _draining()
-        if self._crew is None or self._scratch is None:
+        if self._crew is None or self._files is None:
             raise copy(self._refusal)
+        if apart:
+            self._crew.refuse_for_good()
+            return self._crew, self._files
         self._crew.check()
         if self._turns.locked() and self._waiting >= self._max_waiting:
             raise ResourceExhausted(
@@ -195,7 +231,7 @@ class WorkerPool:
                 retry_after=_RETRY_SECONDS,
                 metadata={"limit": str(self._max_waiting)},
             )
-        return self._crew, self._scratch
+        return self._crew, self._files
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
@@ -212,31 +248,13 @@ class WorkerPool:
         finally:
             self._turns.release()
 
-    async def _result(
-        self, call: Call, arrays: Mapping[str, Array], crew: Crew, scratch: exchange.Scratch
-    ) -> Result:
-        loop = asyncio.get_running_loop()
-        place = scratch.new()
-        # Shielded: nothing stops a thread that writes, so the directory is removed when it has done so.
-        writing = loop.run_in_executor(self._threads, exchange.write_arrays, place / "in", arrays)
-        used: list[WorkerProcess] = []
-        try:
-            await asyncio.shield(writing)
-            told = await self._run_in_process(call, place, crew, used)
-            return await loop.run_in_executor(self._threads, exchange.result_from_json, told, place / "out")
-        finally:
-            task = loop.create_task(self._tidy(place, writing, used))
-            self._tidying.add(task)
-            task.add_done_callback(self._tidying.discard)
-
-    async def _run_in_process(
-        self, call: Call, place: Path, crew: Crew, used: list[WorkerProcess]
+    async def _run_in_crew(
+        self, call: Call, place: Place, crew: Crew, progress: Listener | None
     ) -> dict[str, Any]:
         while True:
-            process = await crew.take()
-            used[:] = [process]
+            place.process = process = await crew.take()
             try:
-                return await process.run(call, place)
+                return await process.run(call, place.path, progress)
             except Gone:
                 continue  # it had died before this came
             except asyncio.CancelledError:
@@ -245,13 +263,17 @@ class WorkerPool:
             finally:
                 crew.give_back(process)
 
-    async def _tidy(self, place: Path, writing: asyncio.Future[None], used: list[WorkerProcess]) -> None:
-        """Remove the files of a run when nobody writes to them any more."""
-        await asyncio.wait([writing])
-        for process in used:
-            if process.killed:
-                await process.ended()
-        await asyncio.get_running_loop().run_in_executor(self._threads, exchange.remove, place)
+    async def _run_apart(
+        self, call: Call, place: Place, crew: Crew, progress: Listener | None
+    ) -> dict[str, Any]:
+        if progress is not None:
+            progress(Progress("starting"))
+        async with crew.extra() as process:
+            place.process = process
+            try:
+                return await process.run(call, place.path, progress)
+            except Gone:
+                raise process.how_it_ended() from None
 
     def _changed(self) -> None:
         self._tell()

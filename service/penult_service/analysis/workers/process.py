@@ -20,6 +20,7 @@ import psutil
 
 from penult_service import errors
 from penult_service.analysis.calls import Call
+from penult_service.analysis.progress import Listener, Progress
 from penult_service.analysis.workers import exchange
 from penult_service.errors import Internal, PenultError, PreconditionFailed
 
@@ -35,12 +36,16 @@ _log = logging.getLogger(__name__)
 
 
 def memory_share(workers: int) -> int:
-    """Bytes that one of so many may take: half of what the machine, or its container, has, shared by them."""
+    """Bytes that one of so many may take: half of what the machine, or its container, has, shared by them.
+
+    Beside each of them an operation may run in a process of its own (`WorkerPool.run`, `apart`), so they share it
+    with as many again: all of them together may take the half.
+    """
     total = psutil.virtual_memory().total
     for path in _CGROUP_LIMITS:
         with suppress(OSError, ValueError):  # ValueError: "max"
             total = min(total, int(path.read_text(encoding="ascii")))
-    return max(total // 2 // max(workers, 1), _GIB)
+    return max(total // 2 // (2 * max(workers, 1)), _GIB)
 
 
 class Gone(Exception):
@@ -69,6 +74,7 @@ class WorkerProcess:
         self._ended = asyncio.Event()
         self._last_words = b""
         self._over_limit = self._killed = False
+        self._listener: Listener | None = None
         # Not asyncio's own: there a signal that comes while the process dies makes its exit code 255.
         self._process = subprocess.Popen(
             _COMMAND,
@@ -119,9 +125,10 @@ class WorkerProcess:
             raise errors.from_json(told["failed"])
         return float(told["ready"]["seconds"])
 
-    async def run(self, call: Call, directory: Path) -> dict[str, Any]:
+    async def run(self, call: Call, directory: Path, listener: Listener | None = None) -> dict[str, Any]:
         """Run a call whose arrays lie in `directory`; its result, as in `exchange.result_from_json`.
 
+        The listener is called in the event loop, at most about ten times a second and at each change of stage.
         Whoever cancels this must `kill`: what the process does then is nobody's any more.
 
         Raises:
@@ -130,10 +137,15 @@ class WorkerProcess:
             Internal: it died (WORKER_DIED), or the analysis has a fault (ANALYSIS_FAULT).
             PenultError: what the analysis raised.
         """
-        self._send({"call": exchange.call_to_json(call), "directory": str(directory)})
-        if await self._answers.get() is None:  # else it has begun
-            raise Gone
-        told = await self._answer()
+        self._listener = listener
+        wanted = {"directory": str(directory), "progress": listener is not None}
+        self._send({"call": exchange.call_to_json(call), **wanted})
+        try:
+            if await self._answers.get() is None:  # else it has begun
+                raise Gone
+            told = await self._answer()
+        finally:
+            self._listener = None
         if "done" in told:
             return dict(told["done"])
         if "error" in told:
@@ -175,7 +187,7 @@ class WorkerProcess:
         finally:
             watching.cancel()
         if told is None:
-            raise self._how_it_ended()
+            raise self.how_it_ended()
         return told
 
     async def _watch(self) -> None:
@@ -212,6 +224,9 @@ class WorkerProcess:
         if "log" in told:
             level, message = told["log"]
             _log.log(logging.getLevelNamesMapping()[level], "analysis worker %d: %s", self.pid, message)
+        elif "progress" in told:
+            if self._listener is not None:
+                self._listener(Progress(*told["progress"]))
         else:
             self._answers.put_nowait(told)
 
@@ -221,7 +236,8 @@ class WorkerProcess:
         self._ended.set()
         self._answers.put_nowait(None)
 
-    def _how_it_ended(self) -> PenultError:
+    def how_it_ended(self) -> PenultError:
+        """The error of a run in a process that has ended."""
         code = self._process.returncode
         if self._over_limit or (
             code != -signal.SIGKILL and any(sign in self._last_words for sign in _SIGNS_OF_NO_MEMORY)

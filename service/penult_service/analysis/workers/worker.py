@@ -2,15 +2,16 @@
 
 First comes a line of settings: `{"memory_limit": bytes | null, "numba_cache": path | null, "fallback": path}`. It is
 answered with `{"ready": {"seconds": ...}}` when everything is imported and compiled, or with `{"failed": {...}}`.
-After that each line is a run, `{"call": {...}, "directory": path}`, and the answer first `{"begun": true}`, then one of
+After that each line is a run, `{"call": {...}, "directory": path, "progress": whether to tell}`, and the answer first
+`{"begun": true}`, then one of
 
     {"done": {...}}             the result; its arrays lie in the directory
     {"error": {...}}            an error of ours, for the caller
     {"fault": {...}}            any other exception: its type, and where it was raised
     {"out_of_memory": true}     and the process ends
 
-In between come `{"log": [level, message]}`. It ends when its standard input closes, in the middle of a run too. Run
-with `python -P -m penult_service.analysis.workers.worker`.
+In between come `{"log": [level, message]}`, and `{"progress": [stage, done, total]}` where asked for. It ends when
+its standard input closes, in the middle of a run too. Run with `python -P -m penult_service.analysis.workers.worker`.
 """
 
 from __future__ import annotations
@@ -27,17 +28,19 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from penult_service import errors
+from penult_service.analysis.progress import Progress, telling
 from penult_service.errors import PenultError, PreconditionFailed
 
 # A tenth of the share of who serves: at 19 an analysis stands still for minutes while embedding takes every processor.
 _NICE = 10
 _ENDED_WITH_STDIN = 3
 _PR_SET_PDEATHSIG = 1
+_BETWEEN_REPORTS = 0.1  # seconds between two reports of one stage
 
 Say = Callable[..., None]
 
@@ -128,7 +131,7 @@ def _run(job: dict[str, Any], say: Say) -> bool:
     say(begun=True)
     directory = Path(job["directory"])
     try:
-        with warming.noticing_compilation():
+        with warming.noticing_compilation(), _telling(say) if job["progress"] else contextlib.nullcontext():
             result = run.run(exchange.call_from_json(job["call"]), exchange.map_arrays(directory / "in"))
         say(done=exchange.result_to_json(result, directory / "out"))
     except PenultError as error:
@@ -139,6 +142,39 @@ def _run(job: dict[str, Any], say: Say) -> bool:
     except Exception as error:  # noqa: BLE001 - the border: the process lives, and the caller gets an answer
         say(fault={"type": type(error).__name__, "places": "".join(traceback.format_tb(error.__traceback__))})
     return True
+
+
+class _Reports:
+    """A listener that says every change of stage, the end of each, and in between what is worth saying."""
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+        self._last = Progress("")
+        self._said, self._next = True, 0.0
+
+    def __call__(self, progress: Progress) -> None:
+        now = time.monotonic()
+        changed = progress.stage != self._last.stage
+        if changed:
+            self.flush()
+        self._last, self._said = progress, False
+        if changed or now >= self._next:
+            self.flush()
+            self._next = now + _BETWEEN_REPORTS
+
+    def flush(self) -> None:
+        """Say what was told last, if it has not been."""
+        if not self._said:
+            self._say(progress=[self._last.stage, self._last.done, self._last.total])
+            self._said = True
+
+
+@contextlib.contextmanager
+def _telling(say: Say) -> Iterator[None]:
+    reports = _Reports(say)
+    with telling(reports):
+        yield
+    reports.flush()
 
 
 def _failed(error: BaseException) -> PenultError:
