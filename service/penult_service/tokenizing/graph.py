@@ -27,7 +27,9 @@ class GraphTokenizer:
     def tokenize(self, texts: Sequence[str]) -> TokenTable:
         """Tokens of the texts, in order, padded as the graph pads."""
         blocks = [self._call(texts[start : start + _ROWS]) for start in range(0, len(texts), _ROWS)]
-        width = max(block[self._names[0]].shape[1] for block in blocks)
+        width = max(
+            1, *(block[self._names[0]].shape[1] for block in blocks)
+        )  # empty texts alone may have no column
         inputs = {name: np.concatenate([_widened(b[name], width) for b in blocks]) for name in self._names}
         lengths = token_lengths(inputs, self._manifest.inputs)
         full = self._manifest.max_length

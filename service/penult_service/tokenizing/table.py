@@ -32,5 +32,7 @@ def token_lengths(inputs: Mapping[str, NDArray[Any]], tokens: Sequence[TokenInpu
     """Tokens a row without padding, int32 [n]: by the mask, else up to the last id that is not 0; at least 1."""
     role = "mask" if any(token.role == "mask" for token in tokens) else "ids"
     used = inputs[next(token.name for token in tokens if token.role == role)] != 0
+    if not used.shape[1]:  # nothing but empty texts, padded to the longest
+        return np.ones(len(used), np.int32)
     last = used.shape[1] - np.argmax(used[:, ::-1], axis=1)
     return np.where(used.any(axis=1), last, 1).astype(np.int32)

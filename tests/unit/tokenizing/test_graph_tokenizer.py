@@ -171,3 +171,19 @@ def test_blocks_of_different_widths_are_padded_to_the_widest(manifest: Manifest)
     assert table.lengths.tolist() == [3] * 4096 + [5, 1]
     for token in manifest.inputs:
         np.testing.assert_array_equal(table.inputs[token.name], np.arange(5) < table.lengths[:, None])
+
+
+def test_nothing_but_empty_texts_where_texts_are_padded_to_the_longest(manifest: Manifest) -> None:
+    """Such a graph gives no column at all; an empty text has one cell of padding, as it has in company."""
+    import tensorflow as tf
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name=TEXT)])
+    def words(text: Any) -> dict[str, Any]:
+        ids = tf.cast(tf.strings.to_hash_bucket_fast(tf.strings.split(text), 90) + 1, tf.int32).to_tensor()
+        return {"input_ids": ids}
+
+    (ids,) = (token for token in manifest.inputs if token.role == "ids")
+    alone = replace(manifest, inputs=(replace(ids, name="input_ids"),))
+    table = tokenizer_of(words, alone).tokenize(["", ""])
+    assert table.inputs["input_ids"].tolist() == [[0], [0]]
+    assert table.lengths.tolist() == [1, 1]
