@@ -56,6 +56,13 @@ class Found:
         where = f" of layer {self.layer.name!r} ({self.layer.class_name})" if self.layer else ""
         return f"{self.op}{where} at {self.node}"
 
+    def metadata(self) -> dict[str, str]:
+        """For machines: `op`, `node`, and where known `layer` and `layer_class`."""
+        known = {"op": self.op, "node": self.node}
+        return known | (
+            {"layer": self.layer.name, "layer_class": self.layer.class_name} if self.layer else {}
+        )
+
 
 @dataclass
 class Audit:

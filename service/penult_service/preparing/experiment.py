@@ -18,6 +18,8 @@ from penult_service.tokenizing import token_lengths
 
 TOLERANCE = 1e-5
 REPEATS = 20
+# Figures that say whether a row changes with the rows beside it.
+COMPANY = frozenset({"companions", "companions_tokens", "companions_head", "companions_whole", "chunkings"})
 Arrays = dict[str, NDArray[Any]]
 
 
@@ -33,7 +35,9 @@ class Served:
     def tokenize(self, texts: Sequence[str]) -> Arrays:
         """Token inputs int [n, length]."""
         found = self.signatures[TOKENIZE](**{TEXT: tf.constant(list(texts))})
-        return {token.name: found[token.name].numpy() for token in self.tokens}
+        tables = {token.name: found[token.name].numpy() for token in self.tokens}
+        empty = ((0, 0), (0, 1))  # nothing but empty texts, padded to the longest: a column, as when served
+        return {name: table if table.shape[1] else np.pad(table, empty) for name, table in tables.items()}
 
     def encode(self, inputs: Arrays) -> NDArray[np.float32]:
         """The embedding at the seam, float32 [n, d]."""
@@ -96,6 +100,8 @@ def run(opened: Opened, seams: Seams, served: Served) -> Outcome:
     _padding(outcome, served, inputs, embedding)
     _repeats(outcome, served, inputs)
     _companions(outcome, served, inputs, embedding)
+    _companions_around(outcome, served, texts, inputs, embedding)
+    _chunkings(outcome, served, inputs, embedding)
     _length(outcome, served)
     return outcome
 
@@ -155,11 +161,21 @@ def _padding(outcome: Outcome, served: Served, inputs: Arrays, embedding: NDArra
     outcome.trims = worst <= TOLERANCE
     if outcome.trims:
         outcome.add("trimmed_vs_padded", "rows cut to their own length, |d| / (1 + |x|)", worst, TOLERANCE)
+        between = _worst(_at_widths(served, inputs, row, embedding[row]) for row in range(len(embedding)))
+        outcome.add("lengths", "rows with some of their padding, |d| / (1 + |x|)", between, TOLERANCE)
     else:
         outcome.notes.append(
             f"cutting the padding off changes embeddings by up to {worst:.2g}: the model needs its padding "
             "and is served with it"
         )
+
+
+def _at_widths(served: Served, inputs: Arrays, row: int, expected: NDArray[np.float32]) -> float:
+    """A row with one cell of padding, and with half of it."""
+    own, full = int(served.lengths(inputs)[row]), next(iter(inputs.values())).shape[1]
+    widths = {min(own + 1, full), (own + full) // 2}
+    batches = ({name: value[row : row + 1, :width] for name, value in inputs.items()} for width in widths)
+    return _worst(relative(served.encode(batch)[0], expected) for batch in batches)
 
 
 def _companions(outcome: Outcome, served: Served, inputs: Arrays, embedding: NDArray[np.float32]) -> None:
@@ -175,6 +191,65 @@ def _companions(outcome: Outcome, served: Served, inputs: Arrays, embedding: NDA
         for rows in batches
     )
     outcome.add("companions", "rows alone and in other company, |d| / (1 + |x|)", worst, TOLERANCE)
+
+
+def _companions_around(
+    outcome: Outcome, served: Served, texts: list[str], inputs: Arrays, embedding: NDArray[np.float32]
+) -> None:
+    """The same for what stands around the encoder: the tokenizing, the head, and the function kept for predict."""
+    count = len(texts)
+    alone = [served.tokenize([text]) for text in texts]
+    outcome.add(
+        "companions_tokens",
+        f"of {count} texts: how many have other tokens alone than in company",
+        sum(not _same_tokens(served, one, inputs, row) for row, one in enumerate(alone)),
+        0.0,
+    )
+    together = served.head(embedding)
+    heads = [served.head(embedding[row : row + 1]) for row in range(count)]
+    outcome.add(
+        "companions_head",
+        "predictions from embeddings alone and in company, |d| / (1 + |x|)",
+        _worst(relative(one[name][0], together[name][row]) for row, one in enumerate(heads) for name in one),
+        TOLERANCE,
+    )
+    if outcome.trims:  # else texts alone may be padded otherwise, and `predict` gives them as the model does
+        together = served.whole(texts)
+        outcome.add(
+            "companions_whole",
+            "the function kept for predict, texts alone and in company, |d| / (1 + |x|)",
+            _worst(
+                relative(value[0], together[name][row])
+                for row, text in enumerate(texts)
+                for name, value in served.whole([text]).items()
+            ),
+            TOLERANCE,
+        )
+
+
+def _same_tokens(served: Served, alone: Arrays, inputs: Arrays, row: int) -> bool:
+    """Whether a text has the same tokens and length in both; company may pad it further."""
+    if served.lengths(alone)[0] != served.lengths(inputs)[row]:
+        return False
+    width = min(next(iter(table.values())).shape[1] for table in (alone, inputs))
+    return all(np.array_equal(value[0, :width], inputs[name][row, :width]) for name, value in alone.items())
+
+
+def _chunkings(outcome: Outcome, served: Served, inputs: Arrays, embedding: NDArray[np.float32]) -> None:
+    """As batches are packed: ordered by length, so many a batch, cut to the longest of it."""
+    lengths = served.lengths(inputs)
+    order = np.argsort(lengths, kind="stable")
+    batches = [
+        order[start : start + size] for size in (2, 4, len(order)) for start in range(0, len(order), size)
+    ]
+    worst = 0.0
+    for rows in batches:
+        width = lengths[rows].max() if outcome.trims else None
+        found = served.encode({name: value[rows, :width] for name, value in inputs.items()})
+        worst = max(worst, relative(found, embedding[rows]))
+    outcome.add(
+        "chunkings", "texts packed by length, a few a batch or all, |d| / (1 + |x|)", worst, TOLERANCE
+    )
 
 
 def _length(outcome: Outcome, served: Served) -> None:

@@ -10,7 +10,7 @@ from penult_service.files import sha256_file
 from penult_service.vectors import digest_of_parts
 
 # Raised whenever the same files would be prepared to something else.
-PREPARER = "penult-preparer-1"
+PREPARER = "penult-preparer-2"
 _COMPUTING = ("saved_model.pb", "variables", "assets")
 
 

@@ -24,7 +24,9 @@ from penult_service.prepared import (
 )
 from penult_service.preparing import experiment, keras_oracle, parts, probe
 from penult_service.preparing.audit import Audit, audit
-from penult_service.preparing.formats.tf_keras_saved_model import Layer, Opened, open_model
+from penult_service.preparing.clean import clean_function
+from penult_service.preparing.company import first_that_mixes
+from penult_service.preparing.formats.tf_keras_saved_model import SIGNATURE, Layer, Opened, open_model
 from penult_service.preparing.graph import FlatGraph, flatten, node_of
 from penult_service.preparing.identity import PREPARER, file_hashes, model_digest
 from penult_service.preparing.seams import Seams, find_seams
@@ -45,7 +47,7 @@ def prepare(source: Path, target: Path, layer: str | None, progress: Progress) -
     digest = model_digest(source)
     opened = open_model(source)
     progress("auditing the graph", 0.25)
-    findings = [*_audited(opened.flat, "the graph as saved", opened.layers), *_hidden_dropouts(opened)]
+    opened, findings = _structure(opened)
     progress("finding the seams", 0.3)
     survey = Survey(opened)
     seams = find_seams(survey, layer)
@@ -62,7 +64,7 @@ def prepare(source: Path, target: Path, layer: str | None, progress: Progress) -
         for name, signature in served.signatures.items():
             findings += _audited(flatten(signature), f"{name} as served", opened.layers)
         progress("experiments", 0.6)
-        outcome = _experiment(opened, seams, served, shape)
+        outcome = _experiment(opened, survey, seams, served, shape)
         manifest = replace(
             shape,
             trims=outcome.trims,
@@ -80,6 +82,27 @@ def peak_memory() -> int:
     """The most memory that this process has had resident, in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _structure(opened: Opened) -> tuple[Opened, list[str]]:
+    """The proof by structure of what was saved; another function of the file where `serving_default` fails it."""
+    try:
+        return opened, [
+            *_audited(opened.flat, "the graph as saved", opened.layers),
+            *_hidden_dropouts(opened),
+        ]
+    except ModelRefused as refused:
+        found = clean_function(opened)
+        if found is None:
+            raise
+        name, clean = found
+        findings = [
+            f"{SIGNATURE} is not served ({refused.reason}: {refused.metadata['op']} at {refused.metadata['node']}); "
+            f"{name}, another function of the same file, is clean, and is served instead",
+            *_audited(clean.flat, f"{name} as saved", clean.layers),
+            *_hidden_dropouts(clean),
+        ]
+        return clean, findings
 
 
 def _audited(flat: FlatGraph, what: str, layers: Sequence[Layer]) -> list[str]:
@@ -104,10 +127,7 @@ def _hidden_dropouts(opened: Opened) -> list[str]:
 
 def _refusal(report: Audit, what: str) -> ModelRefused:
     more = f" (and {len(report.refused) - 1} more)" if len(report.refused) > 1 else ""
-    first = [*report.random, *report.writes][0]
-    metadata = {"op": first.op, "node": first.node}
-    if first.layer is not None:
-        metadata |= {"layer": first.layer.name, "layer_class": first.layer.class_name}
+    metadata = [*report.random, *report.writes][0].metadata()
     if report.random:
         return ModelRefused(
             f"dropout or another random operation is active at inference in {what}: {report.refused[0]}{more}; "
@@ -163,7 +183,9 @@ def _head(opened: Opened, survey: Survey) -> Head:
     return Head(kind, name, wanted, opened.labels)
 
 
-def _experiment(opened: Opened, seams: Seams, served: object, shape: Manifest) -> experiment.Outcome:
+def _experiment(
+    opened: Opened, survey: Survey, seams: Seams, served: object, shape: Manifest
+) -> experiment.Outcome:
     signatures = served.signatures  # type: ignore[attr-defined]
     model = experiment.Served(signatures, shape.inputs, shape.encode_signature([seams.seam]), seams.seam)
     outcome = experiment.run(opened, seams, model)
@@ -179,14 +201,28 @@ def _experiment(opened: Opened, seams: Seams, served: object, shape: Manifest) -
             reason="DEPENDS_ON_COMPANY",
         )
     if outcome.failed:
-        worst = outcome.failed[0]
-        raise ModelRefused(
+        raise _contradiction(outcome, opened, survey)
+    return outcome
+
+
+def _contradiction(outcome: experiment.Outcome, opened: Opened, survey: Survey) -> ModelRefused:
+    worst, metadata = outcome.failed[0], {figure.name: f"{figure.value:.6g}" for figure in outcome.failed}
+    if not experiment.COMPANY.issuperset(metadata):
+        return ModelRefused(
             f"the experiment contradicts the proof: {worst.meaning} is {worst.value:.3g}, at most {worst.limit:.3g} is "
             f"accepted ({worst.name}); the model is not served",
             reason="PROOF_FAILED",
-            metadata={figure.name: f"{figure.value:.6g}" for figure in outcome.failed},
+            metadata=metadata,
         )
-    return outcome
+    first = first_that_mixes(survey, probe.MIXED)
+    begins = f"; it begins with {first}" if first else ""
+    return ModelRefused(
+        f"{opened.directory}: what it says of a text depends on the texts beside it ({worst.meaning}: "
+        f"{worst.value:.3g}, at most {worst.limit:.3g} is accepted){begins}; a layer that takes statistics of the "
+        "batch, such as BatchNormalization, is in training mode: call it without training=True and save again",
+        reason="DEPENDS_ON_COMPANY",
+        metadata=metadata | (first.metadata() if first else {}),
+    )
 
 
 def _version(package: str) -> str:

@@ -183,7 +183,7 @@ FAULTS: dict[str, tuple[str, Callable[[Any], Any], set[str]]] = {
     "an embedding that is not a number": (
         "encode",
         last_row_is_nan,
-        {"embedding_vs_before_dropout", "prediction_vs_model", "companions"},
+        {"embedding_vs_before_dropout", "prediction_vs_model", "companions", "chunkings"},
     ),
     "another prediction": (
         "head",
