@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import tensorflow as tf
 import tensorflow_text  # noqa: F401  (registers the operations of `tokenize`)
 from numpy.typing import NDArray
 
+from penult_service.guard import prepared as guard
 from penult_service.prepared import EMBEDDING, HEAD, TEXT, WHOLE, Manifest
 
 
@@ -40,8 +41,16 @@ class TensorFlowEngine:
         return _numpy(self._signatures[WHOLE](**{TEXT: tf.constant(list(texts), dtype=tf.string)}))
 
 
-def signatures(directory: Path) -> Mapping[str, Any]:
-    """The signatures of a prepared model; they keep what they need alive."""
+def signatures(directory: Path, allow_ops: Collection[str] = ()) -> Mapping[str, Any]:
+    """The signatures of a prepared model; they keep what they need alive.
+
+    Before TensorFlow loads the model, its operations are held against the allow list, to which `allow_ops` adds the
+    operator's own.
+
+    Raises:
+        InvalidInput, ModelRefused: as `guard.prepared.check`; nothing of the model has run.
+    """
+    guard.check(directory, allow_ops)
     loaded = tf.saved_model.load(str(directory))
     return _Kept(loaded.signatures, loaded)
 

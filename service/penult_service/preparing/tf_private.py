@@ -7,13 +7,18 @@ from typing import Any
 
 import tensorflow as tf
 from google.protobuf import message
-from tensorflow.python.framework import op_def_registry
 from tensorflow.python.trackable.base import Trackable
 
+from penult_service.guard.registered import op_def
 
-def op_def(name: str) -> Any | None:
-    """The OpDef registered under that name, or None."""
-    return op_def_registry.get(name)
+__all__ = [
+    "handle_key",
+    "keras_metadata",
+    "op_def",
+    "resource_owners",
+    "trackable_children",
+    "variable_shape",
+]
 
 
 def trackable_children(root: Trackable) -> Iterator[Any]:

@@ -1,0 +1,24 @@
+"""The last look at a prepared model before TensorFlow loads it, whoever made it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from penult_service.guard import folder, saved_model, tables
+from penult_service.guard.allowed import refuse_others
+
+
+def check(directory: Path, allow: Collection[str] = ()) -> None:
+    """Refuses a SavedModel that leads out of its folder, or that holds an operation outside the allow list.
+
+    Nothing of it has run when this returns or raises. `allow` are names that the operator allows as well.
+
+    Raises:
+        InvalidInput, ModelRefused: as `folder.refuse_unsafe_files`, `saved_model.read`, `allowed.refuse_others` and
+            `tables.refuse_outside_files`.
+    """
+    folder.refuse_unsafe_files(directory)
+    graph = saved_model.read(directory)
+    refuse_others(str(directory), graph.uses(), allow)
+    tables.refuse_outside_files(str(directory), graph)
