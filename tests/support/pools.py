@@ -6,22 +6,26 @@ import asyncio
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from itertools import groupby, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import psutil
 import pytest
 from numpy.typing import NDArray
-from penult_service.analysis.calls import Call, Project
+from penult_service.analysis.calls import Array, Call, Project
+from penult_service.analysis.progress import Progress
 from penult_service.analysis.results import Result
 from penult_service.analysis.workers import process
 from penult_service.analysis.workers.pool import PoolState, WorkerPool
 from penult_service.config import ServeConfig
 from support.serving import wait_until
+
+T = TypeVar("T")
 
 # What the user's own servers use: compiled once, the tests take seconds instead of a minute.
 NUMBA_CACHE = ServeConfig(paths=("none",)).numba_cache
@@ -53,6 +57,20 @@ def many_rows() -> dict[str, NDArray[Any]]:
     return {"source": some_rows(12_000, 8)}
 
 
+def in_order(told: Sequence[Progress]) -> list[str]:
+    """The stages that were told, after a look whether each came once, never fell and, with a total, ended at it."""
+    stages = [(stage, list(group)) for stage, group in groupby(told, key=lambda one: one.stage)]
+    names = [stage for stage, _ in stages]
+    assert len(set(names)) == len(names), names
+    for stage, reports in stages:
+        for before, after in pairwise(reports):
+            assert before.done <= after.done, stage
+            assert before.total == after.total, stage
+        last = reports[-1]
+        assert not last.total or last.done == last.total, stage
+    return names
+
+
 class Running:
     """A pool that runs. Every method may be called from any thread."""
 
@@ -72,15 +90,21 @@ class Running:
         self.ended.append((name, outcome))
 
     def submit(
-        self, call: Call, arrays: Mapping[str, NDArray[Any]], seconds: float | None = 60.0
+        self, call: Call, arrays: Mapping[str, Array], seconds: float | None = 60.0, **options: Any
     ) -> Future[Result]:
-        """Run a call; `seconds` until its deadline."""
+        """Run a call; `seconds` until its deadline. Options are those of `WorkerPool.run`."""
         deadline = None if seconds is None else time.monotonic() + seconds
-        return asyncio.run_coroutine_threadsafe(self.pool.run(call, arrays, deadline=deadline), self._loop)
+        return self.on_loop(self.pool.run(call, arrays, deadline=deadline, **options))
 
-    def run(self, call: Call, arrays: Mapping[str, NDArray[Any]], seconds: float | None = 60.0) -> Result:
-        """The result of a call, or its error."""
-        return self.submit(call, arrays, seconds).result(90)
+    def on_loop(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+        """Run it on the pool's event loop."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
+    def run(
+        self, call: Call, arrays: Mapping[str, Array], seconds: float | None = 60.0, **options: Any
+    ) -> Result:
+        """The result of a call, or its error; otherwise as `submit`."""
+        return self.submit(call, arrays, seconds, **options).result(90)
 
     def begin_long(self, seconds: float | None = 60.0) -> tuple[Future[Result], psutil.Process]:
         """A run that takes long, and the process that works on it."""
@@ -103,6 +127,17 @@ class Running:
         """What the pool told last."""
         return self.states[-1]
 
+    def extra_pids(self) -> set[int]:
+        """The processes of runs that are `apart`, starting or at work, once the crew is warm."""
+        crew = self.pool._crew
+        assert crew is not None
+        return {process.pid for process in crew._alive - crew._warm}
+
+    def files(self) -> Iterator[Path]:
+        """The directories of its runs."""
+        for own in self.scratch.glob("penult-analysis-*"):
+            yield from (path for path in own.iterdir() if path.is_dir() and path.name != "numba")
+
     def workers(self) -> list[psutil.Process]:
         """Its processes."""
         crew = self.pool._crew
@@ -117,7 +152,7 @@ class Running:
 
     def close(self) -> None:
         """End it."""
-        asyncio.run_coroutine_threadsafe(self.pool.close(), self._loop).result(30)
+        self.on_loop(self.pool.close()).result(30)
 
 
 def workers_of(parent: int) -> list[psutil.Process]:
