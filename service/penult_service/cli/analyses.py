@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from penult_service.analysis import checks, results
 from penult_service.analysis.calls import Call, Cluster, Project
+from penult_service.analysis.progress import Progress, telling
 from penult_service.cli import options, outputs, remote
-from penult_service.cli.console import note, status
+from penult_service.cli.console import note, stage_bar, status
 from penult_service.cli.sides import Side
 from penult_service.errors import InvalidInput
 from penult_service.files import user_cache
@@ -176,10 +177,15 @@ def _here(
     from penult_service.analysis.workers import warming
 
     warming.use_numba_cache(numba_cache(data))
-    with status(f"computing ({call.name})"), _without_tensorflow():
+    with stage_bar() as show, telling(lambda one: show(*_shown(one))), _without_tensorflow():
         if _takes_umap(call):
             warming.cache_umap()
         return run.run(call, given)
+
+
+def _shown(progress: Progress) -> tuple[str, float | None]:
+    """A stage and the share of it that is done, None where that is not known."""
+    return progress.stage, progress.done / progress.total if progress.total else None
 
 
 def _takes_umap(call: Call) -> bool:

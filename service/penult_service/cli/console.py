@@ -82,9 +82,12 @@ def stage_bar() -> Iterator[Callable[[str, float | None], None]]:
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     shown = sys.stderr.isatty()
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=not shown) as bar:
-        task = bar.add_task("starting", total=None)
+        bar.add_task("starting", total=None)
+        (task,) = bar.tasks
 
         def report(stage: str, share: float | None) -> None:
-            bar.update(task, description=stage, completed=share or 0.0, total=None if share is None else 1.0)
+            task.total = None if share is None else 1.0  # to `update` None is "as it was"
+            bar.update(task.id, description=stage, completed=share or 0.0)
+            task.finished_time = None  # another stage may come: the clock goes on
 
         yield report
