@@ -38,7 +38,8 @@ class ServeConfig(BaseSettings):
 
     `port` 0: any free one; `metrics_port` None: no metrics; `analysis_workers` 0: no analysis; `analysis_memory` GiB
     that an analysis may take, None: half of what the machine (or its container) has, shared by the workers;
-    `analysis_queue` calls may wait for a worker.
+    `analysis_queue` calls may wait for a worker; `analysis_operations` may run or wait, and are forgotten
+    `operation_days` after they have ended.
     """
 
     model_config = SettingsConfigDict(env_prefix="PENULT_", frozen=True)
@@ -59,6 +60,8 @@ class ServeConfig(BaseSettings):
     analysis_workers: int = Field(default=1, ge=0)
     analysis_memory: float | None = Field(default=None, gt=0)
     analysis_queue: int = Field(default=16, ge=0)
+    analysis_operations: int = Field(default=64, ge=1)
+    operation_days: float = Field(default=30.0, gt=0)
     limits: Limits = Field(default_factory=lambda: Limits())
 
     @property

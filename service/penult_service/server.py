@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 import grpc
+from google.longrunning import operations_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from penult.v1 import (
@@ -29,17 +30,26 @@ from penult_service.config import ServeConfig
 from penult_service.embedder import Embedder, LoadedModel
 from penult_service.errors import Unavailable
 from penult_service.metrics import Metrics
+from penult_service.operations import Operations
 from penult_service.repository.repository import Repository, State, Version
 from penult_service.repository.sources import Source
+from penult_service.rpc import errors
+from penult_service.rpc.analyses import Analyses
+from penult_service.rpc.analysis_codec import AnalysisCodec
 from penult_service.rpc.analysis_service import AnalysisService
 from penult_service.rpc.codec import Codec
 from penult_service.rpc.dataset_service import DatasetService
 from penult_service.rpc.handlers import Gate
 from penult_service.rpc.health import HealthMonitor
 from penult_service.rpc.inference_service import InferenceService
+from penult_service.rpc.keeping import Keeper
+from penult_service.rpc.long_analyses import LongAnalyses
 from penult_service.rpc.model_service import ModelService
+from penult_service.rpc.operations_service import OperationsService
+from penult_service.rpc.readable import Reader
 from penult_service.rpc.server_service import ServerService
-from penult_service.rpc.stored import Stored
+from penult_service.rpc.sources import Sources
+from penult_service.rpc.stored import Stored, StoredOperations
 
 DONE, NOTHING_LOADED, EXECUTOR_DEAD = 0, 1, 70
 # The first batch of a big model on a busy machine.
@@ -53,6 +63,7 @@ _MODEL = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"]
 _INFERENCE = inference_service_pb2.DESCRIPTOR.services_by_name["InferenceService"]
 _ANALYSIS = analysis_service_pb2.DESCRIPTOR.services_by_name["AnalysisService"]
 _DATASET = dataset_service_pb2.DESCRIPTOR.services_by_name["DatasetService"]
+_OPERATIONS = operations_pb2.DESCRIPTOR.services_by_name["Operations"]
 
 _log = logging.getLogger(__name__)
 
@@ -86,6 +97,7 @@ class Server:
             by_state={
                 _ANALYSIS.full_name: lambda: self._pool.ready,
                 _DATASET.full_name: lambda: self._stored.ready,
+                _OPERATIONS.full_name: lambda: self._stored.ready,
             },
             progress=self._scheduler.health,
             ready=self._is_ready,
@@ -100,6 +112,13 @@ class Server:
             max_waiting=config.analysis_queue,
             changed=self._health.wake,
             observer=self._metrics,
+        )
+        self._operations = Operations(
+            StoredOperations(self._stored),
+            at_once=config.analysis_workers,
+            most=config.analysis_operations,
+            days=config.operation_days,
+            fault=errors.internal,
         )
         self._grpc = self._build_grpc()
 
@@ -146,6 +165,7 @@ class Server:
     async def _drain(self) -> None:
         self._gate.close()
         await self._health.drain()
+        await self._operations.close()
         with suppress(TimeoutError):
             await asyncio.wait_for(self._gate.idle(), self._config.grace)
         await self._pool.close()
@@ -167,12 +187,25 @@ class Server:
                 ("grpc.so_reuseport", 0),
             ]
         )
+        analyses = Analyses(
+            AnalysisCodec(codec, config.limits),
+            config.limits,
+            Sources(repository, embedder, self._stored),
+            self._pool,
+        )
+        keeper = Keeper(config.limits, self._stored)
+        reader = Reader(self._operations, keeper, self._stored)
+        operations = OperationsService(self._operations, reader, self._stored)
+        long = LongAnalyses(analyses, self._operations, keeper, self._pool)
         servicers = {
             _SERVER: ServerService(config.limits, repository),
             _MODEL: ModelService(codec, repository),
             _INFERENCE: InferenceService(codec, repository, embedder),
-            _ANALYSIS: AnalysisService(codec, config.limits, repository, embedder, self._pool, self._stored),
+            _ANALYSIS: AnalysisService(
+                config.limits, analyses, keeper, self._stored, long, operations, reader
+            ),
             _DATASET: DatasetService(codec, config.limits, repository, embedder, self._stored),
+            _OPERATIONS: operations,
         }
         server.add_generic_rpc_handlers(
             tuple(self._gate.handlers(service, servicer) for service, servicer in servicers.items())

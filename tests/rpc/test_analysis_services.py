@@ -29,7 +29,7 @@ from sklearn.metrics import (
 )
 from sklearn.neighbors import NearestNeighbors
 from support.bad_input import rows as source_of
-from support.calling import METHODS
+from support.calling import METHODS, call
 from support.fakes import fake_model
 from support.serving import open_channel, serving, wait_until
 
@@ -255,18 +255,20 @@ def test_without_workers_small_similarities_are_answered_and_the_rest_is_refused
 
 def test_what_is_too_large_is_refused_before_anything_is_embedded_or_computed() -> None:
     limits = Limits(max_analysis_seconds=1e-6, max_scores=90_000)
+    source = source_of(*ROWS)
     with serving(fake_model("reviews", 3, seconds=60), limits=limits, warm=False) as server:
+        with server.channel() as channel:
+            for method, request in (
+                ("SearchNeighbors", pb.SearchNeighborsRequest(queries=source, k=1)),
+                ("Cluster", pb.ClusterRequest(source=source, n_clusters=2)),
+                ("Project", pb.ProjectRequest(source=source)),
+            ):
+                refused = call(channel, method, request)
+                assert (refused.code, refused.reason) == ("FAILED_PRECONDITION", "USE_START_ANALYSIS")
+                assert "StartAnalysis" in refused.message
+                assert float(refused.metadata["estimated_seconds"]) >= 0
+                assert refused.metadata["max_analysis_seconds"] == "1e-06"
         client = Client(server.address)
-        for refused in (
-            lambda: client.neighbors(ROWS),
-            lambda: client.cluster(ROWS),
-            lambda: client.project(ROWS),
-        ):
-            with pytest.raises(PreconditionError, match="fewer rows") as caught:
-                refused()
-            assert caught.value.reason == "USE_START_ANALYSIS"
-            assert float(caught.value.metadata["estimated_seconds"]) >= 0
-            assert caught.value.metadata["max_analysis_seconds"] == "1e-06"
         with pytest.raises(InvalidInputError, match="neighbors") as refusal:
             client.similarity(ROWS, np.ones((301, 24)))
         assert refusal.value.reason == "TOO_MANY_SCORES"

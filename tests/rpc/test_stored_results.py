@@ -16,10 +16,11 @@ from penult.v1 import analysis_service_pb2 as pb
 from penult.v1 import common_pb2
 from penult_client import Dataset
 from penult_service.analysis.workers.pool import WorkerPool
-from penult_service.rpc import stored_results
+from penult_service.rpc import keeping
 from support.calling import Outcome, call
 from support.fakes import fake_model
 from support.flavours import Flavour
+from support.pools import data_that_is_warm
 from support.serving import Serving, open_channel, serving, wait_until
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "storage-0.1"
@@ -156,7 +157,7 @@ def test_what_cannot_be_answered_is_not_stored(channel):
 
 def test_asked_again_while_the_first_is_being_stored(channel, monkeypatch):
     first = call(channel, "Project", _map("twice", request_id="r-1")).reply
-    monkeypatch.setattr(stored_results, "_there", lambda *_: None)
+    monkeypatch.setattr(keeping, "_there", lambda *_: None)
     again = call(channel, "Project", _map("twice", request_id="r-1"))
     assert again.reply == first
     other = call(channel, "Project", _map("twice", request_id="r-2"))
@@ -191,7 +192,7 @@ def _ready(server: Serving) -> None:
 
 def test_they_outlive_the_server(flavours, tmp_path):
     """Made through one client, found by the other."""
-    data, flavour = tmp_path / "data", flavours["async"]
+    data, flavour = data_that_is_warm(tmp_path / "data"), flavours["async"]
     texts = [f"text {i}" for i in range(20)]
     with _serving(data) as server:
         _ready(server)

@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 
 import grpc
+from google.longrunning import operations_pb2
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
@@ -24,6 +25,7 @@ _FILES = (
     dataset_service_pb2,
     inference_service_pb2,
     model_service_pb2,
+    operations_pb2,
     server_service_pb2,
 )
 METHODS = {
@@ -60,6 +62,21 @@ def call(
     except grpc.RpcError as error:
         return outcome_of(error)
     return Outcome("OK", reply=GetMessageClass(described.output_type).FromString(reply))
+
+
+def call_stream(
+    channel: grpc.Channel, method: str, request: Message, timeout: float = 30.0
+) -> tuple[list[Message], Outcome]:
+    """Call a method with a server stream: its messages, and how it ended."""
+    described = METHODS[method]
+    path = f"/{described.containing_service.full_name}/{method}"
+    kind, messages = GetMessageClass(described.output_type), []
+    try:
+        for reply in channel.unary_stream(path)(request.SerializeToString(), timeout=timeout):
+            messages.append(kind.FromString(reply))
+    except grpc.RpcError as error:
+        return messages, outcome_of(error)
+    return messages, Outcome("OK")
 
 
 def outcome_of(error: grpc.RpcError) -> Outcome:

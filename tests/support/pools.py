@@ -39,6 +39,13 @@ worker.main()
 """
 
 
+def data_that_is_warm(path: Path) -> Path:
+    """A data directory for a server with workers: everything is compiled."""
+    path.mkdir(mode=0o700, exist_ok=True)
+    (path / "numba").symlink_to(NUMBA_CACHE)
+    return path
+
+
 @contextmanager
 def unwarmed_workers() -> Iterator[None]:
     """Workers that are ready at once, and import what they need when it is needed: for tests of what kills them."""

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from penult_service import errors
 from penult_service.errors import NotFound, PenultError, PreconditionFailed, ResourceExhausted, Unavailable
-from penult_service.operations.progress import Progress
+from penult_service.operations.progress import WAITING, Progress
 from penult_service.storage.manifests import now
 from penult_service.storage.operations import (
     CANCELLED,
@@ -24,8 +24,8 @@ from penult_service.storage.operations import (
     restarted,
 )
 
-Work = Callable[[Progress], Awaitable[tuple[str, str]]]
-"""Does the work and stores the result: where that is, and when it was made."""
+Work = Callable[[str, Progress], Awaitable[tuple[str, str]]]
+"""Does the work of the operation of that name, and stores the result: where that is, and when it was made."""
 
 _RETRY_SECONDS = 10.0
 
@@ -191,7 +191,7 @@ class Operations:
     async def turn(self, progress: Progress) -> AsyncIterator[None]:
         """One of `at_once` at a time, in the order of coming: for the part of the work that takes the machine."""
         if self._turns.locked():
-            progress.tell("waiting")
+            progress.tell(WAITING)
         async with self._turns:
             yield
 
@@ -223,7 +223,7 @@ class Operations:
         error: PenultError | None = None
         live.record = replace(live.record, started=now())
         try:
-            stored = await work(live.progress)
+            stored = await work(live.record.name, live.progress)
             state = DONE
         except asyncio.CancelledError:
             error = restarted() if self._closed else None

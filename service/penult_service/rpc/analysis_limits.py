@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import assert_never
 
 from penult_service.analysis.calls import Call, Cluster, Cost, Neighbors, Project, Shapes, Similarity
@@ -52,17 +51,12 @@ def check_cost(call: Call, cost: Cost, limits: Limits) -> None:
     Raises:
         PreconditionFailed: it would (USE_START_ANALYSIS, with the estimate and the limits in the metadata).
     """
-    if cost.seconds <= limits.max_analysis_seconds and cost.bytes <= limits.max_analysis_bytes:
+    if is_short(cost, limits):
         return
-    settings = []
-    if cost.seconds > limits.max_analysis_seconds:
-        settings.append(f"PENULT_MAX_ANALYSIS_SECONDS={math.ceil(cost.seconds)}")
-    if cost.bytes > limits.max_analysis_bytes:
-        settings.append(f"PENULT_MAX_ANALYSIS_BYTES={cost.bytes}")
     raise PreconditionFailed(
         f"this {call.name} would take about {cost.seconds:.3g} s and {_gib(cost.bytes)} of memory; a call may take"
-        f" {limits.max_analysis_seconds:g} s and {_gib(limits.max_analysis_bytes)}: send fewer rows, or start the"
-        f" server with {' and '.join(settings)} or more",
+        f" {limits.max_analysis_seconds:g} s and {_gib(limits.max_analysis_bytes)}: start it as an operation"
+        " (StartAnalysis with the same request; the Python client does that by itself), or send fewer rows",
         reason="USE_START_ANALYSIS",
         metadata={
             "estimated_seconds": f"{cost.seconds:.3f}",
@@ -70,6 +64,27 @@ def check_cost(call: Call, cost: Cost, limits: Limits) -> None:
             "max_analysis_seconds": f"{limits.max_analysis_seconds:g}",
             "max_analysis_bytes": str(limits.max_analysis_bytes),
         },
+    )
+
+
+def is_short(cost: Cost, limits: Limits) -> bool:
+    """Whether a call may wait for it."""
+    return cost.seconds <= limits.max_analysis_seconds and cost.bytes <= limits.max_analysis_bytes
+
+
+def check_memory(call: Call, cost: Cost, limit: int | None) -> None:
+    """Refuse what would take more memory than a worker has (None: no limit).
+
+    Raises:
+        PreconditionFailed: it would (ANALYSIS_TOO_LARGE, with the estimate and the limit in the metadata).
+    """
+    if limit is None or cost.bytes <= limit:
+        return
+    raise PreconditionFailed(
+        f"this {call.name} would take about {_gib(cost.bytes)} of memory; a worker of this server may take"
+        f" {_gib(limit)}: send fewer rows, or give the server a larger --analysis-memory",
+        reason="ANALYSIS_TOO_LARGE",
+        metadata={"estimated_bytes": str(cost.bytes), "limit_bytes": str(limit)},
     )
 
 

@@ -14,7 +14,7 @@ from penult_service.config import Limits
 from penult_service.embedder import EmbedOptions
 from penult_service.errors import InvalidInput, PenultError
 from penult_service.repository.names import Reference, parse_reference
-from penult_service.rpc.limits import response_limit
+from penult_service.rpc.limits import page_size, response_limit
 
 POOLINGS = {
     common_pb2.POOLING_UNSPECIFIED: "pooled",
@@ -33,7 +33,6 @@ REPORTS = {
     common_pb2.ON_ROW_ERROR_FAIL: False,
     common_pb2.ON_ROW_ERROR_REPORT: True,
 }
-PAGE_SIZE, MOST_PAGE_SIZE = 100, 1000
 
 V = TypeVar("V")
 
@@ -97,12 +96,7 @@ class Codec:
 
     def page(self, request: model_service_pb2.ListModelsRequest) -> tuple[int, int]:
         """First entry and number of entries of the page."""
-        if request.page_size < 0:
-            raise InvalidInput(
-                f"page_size is {request.page_size}; give 1 to {MOST_PAGE_SIZE}, or 0 for {PAGE_SIZE}",
-                reason="OUT_OF_RANGE",
-                field="page_size",
-            )
+        size = page_size(request.page_size)
         token = request.page_token
         if token and not (token.isascii() and token.isdecimal() and len(token) < 10):
             raise InvalidInput(
@@ -110,7 +104,7 @@ class Codec:
                 reason="WRONG_PAGE_TOKEN",
                 field="page_token",
             )
-        return int(token or 0), min(request.page_size or PAGE_SIZE, MOST_PAGE_SIZE)
+        return int(token or 0), size
 
     def _texts_call(
         self, request: _TextsRequest, truncate: str = "right", reports: bool = False

@@ -13,7 +13,8 @@ from penult_service.config import Limits
 from penult_service.embedder import EmbedOptions
 from penult_service.errors import InvalidInput
 from penult_service.repository.names import Reference, parse_reference
-from penult_service.rpc.codec import MOST_PAGE_SIZE, PAGE_SIZE, Codec, embed_options, enum_value
+from penult_service.rpc.codec import Codec, embed_options, enum_value
+from penult_service.rpc.limits import page_size
 from penult_service.vectors import FloatMatrix, matrix_from_bytes
 
 TYPES = {
@@ -114,13 +115,7 @@ class DatasetCodec:
 
     def page(self, request: pb.ListDatasetsRequest) -> tuple[int, str]:
         """Number of entries of the page, and the name that they follow."""
-        if request.page_size < 0:
-            raise InvalidInput(
-                f"page_size is {request.page_size}; give 1 to {MOST_PAGE_SIZE}, or 0 for {PAGE_SIZE}",
-                reason="OUT_OF_RANGE",
-                field="page_size",
-            )
-        return min(request.page_size or PAGE_SIZE, MOST_PAGE_SIZE), request.page_token
+        return page_size(request.page_size), request.page_token
 
     def read(self, request: pb.ReadRowsRequest) -> AskedRead:
         """Which rows and columns."""

@@ -7,6 +7,7 @@ from google.protobuf.message import Message
 from penult_service.config import Limits
 from penult_service.errors import InvalidInput
 
+PAGE_SIZE, MOST_PAGE_SIZE = 100, 1000
 # What a reply holds beside its rows: provenance, labels, tags.
 OVERHEAD_BYTES = 4096
 
@@ -24,6 +25,21 @@ def response_limit(asked: int, limits: Limits) -> int:
             field="max_response_bytes",
         )
     return min(asked or limits.default_response_bytes, limits.max_response_bytes)
+
+
+def page_size(asked: int) -> int:
+    """How many entries a page has.
+
+    Raises:
+        InvalidInput: it is negative (OUT_OF_RANGE).
+    """
+    if asked < 0:
+        raise InvalidInput(
+            f"page_size is {asked}; give 1 to {MOST_PAGE_SIZE}, or 0 for {PAGE_SIZE}",
+            reason="OUT_OF_RANGE",
+            field="page_size",
+        )
+    return min(asked or PAGE_SIZE, MOST_PAGE_SIZE)
 
 
 def check_rows_fit(rows: int, row_bytes: int, limit: int) -> None:

@@ -18,7 +18,6 @@ from penult_service.rpc import analysis_replies as replies
 from penult_service.rpc.replies import timestamp
 from penult_service.storage import ResultInfo, StoredResult
 
-Kept = results.ClusterResult | results.ProjectResult
 Response = pb.ClusterResponse | pb.ProjectResponse
 _MAKERS = ("umap-learn", "scikit-learn", "numba", "scipy", "faiss-cpu")
 
@@ -71,20 +70,37 @@ class Kind:
         return message
 
 
-def parts(result: Kept, origin: replies.Origin, request_id: str) -> Parts:
-    """What is stored of a result."""
+def parts(result: results.Result, origin: replies.Origin, more: Mapping[str, Any]) -> Parts:
+    """What is stored of a result, with `more` facts (those that are empty are left out)."""
     fields = {name: getattr(result, name) for name in result.__dataclass_fields__}
     arrays = {name: value for name, value in fields.items() if isinstance(value, np.ndarray)}
-    used = fields.pop("used")
+    used = fields.pop("used", {})
     facts = {
         name: _plain(value) for name, value in fields.items() if name not in arrays and name != "adjustments"
     }
-    facts["adjustments"] = [asdict(each) for each in result.adjustments]
+    facts["adjustments"] = [asdict(each) for each in fields.get("adjustments", ())]
     if origin is not None:
         facts["provenance"] = MessageToDict(origin, preserving_proto_field_name=True)
-    if request_id:
-        facts["request_id"] = request_id
+    facts.update((name, value) for name, value in more.items() if value)
     return Parts(arrays, {name: _plain(value) for name, value in used.items()}, facts, _versions())
+
+
+def _similarity(found: StoredResult) -> pb.ComputeSimilarityResponse:
+    facts = found.info.facts
+    result = results.SimilarityResult(found.arrays["scores"])
+    return replies.similarity(result, facts["metric"], facts["space_check"], _origin(facts))
+
+
+def _neighbors(found: StoredResult) -> pb.SearchNeighborsResponse:
+    arrays, facts = found.arrays, found.info.facts
+    result = results.NeighborsResult(
+        indices=arrays["indices"],
+        scores=arrays["scores"],
+        zero_queries=arrays.get("zero_queries", np.zeros(0, np.int32)),
+        zero_corpus=arrays.get("zero_corpus", np.zeros(0, np.int32)),
+        adjustments=_adjustments(facts),
+    )
+    return replies.neighbors(result, facts["metric"], facts["space_check"], _origin(facts))
 
 
 def _projection(found: StoredResult) -> pb.ProjectResponse:
@@ -114,13 +130,21 @@ def _clustering(found: StoredResult) -> pb.ClusterResponse:
         zero_rows=arrays.get("zero_rows", np.zeros(0, np.int32)),
         silhouette=facts.get("silhouette"),
         silhouette_rows=facts.get("silhouette_rows", 0),
-        noise_share=facts.get("noise_share", float(np.mean(labels == -1))),
+        noise_share=facts["noise_share"] if "noise_share" in facts else float(np.mean(labels == -1)),
         used=dict(found.info.parameters),
         agreement=facts.get("agreement", {}),
         adjustments=_adjustments(facts),
     )
     return replies.clusters(result, _origin(facts))
 
+
+RESPONSES: Mapping[str, Callable[[StoredResult], Any]] = {
+    "similarity": _similarity,
+    "neighbors": _neighbors,
+    "cluster": _clustering,
+    "project": _projection,
+}
+"""The reply that a stored result stands for, by the name of the analysis."""
 
 PROJECTIONS = Kind("projection", "projections", pb.Projection, _projection, replies.projection)
 CLUSTERINGS = Kind("clustering", "clusterings", pb.Clustering, _clustering, replies.clusters)

@@ -19,6 +19,7 @@ FEATURES = (
     "cluster",
     "project",
     "datasets",
+    "operations",
 )
 
 

@@ -34,9 +34,9 @@ class TextSide:
 
 @dataclass(frozen=True, eq=False)
 class VectorSide:
-    """A side that is there: float32 [rows, columns]; `space` is empty when not known."""
+    """A side that is there: float32 [rows, columns], in memory or in a file; `space` is empty when not known."""
 
-    matrix: FloatMatrix
+    matrix: FloatMatrix | ArrayFile
     space: str
 
 

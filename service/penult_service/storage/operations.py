@@ -39,7 +39,7 @@ class OperationRecord:
         request_id: By which the caller knows it.
         error: As of `errors.to_json`, when FAILED.
         stored: The result, when DONE: `projections/x`, `clusterings/x`, or `operations/NAME`, its own.
-        stored_created: When that was made: what has the name later is another.
+        stored_created: When that was made: what has the name later is another; empty: not known.
     """
 
     name: str

@@ -1,0 +1,137 @@
+"""What every analysis goes through, whether a call waits for it or an operation: decoded, checked, computed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.message import Message
+from penult.v1 import analysis_service_pb2 as pb
+
+from penult_service.analysis import calls, results
+from penult_service.analysis.checks import check
+from penult_service.analysis.costs import cost
+from penult_service.analysis.progress import Listener
+from penult_service.analysis.workers.pool import WorkerPool
+from penult_service.config import Limits
+from penult_service.rpc import analysis_replies as replies
+from penult_service.rpc import small_similarity
+from penult_service.rpc.analysis_codec import AnalysisCodec, Asked
+from penult_service.rpc.analysis_limits import check_cost, check_memory, check_reply, check_scores, is_short
+from penult_service.rpc.handlers import Call
+from penult_service.rpc.result_codec import CLUSTERINGS, PROJECTIONS, Kind
+from penult_service.rpc.sources import Sides, Sources, array_shapes, check_spaces
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """An analysis on the wire.
+
+    Attributes:
+        name: As `Call.name`.
+        field: Its field in StartAnalysisRequest and ReadResultResponse.
+        side: The side whose rows its result has.
+        kind: What its result can be stored as.
+    """
+
+    name: str
+    field: str
+    side: str
+    kind: Kind | None = None
+
+
+SIMILARITY = Analysis("similarity", "compute_similarity", "a")
+NEIGHBORS = Analysis("neighbors", "search_neighbors", "queries")
+CLUSTER = Analysis("cluster", "cluster", "source", CLUSTERINGS)
+PROJECT = Analysis("project", "project", "source", PROJECTIONS)
+BY_FIELD = {each.field: each for each in (SIMILARITY, NEIGHBORS, CLUSTER, PROJECT)}
+BY_NAME = {each.name: each for each in BY_FIELD.values()}
+
+
+@dataclass(frozen=True, eq=False)
+class Checked:
+    """A request that can be done. `here`: in this process, because it is small."""
+
+    asked: Asked
+    sides: Sides
+    shapes: calls.Shapes
+    space_check: pb.SpaceCheck
+    cost: calls.Cost
+    here: bool
+
+
+class Analyses:
+    """Decodes, checks and computes."""
+
+    def __init__(self, codec: AnalysisCodec, limits: Limits, sources: Sources, pool: WorkerPool) -> None:
+        self._limits, self._sources, self._pool = limits, sources, pool
+        self._decoders = {
+            SIMILARITY: codec.similarity,
+            NEIGHBORS: codec.neighbors,
+            CLUSTER: codec.cluster,
+            PROJECT: codec.project,
+        }
+        # A matrix takes memory and a core: the others wait their turn.
+        self._computing = asyncio.Semaphore(1)
+
+    async def asked(self, analysis: Analysis, request: Message) -> Asked:
+        """What is asked for. Raises InvalidInput."""
+        return await asyncio.to_thread(self._decoders[analysis], request)  # type: ignore[arg-type]
+
+    def resolved(self, asked: Asked, call: Call) -> AbstractAsyncContextManager[dict[str, Any]]:
+        """The sides, as of `Sources.resolved`."""
+        return self._sources.resolved(asked.sides, call)
+
+    def check(self, asked: Asked, sides: Sides) -> Checked:
+        """Refuse, before anything is embedded or computed, what cannot be done."""
+        space_check = check_spaces(sides)
+        shapes = array_shapes(sides, None if asked.labels is None else len(asked.labels))
+        check(asked.call, shapes)
+        here = isinstance(asked.call, calls.Similarity) and small_similarity.is_small(asked.call, shapes)
+        return Checked(asked, sides, shapes, space_check, cost(asked.call, shapes), here)
+
+    def check_for_call(self, checked: Checked) -> None:
+        """Refuse what is too large for a call that waits for it."""
+        asked = checked.asked
+        if isinstance(asked.call, calls.Similarity):
+            check_scores(asked.call, checked.shapes, self._limits)
+        check_reply(asked.call, checked.shapes, asked.max_bytes)
+        if not checked.here:
+            check_cost(asked.call, checked.cost, self._limits)
+
+    def check_for_operation(self, checked: Checked) -> None:
+        """Refuse what no worker has the memory for."""
+        check_memory(checked.asked.call, checked.cost, self._pool.memory_limit)
+
+    def is_short(self, checked: Checked) -> bool:
+        """Whether a call may wait for it, as far as time and memory go."""
+        return checked.here or is_short(checked.cost, self._limits)
+
+    async def arrays(self, checked: Checked, call: Call) -> tuple[dict[str, calls.Array], replies.Origin]:
+        """The rows of the sides, embedded where they are texts, and the labels; where the rows came from."""
+        if not checked.here:
+            self._pool.check_admits()
+        arrays, origin = await self._sources.arrays(checked.sides, call)
+        if checked.asked.labels is not None:
+            arrays["labels"] = checked.asked.labels
+        return arrays, origin
+
+    async def compute(
+        self,
+        checked: Checked,
+        arrays: Mapping[str, calls.Array],
+        *,
+        deadline: float | None,
+        progress: Listener | None = None,
+        apart: bool = False,
+    ) -> results.Result:
+        """The result: here what is small, else in a worker. Arguments and errors as of `WorkerPool.run`."""
+        asked = checked.asked.call
+        if checked.here:
+            assert isinstance(asked, calls.Similarity)
+            async with self._computing:
+                return await asyncio.to_thread(small_similarity.compute, asked, arrays)
+        return await self._pool.run(asked, arrays, deadline=deadline, progress=progress, apart=apart)

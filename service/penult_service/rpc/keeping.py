@@ -1,0 +1,159 @@
+"""Storing the results of analyses by name."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from penult_service.analysis.results import Result
+from penult_service.config import Limits
+from penult_service.errors import AlreadyExists, InvalidInput, PenultError
+from penult_service.rpc import result_codec as codec
+from penult_service.rpc.analysis_replies import Origin
+from penult_service.rpc.limits import check_fits, response_limit
+from penult_service.rpc.result_codec import PROJECTIONS, Kind
+from penult_service.rpc.sources import DatasetSide, Side
+from penult_service.rpc.stored import Stored
+from penult_service.storage import ResultInfo, ResultStore, RowsOf, StoredResult
+
+# The most that a reply says of where the result is stored, about.
+STORED_BYTES = 4096
+_REQUEST_ID_BYTES = 256
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """Where a result shall be stored."""
+
+    kind: Kind
+    name: str
+    overwrite: bool
+    request_id: str
+
+
+class Keeper:
+    """Stores results, by a name that the caller gave or as the own result of an operation."""
+
+    def __init__(self, limits: Limits, stored: Stored) -> None:
+        self._most, self._stored = limits, stored
+
+    async def keeping(self, kind: Kind, request: Any) -> tuple[Keeping | None, Any]:
+        """Where the result of a request shall be stored (None: nowhere), and the reply when it is stored already.
+
+        Raises:
+            InvalidInput: NAME_INVALID, or options without a name. AlreadyExists: the name is taken.
+        """
+        if not request.name:
+            if request.overwrite or request.request_id:
+                field = "overwrite" if request.overwrite else "request_id"
+                raise InvalidInput(
+                    f"{field} is of results that are stored; give a name",
+                    reason="WRONG_COMBINATION",
+                    field=field,
+                )
+            return None, None
+        check_request_id(request.request_id)
+        keeping = Keeping(kind, result_name(kind, request.name), request.overwrite, request.request_id)
+        found = await self._stored.run(_there, self.store(kind), keeping)
+        if found is None:
+            return keeping, None
+        response = await asyncio.to_thread(kind.response, found)
+        check_fits(response, found.info.source.rows, response_limit(request.max_response_bytes, self._most))
+        return keeping, response
+
+    async def keep(self, keeping: Keeping, result: Result, origin: Origin, side: Side) -> ResultInfo:
+        """Store a result; what is known of it. Whoever stops waiting, it is stored whole or not at all."""
+        return await self._stored.run(_put, self.store(keeping.kind), keeping, result, origin, side)
+
+    async def keep_own(
+        self,
+        operation: str,
+        parameters: Mapping[str, Any],
+        result: Result,
+        origin: Origin,
+        facts: Mapping[str, Any],
+        side: Side,
+    ) -> ResultInfo:
+        """Store a result as the own one of an operation, with its parameters as asked where no others are told."""
+        made = codec.parts(result, origin, facts)
+        store = self._stored.storage.operations.results
+        return await self._stored.run(
+            lambda: store.put(
+                operation, made.arrays, parameters=made.parameters or parameters, facts=made.facts,
+                source=rows_of(side), versions=made.versions,
+            )
+        )  # fmt: skip
+
+    def store(self, kind: Kind) -> ResultStore:
+        """Where results of a kind are."""
+        storage = self._stored.storage
+        return storage.projections if kind is PROJECTIONS else storage.clusterings
+
+
+def check_request_id(request_id: str) -> None:
+    """Refuse a long one.
+
+    Raises:
+        InvalidInput: OUT_OF_RANGE.
+    """
+    if len(request_id.encode()) > _REQUEST_ID_BYTES:
+        raise InvalidInput(
+            f"request_id is over {_REQUEST_ID_BYTES} bytes", reason="OUT_OF_RANGE", field="request_id"
+        )
+
+
+def result_name(kind: Kind, text: str) -> str:
+    """`projections/map1` or `map1` -> `map1`; whether it can be a name, storage says."""
+    name = text.removeprefix(f"{kind.plural}/")
+    if not name:
+        raise InvalidInput(f"name is empty; name a {kind.word}", reason="NAME_INVALID", field="name")
+    return name
+
+
+def _there(store: ResultStore, keeping: Keeping) -> StoredResult | None:
+    """What the same request stored already."""
+    found = _same(store, keeping)
+    if found is not None:
+        return found
+    store.check_free(keeping.name, overwrite=keeping.overwrite)
+    return None
+
+
+def _same(store: ResultStore, keeping: Keeping) -> StoredResult | None:
+    if not keeping.request_id:
+        return None
+    try:
+        found = store.get(keeping.name)
+    except PenultError:  # there is none, or it is damaged: who stores it is told
+        return None
+    return found if found.info.facts.get("request_id") == keeping.request_id else None
+
+
+def _put(store: ResultStore, keeping: Keeping, result: Result, origin: Origin, side: Side) -> ResultInfo:
+    made = codec.parts(result, origin, {"request_id": keeping.request_id})
+    try:
+        return store.put(
+            keeping.name,
+            made.arrays,
+            parameters=made.parameters,
+            facts=made.facts,
+            source=rows_of(side),
+            versions=made.versions,
+            overwrite=keeping.overwrite,
+        )
+    except AlreadyExists:
+        # The caller left the first time while that was being stored, and has asked again.
+        found = _same(store, keeping)
+        if found is None:
+            raise
+        return found.info
+
+
+def rows_of(side: Side) -> RowsOf:
+    """What a result belongs to."""
+    if side.snapshot is None or not isinstance(side.asked, DatasetSide):
+        return RowsOf(side.rows, embedding_space=side.space)
+    snapshot = side.snapshot
+    return RowsOf(side.rows, snapshot.id_digest(), snapshot.name, snapshot.generation, side.space)

@@ -1,0 +1,159 @@
+"""Analyses of any length, as operations: what is refused is refused at once, the rest is done behind the call."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass, replace
+from typing import Any, TypeVar
+
+from penult.v1 import analysis_service_pb2 as pb
+
+from penult_service.analysis.progress import Progress as Told
+from penult_service.analysis.results import Result
+from penult_service.analysis.workers.pool import WorkerPool
+from penult_service.errors import InvalidInput, ResourceExhausted, Unavailable
+from penult_service.operations import Operations, Progress, Work
+from penult_service.rpc.analyses import BY_FIELD, Analyses, Analysis, Checked
+from penult_service.rpc.analysis_codec import Asked
+from penult_service.rpc.analysis_replies import Origin
+from penult_service.rpc.codec import fields_under
+from penult_service.rpc.handlers import Call
+from penult_service.rpc.keeping import Keeper, Keeping, check_request_id
+from penult_service.rpc.sources import TextSide, VectorSide
+from penult_service.storage import OperationRecord
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """What an operation has to do. Its rows lie in files, or are texts."""
+
+    analysis: Analysis
+    checked: Checked
+    keeping: Keeping | None
+    call: Call
+    held: AsyncExitStack
+    """The rows of sets, and the files: theirs until the end."""
+
+
+class LongAnalyses:
+    """Starts them."""
+
+    def __init__(self, analyses: Analyses, operations: Operations, keeper: Keeper, pool: WorkerPool) -> None:
+        self._analyses, self._operations = analyses, operations
+        self._keeper, self._pool = keeper, pool
+
+    async def start(self, request: pb.StartAnalysisRequest, call: Call) -> OperationRecord:
+        """The operation of a request.
+
+        Raises:
+            PenultError: as the analysis itself before it computes, and as `Operations.start`.
+        """
+        field = request.WhichOneof("analysis")
+        if field is None:
+            raise InvalidInput(
+                f"no analysis: set one of {', '.join(BY_FIELD)}", reason="EMPTY_INPUT", field="analysis"
+            )
+        check_request_id(request.request_id)
+        there = self._operations.find(request.request_id)
+        if there is not None:
+            return there
+        self._operations.check_admits()
+        with fields_under(field):
+            return await self._started(BY_FIELD[field], getattr(request, field), request.request_id, call)
+
+    async def _started(
+        self, analysis: Analysis, asked_for: Any, request_id: str, call: Call
+    ) -> OperationRecord:
+        keeping, done = None, None
+        if analysis.kind is not None:
+            keeping, done = await self._keeper.keeping(analysis.kind, asked_for)
+        asked = await self._analyses.asked(analysis, asked_for)
+        async with AsyncExitStack() as stack:
+            asked = await self._spooled(asked, stack)
+            sides = await stack.enter_async_context(self._analyses.resolved(asked, call))
+            checked = self._analyses.check(asked, sides)
+            self._analyses.check_for_operation(checked)
+            rows, estimate = sides[analysis.side].rows, checked.cost.seconds
+            # The call ends now: what the work notes is of a call of its own.
+            job = _Job(analysis, checked, keeping, Call(call.method, None), stack.pop_all())
+        work = _there(done.stored) if done is not None else self._work(job)
+        try:
+            record = await self._operations.start(
+                analysis.name, rows, work, request_id=request_id, estimate=estimate
+            )
+        except BaseException:
+            await job.held.aclose()
+            raise
+        return record
+
+    async def _spooled(self, asked: Asked, stack: AsyncExitStack) -> Asked:
+        """The same with its vectors in files: what waits for an hour holds no rows in memory."""
+        vectors = {name: side for name, side in asked.sides.items() if isinstance(side, VectorSide)}
+        files = await stack.enter_async_context(
+            self._pool.spooled({name: side.matrix for name, side in vectors.items()})
+        )
+        moved = {name: replace(side, matrix=files[name]) for name, side in vectors.items()}
+        return replace(asked, sides={**asked.sides, **moved})
+
+    def _work(self, job: _Job) -> Work:
+        async def work(name: str, progress: Progress) -> tuple[str, str]:
+            async with job.held:
+                result, origin = await self._computed(job, progress)
+                progress.tell("storing")
+                return await self._stored(name, job, result, origin)
+
+        return work
+
+    async def _computed(self, job: _Job, progress: Progress) -> tuple[Result, Origin]:
+        def tell(told: Told) -> None:
+            progress.tell(told.stage, told.done, told.total)
+
+        checked = job.checked
+        if any(isinstance(side.asked, TextSide) for side in checked.sides.values()):
+            progress.tell("embedding")
+        arrays, origin = await _patiently(lambda: self._analyses.arrays(checked, job.call))
+        async with self._pool.spooled(arrays) as files:
+            arrays.clear()
+
+            def compute(apart: bool) -> Awaitable[Result]:
+                return self._analyses.compute(checked, files, deadline=None, progress=tell, apart=apart)
+
+            if self._analyses.is_short(checked):  # it works among the calls
+                return await _patiently(lambda: compute(False)), origin
+            async with self._operations.turn(progress):
+                progress.tell("starting")
+                return await compute(True), origin
+
+    async def _stored(self, name: str, job: _Job, result: Result, origin: Origin) -> tuple[str, str]:
+        side = job.checked.sides[job.analysis.side]
+        if job.keeping is not None:
+            info = await self._keeper.keep(job.keeping, result, origin, side)
+            return f"{job.keeping.kind.plural}/{info.name}", info.created
+        call = job.checked.asked.call
+        facts = {"metric": call.metric, "space_check": job.checked.space_check}
+        info = await self._keeper.keep_own(name, asdict(call), result, origin, facts, side)
+        return f"operations/{name}", info.created
+
+
+def _there(stored: pb.Projection | pb.Clustering) -> Work:
+    """Nothing: the same request has stored its result already."""
+
+    async def work(name: str, progress: Progress) -> tuple[str, str]:  # noqa: ARG001
+        return stored.name, ""
+
+    return work
+
+
+async def _patiently(ask: Callable[[], Awaitable[T]]) -> T:
+    """The same again while there is no room, or the workers get ready: an operation can wait."""
+    while True:
+        try:
+            return await ask()
+        except (ResourceExhausted, Unavailable) as error:
+            if error.reason == "DRAINING":
+                raise
+            await asyncio.sleep(getattr(error, "retry_after", 1.0))

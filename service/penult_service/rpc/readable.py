@@ -1,0 +1,77 @@
+"""Stored results found by the names that the wire has for them."""
+
+from __future__ import annotations
+
+from penult_service.errors import InvalidInput, NotFound, PreconditionFailed
+from penult_service.operations import Operations
+from penult_service.rpc.analyses import BY_NAME, CLUSTER, PROJECT, Analysis
+from penult_service.rpc.keeping import Keeper
+from penult_service.rpc.operation_replies import error_of
+from penult_service.rpc.result_parts import Readable
+from penult_service.rpc.stored import Stored
+from penult_service.storage import OperationRecord
+from penult_service.storage.operations import DONE, RUNNING
+
+_NAMED: dict[str, Analysis] = {"projections": PROJECT, "clusterings": CLUSTER}
+
+
+class Reader:
+    """Finds results."""
+
+    def __init__(self, operations: Operations, keeper: Keeper, stored: Stored) -> None:
+        self._operations, self._keeper, self._stored = operations, keeper, stored
+
+    async def find(self, name: str) -> Readable:
+        """The result of that resource name.
+
+        Raises:
+            InvalidInput: no name of a result (NAME_INVALID). NotFound: there is none. DataDamaged: it is not what was
+                written. PreconditionFailed: the operation has not ended (OPERATION_NOT_DONE). PenultError: what the
+                operation failed of.
+        """
+        plural, _, short = name.partition("/")
+        if plural == "operations" and short:
+            return await self._of_ended(self._operations.get(short))
+        if plural not in _NAMED or not short:
+            raise InvalidInput(
+                f"{name[:80]!r} is no result: operations/NAME, projections/NAME or clusterings/NAME",
+                reason="NAME_INVALID",
+                field="name",
+            )
+        return await self._named(plural, short)
+
+    async def of_operation(self, record: OperationRecord) -> Readable:
+        """The result of an operation that is done.
+
+        Raises:
+            NotFound: what it stored by name is gone, or another (RESULT_NOT_FOUND). DataDamaged: as `find`.
+        """
+        plural, _, short = record.stored.partition("/")
+        if plural in _NAMED:
+            readable = await self._named(plural, short)
+            if record.stored_created and readable.found.info.created != record.stored_created:
+                raise NotFound(
+                    f"the result of operation {record.name!r}, {record.stored}, was overwritten",
+                    reason="RESULT_NOT_FOUND",
+                    field="name",
+                )
+            return readable
+        found = await self._stored.run(self._stored.storage.operations.results.get, record.name)
+        return Readable(BY_NAME[record.analysis], found)
+
+    async def _of_ended(self, record: OperationRecord) -> Readable:
+        if record.state == RUNNING:
+            raise PreconditionFailed(
+                f"operation {record.name!r} has not ended; wait for it (WaitOperation)",
+                reason="OPERATION_NOT_DONE",
+                field="name",
+            )
+        if record.state != DONE:
+            raise error_of(record)
+        return await self.of_operation(record)
+
+    async def _named(self, plural: str, short: str) -> Readable:
+        analysis = _NAMED[plural]
+        assert analysis.kind is not None
+        found = await self._stored.run(self._keeper.store(analysis.kind).get, short)
+        return Readable(analysis, found, analysis.kind.told(found.info))

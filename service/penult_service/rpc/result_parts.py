@@ -1,0 +1,95 @@
+"""Stored results as streams: parts of a size that any client takes, each a reply of the analysis with some rows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from penult.v1 import analysis_service_pb2 as pb
+
+from penult_service.config import Limits
+from penult_service.errors import InvalidInput
+from penult_service.rpc.analyses import Analysis
+from penult_service.rpc.limits import OVERHEAD_BYTES
+from penult_service.rpc.result_codec import RESPONSES
+from penult_service.storage import StoredResult
+
+PART_BYTES = 1 << 20
+_ROW_ARRAYS = {
+    "similarity": ("scores",),
+    "neighbors": ("indices", "scores"),
+    "cluster": ("labels",),
+    "project": ("coordinates",),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Readable:
+    """A stored result of an analysis. `stored` is what the reply says of where it is, for one with a name."""
+
+    analysis: Analysis
+    found: StoredResult
+    stored: pb.Projection | pb.Clustering | None = None
+
+    @property
+    def rows(self) -> int:
+        """How many rows it has."""
+        return len(self.found.arrays[_ROW_ARRAYS[self.analysis.name][0]])
+
+    def response(self) -> Any:
+        """The whole reply of the analysis."""
+        return self._reply(self.found)
+
+    def part(self, first: int, stop: int, whole: bool) -> pb.ReadResultResponse:
+        """Some rows, with (`whole`) or without all that is no row."""
+        names = _ROW_ARRAYS[self.analysis.name]
+        sliced = {name: self.found.arrays[name][first:stop] for name in names}
+        reply = self._reply(replace(self.found, arrays={**self.found.arrays, **sliced}))
+        if not whole:
+            for field, _ in reply.ListFields():
+                if field.name not in names:
+                    reply.ClearField(field.name)
+        part = pb.ReadResultResponse(first_row=first, row_count=stop - first, rows=self.rows)
+        getattr(part, self.analysis.field).CopyFrom(reply)
+        return part
+
+    def row_bytes(self) -> int:
+        """Of one row in a message."""
+        arrays = (self.found.arrays[name] for name in _ROW_ARRAYS[self.analysis.name])
+        return max(1, sum(array[:1].nbytes for array in arrays))
+
+    def _reply(self, found: StoredResult) -> Any:
+        reply = RESPONSES[self.analysis.name](found)
+        if self.stored is not None:
+            reply.stored.CopyFrom(self.stored)
+        return reply
+
+
+async def parts(
+    readable: Readable, request: pb.ReadResultRequest, limits: Limits
+) -> AsyncGenerator[pb.ReadResultResponse]:
+    """The parts that a request asks for.
+
+    Raises:
+        InvalidInput: a number is out of range (OUT_OF_RANGE).
+    """
+    rows, first = readable.rows, request.first_row
+    if not 0 <= first <= rows:
+        raise InvalidInput(
+            f"first_row is {first}; {request.name} has {rows} rows", reason="OUT_OF_RANGE", field="first_row"
+        )
+    if request.max_part_bytes < 0:
+        raise InvalidInput(
+            f"max_part_bytes is {request.max_part_bytes}; give bytes, or 0 for {PART_BYTES}",
+            reason="OUT_OF_RANGE",
+            field="max_part_bytes",
+        )
+    size = min(request.max_part_bytes or PART_BYTES, limits.max_response_bytes)
+    step = max(1, (size - OVERHEAD_BYTES) // readable.row_bytes())
+    whole = True
+    while whole or first < rows:
+        stop = min(first + step, rows)
+        yield await asyncio.to_thread(readable.part, first, stop, whole)
+        first, whole = stop, False
