@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -26,7 +26,8 @@ def new_directory(target: Path) -> Iterator[Path]:
         yield draft
         for path in draft.rglob("*"):
             sync(path)
-        draft.chmod(0o777 & ~_umask())
+        with suppress(PermissionError):  # a confined process may not, nor may anybody on some file systems
+            draft.chmod(0o777 & ~_umask())
         draft.rename(target)
         sync(target.parent)
     except BaseException:

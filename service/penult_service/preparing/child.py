@@ -1,7 +1,8 @@
 """The child process that prepares: one job as JSON on standard input, JSON lines on standard output.
 
-Lines: `{"progress": [stage, share]}`, then one `{"done": {...}}` or `{"error": {...}}`. It ends when its standard
-input closes, so it does not outlive the process that asked. Run with `python -m penult_service.preparing.child`.
+Lines: `{"confined": {...}}` (see `confine`), `{"progress": [stage, share]}`, then one `{"done": {...}}` or
+`{"error": {...}}`. It ends when its standard input closes, so it does not outlive the process that asked. Run with
+`python -m penult_service.preparing.child`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 from penult_service import errors
 from penult_service.errors import ModelRefused, PenultError
+from penult_service.preparing import confine
 
 
 def main() -> None:
@@ -26,6 +28,7 @@ def main() -> None:
         out.write(json.dumps(line) + "\n")
 
     job = json.loads(sys.stdin.readline())
+    say(confined=_confined(job, job.pop("confine")))  # before there is any other thread, and TensorFlow
     threading.Thread(target=_end_with_stdin, daemon=True).start()
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -41,6 +44,11 @@ def main() -> None:
         )
         say(error=errors.to_json(refused))
         raise
+
+
+def _confined(job: dict[str, Any], rules: dict[str, Any]) -> dict[str, str]:
+    limits = confine.Limits(rules["memory"], rules["file"], rules["processor"])
+    return confine.confine([Path(job["source"])], [Path(place) for place in rules["writable"]], limits)
 
 
 def _run(job: dict[str, Any], progress: Any) -> dict[str, Any]:

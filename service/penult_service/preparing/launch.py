@@ -1,40 +1,23 @@
-"""Preparing from outside: in a child process, watched, its result kept in a cache. No TensorFlow here.
-
-A model that crashes, hangs or eats memory ends its child, and the caller gets an error with the reason.
-"""
+"""Preparing from outside: in a child process (`watch`), its result kept in a cache. No TensorFlow here."""
 
 from __future__ import annotations
 
-import json
 import os
-import queue
 import shutil
-import signal
-import subprocess
-import sys
-import tempfile
-import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
 
-import psutil
-
-from penult_service import errors
 from penult_service.errors import InvalidInput, ModelRefused, NotFound
 from penult_service.files import new_directory
 from penult_service.prepared import is_prepared, load_manifest
 from penult_service.preparing import probe
 from penult_service.preparing.identity import cache_key
 from penult_service.preparing.report import DropoutEffect, Verification
+from penult_service.preparing.watch import Allowed, Progress
+from penult_service.preparing.watch import run as _in_child
 
-Progress = Callable[[str, float], None]
-_COMMAND = (sys.executable, "-P", "-m", "penult_service.preparing.child")
-_POLL = 0.25  # seconds between looks at the child's memory
 _DAY = 86_400.0  # seconds
-_SPARE = 256 << 20  # bytes of free memory that a child leaves to others
 
 
 def prepare(
@@ -74,14 +57,16 @@ def prepare(
                 reason="LAYER_NOT_PREPARED",
             )
         return source if output is None else _copied(source, output.absolute())
-    target = output.absolute() if output is not None else _private(cache) / cache_key(source, layer)
+    target = (
+        output.absolute() if output is not None else _private(cache.absolute()) / cache_key(source, layer)
+    )
     if output is None and _usable(target):
         return target
     job = {"what": "prepare", "source": str(source), "layer": layer}
     try:
         with new_directory(target) as draft:  # removed however the child ends
             made = draft / "model"
-            _in_child({**job, "target": str(made)}, timeout, memory_limit, progress)
+            _in_child({**job, "target": str(made)}, Allowed(timeout, memory_limit), progress)
             for path in list(made.iterdir()):
                 path.rename(draft / path.name)
             made.rmdir()
@@ -115,7 +100,7 @@ def verify(
     if progress is not None:
         progress("measuring what dropout would do", 1.0)
     job = {"what": "effect", "source": str(prepared), "texts": list(texts or probe.SENTENCES)}
-    effect = _in_child(job, timeout, memory_limit, None)["effect"]
+    effect = _in_child(job, Allowed(timeout, memory_limit), None)["effect"]
     return Verification(manifest, DropoutEffect(**effect) if effect else None)
 
 
@@ -172,99 +157,3 @@ def _usable(target: Path) -> bool:
         shutil.rmtree(target)
         return False
     return True
-
-
-def _in_child(
-    job: dict[str, Any], timeout: float, memory_limit: int | None, progress: Progress | None
-) -> dict[str, Any]:
-    """Runs one job in a child; its answer, or its error, or the error that ended it."""
-    limit = memory_limit or max(psutil.virtual_memory().available - _SPARE, _SPARE)
-    with tempfile.TemporaryFile() as stderr:
-        child = subprocess.Popen(
-            _COMMAND,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            text=True,
-            encoding="utf-8",
-            start_new_session=True,
-        )
-        try:
-            return _answer(child, job, time.monotonic() + timeout, timeout, limit, progress, stderr)
-        finally:
-            child.kill()
-            child.wait()
-            for pipe in (child.stdin, child.stdout):
-                assert pipe is not None
-                with suppress(BrokenPipeError):  # what a child that has ended did not read
-                    pipe.close()
-
-
-def _answer(
-    child: subprocess.Popen[str],
-    job: dict[str, Any],
-    deadline: float,
-    timeout: float,
-    limit: int,
-    progress: Progress | None,
-    stderr: IO[bytes],
-) -> dict[str, Any]:
-    assert child.stdin is not None
-    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-    threading.Thread(target=_read, args=(child.stdout, lines), daemon=True).start()
-    try:
-        child.stdin.write(json.dumps(job) + "\n")
-        child.stdin.flush()
-    except BrokenPipeError:
-        pass  # it died at once; how is said below
-    while True:
-        _watch(child, job["source"], deadline, timeout, limit)
-        try:
-            line = lines.get(timeout=_POLL)
-        except queue.Empty:
-            continue
-        if line is None:
-            raise _crashed(child, job["source"], stderr)
-        told = json.loads(line)
-        if "done" in told:
-            return dict(told["done"])
-        if "error" in told:
-            raise errors.from_json(told["error"])
-        if progress is not None:
-            progress(*told["progress"])
-
-
-def _read(pipe: IO[str], lines: queue.SimpleQueue[str | None]) -> None:
-    try:
-        for line in pipe:
-            lines.put(line)
-    except ValueError:
-        pass  # closed while reading: the parent has its answer
-    lines.put(None)
-
-
-def _watch(child: subprocess.Popen[str], source: str, deadline: float, timeout: float, limit: int) -> None:
-    if time.monotonic() > deadline:
-        raise ModelRefused(
-            f"preparing {source} took longer than {timeout:g} s and was ended; allow more time "
-            "(PENULT_PREPARE_TIMEOUT), or look at what the model does when it is loaded",
-            reason="PREPARE_TIMEOUT",
-        )
-    try:
-        resident = psutil.Process(child.pid).memory_info().rss
-    except psutil.Error:
-        return
-    if resident > limit:
-        raise ModelRefused(
-            f"preparing {source} needed more than {limit / 2**30:.1f} GiB of memory and was ended",
-            reason="OUT_OF_MEMORY",
-        )
-
-
-def _crashed(child: subprocess.Popen[str], source: str, stderr: IO[bytes]) -> ModelRefused:
-    code = child.wait()
-    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-    stderr.seek(0)
-    said = stderr.read()[-4096:].decode(errors="replace").strip().splitlines()
-    last = f"; its last words: {said[-1][:200]}" if said else ""
-    return ModelRefused(f"the process that prepared {source} {how}{last}", reason="PREPARE_CRASHED")

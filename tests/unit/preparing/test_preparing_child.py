@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 from penult_service.errors import ModelRefused, PenultError
 from penult_service.prepared import load_manifest
-from penult_service.preparing import launch
+from penult_service.preparing import launch, watch
 from support import seed_model as seeds
 from support.processes import is_running
 
@@ -28,7 +29,7 @@ class StandIn:
 
     def __init__(self, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.script, self.pid_file = place / "stand_in.py", place / "pid"
-        monkeypatch.setattr(launch, "_COMMAND", (sys.executable, str(self.script)))
+        monkeypatch.setattr(watch, "_COMMAND", (sys.executable, str(self.script)))
 
     def does(self, body: str) -> None:
         lines = [
@@ -37,8 +38,8 @@ class StandIn:
             "from penult_service.errors import ModelRefused",
             "from penult_service.files import new_directory",
             "from penult_service.preparing import child",
+            f"Path({str(self.pid_file)!r}).write_text(str(os.getpid()))",
             "def run(job, progress):",
-            f"    Path({str(self.pid_file)!r}).write_text(str(os.getpid()))",
             *(f"    {line}" for line in body.strip().splitlines()),
             "child._run = run",
             "child.main()",
@@ -83,14 +84,17 @@ def test_progress_is_told_in_order(prepared_seed_model: Path) -> None:
 def test_what_libraries_print_is_not_taken_for_the_answer(
     unread_model: Path, cache: Path, stand_in: StandIn, prepared_seed_model: Path
 ) -> None:
-    stand_in.does(f"""
+    stand_in.does("""
 print("hello from a library")
-os.write(1, b'{{"error": "forged"}}\\n')
+os.write(1, b'{"error": "forged"}\\n')
 progress("copying", 0.5)
-import shutil
-shutil.copytree({str(prepared_seed_model)!r}, job["target"])
-return {{}}
+given, made = Path(job["source"], "given"), Path(job["target"])
+for file in [path for path in given.rglob("*") if path.is_file()]:
+    (made / file.relative_to(given)).parent.mkdir(parents=True, exist_ok=True)
+    (made / file.relative_to(given)).write_bytes(file.read_bytes())
+return {}
 """)
+    shutil.copytree(prepared_seed_model, unread_model / "given")
     steps: list[tuple[str, float]] = []
     place = launch.prepare(unread_model, cache=cache, progress=lambda *step: steps.append(step))
     assert load_manifest(place).proof.proven
@@ -151,7 +155,7 @@ def test_a_child_that(
 def test_a_child_that_ends_before_it_is_asked(
     unread_model: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launch, "_COMMAND", (sys.executable, "-c", "raise SystemExit('no such module')"))
+    monkeypatch.setattr(watch, "_COMMAND", (sys.executable, "-c", "raise SystemExit('no such module')"))
     error = refusal(unread_model, cache)
     assert error.reason == "PREPARE_CRASHED"
     assert "no such module" in error.message
@@ -163,8 +167,8 @@ def test_the_child_ends_with_the_process_that_asked(
     stand_in.does("time.sleep(600)")
     script = tmp_path / "parent.py"
     script.write_text(
-        "import sys\nfrom pathlib import Path\nfrom penult_service.preparing import launch\n"
-        f"launch._COMMAND = (sys.executable, {str(stand_in.script)!r})\n"
+        "import sys\nfrom pathlib import Path\nfrom penult_service.preparing import launch, watch\n"
+        f"watch._COMMAND = (sys.executable, {str(stand_in.script)!r})\n"
         f"launch.prepare(Path({str(unread_model)!r}), cache=Path({str(cache)!r}))\n"
     )
     parent = subprocess.Popen([sys.executable, str(script)])

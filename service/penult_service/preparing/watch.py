@@ -1,0 +1,277 @@
+"""Runs one job in the child process that prepares, and watches it: time, memory, disk, processes.
+
+A model that crashes, hangs or eats what is there ends its child, and the caller gets an error with the reason.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import psutil
+
+from penult_service import errors
+from penult_service.errors import ModelRefused
+from penult_service.preparing import confine
+
+_log = logging.getLogger(__name__)
+
+Progress = Callable[[str, float], None]
+_COMMAND = (sys.executable, "-P", "-m", "penult_service.preparing.child")
+_POLL = 0.25  # seconds between looks at the child
+_SPARE = 256 << 20  # bytes of free memory that a child leaves to others
+_BEYOND = 1 << 30  # bytes that the kernel allows beyond the watched memory: reserved, never touched
+_STACKS = 64 << 20  # the same for the threads of each processor
+_DISK, _TIMES = 1 << 30, 4  # bytes that it may write: this, and so many times the model's size
+_FILES = 20_000
+_THREADS, _PROCESSES = 1024, 8
+# Beside the child's own: what a test needs, to measure coverage.
+_MORE_ENVIRONMENT: dict[str, str] = {}
+_MORE_WRITABLE: list[Path] = []
+_said: set[str] = set()
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """What a child may use: seconds, bytes resident (None: what is free now, less a little)."""
+
+    seconds: float
+    memory: int | None = None
+
+
+@dataclass(frozen=True)
+class _Watched:
+    """A child, and everything that is looked at while it runs."""
+
+    child: subprocess.Popen[str]
+    source: str
+    deadline: float
+    seconds: float
+    memory: int
+    disk: int
+    places: tuple[Path, ...]
+    stderr: IO[bytes]
+
+
+def run(job: dict[str, Any], allowed: Allowed, progress: Progress | None) -> dict[str, Any]:
+    """Runs the job: its answer, or its error, or the error that ended it.
+
+    Args:
+        job: `what`, `source` and what else `child` reads; `target`, when it writes one, in an existing directory.
+        allowed: The most that it may use.
+        progress: Called with the stage and the share done.
+
+    Raises:
+        PenultError: the child's own, or ModelRefused: PREPARE_TIMEOUT, OUT_OF_MEMORY, TOO_MUCH_WRITTEN,
+            TOO_MANY_PROCESSES, PREPARE_CRASHED.
+    """
+    memory = allowed.memory or max(psutil.virtual_memory().available - _SPARE, _SPARE)
+    disk = _DISK + _TIMES * _size([Path(job["source"])])[0]
+    with tempfile.TemporaryDirectory(prefix="penult-prepare-", ignore_cleanup_errors=True) as scratch:
+        writable = [Path(scratch).resolve()]
+        if "target" in job:
+            writable.append(Path(job["target"]).parent.resolve())
+        job = {**job, "confine": _rules(writable, memory, disk, allowed.seconds)}
+        with _started(scratch) as (child, stderr):
+            until = time.monotonic() + allowed.seconds
+            watched = _Watched(
+                child, job["source"], until, allowed.seconds, memory, disk, tuple(writable), stderr
+            )
+            return _answer(watched, job, progress)
+
+
+def _rules(writable: list[Path], memory: int, disk: int, seconds: float) -> dict[str, Any]:
+    cores = os.cpu_count() or 1
+    return {
+        "writable": [str(path) for path in (*writable, *_MORE_WRITABLE)],
+        "memory": memory + _BEYOND + cores * _STACKS,
+        "file": disk,
+        "processor": math.ceil((seconds + 60) * cores),
+    }
+
+
+@contextmanager
+def _started(scratch: str) -> Iterator[tuple[subprocess.Popen[str], IO[bytes]]]:
+    """The child, and the file of its standard error; it and all that it began are ended afterwards."""
+    with tempfile.TemporaryFile() as stderr:
+        child = subprocess.Popen(
+            _COMMAND,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
+            cwd=scratch,
+            env={**confine.environment(Path(scratch)), **_MORE_ENVIRONMENT},
+        )
+        try:
+            yield child, stderr
+        finally:
+            _end(child)
+            for pipe in (child.stdin, child.stdout):
+                assert pipe is not None
+                with suppress(BrokenPipeError):  # what a child that has ended did not read
+                    pipe.close()
+
+
+def _end(child: subprocess.Popen[str]) -> None:
+    """Ends the child and its own children; while it has not been waited for, its number is nobody else's."""
+    began = _children(child)
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.kill()
+    for process in began:
+        with suppress(psutil.Error):
+            process.kill()
+    child.wait()
+
+
+def _answer(watched: _Watched, job: dict[str, Any], progress: Progress | None) -> dict[str, Any]:
+    child = watched.child
+    assert child.stdin is not None
+    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(child.stdout, lines), daemon=True).start()
+    with suppress(BrokenPipeError):  # it died at once; how is said below
+        child.stdin.write(json.dumps(job) + "\n")
+        child.stdin.flush()
+    alone, looked = False, 0.0  # `alone`: the kernel lets it begin no process
+    while True:
+        if time.monotonic() - looked >= _POLL or lines.empty():
+            _watch(watched, alone)
+            looked = time.monotonic()
+        try:
+            line = lines.get(timeout=_POLL)
+        except queue.Empty:
+            continue
+        if line is None:
+            raise _crashed(watched)
+        told = _told(line, watched)
+        if "done" in told:
+            return dict(told["done"])
+        if "error" in told:
+            raise errors.from_json(told["error"])
+        if "confined" in told:
+            alone = not told["confined"][confine.PROCESSES]
+            _say_once(confine.described(told["confined"]))
+        elif progress is not None:
+            progress(*told["progress"])
+
+
+def _told(line: str, watched: _Watched) -> dict[str, Any]:
+    """A line of the child; one that is none is a model's doing."""
+    try:
+        told = json.loads(line)
+        if isinstance(told, dict) and told.keys() & {"done", "error", "confined", "progress"}:
+            return told
+    except ValueError:
+        pass
+    raise ModelRefused(
+        f"the process that prepared {watched.source} answered with something else than an answer",
+        reason="PREPARE_CRASHED",
+    )
+
+
+def _read(pipe: IO[str], lines: queue.SimpleQueue[str | None]) -> None:
+    try:
+        for line in pipe:
+            lines.put(line)
+    except ValueError:
+        pass  # closed while reading: the parent has its answer
+    lines.put(None)
+
+
+def _say_once(line: str) -> None:
+    if line not in _said:
+        _said.add(line)
+        _log.info("models are prepared in a process of their own: %s", line)
+
+
+def _watch(watched: _Watched, alone: bool) -> None:
+    """Looks at what the child uses. Raises ModelRefused when that is too much."""
+    if time.monotonic() > watched.deadline:
+        raise ModelRefused(
+            f"preparing {watched.source} took longer than {watched.seconds:g} s and was ended; allow more time "
+            "(PENULT_PREPARE_TIMEOUT), or look at what the model does when it is loaded",
+            reason="PREPARE_TIMEOUT",
+        )
+    try:
+        process = psutil.Process(watched.child.pid)
+        resident, threads = process.memory_info().rss, process.num_threads()
+    except psutil.Error:
+        return
+    if resident > watched.memory:
+        raise _out_of_memory(watched)
+    written, files = _size(watched.places)
+    if written > watched.disk or files > _FILES:
+        raise _too_much_written(watched)
+    began = 0 if alone else len(_children(watched.child))
+    if threads > _THREADS or began > _PROCESSES:
+        raise ModelRefused(
+            f"preparing {watched.source} began {threads} threads and {began} processes, more than a model has use "
+            "for, and was ended; look at what the model does when it is loaded",
+            reason="TOO_MANY_PROCESSES",
+        )
+
+
+def _children(child: subprocess.Popen[str]) -> list[psutil.Process]:
+    try:
+        return psutil.Process(child.pid).children(recursive=True)
+    except psutil.Error:
+        return []
+
+
+def _size(places: list[Path] | tuple[Path, ...]) -> tuple[int, int]:
+    """Bytes and count of the files there; not counted to the end when they are too many."""
+    size = count = 0
+    for place in places:
+        for directory, _, names in os.walk(place):
+            for name in names:
+                with suppress(OSError):
+                    size += os.lstat(os.path.join(directory, name)).st_blocks * 512  # noqa: PTH118
+            count += 1 + len(names)
+            if count > _FILES:
+                return size, count
+    return size, count
+
+
+def _crashed(watched: _Watched) -> ModelRefused:
+    code = watched.child.wait()
+    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    watched.stderr.seek(0)
+    said = watched.stderr.read()[-4096:].decode(errors="replace").strip().splitlines()
+    if any("bad_alloc" in line or "MemoryError" in line for line in said[-3:]):
+        return _out_of_memory(watched)
+    last = f"; its last words: {said[-1][:200]}" if said else ""
+    return ModelRefused(f"the process that prepared {watched.source} {how}{last}", reason="PREPARE_CRASHED")
+
+
+def _out_of_memory(watched: _Watched) -> ModelRefused:
+    return ModelRefused(
+        f"preparing {watched.source} needed more than {watched.memory / 2**30:.1f} GiB of memory and was ended; "
+        "allow more (PENULT_PREPARE_MEMORY, in GiB), or look at what the model does when it is loaded",
+        reason="OUT_OF_MEMORY",
+    )
+
+
+def _too_much_written(watched: _Watched) -> ModelRefused:
+    return ModelRefused(
+        f"preparing {watched.source} wrote more than {watched.disk / 2**30:.1f} GiB or {_FILES:,} files and was "
+        "ended; a prepared model is as large as its source, so look at what the model does when it is loaded",
+        reason="TOO_MUCH_WRITTEN",
+    )
