@@ -36,10 +36,10 @@ class Limits(BaseSettings):
 class ServeConfig(BaseSettings):
     """Settings of a server.
 
-    `port` 0: any free one; `metrics_port` None: no metrics; `analysis_workers` 0: no analysis; `analysis_memory` GiB
-    that an analysis may take, None: half of what the machine (or its container) has, shared by the workers;
-    `analysis_queue` calls may wait for a worker; `analysis_operations` may run or wait, and are forgotten
-    `operation_days` after they have ended.
+    `port` 0: any free one; `metrics_port` None: no metrics; `prepare_memory` GiB that preparing a model may take, None:
+    what is free then; `analysis_workers` 0: no analysis; `analysis_memory` GiB that an analysis may take, None: half of
+    what the machine (or its container) has, shared by the workers; `analysis_queue` calls may wait for a worker;
+    `analysis_operations` may run or wait, and are forgotten `operation_days` after they have ended.
     """
 
     model_config = SettingsConfigDict(env_prefix="PENULT_", frozen=True)
@@ -56,6 +56,7 @@ class ServeConfig(BaseSettings):
     exit_with_stdin: bool = False
     threads: int | None = Field(default=None, ge=1)
     prepare_timeout: float = Field(default=900.0, gt=0)
+    prepare_memory: float | None = Field(default=None, gt=0)
     health_interval: float = Field(default=30.0, gt=0)
     analysis_workers: int = Field(default=1, ge=0)
     analysis_memory: float | None = Field(default=None, gt=0)
@@ -68,6 +69,11 @@ class ServeConfig(BaseSettings):
     def cache(self) -> Path:
         """Where prepared models are kept: DATA/prepared, else in the user's cache directory."""
         return (self.data or user_cache()) / "prepared"
+
+    @property
+    def prepare_memory_bytes(self) -> int | None:
+        """`prepare_memory` in bytes."""
+        return None if self.prepare_memory is None else int(self.prepare_memory * (1 << 30))
 
     @property
     def numba_cache(self) -> Path:

@@ -58,7 +58,13 @@ def loader(config: ServeConfig) -> Callable[[Source], LoadedModel]:
                 _log.info("preparing %s: %s", source, stage)
             said = stage
 
-        return prepare(source, cache=config.cache, timeout=config.prepare_timeout, progress=progress)
+        return prepare(
+            source,
+            cache=config.cache,
+            timeout=config.prepare_timeout,
+            memory_limit=config.prepare_memory_bytes,
+            progress=progress,
+        )
 
     def load(directory: Path, name: str, version: int) -> LoadedModel:
         from penult_service.engines.tensorflow import TensorFlowEngine, signatures

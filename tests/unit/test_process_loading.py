@@ -20,11 +20,18 @@ def halves(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """What the two halves were asked for."""
     asked: list[object] = []
 
-    def prepare(source: Path, *, cache: Path, timeout: float, progress: Callable[[str, float], None]) -> Path:
+    def prepare(
+        source: Path,
+        *,
+        cache: Path,
+        timeout: float,
+        memory_limit: int | None,
+        progress: Callable[[str, float], None],
+    ) -> Path:
         for share in (0.0, 0.5):
             progress("reading", share)
         progress("proving", 0.9)
-        asked.append((source, timeout))
+        asked.append((source, timeout, memory_limit))
         return cache / "done"
 
     def signatures(directory: Path) -> dict[str, str]:
@@ -50,11 +57,11 @@ def halves(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 def test_a_model_is_prepared_and_its_parts_are_put_together(
     tmp_path: Path, halves: list[object], caplog: pytest.LogCaptureFixture
 ) -> None:
-    config = serve_config(paths=("m",), data=tmp_path / "data", prepare_timeout=7.0)
+    config = serve_config(paths=("m",), data=tmp_path / "data", prepare_timeout=7.0, prepare_memory=1.5)
     with caplog.at_level(logging.INFO):
         model = process.loader(config)(Source("reviews", 4, Path("/raw")))
     done = tmp_path / "data" / "prepared" / "done"
-    assert halves == [(Path("/raw"), 7.0), done]
+    assert halves == [(Path("/raw"), 7.0, 3 << 29), done]
     manifest, functions = ("manifest of", done), {TOKENIZE: "tokenize", HEAD: "head"}
     assert (model.name, model.version, model.manifest, model.tokenizer, model.engine) == (
         "reviews",

@@ -61,7 +61,7 @@ def verify(
                 cache=config.cache,
                 texts=sample,
                 timeout=config.prepare_timeout,
-                memory_limit=None,
+                memory_limit=config.prepare_memory_bytes,
                 progress=progress,
             )
     except PenultError as error:
@@ -104,7 +104,7 @@ def prepare(
                 cache=config.cache,
                 layer=layer,
                 timeout=config.prepare_timeout,
-                memory_limit=None,
+                memory_limit=config.prepare_memory_bytes,
                 progress=progress,
             )
     except PenultError as error:

@@ -53,6 +53,10 @@ def _serve(
     prepare_timeout: Annotated[
         float | None, typer.Option(help="Seconds that preparing one model may take. [default: 900]")
     ] = None,
+    prepare_memory: Annotated[
+        float | None,
+        typer.Option(metavar="GIB", help="Memory that it may take. [default: what is free then]"),
+    ] = None,
     analysis_workers: Annotated[
         int | None,
         typer.Option(help="Analyses that run at a time, each in a process; 0: none. [default: 1]"),
@@ -87,6 +91,7 @@ def _serve(
         exit_with_stdin=exit_with_stdin,
         threads=threads,
         prepare_timeout=prepare_timeout,
+        prepare_memory=prepare_memory,
         analysis_workers=analysis_workers,
         analysis_memory=analysis_memory,
     )
