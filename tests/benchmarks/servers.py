@@ -31,14 +31,21 @@ def wait(condition: Callable[[], bool]) -> None:
 
 
 @contextmanager
-def server_process(model: str, data: Path, place: Path) -> Iterator[tuple[psutil.Process, str, float]]:
-    """`penult serve` once it listens: the process, its address, and when it was started (monotonic)."""
+def server_process(
+    model: str, data: Path, place: Path, most_seconds: float | None = 10_000
+) -> Iterator[tuple[psutil.Process, str, float]]:
+    """`penult serve` once it listens: the process, its address, and when it was started (monotonic).
+
+    `most_seconds` that an analysis may take, None: as the server has it. By default nothing is too much: what is killed
+    has to run for a while.
+    """
     address = place / "address"
     command = [sys.executable, "-m", "penult_service", "serve", model, "--data", str(data), "--port", "0"]
     started = time.monotonic()
     with (place / "log").open("wb") as log:
-        # Nothing is too much: what is killed has to run for a while.
-        environment = {**os.environ, "PENULT_MAX_ANALYSIS_SECONDS": "10000"}
+        environment = dict(os.environ)
+        if most_seconds is not None:
+            environment["PENULT_MAX_ANALYSIS_SECONDS"] = str(most_seconds)
         server = subprocess.Popen([*command, "--address-file", str(address)], stderr=log, env=environment)
     try:
         while not address.exists():
