@@ -29,7 +29,7 @@ class Limits(BaseSettings):
     max_text_bytes: int = Field(default=4 * MEBIBYTE, ge=1)
     max_queued_tokens: int = Field(default=1 << 21, ge=1)
     max_scores: int = Field(default=1 << 24, ge=1)
-    max_analysis_seconds: float = Field(default=60.0, gt=0)
+    max_analysis_seconds: float = Field(default=30.0, gt=0)
     max_analysis_bytes: int = Field(default=4096 * MEBIBYTE, ge=1024)
 
 
