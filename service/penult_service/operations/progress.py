@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 
-WAITING = "waiting"
+WAITING, EMBEDDING, STARTING = "waiting", "embedding", "starting"
+_BEFORE = (WAITING, EMBEDDING, STARTING)
 
 
 class Progress:
     """What an operation does now. Told by its work, in the event loop.
 
     Args:
-        estimate: Seconds that the work should take once it has begun; 0: not known.
+        estimate: Seconds that the work should take, without the stages named here; 0: not known.
     """
 
     def __init__(self, estimate: float = 0.0) -> None:
@@ -24,13 +25,13 @@ class Progress:
         """It does this, and has done so much of so much (0: not known)."""
         if stage != self.stage:
             self._stage_began = time.monotonic()
-            if stage != WAITING and self._began is None:
+            if stage not in _BEFORE and self._began is None:
                 self._began = self._stage_began
         self.stage, self.done, self.total = stage, done, total
 
     def seconds_left(self) -> float | None:
         """By the rate of the stage and by the estimate, whichever is longer; None: not known."""
-        if self._began is None or self.stage == WAITING:
+        if self._began is None:
             return None
         now = time.monotonic()
         left = [self._estimate - (now - self._began)]

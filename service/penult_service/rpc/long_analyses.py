@@ -14,7 +14,7 @@ from penult_service.analysis.progress import Progress as Told
 from penult_service.analysis.results import Result
 from penult_service.analysis.workers.pool import WorkerPool
 from penult_service.errors import InvalidInput, ResourceExhausted, Unavailable
-from penult_service.operations import Operations, Progress, Work
+from penult_service.operations import EMBEDDING, STARTING, Operations, Progress, Work
 from penult_service.rpc.analyses import BY_FIELD, Analyses, Analysis, Checked
 from penult_service.rpc.analysis_codec import Asked
 from penult_service.rpc.analysis_replies import Origin
@@ -114,7 +114,7 @@ class LongAnalyses:
 
         checked = job.checked
         if any(isinstance(side.asked, TextSide) for side in checked.sides.values()):
-            progress.tell("embedding")
+            progress.tell(EMBEDDING)
         arrays, origin = await _patiently(lambda: self._analyses.arrays(checked, job.call))
         async with self._pool.spooled(arrays) as files:
             arrays.clear()
@@ -125,7 +125,7 @@ class LongAnalyses:
             if self._analyses.is_short(checked):  # it works among the calls
                 return await _patiently(lambda: compute(False)), origin
             async with self._operations.turn(progress):
-                progress.tell("starting")
+                progress.tell(STARTING)
                 return await compute(True), origin
 
     async def _stored(self, name: str, job: _Job, result: Result, origin: Origin) -> tuple[str, str]:
