@@ -6,7 +6,7 @@
 MODEL is a SavedModel of tf_keras with a dropout in front of its last layer. The files have a column `text`. Both sides
 take turns; each run is a process of its own (Penult's with the private server that it starts; the model has been
 prepared before). Seconds are from start to end, memory is the most that a process had resident, that of its children
-added. pandas is not a package of ours: the script alone reads it from DIR. Load of the machine stands beside every figure.
+added. pandas is not a package of ours: the script alone reads it from DIR. Load stands beside every figure.
 """
 
 from __future__ import annotations
