@@ -321,19 +321,21 @@ def test_a_second_server_on_the_same_data_serves_without_sets_until_the_first_en
     assert "DATA_IN_USE" in log_of(second)
 
 
-def test_slow_readers_take_no_memory(channel: grpc.Channel, name: str) -> None:
+def test_slow_readers_take_no_memory(tmp_path: Path) -> None:
     """Twenty callers who take one message each, of a set that is 64 MiB."""
-    create(channel, name)
-    added(channel, name, *(rows(i * 4096, 4096, 512) for i in range(8)))
-    before = psutil.Process().memory_full_info().uss
-    slow = [iter(reading(channel, name, timeout=60)) for _ in range(20)]
-    for each in slow:
-        next(each)
-    time.sleep(1)
-    grown = psutil.Process().memory_full_info().uss - before
-    assert grown < 300 * 2**20, f"{grown / 2**20:.0f} MiB for 20 readers"
-    for each in slow:
-        each.cancel()
+    with served(tmp_path, "fake:reviews") as (process, address), open_channel(address) as channel:
+        create(channel, "a")
+        added(channel, "a", *(rows(i * 4096, 4096, 512) for i in range(8)))
+        server = psutil.Process(process.pid)
+        before = server.memory_full_info().uss
+        slow = [iter(reading(channel, "a", timeout=60)) for _ in range(20)]
+        for each in slow:
+            next(each)
+        time.sleep(1)
+        grown = server.memory_full_info().uss - before
+        assert grown < 300 * 2**20, f"{grown / 2**20:.0f} MiB for 20 readers"
+        for each in slow:
+            each.cancel()
 
 
 def test_calls_are_counted_and_cancelled(tmp_path: Path) -> None:
