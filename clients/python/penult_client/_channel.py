@@ -13,10 +13,13 @@ from grpc_status import rpc_status
 
 from penult_client._core.errors import error_from_status
 from penult_client._core.rpcs import Reply, Request, Rpc
-from penult_client._exceptions import CancelledError, PenultError
+from penult_client._exceptions import CancelledError, DeadlineError, PenultError
 
 Options = Sequence[tuple[str, str | int]]
 Metadata = Sequence[tuple[str, str | bytes]]
+
+# What a call may take beyond its time before it is given up on this side, in seconds.
+GRACE = 1.0
 
 async_sleep = asyncio.sleep
 sync_sleep = time.sleep
@@ -134,7 +137,10 @@ class SyncCall(Generic[Reply]):
     def result(self) -> Reply:
         """The reply, or the error, as one of ours."""
         try:
-            reply: Reply = self._call.result()
+            reply: Reply = self._call.result(self._timeout + GRACE)
+        except grpc.FutureTimeoutError:
+            # gRPC's own deadline did not come: an interrupt that met gRPC at work has left the channel locked.
+            raise DeadlineError(f"no answer from {self._address} within {self._timeout:.2g} s") from None
         except grpc.RpcError as error:
             raise _error(error, self._address, self._timeout) from None
         return reply

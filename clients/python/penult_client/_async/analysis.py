@@ -64,8 +64,7 @@ class AsyncAnalysis:
         try:
             ongoing = await AsyncOngoing.start(self._caller, kind, request, origin, ends)
         except PenultError as error:
-            # A server that knows no operations has said all that it can.
-            raise (refused if error.code == "UNIMPLEMENTED" else error) from None
+            raise (refused if operations.has_none(error) else error) from None
         record: Record = await ongoing.finish(progress, ends)
         return record
 

@@ -46,9 +46,13 @@ class AsyncOngoing:
         asked = start_request(kind, request)
         try:
             told = await caller.send_analysis(rpcs.START_ANALYSIS, asked, ends)
-        except BaseException as error:
-            if isinstance(error, DeadlineError) or not isinstance(error, PenultError):
-                await _abandon_start(caller, asked)
+        except DeadlineError:
+            await _abandon_start(caller, asked)
+            raise
+        except PenultError as error:
+            raise operations.not_started(error, kind.field) from None
+        except BaseException:
+            await _abandon_start(caller, asked)
             raise
         return cls(caller, operations.bare(told), origin)
 
@@ -117,11 +121,13 @@ class AsyncOngoing:
         failed = operations.error_of(told)
         if failed is not None:
             raise failed
-        found = operations.response(told, self._origin)
-        if not isinstance(found, str):
-            return found
+        record = operations.response(told, self._origin)
+        if record is not None:
+            return record
         try:
-            return (await read_result(self._caller, found, ends)).record(self._origin)
+            # By the name of the operation: what it stored under a name of its own may be another's now.
+            name = operations.resource(self.name)
+            return (await read_result(self._caller, name, ends)).record(self._origin)
         except PenultError as error:
             raise operations.while_reading(error, self.name) from None
 

@@ -23,7 +23,7 @@ from penult_client._exceptions import (
 from penult_client._operations import OperationState, OperationStatus
 
 # What a call that is answered at once is refused with where an operation would do.
-TOO_LARGE_AT_ONCE = ("USE_START_ANALYSIS", "RESPONSE_TOO_LARGE")
+TOO_LARGE_AT_ONCE = ("USE_START_ANALYSIS", "RESPONSE_TOO_LARGE", "TOO_MANY_SCORES")
 
 _PREFIX = "operations/"
 _RESTARTED = "SERVER_RESTARTED"
@@ -86,10 +86,9 @@ def error_of(told: operations_pb2.Operation) -> PenultError | None:
 
 
 def response(told: operations_pb2.Operation, origin: Origin | None) -> Any:
-    """What an operation that has not failed has: its record, or the name to read it by, a str."""
-    stored = analysis.StoredResult()
-    if told.response.Unpack(stored):
-        return str(stored.name)
+    """The record of an operation that has not failed; None: it is to be read."""
+    if told.response.Is(analysis.StoredResult.DESCRIPTOR):
+        return None
     for kind in KINDS:
         reply = kind.rpc.reply()
         if told.response.Unpack(reply):
@@ -134,6 +133,17 @@ def while_reading(error: PenultError, name: str) -> PenultError:
             operation=name,
         )
     return reword(error, error.message, operation=name)
+
+
+def not_started(error: PenultError, field: str) -> PenultError:
+    """Why an analysis was not started, with the field as the caller knows it: without that of the operation."""
+    error.field = error.field.removeprefix(f"{field}.")
+    return error
+
+
+def has_none(error: PenultError) -> bool:
+    """Whether that is what a server says which has no operations: an older one, or one without workers."""
+    return error.code == "UNIMPLEMENTED" or error.reason == "ANALYSIS_OFF"
 
 
 def passed(seconds: float | None, name: str, what_now: str) -> DeadlineError:

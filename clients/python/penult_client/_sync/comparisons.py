@@ -80,7 +80,7 @@ class Comparisons(Analysis):
 
         Raises:
             PenultError: see `penult_client.PenultError`; two sides of different spaces are a
-                PreconditionError, more scores than can be sent an InvalidInputError (use `neighbors`).
+                PreconditionError, and so is more than the server's memory holds (use `neighbors`).
         """
         options = requests.embed_options(
             model=model, layer=layer, pooling=pooling, normalize=normalize, truncate=truncate

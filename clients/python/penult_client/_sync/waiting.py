@@ -47,9 +47,13 @@ class Ongoing:
         asked = start_request(kind, request)
         try:
             told = caller.send_analysis(rpcs.START_ANALYSIS, asked, ends)
-        except BaseException as error:
-            if isinstance(error, DeadlineError) or not isinstance(error, PenultError):
-                _abandon_start(caller, asked)
+        except DeadlineError:
+            _abandon_start(caller, asked)
+            raise
+        except PenultError as error:
+            raise operations.not_started(error, kind.field) from None
+        except BaseException:
+            _abandon_start(caller, asked)
             raise
         return cls(caller, operations.bare(told), origin)
 
@@ -118,11 +122,13 @@ class Ongoing:
         failed = operations.error_of(told)
         if failed is not None:
             raise failed
-        found = operations.response(told, self._origin)
-        if not isinstance(found, str):
-            return found
+        record = operations.response(told, self._origin)
+        if record is not None:
+            return record
         try:
-            return (read_result(self._caller, found, ends)).record(self._origin)
+            # By the name of the operation: what it stored under a name of its own may be another's now.
+            name = operations.resource(self.name)
+            return (read_result(self._caller, name, ends)).record(self._origin)
         except PenultError as error:
             raise operations.while_reading(error, self.name) from None
 
