@@ -7,6 +7,7 @@ Lines: `{"confined": {...}}` (see `confine`), `{"progress": [stage, share]}`, th
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -37,13 +38,22 @@ def main() -> None:
     except PenultError as error:
         say(error=errors.to_json(error))
     except Exception as error:
-        first = (str(error) or type(error).__name__).splitlines()[0][:300]
-        reason = "OUT_OF_MEMORY" if isinstance(error, MemoryError) else "CANNOT_PREPARE"
-        refused = ModelRefused(
-            f"{job['source']} could not be prepared: {type(error).__name__}: {first}", reason=reason
-        )
-        say(error=errors.to_json(refused))
+        say(error=errors.to_json(_refusal(job["source"], error)))
         raise
+
+
+def _refusal(source: str, error: Exception) -> ModelRefused:
+    """What stopped it, in a line; a limit that struck is named with what lifts it."""
+    first = (str(error) or type(error).__name__).splitlines()[0][:300]
+    if isinstance(error, MemoryError):
+        what = "there was not enough memory; allow more (PENULT_PREPARE_MEMORY, in GiB)"
+        return ModelRefused(f"{source} could not be prepared: {what} (MemoryError)", reason="OUT_OF_MEMORY")
+    if os.strerror(errno.EFBIG) in str(error):
+        what = "it writes a file larger than what a prepared model of its size can need"
+        return ModelRefused(f"{source} could not be prepared: {what} ({first})", reason="TOO_MUCH_WRITTEN")
+    return ModelRefused(
+        f"{source} could not be prepared: {type(error).__name__}: {first}", reason="CANNOT_PREPARE"
+    )
 
 
 def _confined(job: dict[str, Any], rules: dict[str, Any]) -> dict[str, str]:
@@ -55,11 +65,16 @@ def _run(job: dict[str, Any], progress: Any) -> dict[str, Any]:
     if job["what"] == "effect":
         from penult_service.preparing.dropout import effect_of
 
-        effect = effect_of(Path(job["source"]), job["texts"])
+        effect = effect_of(Path(job["source"]), job["texts"], job["allow_ops"])
         return {"effect": None if effect is None else vars(effect)}
+    if job["what"] == "inspect":
+        from penult_service.preparing.inspecting.inspection import inspect
+
+        inspect(Path(job["source"]))
+        return {}
     from penult_service.preparing.pipeline import prepare
 
-    prepare(Path(job["source"]), Path(job["target"]), job["layer"], progress)
+    prepare(Path(job["source"]), Path(job["target"]), job["layer"], progress, job["allow_ops"])
     return {}
 
 

@@ -30,10 +30,14 @@ PARTS = {
 }
 _NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000  # CLONE_NEWUSER, CLONE_NEWNET
 _PARENT_DEATH = 1  # PR_SET_PDEATHSIG
+_CAPABILITIES_3 = 0x20080522
+_KEPT_CAPABILITIES = 1 << 1 | 1 << 2  # what lets root read a model that belongs to somebody else
 
 # What Python, TensorFlow and the C library read of the system. Of /etc and /dev only what is harmless.
 _SYSTEM = (
-    *("/usr", "/lib", "/lib64", "/nix/store", "/gnu/store", "/opt/conda", "/proc"),
+    *("/usr", "/lib", "/lib64", "/nix/store", "/gnu/store", "/opt/conda"),
+    # Of /proc nothing of other processes: root may read their environments there, whatever else is denied to him.
+    *("/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/filesystems", "/proc/version"),
     *("/sys/devices/system", "/sys/fs/cgroup", "/sys/kernel/mm/transparent_hugepage"),
     *(
         "/etc/ld.so.cache",
@@ -90,11 +94,11 @@ def confine(readable: Iterable[Path], writable: Iterable[Path], limits: Limits) 
     Returns:
         For each of `PARTS`: "" when it holds, else why not.
     """
-    with suppress(OSError):
-        seccomp.prctl(_PARENT_DEATH, signal.SIGKILL)
+    _tried(lambda: seccomp.prctl(_PARENT_DEATH, int(signal.SIGKILL)))
     _limit(limits)
     _first_to_go()
     cut_off = _tried(_leave_the_network)
+    _tried(_give_up_privileges)
     files = _tried(
         lambda: landlock.apply(
             [*readable, *_installation(), *map(Path, _SYSTEM)], [*writable, *map(Path, _DEVICES)]
@@ -153,10 +157,20 @@ def _leave_the_network() -> None:
 
 
 def _unshare(what: int) -> None:
+    _checked(ctypes.CDLL(None, use_errno=True).unshare(ctypes.c_int(what)))
+
+
+def _give_up_privileges() -> None:
+    """Root's privileges (capabilities), where it is root that prepares: in a container he has some too."""
+    header, held = (ctypes.c_uint32 * 2)(_CAPABILITIES_3, 0), (ctypes.c_uint32 * 6)()
     libc = ctypes.CDLL(None, use_errno=True)
-    if not hasattr(libc, "unshare"):
-        raise OSError(0, "this system has no namespaces")
-    if libc.unshare(ctypes.c_int(what)) != 0:
+    _checked(libc.capget(header, held))
+    kept = held[1] & _KEPT_CAPABILITIES  # permitted; the words are effective, permitted, inheritable, twice
+    _checked(libc.capset(header, (ctypes.c_uint32 * 6)(kept, kept, 0, 0, 0, 0)))
+
+
+def _checked(answer: int) -> None:
+    if answer != 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
 

@@ -9,12 +9,11 @@ import json
 import logging
 import math
 import os
-import queue
+import selectors
 import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -39,6 +38,8 @@ _STACKS = 64 << 20  # the same for the threads of each processor
 _DISK, _TIMES = 1 << 30, 4  # bytes that it may write: this, and so many times the model's size
 _FILES = 20_000
 _THREADS, _PROCESSES = 1024, 8
+_SAID = 1 << 20  # bytes of answers; a few thousand are usual
+_SHOWN = 2000  # characters of a message
 # Beside the child's own: what a test needs, to measure coverage.
 _MORE_ENVIRONMENT: dict[str, str] = {}
 _MORE_WRITABLE: list[Path] = []
@@ -53,11 +54,11 @@ class Allowed:
     memory: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Watched:
-    """A child, and everything that is looked at while it runs."""
+    """A child, and everything that is looked at while it runs. `parts`: what it first said of being confined."""
 
-    child: subprocess.Popen[str]
+    child: subprocess.Popen[bytes]
     source: str
     deadline: float
     seconds: float
@@ -65,6 +66,7 @@ class _Watched:
     disk: int
     places: tuple[Path, ...]
     stderr: IO[bytes]
+    parts: dict[str, str] | None = None
 
 
 def run(job: dict[str, Any], allowed: Allowed, progress: Progress | None) -> dict[str, Any]:
@@ -105,7 +107,7 @@ def _rules(writable: list[Path], memory: int, disk: int, seconds: float) -> dict
 
 
 @contextmanager
-def _started(scratch: str) -> Iterator[tuple[subprocess.Popen[str], IO[bytes]]]:
+def _started(scratch: str) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
     """The child, and the file of its standard error; it and all that it began are ended afterwards."""
     with tempfile.TemporaryFile() as stderr:
         child = subprocess.Popen(
@@ -113,9 +115,6 @@ def _started(scratch: str) -> Iterator[tuple[subprocess.Popen[str], IO[bytes]]]:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
             start_new_session=True,
             cwd=scratch,
             env={**confine.environment(Path(scratch)), **_MORE_ENVIRONMENT},
@@ -130,7 +129,7 @@ def _started(scratch: str) -> Iterator[tuple[subprocess.Popen[str], IO[bytes]]]:
                     pipe.close()
 
 
-def _end(child: subprocess.Popen[str]) -> None:
+def _end(child: subprocess.Popen[bytes]) -> None:
     """Ends the child and its own children; while it has not been waited for, its number is nobody else's."""
     began = _children(child)
     with suppress(ProcessLookupError, PermissionError):
@@ -145,55 +144,74 @@ def _end(child: subprocess.Popen[str]) -> None:
 def _answer(watched: _Watched, job: dict[str, Any], progress: Progress | None) -> dict[str, Any]:
     child = watched.child
     assert child.stdin is not None
-    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-    threading.Thread(target=_read, args=(child.stdout, lines), daemon=True).start()
     with suppress(BrokenPipeError):  # it died at once; how is said below
-        child.stdin.write(json.dumps(job) + "\n")
+        child.stdin.write(json.dumps(job).encode() + b"\n")
         child.stdin.flush()
-    alone, looked = False, 0.0  # `alone`: the kernel lets it begin no process
-    while True:
-        if time.monotonic() - looked >= _POLL or lines.empty():
-            _watch(watched, alone)
-            looked = time.monotonic()
-        try:
-            line = lines.get(timeout=_POLL)
-        except queue.Empty:
-            continue
-        if line is None:
-            raise _crashed(watched)
+    for line in _lines(watched):
         told = _told(line, watched)
         if "done" in told:
             return dict(told["done"])
         if "error" in told:
-            raise errors.from_json(told["error"])
+            raise told["error"]
         if "confined" in told:
-            alone = not told["confined"][confine.PROCESSES]
+            watched.parts = watched.parts or told["confined"]
             _say_once(confine.described(told["confined"]))
         elif progress is not None:
             progress(*told["progress"])
+    raise _crashed(watched)
 
 
-def _told(line: str, watched: _Watched) -> dict[str, Any]:
-    """A line of the child; one that is none is a model's doing."""
+def _lines(watched: _Watched) -> Iterator[bytes]:
+    """What the child says, line by line; in between it is looked at."""
+    pipe = watched.child.stdout
+    assert pipe is not None
+    waiting, said, looked = b"", 0, 0.0
+    with selectors.DefaultSelector() as selector:
+        selector.register(pipe, selectors.EVENT_READ)
+        while True:
+            if time.monotonic() - looked >= _POLL:
+                _watch(watched)
+                looked = time.monotonic()
+            if not selector.select(_POLL):
+                continue
+            piece = os.read(pipe.fileno(), 1 << 16)
+            if not piece:
+                return
+            said += len(piece)
+            if said > _SAID:
+                raise _not_an_answer(watched)
+            *lines, waiting = (waiting + piece).split(b"\n")
+            yield from lines
+
+
+def _told(line: bytes, watched: _Watched) -> dict[str, Any]:
+    """A line of the child, read; what is none is the doing of a model, which may write there whatever it likes."""
     try:
         told = json.loads(line)
-        if isinstance(told, dict) and told.keys() & {"done", "error", "confined", "progress"}:
-            return told
-    except ValueError:
-        pass
-    raise ModelRefused(
-        f"the process that prepared {watched.source} answered with something else than an answer",
+        if "error" in told:
+            error = told["error"]
+            return {"error": errors.from_json({**error, "message": _printable(error["message"])})}
+        if "progress" in told:
+            stage, share = told["progress"]
+            return {"progress": (_printable(stage), float(share))}
+        if "confined" in told:
+            return {"confined": {part: _printable(told["confined"][part]) for part in confine.PARTS}}
+        return {"done": dict(told["done"])}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise _not_an_answer(watched) from error
+
+
+def _printable(text: str) -> str:
+    """Without what a terminal would obey, and of bearable length."""
+    return "".join(c if c.isprintable() else " " for c in text[:_SHOWN])
+
+
+def _not_an_answer(watched: _Watched) -> ModelRefused:
+    return ModelRefused(
+        f"the process that prepared {watched.source} said something else than an answer, and was ended; look at "
+        "what the model does when it is loaded",
         reason="PREPARE_CRASHED",
     )
-
-
-def _read(pipe: IO[str], lines: queue.SimpleQueue[str | None]) -> None:
-    try:
-        for line in pipe:
-            lines.put(line)
-    except ValueError:
-        pass  # closed while reading: the parent has its answer
-    lines.put(None)
 
 
 def _say_once(line: str) -> None:
@@ -202,7 +220,7 @@ def _say_once(line: str) -> None:
         _log.info("models are prepared in a process of their own: %s", line)
 
 
-def _watch(watched: _Watched, alone: bool) -> None:
+def _watch(watched: _Watched) -> None:
     """Looks at what the child uses. Raises ModelRefused when that is too much."""
     if time.monotonic() > watched.deadline:
         raise ModelRefused(
@@ -218,8 +236,10 @@ def _watch(watched: _Watched, alone: bool) -> None:
     if resident > watched.memory:
         raise _out_of_memory(watched)
     written, files = _size(watched.places)
+    written += os.fstat(watched.stderr.fileno()).st_size
     if written > watched.disk or files > _FILES:
         raise _too_much_written(watched)
+    alone = watched.parts is not None and not watched.parts[confine.PROCESSES]  # the kernel sees to it
     began = 0 if alone else len(_children(watched.child))
     if threads > _THREADS or began > _PROCESSES:
         raise ModelRefused(
@@ -229,7 +249,7 @@ def _watch(watched: _Watched, alone: bool) -> None:
         )
 
 
-def _children(child: subprocess.Popen[str]) -> list[psutil.Process]:
+def _children(child: subprocess.Popen[bytes]) -> list[psutil.Process]:
     try:
         return psutil.Process(child.pid).children(recursive=True)
     except psutil.Error:
@@ -253,11 +273,11 @@ def _size(places: list[Path] | tuple[Path, ...]) -> tuple[int, int]:
 def _crashed(watched: _Watched) -> ModelRefused:
     code = watched.child.wait()
     how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-    watched.stderr.seek(0)
-    said = watched.stderr.read()[-4096:].decode(errors="replace").strip().splitlines()
+    watched.stderr.seek(max(os.fstat(watched.stderr.fileno()).st_size - 4096, 0))
+    said = watched.stderr.read().decode(errors="replace").strip().splitlines()
     if any("bad_alloc" in line or "MemoryError" in line for line in said[-3:]):
         return _out_of_memory(watched)
-    last = f"; its last words: {said[-1][:200]}" if said else ""
+    last = f"; its last words: {_printable(said[-1][:200])}" if said else ""
     return ModelRefused(f"the process that prepared {watched.source} {how}{last}", reason="PREPARE_CRASHED")
 
 
