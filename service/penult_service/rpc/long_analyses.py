@@ -13,7 +13,7 @@ from penult.v1 import analysis_service_pb2 as pb
 from penult_service.analysis.progress import Progress as Told
 from penult_service.analysis.results import Result
 from penult_service.analysis.workers.pool import WorkerPool
-from penult_service.errors import InvalidInput, ResourceExhausted, Unavailable
+from penult_service.errors import InvalidInput, PenultError, ResourceExhausted, Unavailable
 from penult_service.operations import EMBEDDING, STARTING, Operations, Progress, Work
 from penult_service.rpc.analyses import BY_FIELD, Analyses, Analysis, Checked
 from penult_service.rpc.analysis_codec import Asked
@@ -27,9 +27,9 @@ from penult_service.storage import OperationRecord
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class _Job:
-    """What an operation has to do. Its rows lie in files, or are texts."""
+    """What an operation has to do. Its rows lie in files, or are texts. `begun`: it has them in hand."""
 
     analysis: Analysis
     checked: Checked
@@ -37,6 +37,7 @@ class _Job:
     call: Call
     held: AsyncExitStack
     """The rows of sets, and the files: theirs until the end."""
+    begun: bool = False
 
 
 class LongAnalyses:
@@ -85,9 +86,12 @@ class LongAnalyses:
             record = await self._operations.start(
                 analysis.name, rows, work, request_id=request_id, estimate=estimate
             )
-        except BaseException:
+        except PenultError:
             await job.held.aclose()
             raise
+        # A caller that left meanwhile changes nothing: the operation has it all in hand.
+        if not job.begun:  # another has the same request_id
+            await job.held.aclose()
         return record
 
     async def _spooled(self, asked: Asked, stack: AsyncExitStack) -> Asked:
@@ -101,6 +105,7 @@ class LongAnalyses:
 
     def _work(self, job: _Job) -> Work:
         async def work(name: str, progress: Progress) -> tuple[str, str]:
+            job.begun = True
             async with job.held:
                 result, origin = await self._computed(job, progress)
                 progress.tell("storing")

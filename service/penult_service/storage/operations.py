@@ -67,13 +67,13 @@ class OperationStore:
         """
         self.results = results
         self._directory, self._disk = directory, disk
-        self._lock = threading.RLock()
-        self._records: dict[str, OperationRecord] = {}
+        self._writing = threading.Lock()
+        # Replaced, never changed: who reads does not wait for the disk.
+        self._records: Mapping[str, OperationRecord] = {}
         try:
             disk.make_directory(directory)
             disk.sync(directory.parent)
-            for path in sorted(directory.glob("*.json")):
-                self._records[path.stem] = self._opened(path)
+            self._records = {path.stem: self._opened(path) for path in sorted(directory.glob("*.json"))}
             self._sweep()
         except OSError as error:
             raise refused(error, f"{directory} cannot be used") from error
@@ -90,17 +90,16 @@ class OperationStore:
             PenultError: the disk does not take it.
         """
         check_name(record.name)
-        with self._lock:
+        with self._writing:
             try:
                 write_manifest(self._disk, self._path(record.name), FORMAT, VERSION, asdict(record))
             except OSError as error:
                 raise refused(error, f"operation {record.name!r} was not kept") from error
-            self._records[record.name] = record
+            self._records = {**self._records, record.name: record}
 
     def all(self) -> tuple[OperationRecord, ...]:
-        """Every record, by name."""
-        with self._lock:
-            return tuple(self._records[name] for name in sorted(self._records))
+        """Every record. Waits for nothing."""
+        return tuple(self._records.values())
 
     def delete(self, name: str) -> None:
         """Forget an operation, and its own result.
@@ -108,9 +107,10 @@ class OperationStore:
         Raises:
             NotFound: there is none. PenultError: the disk does not take it.
         """
-        with self._lock:
-            if self._records.pop(name, None) is None:
+        with self._writing:
+            if name not in self._records:
                 raise NotFound(f"there is no operation {name!r}", reason="OPERATION_NOT_FOUND", field="name")
+            self._records = {other: record for other, record in self._records.items() if other != name}
             try:
                 self._disk.remove(self._path(name))
                 self._disk.sync(self._directory)
