@@ -37,7 +37,8 @@ class ServeConfig(BaseSettings):
     """Settings of a server.
 
     `port` 0: any free one; `metrics_port` None: no metrics; `prepare_memory` GiB that preparing a model may take, None:
-    what is free then; `analysis_workers` 0: no analysis; `analysis_memory` GiB that an analysis may take, None: half of
+    what is free then; `allow_ops` names operations, with commas between, that models may hold beside those of the allow
+    list; `analysis_workers` 0: no analysis; `analysis_memory` GiB that an analysis may take, None: half of
     what the machine (or its container) has, shared by the workers; `analysis_queue` calls may wait for a worker;
     `analysis_operations` may run or wait, and are forgotten `operation_days` after they have ended.
     """
@@ -57,6 +58,7 @@ class ServeConfig(BaseSettings):
     threads: int | None = Field(default=None, ge=1)
     prepare_timeout: float = Field(default=900.0, gt=0)
     prepare_memory: float | None = Field(default=None, gt=0)
+    allow_ops: str = ""
     health_interval: float = Field(default=30.0, gt=0)
     analysis_workers: int = Field(default=1, ge=0)
     analysis_memory: float | None = Field(default=None, gt=0)
@@ -69,6 +71,11 @@ class ServeConfig(BaseSettings):
     def cache(self) -> Path:
         """Where prepared models are kept: DATA/prepared, else in the user's cache directory."""
         return (self.data or user_cache()) / "prepared"
+
+    @property
+    def allowed_ops(self) -> tuple[str, ...]:
+        """`allow_ops`, a list with commas, one by one."""
+        return tuple(name.strip() for name in self.allow_ops.split(",") if name.strip())
 
     @property
     def prepare_memory_bytes(self) -> int | None:

@@ -61,6 +61,7 @@ def loader(config: ServeConfig) -> Callable[[Source], LoadedModel]:
         return prepare(
             source,
             cache=config.cache,
+            allow_ops=config.allowed_ops,
             timeout=config.prepare_timeout,
             memory_limit=config.prepare_memory_bytes,
             progress=progress,
@@ -70,7 +71,7 @@ def loader(config: ServeConfig) -> Callable[[Source], LoadedModel]:
         from penult_service.engines.tensorflow import TensorFlowEngine, signatures
         from penult_service.tokenizing.graph import GraphTokenizer
 
-        manifest, functions = load_manifest(directory), signatures(directory)
+        manifest, functions = load_manifest(directory), signatures(directory, config.allowed_ops)
         tokenizer = GraphTokenizer(functions[TOKENIZE], manifest)
         return LoadedModel(name, version, manifest, tokenizer, TensorFlowEngine(functions, manifest))
 

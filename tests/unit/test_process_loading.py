@@ -24,6 +24,7 @@ def halves(monkeypatch: pytest.MonkeyPatch) -> list[object]:
         source: Path,
         *,
         cache: Path,
+        allow_ops: tuple[str, ...],
         timeout: float,
         memory_limit: int | None,
         progress: Callable[[str, float], None],
@@ -31,11 +32,11 @@ def halves(monkeypatch: pytest.MonkeyPatch) -> list[object]:
         for share in (0.0, 0.5):
             progress("reading", share)
         progress("proving", 0.9)
-        asked.append((source, timeout, memory_limit))
+        asked.append((source, allow_ops, timeout, memory_limit))
         return cache / "done"
 
-    def signatures(directory: Path) -> dict[str, str]:
-        asked.append(directory)
+    def signatures(directory: Path, allow_ops: tuple[str, ...]) -> dict[str, str]:
+        asked.append((directory, allow_ops))
         return {TOKENIZE: "tokenize", HEAD: "head"}
 
     stand_ins = {
@@ -57,11 +58,18 @@ def halves(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 def test_a_model_is_prepared_and_its_parts_are_put_together(
     tmp_path: Path, halves: list[object], caplog: pytest.LogCaptureFixture
 ) -> None:
-    config = serve_config(paths=("m",), data=tmp_path / "data", prepare_timeout=7.0, prepare_memory=1.5)
+    config = serve_config(
+        paths=("m",),
+        data=tmp_path / "data",
+        prepare_timeout=7.0,
+        prepare_memory=1.5,
+        allow_ops="Erfinv, Lgamma",
+    )
     with caplog.at_level(logging.INFO):
         model = process.loader(config)(Source("reviews", 4, Path("/raw")))
     done = tmp_path / "data" / "prepared" / "done"
-    assert halves == [(Path("/raw"), 7.0, 3 << 29), done]
+    allowed = ("Erfinv", "Lgamma")
+    assert halves == [(Path("/raw"), allowed, 7.0, 3 << 29), (done, allowed)]
     manifest, functions = ("manifest of", done), {TOKENIZE: "tokenize", HEAD: "head"}
     assert (model.name, model.version, model.manifest, model.tokenizer, model.engine) == (
         "reviews",

@@ -41,6 +41,14 @@ Data = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="Keep prepared models in DIR/prepared. [default: the user's cache]"),
 ]
+AllowOps = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-op",
+        metavar="NAME",
+        help="Allow models this TensorFlow operation, which is not on the list; can be given again.",
+    ),
+]
 TableOutput = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="FILE", help="Write it all to a .parquet, .csv or .jsonl file."),

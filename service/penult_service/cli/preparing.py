@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -41,6 +41,7 @@ def verify(
     ] = None,
     text_column: options.TextColumn = "text",
     as_json: options.Json = False,
+    allow_op: options.AllowOps = None,
     data: options.Data = None,
 ) -> int:
     """Before or after the dropout, and does it matter?
@@ -52,7 +53,7 @@ def verify(
     from penult_service.cli.verification import show
     from penult_service.preparing.launch import verify as run
 
-    config = _config(data)
+    config = _config(data, allow_op)
     sample = _texts(texts, text_column) if texts else None
     try:
         with stage_bar() as progress:
@@ -60,6 +61,7 @@ def verify(
                 highest_version(model),
                 cache=config.cache,
                 texts=sample,
+                allow_ops=config.allowed_ops,
                 timeout=config.prepare_timeout,
                 memory_limit=config.prepare_memory_bytes,
                 progress=progress,
@@ -86,6 +88,7 @@ def prepare(
     layer: Annotated[
         str | None, typer.Option(metavar="NAME", help="Read this layer. [default: in front of the dropout]")
     ] = None,
+    allow_op: options.AllowOps = None,
     data: options.Data = None,
 ) -> int:
     """Read, cut and prove a model ahead of serving.
@@ -95,7 +98,7 @@ def prepare(
     """
     from penult_service.preparing.launch import prepare as run
 
-    config = _config(data)
+    config = _config(data, allow_op)
     try:
         with stage_bar() as progress:
             place = run(
@@ -103,6 +106,7 @@ def prepare(
                 output=output,
                 cache=config.cache,
                 layer=layer,
+                allow_ops=config.allowed_ops,
                 timeout=config.prepare_timeout,
                 memory_limit=config.prepare_memory_bytes,
                 progress=progress,
@@ -113,10 +117,12 @@ def prepare(
     return DONE
 
 
-def _config(data: Path | None) -> ServeConfig:
+def _config(data: Path | None, allow_op: list[str] | None) -> ServeConfig:
+    """The settings of a server: what is not given comes from PENULT_* variables."""
     from penult_service.config import ServeConfig
 
-    return ServeConfig(data=data) if data is not None else ServeConfig()
+    given: dict[str, Any] = {"data": data, "allow_ops": ",".join(allow_op or ()) or None}
+    return ServeConfig(**{name: value for name, value in given.items() if value is not None})
 
 
 def _texts(path: Path, column: str) -> list[str]:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from penult_service.cli import options
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -57,6 +59,7 @@ def _serve(
         float | None,
         typer.Option(metavar="GIB", help="Memory that it may take. [default: what is free then]"),
     ] = None,
+    allow_op: options.AllowOps = None,
     analysis_workers: Annotated[
         int | None,
         typer.Option(help="Analyses that run at a time, each in a process; 0: none. [default: 1]"),
@@ -68,12 +71,12 @@ def _serve(
 ) -> int:
     """Serve models over gRPC.
 
-    Every option can be given as a variable too: --metrics-port as PENULT_METRICS_PORT, and the limits of
-    a call as PENULT_MAX_TEXTS, PENULT_MAX_TEXT_BYTES, PENULT_MAX_REQUEST_BYTES, PENULT_MAX_RESPONSE_BYTES,
+    Every option can be given as a variable too: --metrics-port as PENULT_METRICS_PORT, and the limits of a
+    call as PENULT_MAX_TEXTS, PENULT_MAX_TEXT_BYTES, PENULT_MAX_REQUEST_BYTES, PENULT_MAX_RESPONSE_BYTES,
     PENULT_MAX_QUEUED_TOKENS, PENULT_MAX_SCORES, PENULT_MAX_ANALYSIS_SECONDS and PENULT_MAX_ANALYSIS_BYTES;
-    PENULT_ANALYSIS_QUEUE calls may wait for a worker. SIGTERM and Ctrl-C end it: running calls finish within
-    the grace, a second signal ends it at once. Exit codes: 0 ended, 1 no model could be served, 2 usage, 70 the
-    computing thread died too often.
+    PENULT_ALLOW_OPS is a list with commas; PENULT_ANALYSIS_QUEUE calls may wait for a worker. SIGTERM and
+    Ctrl-C end it: running calls finish within the grace, a second signal ends it at once. Exit codes: 0
+    ended, 1 no model could be served, 2 usage, 70 the computing thread died too often.
     """
     from penult_service.config import serve_config
     from penult_service.process import serve
@@ -92,6 +95,7 @@ def _serve(
         threads=threads,
         prepare_timeout=prepare_timeout,
         prepare_memory=prepare_memory,
+        allow_ops=",".join(allow_op or ()) or None,
         analysis_workers=analysis_workers,
         analysis_memory=analysis_memory,
     )

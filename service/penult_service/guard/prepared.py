@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from penult_service.guard import folder, saved_model, tables
+from penult_service.guard import folder, saved_model, sizes, tables
 from penult_service.guard.allowed import refuse_others
 
 
@@ -15,10 +15,12 @@ def check(directory: Path, allow: Collection[str] = ()) -> None:
     Nothing of it has run when this returns or raises. `allow` are names that the operator allows as well.
 
     Raises:
-        InvalidInput, ModelRefused: as `folder.refuse_unsafe_files`, `saved_model.read`, `allowed.refuse_others` and
-            `tables.refuse_outside_files`.
+        InvalidInput, ModelRefused: as `folder.refuse_unsafe_files`, `saved_model.read`, `sizes.refuse_bombs`,
+            `sizes.refuse_claims`, `allowed.refuse_others` and `tables.refuse_outside_files`.
     """
     folder.refuse_unsafe_files(directory)
     graph = saved_model.read(directory)
+    sizes.refuse_bombs(str(directory), graph)
+    sizes.refuse_claims(directory)
     refuse_others(str(directory), graph.uses(), allow)
     tables.refuse_outside_files(str(directory), graph)

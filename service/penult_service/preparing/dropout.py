@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +10,7 @@ import tensorflow as tf
 import tensorflow_text  # noqa: F401  (registers the operations of `tokenize`)
 from numpy.typing import NDArray
 
+from penult_service.guard import prepared as guard
 from penult_service.prepared import load_manifest
 from penult_service.preparing.effect import measure, predicted_classes
 from penult_service.preparing.experiment import Served
@@ -18,15 +19,19 @@ from penult_service.preparing.report import DropoutEffect
 _BATCH = 32
 
 
-def effect_of(directory: Path, texts: Sequence[str]) -> DropoutEffect | None:
+def effect_of(directory: Path, texts: Sequence[str], allow_ops: Collection[str] = ()) -> DropoutEffect | None:
     """What active dropout in front of the head would do to these texts; None when no ordinary one stands there.
 
     Not for noise of other kinds, nor for masks that rows or columns share: the theory is another.
+
+    Raises:
+        InvalidInput, ModelRefused: as `load_manifest` and `guard.prepared.check`.
     """
     manifest = load_manifest(directory)
     site = next((site for site in manifest.sites if site.place == "at"), None)
     if site is None or site.layer_class != "Dropout" or site.noise_shape is not None or not site.rate:
         return None
+    guard.check(directory, allow_ops)
     served = Served(
         tf.saved_model.load(str(directory)).signatures,
         manifest.inputs,

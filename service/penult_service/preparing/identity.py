@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from penult_service.files import sha256_file
@@ -19,9 +19,10 @@ def model_digest(directory: Path) -> str:
     return _digest(directory, (path for name in _COMPUTING for path in _files(directory / name)))
 
 
-def cache_key(directory: Path, layer: str | None) -> str:
-    """Names the prepared form of exactly these files, this layer, by this preparer."""
-    return digest_of_parts([PREPARER, layer or "", _digest(directory, _files(directory))])[:40]
+def cache_key(directory: Path, layer: str | None, allow_ops: Collection[str] = ()) -> str:
+    """Names the prepared form of exactly these files, this layer, these operations allowed, by this preparer."""
+    more = [",".join(sorted(set(allow_ops)))] if allow_ops else []
+    return digest_of_parts([PREPARER, layer or "", _digest(directory, _files(directory)), *more])[:40]
 
 
 def file_hashes(directory: Path) -> dict[str, str]:

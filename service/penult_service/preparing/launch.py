@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from penult_service.errors import InvalidInput, ModelRefused, NotFound
+from penult_service.errors import InvalidInput, ModelRefused, NotFound, PenultError
 from penult_service.files import new_directory
+from penult_service.guard.folder import refuse_unsafe_files
 from penult_service.prepared import is_prepared, load_manifest
 from penult_service.preparing import probe
 from penult_service.preparing.identity import cache_key
+from penult_service.preparing.inspecting import kinds
 from penult_service.preparing.report import DropoutEffect, Verification
 from penult_service.preparing.watch import Allowed, Progress
 from penult_service.preparing.watch import run as _in_child
@@ -26,6 +28,7 @@ def prepare(
     output: Path | None = None,
     cache: Path,
     layer: str | None = None,
+    allow_ops: Collection[str] = (),
     timeout: float = 900,
     memory_limit: int | None = None,
     progress: Progress | None = None,
@@ -37,6 +40,7 @@ def prepare(
         output: A new directory for the result, instead of the cache.
         cache: Where prepared models are kept.
         layer: A layer to read instead of the one in front of the dropout.
+        allow_ops: Operations that the operator allows beside those of the allow list.
         timeout: Seconds after which the child is ended.
         memory_limit: Bytes resident at which the child is ended; by default what is free now, less a little.
         progress: Called with the stage and the share done.
@@ -49,6 +53,9 @@ def prepare(
     source = _located(source)
     if output is not None and output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise InvalidInput(f"{output} is there already; name a new directory", reason="OUTPUT_EXISTS")
+    if source.is_file():
+        raise _refused_file(source, Allowed(timeout, memory_limit), progress)
+    refuse_unsafe_files(source)
     if is_prepared(source):
         manifest = load_manifest(source)
         if layer is not None and manifest.readout(layer) is None:
@@ -57,12 +64,10 @@ def prepare(
                 reason="LAYER_NOT_PREPARED",
             )
         return source if output is None else _copied(source, output.absolute())
-    target = (
-        output.absolute() if output is not None else _private(cache.absolute()) / cache_key(source, layer)
-    )
+    target = output.absolute() if output is not None else _cached(cache, source, layer, allow_ops)
     if output is None and _usable(target):
         return target
-    job = {"what": "prepare", "source": str(source), "layer": layer}
+    job = {"what": "prepare", "source": str(source), "layer": layer, "allow_ops": sorted(allow_ops)}
     try:
         with new_directory(target) as draft:  # removed however the child ends
             made = draft / "model"
@@ -86,6 +91,7 @@ def verify(
     *,
     cache: Path,
     texts: Sequence[str] | None = None,
+    allow_ops: Collection[str] = (),
     timeout: float = 900,
     memory_limit: int | None = None,
     progress: Progress | None = None,
@@ -95,11 +101,23 @@ def verify(
     Raises:
         As `prepare`.
     """
-    prepared = prepare(source, cache=cache, timeout=timeout, memory_limit=memory_limit, progress=progress)
+    prepared = prepare(
+        source,
+        cache=cache,
+        allow_ops=allow_ops,
+        timeout=timeout,
+        memory_limit=memory_limit,
+        progress=progress,
+    )
     manifest = load_manifest(prepared)
     if progress is not None:
         progress("measuring what dropout would do", 1.0)
-    job = {"what": "effect", "source": str(prepared), "texts": list(texts or probe.SENTENCES)}
+    job = {
+        "what": "effect",
+        "source": str(prepared),
+        "texts": list(texts or probe.SENTENCES),
+        "allow_ops": sorted(allow_ops),
+    }
     effect = _in_child(job, Allowed(timeout, memory_limit), None)["effect"]
     return Verification(manifest, DropoutEffect(**effect) if effect else None)
 
@@ -108,19 +126,31 @@ def _located(source: Path) -> Path:
     source = source.absolute()
     if not source.exists():
         raise NotFound(f"there is no {source}; name the directory of a saved model", reason="NO_SUCH_PATH")
-    if source.is_file():
-        raise ModelRefused(
-            f"{source} is a file; this release reads SavedModel directories: load it with tf_keras and save it "
-            "again with model.save('a_directory')",
-            reason="UNSUPPORTED_FORMAT",
-        )
     return source
+
+
+def _refused_file(source: Path, allowed: Allowed, progress: Progress | None) -> PenultError:
+    """Why a file is not served: a child looks for what would do harm in it; without that, for its format."""
+    if kinds.is_archive(source) or kinds.is_hdf5(source):
+        try:
+            _in_child({"what": "inspect", "source": str(source)}, allowed, progress)
+        except PenultError as error:
+            return error
+    return ModelRefused(
+        f"{source} is a file; this release reads SavedModel directories: load it with tf_keras and save it "
+        "again with model.save('a_directory')",
+        reason="UNSUPPORTED_FORMAT",
+    )
 
 
 def _copied(source: Path, output: Path) -> Path:
     with new_directory(output) as draft:
         shutil.copytree(source, draft, dirs_exist_ok=True)
     return output
+
+
+def _cached(cache: Path, source: Path, layer: str | None, allow_ops: Collection[str]) -> Path:
+    return _private(cache.absolute()) / cache_key(source, layer, allow_ops)
 
 
 def _private(cache: Path) -> Path:

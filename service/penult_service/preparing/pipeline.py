@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from penult_service.errors import ModelRefused
 from penult_service.files import new_directory
+from penult_service.guard import prepared as guard
 from penult_service.prepared import (
     MANIFEST_NAME,
     NO_LIMIT,
@@ -29,6 +30,7 @@ from penult_service.preparing.company import first_that_mixes
 from penult_service.preparing.formats.tf_keras_saved_model import SIGNATURE, Layer, Opened, open_model
 from penult_service.preparing.graph import FlatGraph, flatten, node_of
 from penult_service.preparing.identity import PREPARER, file_hashes, model_digest
+from penult_service.preparing.inspecting.inspection import inspect
 from penult_service.preparing.seams import Seams, find_seams
 from penult_service.preparing.survey import Survey
 
@@ -36,14 +38,19 @@ Progress = Callable[[str, float], None]
 _PACKAGES = ("penult", "tensorflow", "tensorflow-text", "tf-keras", "numpy")
 
 
-def prepare(source: Path, target: Path, layer: str | None, progress: Progress) -> Manifest:
+def prepare(
+    source: Path, target: Path, layer: str | None, progress: Progress, allow_ops: Collection[str] = ()
+) -> Manifest:
     """Prepares the model in `source` into the new directory `target`, which is there whole or not at all.
 
+    `allow_ops` are operations that the operator allows beside those of the allow list.
+
     Raises:
-        InvalidInput, ModelRefused: from reading, cutting or proving; `target` is not made.
+        InvalidInput, ModelRefused: from looking at the files, reading, cutting or proving; `target` is not made.
     """
     started = time.monotonic()
     progress("reading the model", 0.0)
+    inspect(source, allow_ops)
     digest = model_digest(source)
     opened = open_model(source)
     progress("auditing the graph", 0.25)
@@ -60,6 +67,7 @@ def prepare(source: Path, target: Path, layer: str | None, progress: Progress) -
         }
         parts.save(parts.build(opened, seams, names), opened, draft)
         progress("auditing what is served", 0.55)
+        guard.check(draft, allow_ops)
         served = tf.saved_model.load(str(draft))
         for name, signature in served.signatures.items():
             findings += _audited(flatten(signature), f"{name} as served", opened.layers)

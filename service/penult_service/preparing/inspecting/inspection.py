@@ -1,0 +1,42 @@
+"""The one look at what a person named, before it is read: a SavedModel's folder, or a `.keras` or `.h5` file."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from penult_service.guard import folder, saved_model, sizes, tables
+from penult_service.preparing.inspecting import harm, hdf5, keras_archive
+from penult_service.preparing.inspecting.kinds import is_archive, is_hdf5
+
+
+def inspect(source: Path, allow_ops: Collection[str] = ()) -> None:
+    """Refuses what would do harm; what is no model at all is left to whoever reads it.
+
+    Args:
+        source: The folder of a SavedModel, or a file.
+        allow_ops: Operations that the operator allows though they are refused otherwise.
+
+    Raises:
+        ModelRefused, InvalidInput: with the reasons that the parts tell.
+    """
+    if source.is_file():
+        _inspect_file(source)
+        return
+    folder.refuse_unsafe_files(source)
+    if not (source / saved_model.GRAPH_FILE).is_file():
+        return
+    graph, what = saved_model.read(source), str(source)
+    harm.refuse_harmful(what, graph, allow_ops)
+    tables.refuse_outside_files(what, graph)
+    sizes.refuse_bombs(what, graph)
+    if source.joinpath(f"{sizes.CHECKPOINT}.index").is_file():
+        sizes.refuse_claims(source)
+
+
+def _inspect_file(source: Path) -> None:
+    """By what is in it, not by its name: one that is both an archive and HDF5 must pass as both."""
+    if is_archive(source):
+        keras_archive.refuse_harmful(source)
+    if is_hdf5(source):
+        hdf5.refuse_harmful(source)
