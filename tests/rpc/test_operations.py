@@ -20,6 +20,7 @@ from support.bad_input import rows as source_of
 from support.calling import Outcome, call, call_stream, status_outcome
 from support.fakes import fake_model
 from support.pools import data_that_is_warm
+from support.served import served
 from support.serving import open_channel, serving, wait_until
 
 ROWS = np.random.default_rng(6).normal(size=(300, 8)).astype(np.float32)
@@ -327,3 +328,26 @@ def test_what_did_not_end_before_a_restart_has_failed(tmp_path):
         assert listed(channel) == []
     assert not list(Path(tmp_path, "operations").glob("*"))
     assert not list(Path(tmp_path, "results").glob("*"))
+
+
+def test_a_killed_server_knows_what_it_was_doing(tmp_path):
+    arguments = ("fake:reviews", "--data", str(data_that_is_warm(tmp_path / "data")))
+    settings = {"PENULT_ANALYSIS_WORKERS": "1", "PENULT_MAX_ANALYSIS_SECONDS": "1"}
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    second.mkdir()
+    with served(first, *arguments, **settings) as (process, address), open_channel(address) as channel:
+        wait_until(lambda: call(channel, *_small()).reason != "ANALYSIS_WARMING", 120)
+        done = finished(channel, start(channel, "search_neighbors", _small()[1]))
+        running = call(channel, "StartAnalysis", LONG).reply.name
+        process.kill()
+        process.wait()
+    with served(second, *arguments, **settings) as (_, address), open_channel(address) as channel:
+        error = error_of(get(channel, running))
+        assert (error.code, error.reason) == ("UNAVAILABLE", "SERVER_RESTARTED")
+        again = response_of(get(channel, done.name), pb.SearchNeighborsResponse)
+        assert again == response_of(done, pb.SearchNeighborsResponse)
+
+
+def _small() -> tuple[str, Message]:
+    return "SearchNeighbors", REQUESTS["SearchNeighbors"][1]
