@@ -129,12 +129,12 @@ def _slice(flat: FlatGraph, wanted: Iterable[Ref], report: Audit, scope: str) ->
 def _slice_branches(
     flat: FlatGraph, node: node_def_pb2.NodeDef, used: set[int], report: Audit, where: str
 ) -> None:
-    bodies = _bodies(node)
-    taken = constant_value(flat, node.input[0])
+    bodies = branches_of(node)
+    taken = taken_branch(flat, node)
     if taken is not None:
-        index = _chosen(node.op, taken, len(bodies))
+        index, predicate = taken
         report.folded.append(
-            f"{node.op} ({where}): its predicate is always {taken}, {bodies[index]} is what runs"
+            f"{node.op} ({where}): its predicate is always {predicate}, {bodies[index]} is what runs"
         )
         bodies = [bodies[index]]
     for function in bodies:
@@ -167,10 +167,19 @@ def _argument_indices(flat: FlatGraph, refs: list[Ref]) -> set[int]:
     return {i for i, ref in enumerate(flat.inputs.values()) if node_of(ref) in behind}
 
 
-def _bodies(node: node_def_pb2.NodeDef) -> list[str]:
+def branches_of(node: node_def_pb2.NodeDef) -> list[str]:
+    """The functions of an `If` or `Case`, in order."""
     if "branches" in node.attr:
         return [function.name for function in node.attr["branches"].list.func]
     return [node.attr["then_branch"].func.name, node.attr["else_branch"].func.name]
+
+
+def taken_branch(flat: FlatGraph, node: node_def_pb2.NodeDef) -> tuple[int, object] | None:
+    """Which branch an `If` or `Case` always takes, and its constant predicate; None when that is open."""
+    if node.op not in _BRANCHES:
+        return None
+    predicate = constant_value(flat, node.input[0])
+    return None if predicate is None else (_chosen(node.op, predicate, len(branches_of(node))), predicate)
 
 
 def _chosen(op: str, predicate: object, count: int) -> int:
@@ -246,7 +255,7 @@ def _nodes(
         yield scope + name, node, known.get(node.input[0], "") if node.input else ""
         functions, arguments = [], list(node.input)
         if node.op in _BRANCHES:
-            functions, arguments = _bodies(node), list(node.input[1:])
+            functions, arguments = branches_of(node), list(node.input[1:])
         elif node.op in _LOOPS:
             functions = [node.attr["cond"].func.name, node.attr["body"].func.name]
         for function in functions:
