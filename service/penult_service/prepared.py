@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import Any
+from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from pathlib import Path, PurePosixPath
+from types import UnionType
+from typing import Any, cast, get_args, get_origin, get_type_hints
 
 from penult_service.errors import InvalidInput
 from penult_service.files import sha256_file
@@ -35,6 +36,8 @@ WORDPIECES = "wordpieces"
 # `max_length` of a model whose tokenizing never cuts.
 NO_LIMIT = 1_000_000
 _COST_WITHOUT_LIMIT = 512
+_GRAPH = "saved_model.pb"
+_MAX_MANIFEST = 64 << 20  # bytes; one with a label a word of a vocabulary has 1 MiB
 
 
 @dataclass(frozen=True)
@@ -165,27 +168,13 @@ class Manifest:
 
     @classmethod
     def from_json(cls, text: str) -> Manifest:
-        """Read `penult.json`. KeyError, TypeError or ValueError when it is not one."""
-        raw: dict[str, Any] = json.loads(text)
+        """Read `penult.json`. ValueError when it is not one; the message names the place."""
+        raw = json.loads(text)
         if not isinstance(raw, dict):
             raise ValueError("not a JSON object")
         if raw.get("format") != MANIFEST_FORMAT:
-            raise ValueError(f"format {raw.get('format')!r}, this release reads {MANIFEST_FORMAT}")
-        proof = raw["proof"]
-        return cls(
-            **{
-                **raw,
-                "inputs": tuple(TokenInput(**i) for i in raw["inputs"]),
-                "readouts": tuple(Readout(**r) for r in raw["readouts"]),
-                "outputs": tuple(raw["outputs"]),
-                "head": Head(**{**raw["head"], "labels": tuple(raw["head"]["labels"])}),
-                "sites": tuple(_site(s) for s in raw["sites"]),
-                "proof": Proof(
-                    proof["proven"], tuple(proof["findings"]), tuple(Figure(**f) for f in proof["figures"])
-                ),
-                "cost": Cost(**raw["cost"]),
-            }
-        )
+            raise ValueError(f"format {str(raw.get('format'))[:40]}, this release reads {MANIFEST_FORMAT}")
+        return cast(Manifest, _decoded(cls, raw, "manifest"))
 
 
 def is_prepared(directory: Path) -> bool:
@@ -197,27 +186,85 @@ def load_manifest(directory: Path) -> Manifest:
     """Read the manifest and check the hash of every file that it lists.
 
     Raises:
-        InvalidInput: not a prepared model (NOT_PREPARED), or a file is missing or altered (DAMAGED).
+        InvalidInput: not a prepared model (NOT_PREPARED); a file is missing, altered or outside the folder, or the
+            manifest makes no sense (DAMAGED).
     """
     path = directory / MANIFEST_NAME
     try:
+        if path.stat().st_size > _MAX_MANIFEST:
+            raise ValueError(f"larger than {_MAX_MANIFEST >> 20} MiB")
         manifest = Manifest.from_json(path.read_text(encoding="utf-8"))
+        _check_sense(manifest)
     except FileNotFoundError:
         raise InvalidInput(
             f"{directory} is not a prepared model: no {MANIFEST_NAME}", reason="NOT_PREPARED"
         ) from None
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InvalidInput(
             f"{path} cannot be read ({error}); prepare the model again", reason="DAMAGED"
         ) from error
+    home = directory.resolve()
     for name, expected in manifest.files.items():
         file = directory / name
+        if not file.resolve().is_relative_to(home):
+            raise InvalidInput(f"{path} names {name!r}, outside its folder; it is not used", reason="DAMAGED")
         if not file.is_file() or sha256_file(file) != expected:
             state = "altered" if file.is_file() else "missing"
             raise InvalidInput(f"{file} is {state}; prepare the model again", reason="DAMAGED")
     return manifest
 
 
-def _site(raw: dict[str, Any]) -> Site:
-    shape = raw["noise_shape"]
-    return Site(**{**raw, "noise_shape": None if shape is None else tuple(shape)})
+def _check_sense(manifest: Manifest) -> None:
+    """What serving relies on, beyond the types. Raises ValueError."""
+    pure = [PurePosixPath(name) for name in manifest.files]
+    wrong = next((p for p in pure if p.is_absolute() or ".." in p.parts or "\0" in str(p)), None)
+    if wrong is not None:
+        raise ValueError(f"it names {str(wrong)!r}, outside its folder")
+    if _GRAPH not in manifest.files:
+        raise ValueError(f"it has no hash of {_GRAPH}")
+    seam = manifest.readout(manifest.seam)
+    if seam is None or seam.kind == "tokens":
+        raise ValueError(f"no readout is called {manifest.seam!r}, where the head begins")
+    if manifest.max_length < 1 or any(not 0 < r.dimension < 1 << 31 for r in manifest.readouts):
+        raise ValueError("a length or a dimension is out of range")
+    if manifest.head.output not in manifest.outputs:
+        raise ValueError(f"no output is called {manifest.head.output!r}, which the head is said to give")
+
+
+def _decoded(kind: Any, raw: Any, where: str) -> Any:
+    """JSON -> a value of this type: a dataclass, a tuple, a mapping, an optional or a plain one.
+
+    Raises:
+        ValueError: it is of another type; the message names where.
+    """
+    if is_dataclass(kind):
+        return _record(kind, raw, where)
+    arguments = get_args(kind)
+    if get_origin(kind) is UnionType:
+        return None if raw is None else _decoded(arguments[0], raw, where)
+    if get_origin(kind) is tuple:
+        if not isinstance(raw, list):
+            raise ValueError(f"{where} is no list")
+        return tuple(_decoded(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(raw))
+    if get_origin(kind) is Mapping:
+        if not isinstance(raw, dict):
+            raise ValueError(f"{where} is no object")
+        return {key: _decoded(arguments[1], value, f"{where}[{key[:40]!r}]") for key, value in raw.items()}
+    taken = (int, float) if kind is float else kind
+    if not isinstance(raw, taken) or (isinstance(raw, bool) and kind is not bool):
+        raise ValueError(f"{where} is not of type {kind.__name__}")
+    if isinstance(raw, str):
+        raw.encode()  # half of a surrogate pair is no text, and could not be sent to anybody
+    return raw
+
+
+def _record(kind: Any, raw: Any, where: str) -> Any:
+    if not isinstance(raw, dict):
+        raise ValueError(f"{where} is no object")
+    types, known = get_type_hints(kind), {f.name: f for f in fields(kind)}
+    unknown = sorted(raw.keys() - known.keys())
+    missing = [n for n, f in known.items() if n not in raw and f.default is f.default_factory is MISSING]
+    if unknown or missing:
+        which = f"has no {missing[0]}" if missing else f"has an unknown {unknown[0][:40]!r}"
+        raise ValueError(f"{where} {which}")
+    return kind(**{name: _decoded(types[name], value, f"{where}.{name}") for name, value in raw.items()})

@@ -164,6 +164,62 @@ def test_a_manifest_that_cannot_be_read(tmp_path: Path, text: str) -> None:
     assert refused.value.reason == "DAMAGED"
 
 
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"trims": "yes"}, "manifest.trims is not of type bool"),
+        ({"max_length": True}, "manifest.max_length is not of type int"),
+        ({"max_length": 0}, "out of range"),
+        ({"outputs": "y"}, "manifest.outputs is no list"),
+        ({"files": ["a"]}, "manifest.files is no object"),
+        ({"files": {}}, "no hash of saved_model.pb"),
+        ({"head": []}, "manifest.head is no object"),
+        ({"sites": [{"path": "a"}]}, r"manifest.sites\[0\] has no layer_class"),
+        ({"seam": "nowhere"}, "no readout is called 'nowhere'"),
+        ({"seam": "sequence_output"}, "no readout is called 'sequence_output'"),
+        ({"readouts": []}, "no readout is called"),
+        ({"outputs": ["other"]}, "no output is called"),
+        ({"source": "\ud800"}, "surrogates not allowed"),
+        ({"unheard_of": 1}, "has an unknown 'unheard_of'"),
+    ],
+)
+def test_a_manifest_that_makes_no_sense(prepared: Path, change: dict[str, Any], says: str) -> None:
+    raw = json.loads((prepared / MANIFEST_NAME).read_text(encoding="utf-8"))
+    (prepared / MANIFEST_NAME).write_text(json.dumps({**raw, **change}))
+    with pytest.raises(InvalidInput, match=says) as refused:
+        load_manifest(prepared)
+    assert refused.value.reason == "DAMAGED"
+
+
+@pytest.mark.parametrize("kind", ["above", "absolute", "link", "directory link"])
+def test_files_outside_the_folder_are_not_even_read(prepared: Path, tmp_path: Path, kind: str) -> None:
+    outside = tmp_path.parent / f"{tmp_path.name}-outside"
+    outside.mkdir()
+    (outside / "secret").write_bytes(b"secret")
+    name = {"above": f"../{outside.name}/secret", "absolute": str(outside / "secret")}.get(
+        kind, "place/secret"
+    )
+    if kind == "link":
+        (prepared / "place").mkdir()
+        (prepared / "place" / "secret").symlink_to(outside / "secret")
+    elif kind == "directory link":
+        (prepared / "place").symlink_to(outside)
+    raw = json.loads((prepared / MANIFEST_NAME).read_text(encoding="utf-8"))
+    raw["files"][name] = hashlib.sha256(b"secret").hexdigest()
+    (prepared / MANIFEST_NAME).write_text(json.dumps(raw))
+    with pytest.raises(InvalidInput, match="outside its folder") as refused:
+        load_manifest(prepared)
+    assert refused.value.reason == "DAMAGED"
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, " " * (64 << 20) + "{}", "9" * 5000])
+def test_a_manifest_to_choke_on(tmp_path: Path, text: str) -> None:
+    (tmp_path / MANIFEST_NAME).write_text(text)
+    with pytest.raises(InvalidInput, match="prepare the model again") as refused:
+        load_manifest(tmp_path)
+    assert refused.value.reason == "DAMAGED"
+
+
 def test_another_format_is_named(tmp_path: Path) -> None:
     text = fake_manifest().to_json().replace('"format": 1', '"format": 2')
     (tmp_path / MANIFEST_NAME).write_text(text)

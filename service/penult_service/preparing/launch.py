@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -178,12 +179,35 @@ def _private(cache: Path) -> Path:
 
 
 def _usable(target: Path) -> bool:
-    """Whether the cache has it whole; what is damaged is removed, to be made again."""
-    if not target.exists():
+    """Whether the cache has it whole; what is damaged is removed, to be made again. InvalidInput: not ours."""
+    if not os.path.lexists(target):
         return False
+    _refuse_foreign(target)
     try:
         load_manifest(target)
     except InvalidInput:
-        shutil.rmtree(target)
+        if target.is_dir():
+            shutil.rmtree(target)
+        else:
+            target.unlink()
         return False
     return True
+
+
+def _refuse_foreign(entry: Path) -> None:
+    """What is in the cache is loaded as it is, so nobody else may have had a hand in it."""
+    for path in (entry, *entry.rglob("*")):
+        found = path.lstat()
+        what = ""
+        if stat.S_ISLNK(found.st_mode):
+            what = "is a link"
+        elif found.st_uid != os.geteuid():
+            what = "belongs to another user"
+        elif found.st_mode & 0o002:
+            what = "may be written by everybody"
+        if what:
+            raise InvalidInput(
+                f"{path}, in the cache of prepared models, {what}, so it cannot be trusted; remove {entry}, and the "
+                "model is prepared again",
+                reason="CACHE_NOT_PRIVATE",
+            )

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from penult_service.errors import InvalidInput, ModelRefused, NotFound, PenultError
+from penult_service.files import sha256_file
 from penult_service.prepared import load_manifest
 from penult_service.preparing import launch
 from support import seed_model as seeds
@@ -239,3 +242,74 @@ def test_a_cache_that_others_may_write_to_is_not_trusted(tmp_path: Path) -> None
         launch._private(tmp_path)
     assert caught.value.reason == "CACHE_NOT_PRIVATE"
     assert "chmod 700" in caught.value.message
+
+
+def linked_entry(entry: Path, elsewhere: Path) -> None:
+    entry.rename(elsewhere)
+    entry.symlink_to(elsewhere)
+
+
+def linked_file(entry: Path, elsewhere: Path) -> None:
+    (entry / "saved_model.pb").rename(elsewhere)
+    (entry / "saved_model.pb").symlink_to(elsewhere)
+
+
+def open_to_all(entry: Path, _: Path) -> None:
+    (entry / "saved_model.pb").chmod(0o666)
+
+
+def of_another_user(entry: Path, _: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give files away")
+    os.chown(entry / "penult.json", 4711, -1)
+
+
+def dangling(entry: Path, elsewhere: Path) -> None:
+    shutil.rmtree(entry)
+    entry.symlink_to(elsewhere)
+
+
+@pytest.mark.parametrize(
+    ("harm", "says"),
+    [
+        (linked_entry, "is a link"),
+        (linked_file, "is a link"),
+        (dangling, "is a link"),
+        (open_to_all, "may be written by everybody"),
+        (of_another_user, "belongs to another user"),
+    ],
+    ids=lambda given: getattr(given, "__name__", ""),
+)
+def test_a_cache_entry_that_others_had_a_hand_in(
+    unread_model: Path, cache: Path, jobs: list[Any], tmp_path: Path, harm: Callable[..., None], says: str
+) -> None:
+    place = launch.prepare(unread_model, cache=cache)
+    harm(place, tmp_path / "elsewhere")
+    with pytest.raises(InvalidInput) as caught:
+        launch.prepare(unread_model, cache=cache)
+    assert caught.value.reason == "CACHE_NOT_PRIVATE"
+    assert says in caught.value.message
+    assert f"remove {place}" in caught.value.message
+    assert len(jobs) == 1
+
+
+def test_a_file_in_the_place_of_a_cache_entry(unread_model: Path, cache: Path, jobs: list[Any]) -> None:
+    place = launch.prepare(unread_model, cache=cache)
+    shutil.rmtree(place)
+    place.write_text("not a model")
+    assert launch.prepare(unread_model, cache=cache) == place
+    assert load_manifest(place).proof.proven
+    assert len(jobs) == 2
+
+
+def test_an_entry_whose_manifest_names_files_elsewhere_is_made_again(
+    unread_model: Path, cache: Path, jobs: list[Any], tmp_path: Path
+) -> None:
+    place = launch.prepare(unread_model, cache=cache)
+    (tmp_path / "secret").write_text("mine")
+    raw = json.loads((place / "penult.json").read_text())
+    raw["files"][str(tmp_path / "secret")] = sha256_file(tmp_path / "secret")
+    (place / "penult.json").write_text(json.dumps(raw))
+    assert launch.prepare(unread_model, cache=cache) == place
+    assert str(tmp_path / "secret") not in load_manifest(place).files
+    assert len(jobs) == 2
