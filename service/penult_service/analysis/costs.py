@@ -1,7 +1,7 @@
 """What a call will take, estimated from the shapes of its arrays, so that it can be refused before it is begun.
 
 Each analysis is a few kinds of work whose amounts follow from the shapes; what one unit of a kind takes was measured
-on two cores (100 to 20,000 rows of 64 to 768 numbers). An estimate is right within a factor of about two where
+on two cores (100 to 50,000 rows of 64 to 768 numbers). An estimate is right within a factor of about two where
 iterations end as they usually do, grows with every size, and is for a process that is warm.
 """
 
@@ -12,20 +12,21 @@ from typing import assert_never
 from penult_service.analysis.calls import Call, Cluster, Cost, Neighbors, Project, Shapes, Similarity
 
 _START = 0.01  # s of any call
-_MULTIPLY = 2.0e-11  # s of a multiplication and addition within a matrix product, float32 on two cores
+_MULTIPLY = 1.3e-11  # s of a multiplication and addition within a matrix product, float32 on two cores
 _MULTIPLY_WIDE = 6.0e-11  # the same in float64 on one core
 _MANHATTAN = 4.0e-11  # s of a difference of two numbers, taken and added, two cores
 _MANHATTAN_WIDE = 4.0e-10  # the same in float64 on one core
-_SEARCH_PAIR = 1.0e-9  # s of comparing a pair of rows with the nearest so far, whatever the metric
+_SEARCH_PAIR = 6.0e-10  # s of comparing a pair of rows with the nearest so far, whatever the metric
 _SCORE = 8.0e-9  # s of a score, written and rounded
 _RANK = 2.0e-7  # s of one neighbour of one row
 _EPOCH_EDGE = 5.5e-8  # s of an edge in an epoch of UMAP's layout
 _TSNE_STEP = 1.5e-6  # s of a row in a step of t-SNE, times the logarithm of the rows
 _LINK = 4.5e-8  # s of a pair of rows in building an agglomerative tree
 _DENSE_PAIR = 1.2e-9  # s of a pair in HDBSCAN's spanning tree, a dimension
-_STARTS, _ITERATIONS = 3, 30  # of k-means, and how many it usually takes
+_STARTS, _ITERATIONS = 3, 45  # of k-means, and how many it usually takes
 _MIXTURE_STEPS = 20
 _PAIRS_MEASURED = 20_000_000
+_SCORES_AT_A_TIME = 1 << 21
 _BLOCKS = 48 << 20  # bytes of tiles and blocks
 _N_CLUSTERS, _N_NEIGHBORS, _PERPLEXITY = 8, 15, 30.0
 _REDUCED = {"umap": 5, "pca": 50}
@@ -100,7 +101,7 @@ def _umap(rows: int, width: int, dimensions: int, neighbors: int | None, metric:
     # 500 epochs for up to 10,000 rows, 200 beyond; an estimate does not fall where the rows grow.
     steps = 1.5 * near * max(200 * rows, 500 * min(rows, 10_000))
     layout = steps * _EPOCH_EDGE * (1 + dimensions / 10)
-    spectral = rows * (2e-6 * near + 1.2e-6 * rows**0.5)
+    spectral = rows * (4e-7 * near + 2.5e-7 * rows**0.5)
     return _plus(found, Cost(layout + spectral + 0.1, int(edges * 120 + 8 * rows * (rows**0.5 + 20))))
 
 
@@ -161,7 +162,7 @@ def _agglomerative(rows: int, width: int, manhattan: bool) -> Cost:
 
 
 def _mixture(rows: int, width: int, count: int) -> Cost:
-    step = rows * count * (width * width * _MULTIPLY_WIDE / 3 + width * 4e-10 + 1e-8)
+    step = rows * count * (width * width * _MULTIPLY_WIDE + width * 2.5e-9 + 3e-8)
     start = _kmeans(rows, width, count, 1)
     return Cost(_MIXTURE_STEPS * step + start.seconds, start.bytes + rows * (24 * count + 40 * width))
 
@@ -169,8 +170,10 @@ def _mixture(rows: int, width: int, count: int) -> Cost:
 def _silhouette(rows: int, width: int, count: int, call: Cluster) -> Cost:
     if call.metric == "cosine":
         return Cost(rows * width * (count * _MULTIPLY_WIDE + 5e-9), 16 * rows * (width + count))
-    each = _MANHATTAN if call.metric == "manhattan" else 3 * _MULTIPLY
-    return Cost(_pairs_measured(rows) * (width * each + 1.2e-8), 2 * _BLOCKS + 64 * rows)
+    each = _MANHATTAN if call.metric == "manhattan" else _MULTIPLY_WIDE
+    pairs = _pairs_measured(rows)
+    again = pairs / _SCORES_AT_A_TIME * rows * width * 5e-9  # all rows are read once for so many
+    return Cost(pairs * (width * each + 1.2e-8) + again, 2 * _BLOCKS + 64 * rows)
 
 
 def _pairs_measured(rows: int) -> int:
