@@ -116,7 +116,8 @@ class Manifest:
     """All that serving needs to know of a prepared model.
 
     `readouts` has the default first; `seam` names the readout that `head` takes. `trims` says whether batches
-    may be cut to their longest row. `files` maps each file of the directory to its SHA-256.
+    may be cut to their longest row. `warnings` stand in every reply of a model that is served though it is not proven
+    (`--allow-stochastic`). `files` maps each file of the directory to its SHA-256.
     """
 
     source: str
@@ -134,6 +135,7 @@ class Manifest:
     sites: tuple[Site, ...]
     proof: Proof
     cost: Cost
+    warnings: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     format: int = MANIFEST_FORMAT

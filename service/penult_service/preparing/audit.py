@@ -68,14 +68,16 @@ class Found:
 class Audit:
     """What was found. Nothing in `refused` means that the structure is clean.
 
-    `random` and `writes` are reasons; `listed` holds random operations that no served output is computed from;
-    `folded` the branches left out, with their constant predicates, a line for a person each.
+    `random` and `writes` are reasons (`writes_floats`: more than the state of a generator is written); `listed` holds
+    random operations that no served output is computed from; `folded` the branches left out, with their constant
+    predicates, a line for a person each.
     """
 
     layers: Sequence[Layer] = ()
     nodes: int = 0
     random: list[Found] = field(default_factory=list)
     writes: list[Found] = field(default_factory=list)
+    writes_floats: bool = False
     listed: list[Found] = field(default_factory=list)
     folded: list[str] = field(default_factory=list)
 
@@ -104,6 +106,7 @@ def audit(flat: FlatGraph, layers: Sequence[Layer] = ()) -> Audit:
             report.listed.append(what)
         if _WRITES.match(node.op) and _write_counts(node, handle, read):
             report.writes.append(what)
+            report.writes_floats |= _of_floats(node)
     return report
 
 
@@ -271,5 +274,9 @@ def _resources_read(flat: FlatGraph) -> set[str]:
 
 def _write_counts(node: node_def_pb2.NodeDef, handle: Ref, read: set[str]) -> bool:
     """Whether a write matters: of a float, of what is read, or of what cannot be followed."""
+    return _of_floats(node) or not handle or node_of(handle) in read
+
+
+def _of_floats(node: node_def_pb2.NodeDef) -> bool:
     types = [tf.as_dtype(node.attr[name].type) for name in ("dtype", "T") if name in node.attr]
-    return any(dtype.is_floating for dtype in types) or not handle or node_of(handle) in read
+    return any(dtype.is_floating for dtype in types)

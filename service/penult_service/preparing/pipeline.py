@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,6 +15,7 @@ import tensorflow as tf
 from penult_service.errors import ModelRefused
 from penult_service.files import new_directory
 from penult_service.guard import prepared as guard
+from penult_service.guard.random_ops import RANDOM_OPS
 from penult_service.prepared import (
     MANIFEST_NAME,
     NO_LIMIT,
@@ -24,14 +25,13 @@ from penult_service.prepared import (
     Proof,
 )
 from penult_service.preparing import experiment, keras_oracle, parts, probe
-from penult_service.preparing.audit import Audit, audit
-from penult_service.preparing.clean import clean_function
 from penult_service.preparing.company import first_that_mixes
-from penult_service.preparing.formats.tf_keras_saved_model import SIGNATURE, Layer, Opened, open_model
-from penult_service.preparing.graph import FlatGraph, flatten, node_of
+from penult_service.preparing.formats.tf_keras_saved_model import Opened, open_model
+from penult_service.preparing.graph import flatten, node_of
 from penult_service.preparing.identity import PREPARER, file_hashes, model_digest
 from penult_service.preparing.inspecting.inspection import inspect
 from penult_service.preparing.seams import Seams, find_seams
+from penult_service.preparing.structure import AS_SERVED, Structure
 from penult_service.preparing.survey import Survey
 
 Progress = Callable[[str, float], None]
@@ -39,11 +39,22 @@ _PACKAGES = ("penult", "tensorflow", "tensorflow-text", "tf-keras", "numpy")
 
 
 def prepare(
-    source: Path, target: Path, layer: str | None, progress: Progress, allow_ops: Collection[str] = ()
+    source: Path,
+    target: Path,
+    layer: str | None,
+    progress: Progress,
+    allow_ops: Collection[str] = (),
+    allow_stochastic: bool = False,
 ) -> Manifest:
     """Prepares the model in `source` into the new directory `target`, which is there whole or not at all.
 
-    `allow_ops` are operations that the operator allows beside those of the allow list.
+    Args:
+        source: A saved model.
+        target: A new directory.
+        layer: A layer to read instead of the one in front of the dropout.
+        progress: Called with the stage and the share done.
+        allow_ops: Operations that the operator allows beside those of the allow list.
+        allow_stochastic: Prepare a model that is random at inference too: not proven, and with a warning.
 
     Raises:
         InvalidInput, ModelRefused: from looking at the files, reading, cutting or proving; `target` is not made.
@@ -54,9 +65,10 @@ def prepare(
     digest = model_digest(source)
     opened = open_model(source)
     progress("auditing the graph", 0.25)
-    opened, findings = _structure(opened)
+    structure = Structure(allow_stochastic)
+    opened = structure.as_saved(opened)
     progress("finding the seams", 0.3)
-    survey = Survey(opened)
+    survey = Survey(opened, noise_is_on=bool(structure.random))
     seams = find_seams(survey, layer)
     with new_directory(target) as draft:
         progress("cutting", 0.4)
@@ -67,17 +79,24 @@ def prepare(
         }
         parts.save(parts.build(opened, seams, names), opened, draft)
         progress("auditing what is served", 0.55)
-        guard.check(draft, allow_ops)
+        guard.check(draft, (*allow_ops, *RANDOM_OPS) if structure.random else allow_ops)
         served = tf.saved_model.load(str(draft))
         for name, signature in served.signatures.items():
-            findings += _audited(flatten(signature), f"{name} as served", opened.layers)
+            structure.look(flatten(signature), f"{name}{AS_SERVED}", opened.layers)
         progress("experiments", 0.6)
-        outcome = _experiment(opened, survey, seams, served, shape)
+        outcome = _experiment(opened, seams, served, shape)
+        if structure.random:
+            outcome.notes += [
+                f"not judged, because numbers are drawn: {figure.name}" for figure in outcome.failed
+            ]
+        else:
+            _judge(outcome, opened, survey)
         manifest = replace(
             shape,
             trims=outcome.trims,
             max_length=outcome.max_length,
-            proof=Proof(True, (*findings, *outcome.notes), tuple(outcome.figures)),
+            proof=Proof(not structure.random, (*structure.findings, *outcome.notes), tuple(outcome.figures)),
+            warnings=structure.warnings(),
             cost=Cost(time.monotonic() - started, peak_memory()),
             files=file_hashes(draft),
         )
@@ -90,65 +109,6 @@ def peak_memory() -> int:
     """The most memory that this process has had resident, in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
-
-
-def _structure(opened: Opened) -> tuple[Opened, list[str]]:
-    """The proof by structure of what was saved; another function of the file where `serving_default` fails it."""
-    try:
-        return opened, [
-            *_audited(opened.flat, "the graph as saved", opened.layers),
-            *_hidden_dropouts(opened),
-        ]
-    except ModelRefused as refused:
-        found = clean_function(opened)
-        if found is None:
-            raise
-        name, clean = found
-        findings = [
-            f"{SIGNATURE} is not served ({refused.reason}: {refused.metadata['op']} at {refused.metadata['node']}); "
-            f"{name}, another function of the same file, is clean, and is served instead",
-            *_audited(clean.flat, f"{name} as saved", clean.layers),
-            *_hidden_dropouts(clean),
-        ]
-        return clean, findings
-
-
-def _audited(flat: FlatGraph, what: str, layers: Sequence[Layer]) -> list[str]:
-    report = audit(flat, layers)
-    if report.refused:
-        raise _refusal(report, what)
-    lines = [f"{what}: {report.nodes} operations behind its outputs, none random, none writes a variable"]
-    lines += [f"{what}: left out, {line}" for line in report.folded]
-    lines += [f"{what}: no output is computed from {line}" for line in report.listed]
-    return lines
-
-
-def _hidden_dropouts(opened: Opened) -> list[str]:
-    names = [layer.name for layer in opened.layers if layer.class_name == "KerasLayer"]
-    if not names:
-        return []
-    return [
-        f"{', '.join(names)}: one layer each to Keras; a dropout inside leaves no operation in the inference graph, so "
-        "it is not listed by name and rate, and the lines above and below say that none is active"
-    ]
-
-
-def _refusal(report: Audit, what: str) -> ModelRefused:
-    more = f" (and {len(report.refused) - 1} more)" if len(report.refused) > 1 else ""
-    metadata = [*report.random, *report.writes][0].metadata()
-    if report.random:
-        return ModelRefused(
-            f"dropout or another random operation is active at inference in {what}: {report.refused[0]}{more}; "
-            "call the layer without training=True (or save the inference function) and save the model again",
-            reason="RANDOM_AT_INFERENCE",
-            metadata=metadata,
-        )
-    return ModelRefused(
-        f"{what} changes itself while it answers: {report.refused[0]}{more}; a layer such as BatchNormalization is "
-        "called with training=True; call it without and save the model again",
-        reason="WRITES_AT_INFERENCE",
-        metadata=metadata,
-    )
 
 
 def _shape_of(opened: Opened, survey: Survey, seams: Seams, digest: str) -> Manifest:
@@ -191,9 +151,7 @@ def _head(opened: Opened, survey: Survey) -> Head:
     return Head(kind, name, wanted, opened.labels)
 
 
-def _experiment(
-    opened: Opened, survey: Survey, seams: Seams, served: object, shape: Manifest
-) -> experiment.Outcome:
+def _experiment(opened: Opened, seams: Seams, served: object, shape: Manifest) -> experiment.Outcome:
     signatures = served.signatures  # type: ignore[attr-defined]
     model = experiment.Served(signatures, shape.inputs, shape.encode_signature([seams.seam]), seams.seam)
     outcome = experiment.run(opened, seams, model)
@@ -202,6 +160,11 @@ def _experiment(
     outputs = [value for _, value in sorted(model.head(embedding).items())]
     site = next((site for site in seams.sites if site.place == "at"), None)
     keras_oracle.compare(outcome, opened, site, texts, embedding, outputs)
+    return outcome
+
+
+def _judge(outcome: experiment.Outcome, opened: Opened, survey: Survey) -> None:
+    """Refuses what the experiment contradicts."""
     if not outcome.trims and not outcome.fixed_length:
         raise ModelRefused(
             f"{opened.directory} changes with its padding, and pads each text to the longest of its batch: what it "
@@ -210,7 +173,6 @@ def _experiment(
         )
     if outcome.failed:
         raise _contradiction(outcome, opened, survey)
-    return outcome
 
 
 def _contradiction(outcome: experiment.Outcome, opened: Opened, survey: Survey) -> ModelRefused:

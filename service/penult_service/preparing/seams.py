@@ -82,7 +82,7 @@ def _dropout_seam(survey: Survey, layer: str | None) -> tuple[Ref, Ref]:
         )
     marked = [ref for ref in survey.line if ref in survey.marks and survey.rows(ref, 2)]
     if marked:
-        return survey.flat.nodes[node_of(marked[-1])].input[0], marked[-1]
+        return survey.ahead(marked[-1]), marked[-1]
     if layer is None:
         raise ModelRefused(
             f"{where}: there is no dropout on every path to the outputs, so nothing to read in front of; "

@@ -9,6 +9,7 @@ import tensorflow as tf
 from penult_service.preparing.cut import cut, imported
 from penult_service.preparing.formats.tf_keras_saved_model import NOISE_CLASSES, Layer, Opened
 from penult_service.preparing.graph import Ref, node_of
+from penult_service.preparing.naming import layer_at
 from penult_service.preparing.paths import dominators, path_nodes
 
 # Seven rows of different lengths: a number that is unlikely to be a width of the model.
@@ -25,11 +26,13 @@ class Survey:
         line: The tensors that every path from the text to any output passes, in order.
         tensors: The numeric tensors on any path, in order: tensor -> dtype.
         shapes: The same -> shape for `PROBE`.
-        marks: The `Identity` that tf_keras leaves for a dropout in inference -> the dropout's layer, in order.
+        marks: The `Identity` that tf_keras leaves for a dropout in inference -> the dropout's layer, in order. With
+            `noise_is_on` also what comes out of a dropout that is active.
     """
 
-    def __init__(self, opened: Opened) -> None:
+    def __init__(self, opened: Opened, *, noise_is_on: bool = False) -> None:
         self.opened = opened
+        self._noise_is_on = noise_is_on
         self.flat = opened.flat
         self.outputs = list(opened.flat.outputs.values())
         self.line = dominators(opened.flat, opened.text, self.outputs)
@@ -62,7 +65,25 @@ class Survey:
             layer = noisy.get(scope if scope in names else scope.rpartition("_")[0])
             if is_identity and dtype in FLOATS and layer is not None:
                 marks[ref] = layer
-        return marks
+        return marks | (self._active if self._noise_is_on else {})
+
+    @cached_property
+    def _active(self) -> dict[Ref, Layer]:
+        """The last tensor of the line inside the scope of a noise layer that leaves no `Identity` -> the layer."""
+        found: dict[str, tuple[Ref, Layer]] = {}
+        for ref in self.line:
+            layer = layer_at(node_of(ref), self.opened.layers)
+            if layer is not None and layer.class_name in NOISE_CLASSES and self.tensors.get(ref) in FLOATS:
+                found[layer.name] = ref, layer
+        return dict(found.values())
+
+    def ahead(self, mark: Ref) -> Ref:
+        """The tensor in front of a dropout, by its mark."""
+        layer = self._active.get(mark) if self._noise_is_on else None
+        if layer is None:
+            return self.flat.nodes[node_of(mark)].input[0]
+        inside = [ref for ref in self.line if layer_at(node_of(ref), self.opened.layers) == layer]
+        return self.line[self.line.index(inside[0]) - 1]
 
     def source_of(self, ref: Ref) -> Ref:
         """The tensor behind a chain of `Identity`."""
