@@ -21,7 +21,7 @@ from penult_service.analysis import checks, results
 from penult_service.analysis.calls import Call, Cluster, Project
 from penult_service.analysis.progress import Progress, telling
 from penult_service.cli import options, outputs, remote
-from penult_service.cli.console import note, stage_bar, status
+from penult_service.cli.console import note, stage_bar
 from penult_service.cli.sides import Side
 from penult_service.errors import InvalidInput
 from penult_service.files import user_cache
@@ -75,8 +75,7 @@ class Embedding:
             PenultError: of ours or of the client, as the analysis says.
         """
         if self._server is not None:
-            with status("waiting for the server's analysis"):
-                return remote.analyse(self._client()[0], call, arrays, labels)
+            return remote.analyse(self._client()[0], call, arrays, labels)
         self._stack.close()
         self._connected = None
         return _here(call, arrays, labels, self._data)

@@ -34,6 +34,7 @@ COMMANDS = {
     "map": "map",
     "upload": "datasets",
     "datasets": "datasets",
+    "operations": "operations",
     "convert": "convert",
     "train": "train",
 }

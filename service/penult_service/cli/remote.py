@@ -1,4 +1,7 @@
-"""Analyses that a server computes, as the results that the same analyses have in this process."""
+"""Analyses that a server computes, as the results that the same analyses have in this process.
+
+What the server does not answer at once it does as an operation: how that gets on is shown, and Ctrl-C ends it.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from numpy.typing import NDArray
 
 from penult_service.analysis import results
 from penult_service.analysis.calls import Call, Cluster, Neighbors, Project
+from penult_service.cli.operation_progress import Shown, shown
 
 if TYPE_CHECKING:
     from penult_client import Client
@@ -26,16 +30,17 @@ def analyse(
         arrays: float32 [n, d] each, as `analysis.run` names them.
         labels: One a row of `source`, None without.
     """
-    if isinstance(call, Neighbors):
-        return _neighbors(client, call, arrays)
-    if isinstance(call, Cluster):
-        return _cluster(client, call, arrays["source"], labels)
-    assert isinstance(call, Project)
-    return _project(client, call, arrays["source"], labels)
+    with shown("waiting for the server's analysis") as report:
+        if isinstance(call, Neighbors):
+            return _neighbors(client, call, arrays, report)
+        if isinstance(call, Cluster):
+            return _cluster(client, call, arrays["source"], labels, report)
+        assert isinstance(call, Project)
+        return _project(client, call, arrays["source"], labels, report)
 
 
 def _neighbors(
-    client: Client, call: Neighbors, arrays: Mapping[str, NDArray[Any]]
+    client: Client, call: Neighbors, arrays: Mapping[str, NDArray[Any]], report: Shown
 ) -> results.NeighborsResult:
     reply = client.neighbors(
         arrays["queries"],
@@ -44,13 +49,14 @@ def _neighbors(
         call.metric,
         exclude_self=call.exclude_self,
         radius=call.radius,
+        progress=report,
     )
     told = _adjustments(reply.adjustments)
     return results.NeighborsResult(reply.indices, reply.scores, reply.zero_queries, reply.zero_corpus, told)
 
 
 def _cluster(
-    client: Client, call: Cluster, source: NDArray[Any], labels: Sequence[str] | None
+    client: Client, call: Cluster, source: NDArray[Any], labels: Sequence[str] | None, report: Shown
 ) -> results.ClusterResult:
     reply = client.cluster(
         source,
@@ -65,6 +71,7 @@ def _cluster(
         min_samples=call.min_samples,
         seed=call.seed,
         labels=labels,
+        progress=report,
     )
     quality = reply.quality
     agreement = {name: getattr(quality, name) for name in ("v_measure", "adjusted_rand", "purity")}
@@ -86,7 +93,7 @@ def _cluster(
 
 
 def _project(
-    client: Client, call: Project, source: NDArray[Any], labels: Sequence[str] | None
+    client: Client, call: Project, source: NDArray[Any], labels: Sequence[str] | None, report: Shown
 ) -> results.ProjectResult:
     reply = client.project(
         source,
@@ -98,6 +105,7 @@ def _project(
         min_dist=call.min_dist,
         perplexity=call.perplexity,
         labels=labels,
+        progress=report,
     )
     quality = reply.quality
     return results.ProjectResult(

@@ -135,6 +135,7 @@ def test_a_server_computes_neighbours(
     (queries, corpus, k, metric), settings = server.calls[-1][1:]
     np.testing.assert_array_equal(queries, vectors(3))
     assert (corpus, k, metric) == (None, 9, "dot")
+    assert isinstance(settings.pop("progress"), penult_client.OperationReport)
     assert settings == {"exclude_self": True, "radius": 0.25}
     printed = capsys.readouterr()
     facts = json.loads(printed.out)
@@ -180,6 +181,7 @@ def test_a_server_makes_a_map(server: FakeClient, file: Path, capsys: pytest.Cap
     assert main(["map", str(file), *words]) == 0
     arguments, settings = server.calls[-1][1:]
     assert arguments[1:] == ("pca", 2, "cosine", 42)
+    assert isinstance(settings.pop("progress"), penult_client.OperationReport)
     assert settings == {"n_neighbors": None, "min_dist": None, "perplexity": None, "labels": ["x", "y", "x"]}
     assert out.read_text().splitlines()[0] == "id,text,genre,x,y"
     shown = capsys.readouterr().out

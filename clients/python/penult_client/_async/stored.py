@@ -6,6 +6,7 @@ from typing import Any
 
 from penult_client._analysis import Clusters, Projection, StoredInfo
 from penult_client._async.calls import AsyncCaller
+from penult_client._async.reading import read_result
 from penult_client._core import analysis_results, parameters, rpcs
 from penult_client._core.rpcs import Rpc
 from penult_client._core.timing import NO_DEADLINE
@@ -26,7 +27,8 @@ class AsyncStored:
         Raises:
             NotFoundError: there is none of that name. DataLossError: it is damaged.
         """
-        return analysis_results.projection((await self._get(rpcs.GET_PROJECTION, name)).result)
+        projection: Projection = await self._whole("projections", name)
+        return projection
 
     async def delete_projection(self, name: str) -> None:
         """Deletes a map.
@@ -46,7 +48,8 @@ class AsyncStored:
         Raises:
             NotFoundError: there are none of that name. DataLossError: they are damaged.
         """
-        return analysis_results.clusters((await self._get(rpcs.GET_CLUSTERING, name)).result)
+        clusters: Clusters = await self._whole("clusterings", name)
+        return clusters
 
     async def delete_clustering(self, name: str) -> None:
         """Deletes a clustering.
@@ -56,10 +59,9 @@ class AsyncStored:
         """
         await self._delete(rpcs.DELETE_CLUSTERING, name)
 
-    async def _get(self, rpc: Rpc[Any, Any], name: str) -> Any:
-        request = rpc.request(name=parameters.stored_name(name))
-        request.max_response_bytes = (await self._caller.limits(NO_DEADLINE)).max_response_bytes
-        return await self._caller.send(rpc, request)
+    async def _whole(self, plural: str, name: str) -> Any:
+        resource = parameters.resource_name(plural, name)
+        return (await read_result(self._caller, resource, NO_DEADLINE)).record()
 
     async def _delete(self, rpc: Rpc[Any, Any], name: str) -> None:
         await self._caller.send(rpc, rpc.request(name=parameters.stored_name(name)))

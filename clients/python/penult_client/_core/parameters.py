@@ -77,6 +77,15 @@ def stored_name(value: Any) -> str:
     )
 
 
+def resource_name(plural: str, value: Any) -> str:
+    """``projections/map`` of ``map``, or of itself.
+
+    Raises:
+        InputTypeError: as `stored_name`.
+    """
+    return f"{plural}/{stored_name(value).removeprefix(f'{plural}/')}"
+
+
 def keeping(name: Any, overwrite: Any) -> dict[str, Any]:
     """The fields of a request whose result shall be kept; none when `name` is None. It may be sent again.
 

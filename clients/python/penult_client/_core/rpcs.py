@@ -61,17 +61,11 @@ NEIGHBORS = Rpc(
 )
 CLUSTER = Rpc("AnalysisService", "Cluster", analysis.ClusterRequest, analysis.ClusterResponse)
 PROJECT = Rpc("AnalysisService", "Project", analysis.ProjectRequest, analysis.ProjectResponse)
-GET_PROJECTION = Rpc(
-    "AnalysisService", "GetProjection", analysis.GetProjectionRequest, analysis.GetProjectionResponse
-)
 LIST_PROJECTIONS = Rpc(
     "AnalysisService", "ListProjections", analysis.ListProjectionsRequest, analysis.ListProjectionsResponse
 )
 DELETE_PROJECTION = Rpc(
     "AnalysisService", "DeleteProjection", analysis.DeleteProjectionRequest, analysis.DeleteProjectionResponse
-)
-GET_CLUSTERING = Rpc(
-    "AnalysisService", "GetClustering", analysis.GetClusteringRequest, analysis.GetClusteringResponse
 )
 LIST_CLUSTERINGS = Rpc(
     "AnalysisService", "ListClusterings", analysis.ListClusteringsRequest, analysis.ListClusteringsResponse

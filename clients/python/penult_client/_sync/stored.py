@@ -7,6 +7,7 @@ from typing import Any
 
 from penult_client._analysis import Clusters, Projection, StoredInfo
 from penult_client._sync.calls import Caller
+from penult_client._sync.reading import read_result
 from penult_client._core import analysis_results, parameters, rpcs
 from penult_client._core.rpcs import Rpc
 from penult_client._core.timing import NO_DEADLINE
@@ -27,7 +28,8 @@ class SyncStored:
         Raises:
             NotFoundError: there is none of that name. DataLossError: it is damaged.
         """
-        return analysis_results.projection((self._get(rpcs.GET_PROJECTION, name)).result)
+        projection: Projection = self._whole("projections", name)
+        return projection
 
     def delete_projection(self, name: str) -> None:
         """Deletes a map.
@@ -47,7 +49,8 @@ class SyncStored:
         Raises:
             NotFoundError: there are none of that name. DataLossError: they are damaged.
         """
-        return analysis_results.clusters((self._get(rpcs.GET_CLUSTERING, name)).result)
+        clusters: Clusters = self._whole("clusterings", name)
+        return clusters
 
     def delete_clustering(self, name: str) -> None:
         """Deletes a clustering.
@@ -57,10 +60,9 @@ class SyncStored:
         """
         self._delete(rpcs.DELETE_CLUSTERING, name)
 
-    def _get(self, rpc: Rpc[Any, Any], name: str) -> Any:
-        request = rpc.request(name=parameters.stored_name(name))
-        request.max_response_bytes = (self._caller.limits(NO_DEADLINE)).max_response_bytes
-        return self._caller.send(rpc, request)
+    def _whole(self, plural: str, name: str) -> Any:
+        resource = parameters.resource_name(plural, name)
+        return (read_result(self._caller, resource, NO_DEADLINE)).record()
 
     def _delete(self, rpc: Rpc[Any, Any], name: str) -> None:
         self._caller.send(rpc, rpc.request(name=parameters.stored_name(name)))
