@@ -57,6 +57,7 @@ class _FromModel(_Record):
     engine: str
     precision: str
     dropout_proven: bool
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -90,6 +91,7 @@ class Embeddings(_ByText):
         pooling, normalized: How it was read.
         engine, precision: What computed it.
         dropout_proven: Whether dropout was proven to play no part.
+        warnings: What must be known of the numbers, such as that the model is random; empty when proven.
     """
 
     vectors: FloatMatrix

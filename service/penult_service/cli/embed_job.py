@@ -159,7 +159,10 @@ def _begun(
     from penult_service.jobs.manifest import Manifest, model_changes, refuse_changes
 
     patience = Patience(asked.wait, embedder.away, shown.say)
-    now = outputs.provenance(patience(embedder.probe))
+    first = patience(embedder.probe)
+    now = outputs.provenance(first)
+    for warning in first.warnings:
+        shown.say(f"warning: {warning}")
     if was:
         refuse_changes(model_changes(was.model, now))
     manifest = was or Manifest(tuple(inputs), asked.deciding(), now, source.rows, asked.overwrite)

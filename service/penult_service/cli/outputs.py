@@ -66,6 +66,7 @@ def provenance(first: Embeddings) -> dict[str, Any]:
         "engine": first.engine,
         "precision": first.precision,
         "dropout_proven_inactive": first.dropout_proven,
+        **({"warnings": list(first.warnings)} if first.warnings else {}),
         "labels": list(first.labels),
         "dimension": first.vectors.shape[1],
         "classes": 0 if first.probabilities is None else first.probabilities.shape[1],

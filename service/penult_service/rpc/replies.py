@@ -108,6 +108,7 @@ def provenance(model: LoadedModel) -> common_pb2.Provenance:
         engine=model.engine.name,
         precision=model.engine.precision,
         dropout_proven_inactive=model.manifest.proof.proven,
+        warnings=model.manifest.warnings,
     )
 
 

@@ -107,6 +107,7 @@ def _from_model(source: common.Provenance) -> dict[str, Any]:
         "engine": source.engine,
         "precision": source.precision,
         "dropout_proven": source.dropout_proven_inactive,
+        "warnings": tuple(source.warnings),
     }
 
 

@@ -121,7 +121,7 @@ class EmbedOptions(_message.Message):
     def __init__(self, model: _Optional[str] = ..., layer: _Optional[str] = ..., pooling: _Optional[_Union[Pooling, str]] = ..., normalize: bool = ..., truncate: _Optional[_Union[TruncateMode, str]] = ...) -> None: ...
 
 class Provenance(_message.Message):
-    __slots__ = ("model", "version", "model_digest", "embedding_space", "layer", "pooling", "normalized", "engine", "precision", "dropout_proven_inactive")
+    __slots__ = ("model", "version", "model_digest", "embedding_space", "layer", "pooling", "normalized", "engine", "precision", "dropout_proven_inactive", "warnings")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
@@ -132,6 +132,7 @@ class Provenance(_message.Message):
     ENGINE_FIELD_NUMBER: _ClassVar[int]
     PRECISION_FIELD_NUMBER: _ClassVar[int]
     DROPOUT_PROVEN_INACTIVE_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
     model: str
     version: int
     model_digest: str
@@ -142,7 +143,8 @@ class Provenance(_message.Message):
     engine: str
     precision: str
     dropout_proven_inactive: bool
-    def __init__(self, model: _Optional[str] = ..., version: _Optional[int] = ..., model_digest: _Optional[str] = ..., embedding_space: _Optional[str] = ..., layer: _Optional[str] = ..., pooling: _Optional[_Union[Pooling, str]] = ..., normalized: bool = ..., engine: _Optional[str] = ..., precision: _Optional[str] = ..., dropout_proven_inactive: bool = ...) -> None: ...
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[int] = ..., model_digest: _Optional[str] = ..., embedding_space: _Optional[str] = ..., layer: _Optional[str] = ..., pooling: _Optional[_Union[Pooling, str]] = ..., normalized: bool = ..., engine: _Optional[str] = ..., precision: _Optional[str] = ..., dropout_proven_inactive: bool = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class RowError(_message.Message):
     __slots__ = ("index", "status")
