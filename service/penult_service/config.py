@@ -38,9 +38,10 @@ class ServeConfig(BaseSettings):
 
     `port` 0: any free one; `metrics_port` None: no metrics; `prepare_memory` GiB that preparing a model may take, None:
     what is free then; `allow_ops` names operations, with commas between, that models may hold beside those of the allow
-    list; `analysis_workers` 0: no analysis; `analysis_memory` GiB that an analysis may take, None: half of
-    what the machine (or its container) has, shared by the workers; `analysis_queue` calls may wait for a worker;
-    `analysis_operations` may run or wait, and are forgotten `operation_days` after they have ended.
+    list; `allow_stochastic` takes models that are random at inference, with a warning in every reply;
+    `analysis_workers` 0: no analysis; `analysis_memory` GiB that an analysis may take, None: half of what the machine
+    (or its container) has, shared by the workers; `analysis_queue` calls may wait for a worker; `analysis_operations`
+    may run or wait, and are forgotten `operation_days` after they have ended.
     """
 
     model_config = SettingsConfigDict(env_prefix="PENULT_", frozen=True)
@@ -59,6 +60,7 @@ class ServeConfig(BaseSettings):
     prepare_timeout: float = Field(default=900.0, gt=0)
     prepare_memory: float | None = Field(default=None, gt=0)
     allow_ops: str = ""
+    allow_stochastic: bool = False
     health_interval: float = Field(default=30.0, gt=0)
     analysis_workers: int = Field(default=1, ge=0)
     analysis_memory: float | None = Field(default=None, gt=0)

@@ -14,6 +14,7 @@ from pathlib import Path
 from penult_service import logs
 from penult_service.config import ServeConfig
 from penult_service.embedder import LoadedModel
+from penult_service.guard.random_ops import RANDOM_OPS
 from penult_service.prepared import TOKENIZE, load_manifest
 from penult_service.repository.repository import prepare_and_load
 from penult_service.repository.sources import Source, from_directory, from_paths
@@ -62,6 +63,7 @@ def loader(config: ServeConfig) -> Callable[[Source], LoadedModel]:
             source,
             cache=config.cache,
             allow_ops=config.allowed_ops,
+            allow_stochastic=config.allow_stochastic,
             timeout=config.prepare_timeout,
             memory_limit=config.prepare_memory_bytes,
             progress=progress,
@@ -71,7 +73,10 @@ def loader(config: ServeConfig) -> Callable[[Source], LoadedModel]:
         from penult_service.engines.tensorflow import TensorFlowEngine, signatures
         from penult_service.tokenizing.graph import GraphTokenizer
 
-        manifest, functions = load_manifest(directory), signatures(directory, config.allowed_ops)
+        allowed = (*config.allowed_ops, *RANDOM_OPS) if config.allow_stochastic else config.allowed_ops
+        manifest, functions = load_manifest(directory), signatures(directory, allowed)
+        for warning in manifest.warnings:
+            _log.warning("%s: %s", name, warning)
         tokenizer = GraphTokenizer(functions[TOKENIZE], manifest)
         return LoadedModel(name, version, manifest, tokenizer, TensorFlowEngine(functions, manifest))
 

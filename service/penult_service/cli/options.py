@@ -49,6 +49,13 @@ AllowOps = Annotated[
         help="Allow models this TensorFlow operation, which is not on the list; can be given again.",
     ),
 ]
+AllowStochastic = Annotated[
+    bool,
+    typer.Option(
+        "--allow-stochastic",
+        help="Take models that are random at inference too; every reply then carries a warning.",
+    ),
+]
 TableOutput = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="FILE", help="Write it all to a .parquet, .csv or .jsonl file."),

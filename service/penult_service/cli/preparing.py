@@ -89,6 +89,7 @@ def prepare(
         str | None, typer.Option(metavar="NAME", help="Read this layer. [default: in front of the dropout]")
     ] = None,
     allow_op: options.AllowOps = None,
+    allow_stochastic: options.AllowStochastic = False,
     data: options.Data = None,
 ) -> int:
     """Read, cut and prove a model ahead of serving.
@@ -96,9 +97,10 @@ def prepare(
     Does what `penult serve` does when it loads a model, and prints where the result is: a model that
     serves in seconds, on machines without Keras too. Exit codes: 0 prepared, 1 refused, 2 usage.
     """
+    from penult_service.prepared import load_manifest
     from penult_service.preparing.launch import prepare as run
 
-    config = _config(data, allow_op)
+    config = _config(data, allow_op, allow_stochastic)
     try:
         with stage_bar() as progress:
             place = run(
@@ -107,21 +109,25 @@ def prepare(
                 cache=config.cache,
                 layer=layer,
                 allow_ops=config.allowed_ops,
+                allow_stochastic=config.allow_stochastic,
                 timeout=config.prepare_timeout,
                 memory_limit=config.prepare_memory_bytes,
                 progress=progress,
             )
     except PenultError as error:
         return _refused(error, as_json=False)
+    for warning in load_manifest(place).warnings:
+        note(f"warning: {warning}")
     print(place)
     return DONE
 
 
-def _config(data: Path | None, allow_op: list[str] | None) -> ServeConfig:
+def _config(data: Path | None, allow_op: list[str] | None, allow_stochastic: bool = False) -> ServeConfig:
     """The settings of a server: what is not given comes from PENULT_* variables."""
     from penult_service.config import ServeConfig
 
     given: dict[str, Any] = {"data": data, "allow_ops": ",".join(allow_op or ()) or None}
+    given["allow_stochastic"] = allow_stochastic or None
     return ServeConfig(**{name: value for name, value in given.items() if value is not None})
 
 

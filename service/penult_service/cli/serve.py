@@ -60,6 +60,7 @@ def _serve(
         typer.Option(metavar="GIB", help="Memory that it may take. [default: what is free then]"),
     ] = None,
     allow_op: options.AllowOps = None,
+    allow_stochastic: options.AllowStochastic = False,
     analysis_workers: Annotated[
         int | None,
         typer.Option(help="Analyses that run at a time, each in a process; 0: none. [default: 1]"),
@@ -96,6 +97,7 @@ def _serve(
         prepare_timeout=prepare_timeout,
         prepare_memory=prepare_memory,
         allow_ops=",".join(allow_op or ()) or None,
+        allow_stochastic=allow_stochastic or None,
         analysis_workers=analysis_workers,
         analysis_memory=analysis_memory,
     )

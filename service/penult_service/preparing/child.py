@@ -74,7 +74,8 @@ def _run(job: dict[str, Any], progress: Any) -> dict[str, Any]:
         return {}
     from penult_service.preparing.pipeline import prepare
 
-    prepare(Path(job["source"]), Path(job["target"]), job["layer"], progress, job["allow_ops"])
+    allowed = job["allow_ops"], job["allow_stochastic"]
+    prepare(Path(job["source"]), Path(job["target"]), job["layer"], progress, *allowed)
     return {}
 
 

@@ -19,9 +19,12 @@ def model_digest(directory: Path) -> str:
     return _digest(directory, (path for name in _COMPUTING for path in _files(directory / name)))
 
 
-def cache_key(directory: Path, layer: str | None, allow_ops: Collection[str] = ()) -> str:
-    """Names the prepared form of exactly these files, this layer, these operations allowed, by this preparer."""
+def cache_key(
+    directory: Path, layer: str | None, allow_ops: Collection[str] = (), allow_stochastic: bool = False
+) -> str:
+    """Names the prepared form of exactly these files, this layer, with this allowed, by this preparer."""
     more = [",".join(sorted(set(allow_ops)))] if allow_ops else []
+    more += ["stochastic=1"] if allow_stochastic else []
     return digest_of_parts([PREPARER, layer or "", _digest(directory, _files(directory)), *more])[:40]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import stat
@@ -12,15 +13,18 @@ from pathlib import Path
 from penult_service.errors import InvalidInput, ModelRefused, NotFound, PenultError
 from penult_service.files import new_directory
 from penult_service.guard.folder import refuse_unsafe_files
-from penult_service.prepared import is_prepared, load_manifest
+from penult_service.guard.random_ops import RANDOM_OPS
+from penult_service.prepared import Manifest, is_prepared, load_manifest
 from penult_service.preparing import probe
-from penult_service.preparing.identity import cache_key
+from penult_service.preparing.identity import PREPARER, cache_key, model_digest
 from penult_service.preparing.inspecting import kinds
 from penult_service.preparing.report import DropoutEffect, Verification
 from penult_service.preparing.watch import Allowed, Progress
 from penult_service.preparing.watch import run as _in_child
 
 _DAY = 86_400.0  # seconds
+
+_log = logging.getLogger(__name__)
 
 
 def prepare(
@@ -30,6 +34,7 @@ def prepare(
     cache: Path,
     layer: str | None = None,
     allow_ops: Collection[str] = (),
+    allow_stochastic: bool = False,
     timeout: float = 900,
     memory_limit: int | None = None,
     progress: Progress | None = None,
@@ -42,6 +47,7 @@ def prepare(
         cache: Where prepared models are kept.
         layer: A layer to read instead of the one in front of the dropout.
         allow_ops: Operations that the operator allows beside those of the allow list.
+        allow_stochastic: A model that is random at inference too, with a warning in its manifest.
         timeout: Seconds after which the child is ended.
         memory_limit: Bytes resident at which the child is ended; by default what is free now, less a little.
         progress: Called with the stage and the share done.
@@ -59,16 +65,39 @@ def prepare(
     refuse_unsafe_files(source)
     if is_prepared(source):
         manifest = load_manifest(source)
+        original = _original_of(source, manifest)
+        if original is not None:
+            return prepare(
+                original,
+                output=output,
+                cache=cache,
+                layer=layer
+                or (None if manifest.readouts[0].layer == manifest.seam else manifest.readouts[0].layer),
+                allow_ops=allow_ops,
+                allow_stochastic=allow_stochastic,
+                timeout=timeout,
+                memory_limit=memory_limit,
+                progress=progress,
+            )
+        if not (manifest.proof.proven or allow_stochastic):
+            raise _not_proven(source, manifest)
         if layer is not None and manifest.readout(layer) is None:
             raise InvalidInput(
                 f"{source} is prepared already, without layer {layer!r}; prepare the original model with --layer",
                 reason="LAYER_NOT_PREPARED",
             )
         return source if output is None else _copied(source, output.absolute())
-    target = output.absolute() if output is not None else _cached(cache, source, layer, allow_ops)
+    key = cache_key(source, layer, allow_ops, allow_stochastic)
+    target = output.absolute() if output is not None else _private(cache.absolute()) / key
     if output is None and _usable(target):
         return target
-    job = {"what": "prepare", "source": str(source), "layer": layer, "allow_ops": sorted(allow_ops)}
+    job = {
+        "what": "prepare",
+        "source": str(source),
+        "layer": layer,
+        "allow_ops": sorted(allow_ops),
+        "allow_stochastic": allow_stochastic,
+    }
     try:
         with new_directory(target) as draft:  # removed however the child ends
             made = draft / "model"
@@ -99,6 +128,8 @@ def verify(
 ) -> Verification:
     """The proof, and what active dropout in front of the head would do to `texts` (by default 120 sentences).
 
+    A prepared model that is not proven is not refused: its report says so.
+
     Raises:
         As `prepare`.
     """
@@ -106,6 +137,7 @@ def verify(
         source,
         cache=cache,
         allow_ops=allow_ops,
+        allow_stochastic=is_prepared(source),
         timeout=timeout,
         memory_limit=memory_limit,
         progress=progress,
@@ -117,7 +149,7 @@ def verify(
         "what": "effect",
         "source": str(prepared),
         "texts": list(texts or probe.SENTENCES),
-        "allow_ops": sorted(allow_ops),
+        "allow_ops": sorted(allow_ops) if manifest.proof.proven else sorted({*allow_ops, *RANDOM_OPS}),
     }
     effect = _in_child(job, Allowed(timeout, memory_limit), None)["effect"]
     return Verification(manifest, DropoutEffect(**effect) if effect else None)
@@ -128,6 +160,29 @@ def _located(source: Path) -> Path:
     if not source.exists():
         raise NotFound(f"there is no {source}; name the directory of a saved model", reason="NO_SUCH_PATH")
     return source
+
+
+def _original_of(prepared: Path, manifest: Manifest) -> Path | None:
+    """The model that another version of the preparer made this of, if it is still there and still the same."""
+    if manifest.preparer == PREPARER:
+        return None
+    original = Path(manifest.source)
+    if original.is_dir() and not is_prepared(original) and model_digest(original) == manifest.model_digest:
+        return original
+    _log.warning(
+        "%s was prepared by %s, this is %s; its model is not in %s any more, so its proof is used as it was made then",
+        *(prepared, manifest.preparer, PREPARER, original),
+    )
+    return None
+
+
+def _not_proven(prepared: Path, manifest: Manifest) -> ModelRefused:
+    why = "; ".join(manifest.warnings) or "its manifest says that it is not proven"
+    return ModelRefused(
+        f"{prepared} was prepared with --allow-stochastic ({why}); serve it with --allow-stochastic "
+        "(PENULT_ALLOW_STOCHASTIC=1) too, or prepare a model that is not random at inference",
+        reason="NOT_PROVEN",
+    )
 
 
 def _refused_file(source: Path, allowed: Allowed, progress: Progress | None) -> PenultError:
@@ -148,10 +203,6 @@ def _copied(source: Path, output: Path) -> Path:
     with new_directory(output) as draft:
         shutil.copytree(source, draft, dirs_exist_ok=True)
     return output
-
-
-def _cached(cache: Path, source: Path, layer: str | None, allow_ops: Collection[str]) -> Path:
-    return _private(cache.absolute()) / cache_key(source, layer, allow_ops)
 
 
 def _private(cache: Path) -> Path:
