@@ -9,7 +9,9 @@ import tensorflow as tf
 from tensorflow.core.framework import node_def_pb2
 
 from penult_service.preparing import tf_private
-from penult_service.preparing.graph import FlatGraph, Ref
+from penult_service.preparing.audit import constant_value
+from penult_service.preparing.graph import FlatGraph, Ref, node_of
+from penult_service.preparing.slim import slim
 
 Part = Callable[..., dict[str, tf.Tensor]]
 
@@ -50,6 +52,8 @@ def imported(
     graph = tf.compat.v1.get_default_graph()
     placeholders = {ref: _placeholder(i, tensor) for i, (ref, tensor) in enumerate((feeds or {}).items())}
     graph_def = flat.graph_def(refs, placeholders)
+    slim(graph_def, refs, lambda ref: constant_value(flat, ref) if node_of(ref) in flat.nodes else None)
+    tf_private.register_functions(graph_def.library.function)
     bound = {f"{placeholders[ref].name}:0": tensor for ref, tensor in (feeds or {}).items()}
     if hasattr(graph, "capture"):
         for node in graph_def.node:

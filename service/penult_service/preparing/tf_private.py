@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import tensorflow as tf
 from google.protobuf import message
+from tensorflow.core.framework import function_pb2
+from tensorflow.python.eager import context
 from tensorflow.python.trackable.base import Trackable
 
 from penult_service.guard.registered import op_def
@@ -15,10 +17,19 @@ __all__ = [
     "handle_key",
     "keras_metadata",
     "op_def",
+    "register_functions",
     "resource_owners",
     "trackable_children",
     "variable_shape",
 ]
+
+
+def register_functions(definitions: Iterable[function_pb2.FunctionDef]) -> None:
+    """Lets functions that are built here call these, by name; a name that is known already keeps its body."""
+    known = context.context()
+    for definition in definitions:
+        if not known.has_function(definition.signature.name):
+            known.add_function_def(definition)
 
 
 def trackable_children(root: Trackable) -> Iterator[Any]:

@@ -52,3 +52,30 @@ def test_the_metadata_of_keras(seed_model: Path) -> None:
     assert [path for path, _, text in entries if '"class_name": "Dropout"' in text]
     with pytest.raises(ValueError, match=r".+"):
         tf_private.keras_metadata(data[:-7])
+
+
+def test_functions_that_are_registered_can_be_called_by_name() -> None:
+    """A graph that calls one can be imported and run; the first body of a name is kept."""
+    from tensorflow.core.framework import function_pb2
+
+    inner = tf.function(lambda x: x * 3.0, input_signature=[tf.TensorSpec([], tf.float32)])
+    definition = function_pb2.FunctionDef()
+    definition.CopyFrom(inner.get_concrete_function().function_def)
+    definition.signature.name = "tripled_by_another_name"
+    other = function_pb2.FunctionDef()
+    other.signature.name = definition.signature.name
+    tf_private.register_functions([definition, other])
+
+    graph = tf.compat.v1.GraphDef()
+    graph.library.function.append(definition)
+    call = graph.node.add(name="call", op="PartitionedCall", input=["x"])
+    call.attr["f"].func.name = definition.signature.name
+    call.attr["Tin"].list.type.append(tf.float32.as_datatype_enum)
+    call.attr["Tout"].list.type.append(tf.float32.as_datatype_enum)
+    graph.node.add(name="x", op="Placeholder").attr["dtype"].type = tf.float32.as_datatype_enum
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.float32)])
+    def outer(x: tf.Tensor) -> tf.Tensor:
+        return tf.graph_util.import_graph_def(graph, {"x:0": x}, ["call:0"], name="")[0]
+
+    assert float(outer(2.0)) == 6.0
