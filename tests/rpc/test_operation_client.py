@@ -343,6 +343,16 @@ def test_a_deadline_of_wait_does_not(flavour, address, ledger):
     np.testing.assert_array_equal(flavour.run(operation.wait(deadline=5)).coordinates, ROWS[:, :2])
 
 
+def test_a_server_that_does_not_wait_is_not_asked_all_the_time(flavour, address, script, ledger):
+    """A wait that is told to take no time is answered at once."""
+    ledger.hold = True
+    operation = flavour.run(flavour.client(address).project(ROWS, wait=False))
+    script.fail("WaitOperation", *[lambda request, _: request.ClearField("timeout")] * 1000)
+    with pytest.raises(DeadlineError):
+        flavour.run(operation.wait(deadline=0.9))
+    assert len(script.asked("WaitOperation")) <= 3
+
+
 def interrupt(*_: Any) -> None:
     """Ctrl-C while the client waits: in the midst of gRPC's own code it would leave a channel that is locked."""
     time.sleep(0.25)

@@ -42,6 +42,10 @@ class Deadline:
         checked = check_seconds(seconds, "deadline")
         return cls(checked, time.monotonic() + checked)
 
+    def later(self, seconds: float) -> Deadline:
+        """The same call, with so much more time."""
+        return self if self.at is None else Deadline(self.seconds, self.at + seconds)
+
     def left(self, longest: float) -> float:
         """Seconds until it, 0 when it has passed; at most `longest`."""
         return longest if self.at is None else max(0.0, min(longest, self.at - time.monotonic()))

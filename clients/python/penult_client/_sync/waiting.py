@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from google.longrunning import operations_pb2
@@ -10,15 +11,18 @@ from google.protobuf.duration_pb2 import Duration
 
 from penult_client._sync.calls import Caller
 from penult_client._sync.reading import read_result
+from penult_client._channel import sync_sleep
 from penult_client._core import operations, rpcs
 from penult_client._core.analysis_results import Origin
 from penult_client._core.kinds import Kind, start_request
-from penult_client._core.progress import Progress, Watching
+from penult_client._core.progress import SHOWN, Progress, Watching
 from penult_client._core.timing import Deadline
 from penult_client._exceptions import DeadlineError, PenultError
 
 # The longest that a call which is given up waits for the server to end what it had begun.
 CANCEL_SECONDS = 2.0
+# What the answer of a server that has waited until the deadline may take.
+ANSWER_SECONDS = 0.5
 
 
 class Ongoing:
@@ -103,13 +107,15 @@ class Ongoing:
     def _ended(self, watching: Watching, ends: Deadline) -> operations_pb2.Operation:
         """What the server tells when it has ended; all that it tells before is shown."""
         while True:
-            seconds = ends.left(watching.every)
+            seconds, began = ends.left(watching.every), time.monotonic()
             if seconds == 0:
                 raise operations.passed(ends.seconds, self.name, operations.GOES_ON)
             request = rpcs.WAIT_OPERATION.request(name=operations.resource(self.name))
             request.timeout.CopyFrom(Duration(seconds=int(seconds), nanos=int(seconds % 1 * 1e9)))
             try:
-                told = self._caller.send_waiting(rpcs.WAIT_OPERATION, request, ends, seconds)
+                told = self._caller.send_waiting(
+                    rpcs.WAIT_OPERATION, request, ends.later(ANSWER_SECONDS), seconds
+                )
             except PenultError as error:
                 if isinstance(error, DeadlineError) and ends.left(1.0) == 0:
                     continue
@@ -117,6 +123,8 @@ class Ongoing:
             watching.tell(operations.status(told))
             if told.done:
                 return told
+            # Of a server that does not wait itself, or less long than it was asked to.
+            sync_sleep(max(0.0, min(SHOWN, began + seconds - time.monotonic())))
 
     def _result(self, told: operations_pb2.Operation, ends: Deadline) -> Any:
         failed = operations.error_of(told)
