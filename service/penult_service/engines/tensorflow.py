@@ -11,6 +11,7 @@ import tensorflow as tf
 import tensorflow_text  # noqa: F401  (registers the operations of `tokenize`)
 from numpy.typing import NDArray
 
+from penult_service.errors import InvalidInput
 from penult_service.guard import prepared as guard
 from penult_service.prepared import EMBEDDING, HEAD, TEXT, WHOLE, Manifest
 
@@ -48,19 +49,31 @@ def signatures(directory: Path, allow_ops: Collection[str] = ()) -> Mapping[str,
     operator's own.
 
     Raises:
-        InvalidInput, ModelRefused: as `guard.prepared.check`; nothing of the model has run.
+        InvalidInput, ModelRefused: as `guard.prepared.check`, nothing of the model has run then; or DAMAGED, TensorFlow
+            cannot load it, or a function that is asked for is not there.
     """
     guard.check(directory, allow_ops)
-    loaded = tf.saved_model.load(str(directory))
-    return _Kept(loaded.signatures, loaded)
+    try:
+        loaded = tf.saved_model.load(str(directory))
+        return _Kept(directory, loaded.signatures, loaded)
+    except Exception as error:  # whatever TensorFlow raises at a graph that does not fit together
+        first = (str(error) or type(error).__name__).splitlines()[0][:300]
+        raise InvalidInput(
+            f"{directory} cannot be loaded ({first}); prepare the model again", reason="DAMAGED"
+        ) from error
 
 
 class _Kept(dict[str, Any]):
     """A dict that keeps the loaded object: its variables live no longer than it does."""
 
-    def __init__(self, items: Mapping[str, Any], owner: Any) -> None:
+    def __init__(self, directory: Path, items: Mapping[str, Any], owner: Any) -> None:
         super().__init__(items)
-        self.owner = owner
+        self.directory, self.owner = directory, owner
+
+    def __missing__(self, name: str) -> Any:
+        raise InvalidInput(
+            f"{self.directory} has no function {name!r}; prepare the model again", reason="DAMAGED"
+        )
 
 
 def _numpy(tensors: Mapping[str, tf.Tensor]) -> dict[str, NDArray[Any]]:
