@@ -273,6 +273,7 @@ def test_long_work_beside_calls_cancelled_and_queued(long_server):
         assert metadata.time_left.ToTimedelta().total_seconds() > 0
         second = call(channel, "StartAnalysis", LONG).reply.name
         wait_until(lambda: metadata_of(get(channel, second)).stage == "waiting")
+        assert not metadata_of(get(channel, second)).HasField("start_time")
         full = call(channel, "StartAnalysis", LONG)
         assert (full.code, full.reason) == ("RESOURCE_EXHAUSTED", "OPERATIONS_FULL")
         assert full.retry_seconds

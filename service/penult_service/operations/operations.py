@@ -221,7 +221,6 @@ class Operations:
         """To its end, whatever that is."""
         state, stored = FAILED, ("", "")
         error: PenultError | None = None
-        live.record = replace(live.record, started=now())
         try:
             stored = await work(live.record.name, live.progress)
             state = DONE
@@ -237,7 +236,8 @@ class Operations:
             error = restarted() if self._closed else known
         name = live.record.name
         live.record = replace(
-            live.record, state=state, stored=stored[0], stored_created=stored[1], ended=now(),
+            live.record, state=state, stored=stored[0], stored_created=stored[1],
+            started=live.progress.started, ended=now(),
             expires=now(self._kept), error=errors.to_json(error) if error else {},
         )  # fmt: skip
         await self._keep_end(live)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+from penult_service.storage.manifests import now
+
 WAITING, EMBEDDING, STARTING = "waiting", "embedding", "starting"
 _BEFORE = (WAITING, EMBEDDING, STARTING)
 
@@ -18,6 +20,8 @@ class Progress:
     def __init__(self, estimate: float = 0.0) -> None:
         self.stage, self.done, self.total = WAITING, 0, 0
         self._estimate = estimate
+        self.started = ""
+        """When it first did something, ISO 8601 in UTC; empty: it waits."""
         self._began: float | None = None
         self._stage_began = 0.0
 
@@ -25,6 +29,7 @@ class Progress:
         """It does this, and has done so much of so much (0: not known)."""
         if stage != self.stage:
             self._stage_began = time.monotonic()
+            self.started = self.started or now()
             if stage not in _BEFORE and self._began is None:
                 self._began = self._stage_began
         self.stage, self.done, self.total = stage, done, total

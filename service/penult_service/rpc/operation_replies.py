@@ -42,7 +42,7 @@ def _metadata(record: OperationRecord, progress: Progress | None, durable: bool)
         rows=record.rows,
         stage=record.state,
         create_time=timestamp(record.created),
-        start_time=timestamp(record.started),
+        start_time=timestamp(progress.started if progress else record.started),
         end_time=timestamp(record.ended),
         expire_time=timestamp(record.expires),
         durable=durable,

@@ -64,7 +64,8 @@ async def for_ever(name: str, progress: Progress) -> tuple[str, str]:
     raise AssertionError(name)
 
 
-async def at_once(name: str, _: Progress) -> tuple[str, str]:
+async def at_once(name: str, progress: Progress) -> tuple[str, str]:
+    progress.tell("working")
     return f"operations/{name}", "then"
 
 
@@ -186,6 +187,8 @@ async def test_turns_in_the_order_of_coming_and_the_most() -> None:
     await asyncio.sleep(0)
     stages = [progress.stage for name in names if (progress := operations.progress(name))]
     assert stages == ["working", "waiting", "waiting"]
+    started = [bool(progress.started) for name in names if (progress := operations.progress(name))]
+    assert started == [True, False, False]
     with pytest.raises(ResourceExhausted) as full:
         await operations.start("project", 1, work)
     assert full.value.reason == "OPERATIONS_FULL"
