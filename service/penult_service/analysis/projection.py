@@ -23,6 +23,7 @@ Graph = tuple[NDArray[np.int32], Floats]
 
 N_NEIGHBORS, MIN_DIST, PERPLEXITY = 15, 0.1, 30.0
 _QUALITY_NEIGHBORS = 15
+_TSNE_STEPS = 1_000
 _PURITY_ROWS = 4_000  # rows that label purity is measured on
 
 
@@ -122,9 +123,9 @@ def _tsne(call: Project, fitted: Fitting) -> _Map:
     # Its gradients are summed by threads in whatever order: one.
     model = TSNE(
         call.n_components, perplexity=perplexity, metric="precomputed", init=start, random_state=call.seed,
-        verbose=2 if heard() else 0,
+        max_iter=_TSNE_STEPS, verbose=2 if heard() else 0,
     )  # fmt: skip
-    with threadpool_limits(1), iterations_printed("layout", model.max_iter):
+    with threadpool_limits(1), iterations_printed("layout", _TSNE_STEPS):
         places = model.fit_transform(distances)
     used = {"method": "tsne", "perplexity": perplexity, "seed": call.seed}
     return _Map(np.ascontiguousarray(places, dtype=np.float32), used, told, graph=near)
