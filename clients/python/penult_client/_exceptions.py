@@ -3,13 +3,13 @@
     PenultError
     ├── InvalidInputError         what was sent, or was about to be, is wrong; sending it again will not help
     │   └── InputTypeError        it is not a list of texts (or vectors) at all; also a TypeError
-    ├── NotFoundError             no such model, version, layer or set
+    ├── NotFoundError             no such model, version, layer, set or operation
     ├── AlreadyExistsError        a set has that name; names are given once unless `overwrite`
     ├── PreconditionError         the model or server is there but cannot do this; the message says what would
     ├── ResourceExhaustedError    no room now, even after the retries that the deadline allowed
-    ├── UnavailableError          no server there, or it is loading or draining
+    ├── UnavailableError          no server there, or it is loading, draining, or was restarted meanwhile
     ├── DeadlineError             the time ran out first; also a TimeoutError
-    ├── CancelledError            the call was cancelled
+    ├── CancelledError            the call, or the operation, was cancelled
     ├── DataLossError             what the server has stored is damaged; the message names the file
     ├── InternalError             a bug of the server or of this library
     └── ClientError               the client could not even try
@@ -77,7 +77,7 @@ class InputTypeError(InvalidInputError, TypeError):
 
 
 class NotFoundError(PenultError):
-    """There is no such model, version, layer or set."""
+    """There is no such model, version, layer, set or operation."""
 
     default_code = "NOT_FOUND"
 
@@ -113,7 +113,7 @@ class DeadlineError(PenultError, TimeoutError):
 
 
 class CancelledError(PenultError):
-    """The call was cancelled."""
+    """The call, or the operation, was cancelled."""
 
     default_code = "CANCELLED"
 

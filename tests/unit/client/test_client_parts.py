@@ -1,12 +1,16 @@
-"""Small parts of the client: the progress line, channel options."""
+"""Small parts of the client: lines of progress, calls that do not end, channel options."""
 
 from __future__ import annotations
 
 import io
+from datetime import UTC, datetime
 
+import grpc
 import pytest
+from penult_client import DeadlineError, OperationStatus
+from penult_client._channel import SyncCall
 from penult_client._core.addresses import channel_options, check_address
-from penult_client._core.progress import ProgressLine, ignore, reporter
+from penult_client._core.progress import OperationLine, ProgressLine, ignore, reporter
 
 
 class Terminal(io.StringIO):
@@ -44,6 +48,56 @@ def test_what_is_counted_is_named():
         ProgressLine("counting", stream, unit)(3, 3)
         assert f" {unit}/s  in " in stream.getvalue()
     assert reporter(True, "reading", "rows")._unit == "rows"
+
+
+def operation(**facts) -> OperationStatus:
+    state = "done" if "ended" in facts else "running"
+    told = {"name": "map-1", "analysis": "project", "rows": 50_000, "state": state, "stage": "layout"}
+    return OperationStatus(**{**told, **facts})
+
+
+@pytest.mark.parametrize(
+    ("facts", "line"),
+    [
+        ({}, "project of 50,000 rows: layout"),
+        ({"seconds_left": 59.6}, "project of 50,000 rows: layout  1:00 left"),
+        ({"done": 7, "seconds_left": 7.2}, "project of 50,000 rows: layout  7 s left"),
+        ({"done": 1, "total": 2}, f"project of 50,000 rows: layout [{'#' * 15}{'.' * 15}] 1/2"),
+        (
+            {"done": 1500, "total": 1000, "seconds_left": 3661},
+            f"project of 50,000 rows: layout [{'#' * 30}] 1,500/1,000  1:01:01 left",
+        ),
+    ],
+)
+def test_the_line_of_an_operation(facts, line):
+    stream = Terminal()
+    shown = OperationLine(stream)
+    shown.status(operation(**facts))
+    assert stream.getvalue() == f"\r{line}\x1b[K"
+    shown.close()
+    shown.close()
+    assert stream.getvalue().endswith("\x1b[K\n")
+    assert stream.getvalue().count("\n") == 1
+    quiet = io.StringIO()
+    OperationLine(quiet).status(operation(**facts))
+    assert quiet.getvalue() == ""
+    OperationLine(quiet).status(operation(**facts, stage="done", ended=datetime.now(UTC)))
+    assert quiet.getvalue().startswith("project of 50,000 rows: done in 0.")
+
+
+def test_shares():
+    assert [operation(done=d, total=t).share for d, t in ((1, 4), (5, 4), (3, 0))] == [0.25, 1.0, None]
+
+
+def test_a_call_is_given_up_when_grpc_does_not():
+    """After an interrupt that met it at work, a channel may be locked for ever."""
+
+    class Locked:
+        def result(self, timeout):
+            raise grpc.FutureTimeoutError(timeout)
+
+    with pytest.raises(DeadlineError, match="no answer from h:1 within 2 s"):
+        SyncCall(Locked(), "h:1", 2.0).result()
 
 
 def test_progress_goes_where_the_caller_says(capsys):

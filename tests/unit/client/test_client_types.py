@@ -1,0 +1,48 @@
+"""What type checkers of other people make of the analyses: the result, or an operation that has it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+PROGRAM = """
+from typing import Any, assert_type
+from penult_client import (
+    AsyncClient, AsyncOperation, Client, Clusters, Neighbors, Operation, OperationStatus, Projection, Similarity
+)
+
+def sync(client: Client, rows: Any, wait: bool) -> None:
+    assert_type(client.similarity(rows, rows, pairs=True), Similarity)
+    assert_type(client.neighbors(rows, None, 3, radius=0.5), Neighbors)
+    assert_type(client.cluster(rows, "hdbscan", wait=True, name="topics"), Clusters)
+    assert_type(client.project(rows, "pca", 3, labels=["a"], deadline=3.0), Projection)
+    assert_type(client.similarity(rows, wait=False), Operation[Similarity])
+    assert_type(client.neighbors(rows, wait=False), Operation[Neighbors])
+    assert_type(client.cluster(rows, n_clusters=3, wait=False), Operation[Clusters])
+    assert_type(client.project(rows, "tsne", perplexity=3, wait=False), Operation[Projection])
+    assert_type(client.project(rows, wait=wait), Projection | Operation[Projection])
+    assert_type(client.project(rows, wait=False).wait(progress=True), Projection)
+    assert_type(client.operation("project-1"), Operation[Any])
+    assert_type(client.operations(), list[OperationStatus])
+
+async def awaited(client: AsyncClient, rows: Any) -> None:
+    assert_type(await client.project(rows), Projection)
+    operation = await client.project(rows, wait=False)
+    assert_type(operation, AsyncOperation[Projection])
+    assert_type(await operation.wait(), Projection)
+
+def wrong(client: Client, rows: Any) -> None:
+    client.project(rows, wiat=False)  # type: ignore[call-overload]
+    client.project(rows, perplexity="3")  # type: ignore[call-overload]
+    client.project(rows, wait=False).coordinates  # type: ignore[attr-defined]
+"""
+
+
+def test_mypy_knows_what_comes_back(tmp_path: Path) -> None:
+    (tmp_path / "program.py").write_text(PROGRAM)
+    mypy = [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "pyproject.toml")]
+    words = [*mypy, "--cache-dir", str(tmp_path / "cache"), str(tmp_path / "program.py")]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
