@@ -40,6 +40,7 @@ class Confined:
     monkeypatch: pytest.MonkeyPatch
     source: Path = field(init=False)
     own: Path = field(init=False)
+    said: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
         self.source, self.own = self.place / "model", self.place / "own"
@@ -76,4 +77,11 @@ class Confined:
         script.write_text("\n".join(lines), encoding="utf-8")
         self.monkeypatch.setattr(watch, "_COMMAND", (sys.executable, "-P", str(script)))
         job = {"what": "attack", "source": str(self.source), "target": str(self.own / "model")}
-        return watch.run(job, watch.Allowed(seconds, memory), None)
+        told = watch.run(job, watch.Allowed(seconds, memory), None)
+        self.said = told.pop(watch.CONFINED)
+        return told
+
+    def parts(self) -> dict[str, str]:
+        """What this kernel holds of a child: "" or why not."""
+        kept = "parts = {}\ndef kept(job, rules):\n    parts.update(real(job, rules))\n    return parts\n"
+        return self.run("return parts", before=f"real = child._confined\n{kept}child._confined = kept")

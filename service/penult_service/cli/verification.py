@@ -47,6 +47,9 @@ def show(found: Verification, *, own_texts: bool) -> None:
         if not own_texts:
             _print_filled(console, FEW)
             console.print()
+    if found.confined:
+        _print_filled(console, f"The model ran in a process of its own: {found.confined}.")
+        console.print()
     verdict = "proven: dropout plays no part in what is served" if manifest.proof.proven else "NOT proven"
     console.print(Text(verdict, style="bold"))
 

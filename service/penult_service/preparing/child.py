@@ -51,6 +51,9 @@ def _refusal(source: str, error: Exception) -> ModelRefused:
     if os.strerror(errno.EFBIG) in str(error):
         what = "it writes a file larger than what a prepared model of its size can need"
         return ModelRefused(f"{source} could not be prepared: {what} ({first})", reason="TOO_MUCH_WRITTEN")
+    if isinstance(error, PermissionError) or type(error).__name__ == "PermissionDeniedError":
+        what = "it tried what a model is kept from while it is prepared: files, sockets and processes that are not its"
+        return ModelRefused(f"{source} could not be prepared: {what} own ({first})", reason="NOT_PERMITTED")
     return ModelRefused(
         f"{source} could not be prepared: {type(error).__name__}: {first}", reason="CANNOT_PREPARE"
     )

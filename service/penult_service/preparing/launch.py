@@ -19,7 +19,7 @@ from penult_service.preparing import probe
 from penult_service.preparing.identity import PREPARER, cache_key, model_digest
 from penult_service.preparing.inspecting import kinds
 from penult_service.preparing.report import DropoutEffect, Verification
-from penult_service.preparing.watch import Allowed, Progress
+from penult_service.preparing.watch import CONFINED, Allowed, Progress
 from penult_service.preparing.watch import run as _in_child
 
 _DAY = 86_400.0  # seconds
@@ -151,8 +151,9 @@ def verify(
         "texts": list(texts or probe.SENTENCES),
         "allow_ops": sorted(allow_ops) if manifest.proof.proven else sorted({*allow_ops, *RANDOM_OPS}),
     }
-    effect = _in_child(job, Allowed(timeout, memory_limit), None)["effect"]
-    return Verification(manifest, DropoutEffect(**effect) if effect else None)
+    told = _in_child(job, Allowed(timeout, memory_limit), None)
+    effect = told["effect"]
+    return Verification(manifest, DropoutEffect(**effect) if effect else None, told.get(CONFINED, ""))
 
 
 def _located(source: Path) -> Path:

@@ -34,16 +34,21 @@ class DropoutEffect:
 
 @dataclass(frozen=True)
 class Verification:
-    """The result of verifying a model. `effect` is None when no dropout stands in front of the head."""
+    """The result of verifying a model. `effect` is None when no dropout stands in front of the head.
+
+    `confined` says what the process that ran the model was kept from, in words.
+    """
 
     manifest: Manifest
     effect: DropoutEffect | None
+    confined: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
             "manifest": json.loads(self.manifest.to_json()),
             "effect": asdict(self.effect) if self.effect else None,
+            "confined": self.confined,
         }
 
     @classmethod
@@ -51,4 +56,4 @@ class Verification:
         """The inverse of `to_dict`."""
         effect = raw["effect"]
         manifest = Manifest.from_json(json.dumps(raw["manifest"]))
-        return cls(manifest, DropoutEffect(**effect) if effect else None)
+        return cls(manifest, DropoutEffect(**effect) if effect else None, raw.get("confined", ""))

@@ -30,6 +30,7 @@ from penult_service.preparing import confine
 _log = logging.getLogger(__name__)
 
 Progress = Callable[[str, float], None]
+CONFINED = "confined"
 _COMMAND = (sys.executable, "-P", "-m", "penult_service.preparing.child")
 _POLL = 0.25  # seconds between looks at the child
 _SPARE = 256 << 20  # bytes of free memory that a child leaves to others
@@ -70,7 +71,7 @@ class _Watched:
 
 
 def run(job: dict[str, Any], allowed: Allowed, progress: Progress | None) -> dict[str, Any]:
-    """Runs the job: its answer, or its error, or the error that ended it.
+    """Runs the job: its answer, with how it was confined as CONFINED; or its error, or the error that ended it.
 
     Args:
         job: `what`, `source` and what else `child` reads; `target`, when it writes one, in an existing directory.
@@ -150,7 +151,7 @@ def _answer(watched: _Watched, job: dict[str, Any], progress: Progress | None) -
     for line in _lines(watched):
         told = _told(line, watched)
         if "done" in told:
-            return dict(told["done"])
+            return {**told["done"], CONFINED: confine.described(watched.parts or {})}
         if "error" in told:
             raise told["error"]
         if "confined" in told:

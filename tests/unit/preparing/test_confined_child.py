@@ -32,16 +32,10 @@ def confined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Confined:
     return Confined(tmp_path, monkeypatch)
 
 
-def parts_of(confined: Confined) -> dict[str, str]:
-    """What this kernel holds of a child: "" or why not."""
-    probe = "parts = {}\nreal = child._confined\ndef kept(*given):\n    parts.update(real(*given))\n    return parts\n"
-    return confined.run("return parts", before=f"{probe}child._confined = kept")
-
-
 @pytest.fixture
 def whole(confined: Confined) -> Confined:
     """A child on a kernel that has everything."""
-    lacking = {part: why for part, why in parts_of(confined).items() if why}
+    lacking = {part: why for part, why in confined.parts().items() if why}
     if lacking:
         pytest.skip(f"this kernel does not hold {lacking}")
     return confined
@@ -401,13 +395,15 @@ def test_less_is_said_and_works(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    here = {part for part, why in parts_of(confined).items() if why}
+    here = {part for part, why in confined.parts().items() if why}
     monkeypatch.setattr(watch, "_said", set())
     with caplog.at_level(logging.INFO):
         for _ in range(2):
             told = confined.run("return {'answer': 42}", before=LACKING + before)
     assert told == {"answer": 42}
+    assert confined.said
     (line,) = [record.getMessage() for record in caplog.records if record.name == watch.__name__]
+    assert line.endswith(f": {confined.said}")
     for part, meaning in confine.PARTS.items():
         if part in lacking:
             assert f"not held: {meaning} (" in line
