@@ -29,7 +29,7 @@ class Limits(BaseSettings):
     max_text_bytes: int = Field(default=4 * MEBIBYTE, ge=1)
     max_queued_tokens: int = Field(default=1 << 21, ge=1)
     max_scores: int = Field(default=1 << 24, ge=1)
-    max_analysis_seconds: float = Field(default=30.0, gt=0)
+    max_analysis_seconds: float = Field(default=20.0, gt=0)
     max_analysis_bytes: int = Field(default=4096 * MEBIBYTE, ge=1024)
 
 
@@ -40,8 +40,8 @@ class ServeConfig(BaseSettings):
     what is free then; `allow_ops` names operations, with commas between, that models may hold beside those of the allow
     list; `allow_stochastic` takes models that are random at inference, with a warning in every reply;
     `analysis_workers` 0: no analysis; `analysis_memory` GiB that an analysis may take, None: half of what the machine
-    (or its container) has, shared by the workers; `analysis_queue` calls may wait for a worker; `analysis_operations`
-    may run or wait, and are forgotten `operation_days` after they have ended.
+    (or its container) has, shared by the workers and their operations; `analysis_queue` calls may wait for a worker;
+    `analysis_operations` may run or wait, and are forgotten `operation_days` after they have ended.
     """
 
     model_config = SettingsConfigDict(env_prefix="PENULT_", frozen=True)

@@ -67,7 +67,10 @@ def _serve(
     ] = None,
     analysis_memory: Annotated[
         float | None,
-        typer.Option(metavar="GIB", help="Memory that one may take. [default: half the machine's, shared]"),
+        typer.Option(
+            metavar="GIB",
+            help="Memory that one may take. [default: half the machine's, shared by workers and operations]",
+        ),
     ] = None,
 ) -> int:
     """Serve models over gRPC.

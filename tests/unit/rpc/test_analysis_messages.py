@@ -17,7 +17,7 @@ from penult_service.analysis.results import (
 from penult_service.config import Limits
 from penult_service.errors import InvalidInput, PreconditionFailed
 from penult_service.rpc import analysis_replies as replies
-from penult_service.rpc.analysis_limits import check_cost, check_reply, check_scores
+from penult_service.rpc.analysis_limits import check_cost, check_memory, check_reply, check_scores
 
 ORIGIN = common.Provenance(model="models/m/versions/1")
 NONE = np.zeros(0, np.int32)
@@ -190,7 +190,17 @@ def test_what_costs_too_much_is_told_with_the_estimate() -> None:
         "max_analysis_bytes": str(1 << 30),
     }
     assert "fewer rows" in caught.value.message
-    assert "PENULT_MAX_ANALYSIS_SECONDS=13" in caught.value.message
-    assert "BYTES" not in caught.value.message
-    with pytest.raises(PreconditionFailed, match="PENULT_MAX_ANALYSIS_BYTES=3221225472"):
+    assert "StartAnalysis" in caught.value.message
+    with pytest.raises(PreconditionFailed, match="3 GiB of memory; a call may take"):
         check_cost(Cluster(), Cost(1.0, 3 << 30), limits)
+
+
+def test_what_no_worker_has_the_memory_for_is_no_operation_either() -> None:
+    check_memory(Project(), Cost(1e6, 1 << 40), None)
+    check_memory(Project(), Cost(1e6, 1 << 30), 1 << 30)
+    with pytest.raises(
+        PreconditionFailed, match=r"about 3 GiB .* may take 1 GiB: .*--analysis-memory"
+    ) as caught:
+        check_memory(Cluster(), Cost(1.0, 3 << 30), 1 << 30)
+    assert caught.value.reason == "ANALYSIS_TOO_LARGE"
+    assert caught.value.metadata == {"estimated_bytes": str(3 << 30), "limit_bytes": str(1 << 30)}
