@@ -121,7 +121,7 @@ class Limits:
         max_texts: Texts of one request.
         max_text_bytes: Bytes of one text, UTF-8.
         max_queued_tokens: Tokens that may wait for one model version.
-        max_scores: Scores of one similarity matrix.
+        max_scores: Scores of one similarity matrix that is answered at once.
         max_analysis_seconds, max_analysis_bytes: Estimated time, and memory beside the rows, of an analysis that is
             answered at once; 0: the server does not say.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from penult_service.cli.console import note, stage_bar
@@ -26,10 +26,12 @@ class Shown:
     def __init__(self, bar: Callable[[str, float | None], None] | None) -> None:
         self._bar = bar
         self._last = time.monotonic()
+        self.name = ""
 
     def status(self, status: OperationStatus) -> None:
         """How the operation gets on."""
-        if status.ended is not None:
+        self.name = "" if status.ended is not None else status.name
+        if not self.name:
             return
         left = "" if status.seconds_left is None else f", {clock(status.seconds_left)} left"
         if self._bar is not None:
@@ -42,14 +44,20 @@ class Shown:
 
 
 @contextmanager
-def shown(before: str) -> Iterator[Shown]:
-    """Shows an operation; on a screen `before`, as long as nothing is known."""
-    if not sys.stderr.isatty():
-        yield Shown(None)
-        return
-    with stage_bar() as bar:
-        bar(before, None)
-        yield Shown(bar)
+def shown(before: str, interrupted: str) -> Iterator[Shown]:
+    """Shows an operation; on a screen `before`, as long as nothing is known. `interrupted`: what Ctrl-C does to it."""
+    with ExitStack() as stack:
+        bar = stack.enter_context(stage_bar()) if sys.stderr.isatty() else None
+        if bar is not None:
+            bar(before, None)
+        report = Shown(bar)
+        try:
+            yield report
+        except KeyboardInterrupt:
+            if report.name:
+                stack.close()
+                note(f"operation {report.name} {interrupted}")
+            raise
 
 
 def percent(status: OperationStatus) -> str:

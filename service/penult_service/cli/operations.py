@@ -112,7 +112,7 @@ def _operations(client: Client, names: list[str]) -> list[Operation[Any]]:
 
 def _ended(operation: Operation[Any]) -> OperationStatus:
     """What is known of an operation when it has ended."""
-    with shown(operation.name) as report:
+    with shown(operation.name, "goes on") as report:
         while True:
             status = operation.status()
             report.status(status)

@@ -30,7 +30,7 @@ def analyse(
         arrays: float32 [n, d] each, as `analysis.run` names them.
         labels: One a row of `source`, None without.
     """
-    with shown("waiting for the server's analysis") as report:
+    with shown("waiting for the server's analysis", "was told to end") as report:
         if isinstance(call, Neighbors):
             return _neighbors(client, call, arrays, report)
         if isinstance(call, Cluster):

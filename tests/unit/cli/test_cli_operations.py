@@ -138,23 +138,33 @@ def interrupt(*_: Any) -> None:
 
 
 def test_ctrl_c_while_waiting_leaves_it_alone(
-    three: list[str], server: str, script: Script, ledger: Ledger
+    three: list[str], server: str, script: Script, ledger: Ledger, capsys: pytest.CaptureFixture[str]
 ) -> None:
     script.fail("GetOperation", None, None, interrupt)
     assert main(["operations", "wait", three[1], "--server", server]) == 130
+    assert capsys.readouterr().err == f"operation {three[1]} goes on\n"
     assert not ledger.operations[f"operations/{three[1]}"].done
 
 
 @pytest.mark.parametrize("command", ["map", "cluster", "neighbors"])
 def test_ctrl_c_cancels_what_a_command_has_started(
-    file: Path, server: str, script: Script, ledger: Ledger, command: str
+    file: Path,
+    server: str,
+    script: Script,
+    ledger: Ledger,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
 ) -> None:
+    monkeypatch.setattr("penult_client._core.progress.SHOWN", 0.05)
     ledger.hold = True
     method = {"map": "Project", "cluster": "Cluster", "neighbors": "SearchNeighbors"}[command]
     script.fail(method, TOO_LARGE)
-    script.fail("WaitOperation", interrupt)
+    script.fail("WaitOperation", None, interrupt)
     assert main([command, str(file), "--server", server, "--json"]) == 130
-    assert ledger.reason(ledger.only()) == "OPERATION_CANCELLED"
+    name = ledger.only()
+    assert ledger.reason(name) == "OPERATION_CANCELLED"
+    assert capsys.readouterr().err == f"operation {name.partition('/')[2]} was told to end\n"
 
 
 class Terminal(io.StringIO):

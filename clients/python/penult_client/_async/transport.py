@@ -95,7 +95,8 @@ class AsyncMockTransport:
 
     Args:
         handler: Takes the method's name, such as ``Embed``, and the request message (of ``AppendRows`` the list of
-            them); returns the reply message (of ``ReadRows`` the list of them), or raises a PenultError.
+            them); returns the reply message (of ``ReadRows`` and ``ReadResult`` the list of them), or raises a
+            PenultError.
     """
 
     def __init__(self, handler: Callable[[str, Any], Message | Sequence[Message]]) -> None:

@@ -42,7 +42,7 @@ class Gathered:
         return self.rows == self.total
 
     def add(self, part: analysis.ReadResultResponse) -> None:
-        """The next rows.
+        """The next rows. The message itself is changed.
 
         Raises:
             InternalError: they are not (BAD_REPLY). PreconditionError: it is another result now (RESULT_CHANGED).
