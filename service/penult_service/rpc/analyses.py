@@ -20,7 +20,14 @@ from penult_service.config import Limits
 from penult_service.rpc import analysis_replies as replies
 from penult_service.rpc import small_similarity
 from penult_service.rpc.analysis_codec import AnalysisCodec, Asked
-from penult_service.rpc.analysis_limits import check_cost, check_memory, check_reply, check_scores, is_short
+from penult_service.rpc.analysis_limits import (
+    check_cost,
+    check_memory,
+    check_reply,
+    check_result,
+    check_scores,
+    is_short,
+)
 from penult_service.rpc.handlers import Call
 from penult_service.rpc.result_codec import CLUSTERINGS, PROJECTIONS, Kind
 from penult_service.rpc.sources import Sides, Sources, array_shapes, check_spaces
@@ -103,7 +110,8 @@ class Analyses:
             check_cost(asked.call, checked.cost, self._limits)
 
     def check_for_operation(self, checked: Checked) -> None:
-        """Refuse what no worker has the memory for."""
+        """Refuse what no worker has the memory for, and results that nobody should hold."""
+        check_result(checked.asked.call, checked.shapes, self._limits)
         check_memory(checked.asked.call, checked.cost, self._pool.memory_limit)
 
     def is_short(self, checked: Checked) -> bool:

@@ -45,6 +45,27 @@ def check_reply(call: Call, shapes: Shapes, limit: int) -> None:
         raise too_large(rows, size, limit, (limit - rest - OVERHEAD_BYTES) // row_bytes, advice)
 
 
+def check_result(call: Call, shapes: Shapes, limits: Limits) -> None:
+    """Refuse an operation whose result is more than this process should ever hold.
+
+    Raises:
+        InvalidInput: it is (RESULT_TOO_LARGE).
+    """
+    rows, row_bytes, rest, advice = _reply(call, shapes)
+    size, limit = rows * row_bytes + rest, limits.max_response_bytes
+    if size <= limit:
+        return
+    fitting = max(0, limit - rest) // row_bytes
+    ways = [f"ask for at most {fitting} at a time"] if fitting else []
+    ways += [advice] if advice else []
+    raise InvalidInput(
+        f"the result for {rows} rows takes {size} bytes, over the {limit} that an operation of this server gives;"
+        f" {'; '.join(ways)}",
+        reason="RESULT_TOO_LARGE",
+        metadata={"most_rows": str(fitting), "limit_bytes": str(limit), "result_bytes": str(size)},
+    )
+
+
 def check_cost(call: Call, cost: Cost, limits: Limits) -> None:
     """Refuse what would take longer, or more memory, than a call that is answered at once may.
 

@@ -17,7 +17,13 @@ from penult_service.analysis.results import (
 from penult_service.config import Limits
 from penult_service.errors import InvalidInput, PreconditionFailed
 from penult_service.rpc import analysis_replies as replies
-from penult_service.rpc.analysis_limits import check_cost, check_memory, check_reply, check_scores
+from penult_service.rpc.analysis_limits import (
+    check_cost,
+    check_memory,
+    check_reply,
+    check_result,
+    check_scores,
+)
 
 ORIGIN = common.Provenance(model="models/m/versions/1")
 NONE = np.zeros(0, np.int32)
@@ -204,3 +210,11 @@ def test_what_no_worker_has_the_memory_for_is_no_operation_either() -> None:
         check_memory(Cluster(), Cost(1.0, 3 << 30), 1 << 30)
     assert caught.value.reason == "ANALYSIS_TOO_LARGE"
     assert caught.value.metadata == {"estimated_bytes": str(3 << 30), "limit_bytes": str(1 << 30)}
+
+
+def test_a_result_that_is_too_large_for_an_operation() -> None:
+    shapes = {"a": (100, 4), "b": (5000, 4)}
+    check_result(Similarity(), shapes, Limits(max_response_bytes=100 * 5000 * 4))
+    with pytest.raises(InvalidInput, match=r"at most 99 at a time; .*neighbors") as caught:
+        check_result(Similarity(), shapes, Limits(max_response_bytes=100 * 5000 * 4 - 1))
+    assert (caught.value.reason, caught.value.metadata["most_rows"]) == ("RESULT_TOO_LARGE", "99")
