@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from support import seed_model as seeds
+from support import stochastic_layers as layers
 from support import text_models as tm
 
 Body = Callable[[Any], Any]
@@ -35,6 +36,37 @@ class Case:
     reason: str = ""
     layer: str = ""
     op: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a case: a line that says so, and whether it is what it should be."""
+
+    expected: str
+    found: str
+    said: str
+    right: bool
+
+
+def outcome(case: Case, place: Path) -> Outcome:
+    """Saves the case into `place` and prepares it there, by the whole pipeline."""
+    from penult_service.errors import PenultError
+    from penult_service.preparing import pipeline
+
+    source = case.save(place / "model")
+    expected = f"refused, {case.reason}" if case.reason else "accepted"
+    try:
+        manifest = pipeline.prepare(source, place / "prepared", None, lambda *_: None)
+    except PenultError as error:
+        told = error.metadata
+        named = told.get("layer", ""), told.get("op", "")
+        right = error.reason == case.reason and named[0] == case.layer and case.op in named[1]
+        said = f"{named[1]} of layer {named[0]!r}" if all(named) else error.message
+        return Outcome(expected, f"refused, {error.reason}", said, right)
+    line = next((line for line in manifest.proof.findings if case.layer in line), "")
+    right = not case.reason and bool(line) and manifest.proof.proven and not manifest.warnings
+    said = line if case.layer else f"{len(manifest.proof.figures)} figures within their limits"
+    return Outcome(expected, "accepted", said, right)
 
 
 def _saved(build: Callable[[], Any]) -> Callable[[Path], Path]:
@@ -72,7 +104,7 @@ def _words(layer: Callable[[], Any], **call: Any) -> Callable[[Path], Path]:
 
 def _behind(body: Body, name: str = "noisy") -> Callable[[Path], Path]:
     """A layer of a class of its own whose `call` is `body`, on the pooled vector."""
-    return _vector(lambda: own_layer(body, name))
+    return _vector(lambda: layers.own_layer(body, name))
 
 
 def _behind_a_full_average(body: Body, name: str = "noisy") -> Callable[[Path], Path]:
@@ -80,19 +112,9 @@ def _behind_a_full_average(body: Body, name: str = "noisy") -> Callable[[Path], 
 
     def build() -> Any:
         text = tm.text_input()
-        return _head(own_layer(body, name)(tm.pooled(text, masked=False)), text)
+        return _head(layers.own_layer(body, name)(tm.pooled(text, masked=False)), text)
 
     return _saved(build)
-
-
-def own_layer(body: Body, name: str) -> Any:
-    """A layer of the class `Own`."""
-
-    class Own(tm.layers().Layer):
-        def call(self, x: Any) -> Any:
-            return body(x)
-
-    return Own(name=name)
 
 
 def _k(name: str, /, *arguments: Any, **options: Any) -> Callable[[], Any]:
@@ -100,117 +122,6 @@ def _k(name: str, /, *arguments: Any, **options: Any) -> Callable[[], Any]:
 
 
 # Random
-
-
-def noise(x: Any) -> Any:
-    """Dropout at a rate that always shows."""
-    import tensorflow as tf
-
-    return tf.nn.dropout(x, 0.5)
-
-
-def always_drops() -> Any:
-    """A subclass that ignores `training`."""
-
-    class AlwaysDropout(tm.layers().Dropout):
-        def call(self, inputs: Any, training: Any = None) -> Any:
-            del training
-            return super().call(inputs, training=True)
-
-    return AlwaysDropout(0.2, name="always")
-
-
-def attention() -> Any:
-    """Attention over the words with a dropout on its weights that is always on, and nothing else that is."""
-
-    class Attention(tm.layers().Layer):
-        def __init__(self) -> None:
-            super().__init__(name="attention")
-            self.inner = tm.layers().MultiHeadAttention(2, 4, dropout=0.1, name="heads")
-
-        def call(self, x: Any) -> Any:
-            return self.inner(x, x, training=True)
-
-    return Attention()
-
-
-def constant_seed(x: Any) -> Any:
-    """The same mask in every run: 20 runs are equal bit for bit, and yet it is on."""
-    import tensorflow as tf
-
-    return tf.nn.experimental.stateless_dropout(x, 0.5, seed=[1, 2])
-
-
-def called(x: Any) -> Any:
-    """In a function that a function calls."""
-    import tensorflow as tf
-
-    inner = tf.function(noise)
-    return tf.function(lambda y: tf.tanh(inner(y)))(x)
-
-
-def in_a_loop(x: Any) -> Any:
-    """In the body of a While."""
-    import tensorflow as tf
-
-    return tf.while_loop(lambda i, _: i < 3, lambda i, y: (i + 1, noise(y)), (tf.constant(0), x))[1]
-
-
-def in_a_branch(x: Any) -> Any:
-    """In a branch that the input chooses."""
-    import tensorflow as tf
-
-    return tf.cond(tf.shape(x)[0] > 0, lambda: noise(x), lambda: x)
-
-
-def in_a_case(x: Any) -> Any:
-    """In one of three branches, by the shape."""
-    import tensorflow as tf
-
-    return tf.switch_case(tf.minimum(tf.shape(x)[0], 1), [lambda: x, lambda: noise(x), lambda: -x])
-
-
-def in_map_fn(x: Any) -> Any:
-    """Row by row."""
-    import tensorflow as tf
-
-    return tf.map_fn(noise, x)
-
-
-def compiled(x: Any) -> Any:
-    """In a function for XLA."""
-    import tensorflow as tf
-
-    def body(y: Any) -> Any:
-        return y + tf.random.stateless_normal(tf.shape(y), seed=[3, 4])
-
-    return tf.function(body, jit_compile=True)(x)
-
-
-def with_a_gradient(x: Any) -> Any:
-    """In a function with a gradient of its own."""
-    import tensorflow as tf
-
-    @tf.custom_gradient
-    def body(y: Any) -> Any:
-        return noise(y), lambda upstream: upstream
-
-    return body(x)
-
-
-def through_a_variable() -> Any:
-    """No data edge leads from the random operation to the output."""
-    import tensorflow as tf
-
-    class Through(tm.layers().Layer):
-        def build(self, shape: Any) -> None:
-            self.kept = self.add_weight("kept", shape[-1:], trainable=False)
-
-        def call(self, x: Any) -> Any:
-            self.kept.assign(tf.random.uniform(self.kept.shape))
-            return x + self.kept
-
-    return Through(name="through")
 
 
 def drops_words() -> Any:
@@ -225,7 +136,7 @@ def drops_words() -> Any:
         )
 
     text = tm.text_input()
-    return _head(tm.pooled(own_layer(leave_out, "word_dropout")(text)), text)
+    return _head(tm.pooled(layers.own_layer(leave_out, "word_dropout")(text)), text)
 
 
 def hub_encoder(training: bool) -> Any:
@@ -278,48 +189,24 @@ def _scratch() -> tempfile.TemporaryDirectory[str]:
 # Batch statistics
 
 
-def batch_norm(x: Any) -> Any:
-    """BatchNormalization in training mode, spelled out: no variable is written, no operation is random."""
-    import tensorflow as tf
-
-    mean, variance = tf.nn.moments(x, [0])
-    return tf.nn.batch_normalization(x, mean, variance, None, None, 1e-3)
-
-
-def fused_batch_norm(x: Any) -> Any:
-    """The fused operation with `is_training`, its new averages thrown away."""
-    import tensorflow as tf
-
-    width = x.shape[-1]
-    found = tf.raw_ops.FusedBatchNormV3(
-        x=x[:, None, None, :],
-        scale=tf.ones([width]),
-        offset=tf.zeros([width]),
-        mean=tf.zeros([0]),
-        variance=tf.zeros([0]),
-        is_training=True,
-    )
-    return found.y[:, 0, 0, :]
-
-
 def batch_norm_in_the_head() -> Any:
     """Behind the dropout: the embedding is a row's own, the prediction is not."""
     text = tm.text_input()
     dropped = tm.layers().Dropout(0.1, name="dropout")(tm.pooled(text, masked=False))
-    normed = own_layer(batch_norm, "normed")(tm.dense(6, "hidden")(dropped))
+    normed = layers.own_layer(layers.batch_norm, "normed")(tm.dense(6, "hidden")(dropped))
     return seeds.keras().Model(text, tm.dense(2, "output", "softmax")(normed))
 
 
-def batch_ranks_in_the_tokenizing() -> Any:
-    """A text's first word is its rank among the texts beside it."""
+def batch_decides_in_the_tokenizing() -> Any:
+    """The longest text of a batch, and so a text alone, is read as another."""
     import tensorflow as tf
 
-    def ranked(texts: Any) -> Any:
-        ranks = tf.argsort(tf.argsort(tf.strings.length(texts)))
-        return tf.strings.join([tf.gather(["one", "two", "three", "four"], ranks % 4), texts], " ")
+    def without_the_longest(texts: Any) -> Any:
+        lengths = tf.strings.length(texts)
+        return tf.where(lengths == tf.reduce_max(lengths), "rain", texts)
 
     text = tm.text_input()
-    return _head(tm.pooled(own_layer(ranked, "ranked")(text)), text)
+    return _head(tm.pooled(layers.own_layer(without_the_longest, "by_company")(text)), text)
 
 
 # Other functions in the file
@@ -352,29 +239,6 @@ def _always_on(place: Path, *, clean_twin: bool) -> Path:
 
 
 # Quiet
-
-
-def in_training_only(x: Any) -> Any:
-    """A branch whose predicate is a constant."""
-    import tensorflow as tf
-
-    training = tf.logical_and(tf.constant(False), tf.equal(1, 1))
-    return tf.cond(training, lambda: noise(x), lambda: x)
-
-
-def unused(x: Any) -> Any:
-    """Noise that nothing is computed from."""
-    noise(x)
-    return x * 2
-
-
-def unused_in_a_loop(x: Any) -> Any:
-    """A loop variable that is random, and not looked at."""
-    import tensorflow as tf
-
-    return tf.while_loop(
-        lambda i, *_: i < 3, lambda i, y, z: (i + 1, y * 2, noise(z)), (tf.constant(0), x, x)
-    )[1]
 
 
 def trained() -> Any:
@@ -416,13 +280,13 @@ CASES: dict[str, Case] = {
     "Dropout(...)(x, training=True)": Case(
         _vector(_k("Dropout", 0.2, name="forced"), training=True), RANDOM, "forced", "Random"
     ),
-    "a subclass that always drops": Case(_vector(always_drops), RANDOM, "always", "Random"),
-    "tf.nn.dropout in a layer": Case(_behind(noise), RANDOM, "noisy", "RandomUniform"),
+    "a subclass that always drops": Case(_vector(layers.always_drops), RANDOM, "always", "Random"),
+    "tf.nn.dropout in a layer": Case(_behind(layers.noise), RANDOM, "noisy", "RandomUniform"),
     "tf.nn.dropout in a Lambda": Case(
-        _vector(lambda: tm.layers().Lambda(noise, name="lambda")), RANDOM, "lambda", "RandomUniform"
+        _vector(lambda: tm.layers().Lambda(layers.noise, name="lambda")), RANDOM, "lambda", "RandomUniform"
     ),
-    "always on inside attention only": Case(_words(attention), RANDOM, "dropout", "Random"),
-    "stateless, a constant seed": Case(_behind(constant_seed), RANDOM, "noisy", "StatelessRandom"),
+    "always on inside attention only": Case(_words(layers.attention), RANDOM, "dropout", "Random"),
+    "stateless, a constant seed": Case(_behind(layers.constant_seed), RANDOM, "noisy", "StatelessRandom"),
     "Keras 3's SeedGenerator": Case(
         _saved(lambda: keras_3_dropout(True)), RANDOM, "block", "StatelessRandom"
     ),
@@ -447,29 +311,35 @@ CASES: dict[str, Case] = {
         )
         for name in ("LSTM", "GRU")
     },
-    "random in a called function": Case(_behind(called), RANDOM, "noisy", "RandomUniform"),
-    "random in a loop": Case(_behind(in_a_loop), RANDOM, "noisy", "RandomUniform"),
-    "random in a branch": Case(_behind(in_a_branch), RANDOM, "noisy", "RandomUniform"),
-    "random in a Case": Case(_behind(in_a_case), RANDOM, "noisy", "RandomUniform"),
-    "random in map_fn": Case(_behind(in_map_fn), RANDOM, "noisy", "RandomUniform"),
-    "random in a compiled function": Case(_behind(compiled), RANDOM, "noisy", "Stateless"),
-    "random beside a gradient of its own": Case(_behind(with_a_gradient), RANDOM, "noisy", "RandomUniform"),
+    "random in a called function": Case(_behind(layers.called), RANDOM, "noisy", "RandomUniform"),
+    "random in a loop": Case(_behind(layers.in_a_loop), RANDOM, "noisy", "RandomUniform"),
+    "random in a branch": Case(_behind(layers.in_a_branch), RANDOM, "noisy", "RandomUniform"),
+    "random in a Case": Case(_behind(layers.in_a_case), RANDOM, "noisy", "RandomUniform"),
+    "random in map_fn": Case(_behind(layers.in_map_fn), RANDOM, "noisy", "RandomUniform"),
+    "random in a compiled function": Case(_behind(layers.compiled), RANDOM, "noisy", "Stateless"),
+    "random beside a gradient of its own": Case(
+        _behind(layers.with_a_gradient), RANDOM, "noisy", "RandomUniform"
+    ),
     "random in the tokenizing": Case(_saved(drops_words), RANDOM, "word_dropout", "RandomUniform"),
-    "random through a variable": Case(_vector(through_a_variable), WRITES, "through", "AssignVariableOp"),
+    "random through a variable": Case(
+        _vector(layers.through_a_variable), WRITES, "through", "AssignVariableOp"
+    ),
     "every function of the file drops": Case(
         lambda place: _always_on(place, clean_twin=False), RANDOM, "dropout", "Random"
     ),
     "BatchNormalization, training=True": Case(
         _vector(_k("BatchNormalization", name="norm"), training=True), WRITES, "norm", "Assign"
     ),
-    "batch statistics, nothing written": Case(_behind_a_full_average(batch_norm), COMPANY, "noisy"),
+    "batch statistics, nothing written": Case(_behind_a_full_average(layers.batch_norm), COMPANY, "noisy"),
     "FusedBatchNorm, is_training": Case(
-        _behind_a_full_average(fused_batch_norm), COMPANY, "noisy", "FusedBatchNorm"
+        _behind_a_full_average(layers.fused_batch_norm), COMPANY, "noisy", "FusedBatchNorm"
     ),
     "batch statistics in the head": Case(_saved(batch_norm_in_the_head), COMPANY, "normed"),
-    "batch order in the tokenizing": Case(_saved(batch_ranks_in_the_tokenizing), COMPANY, "ranked"),
+    "the batch decides in the tokenizing": Case(
+        _saved(batch_decides_in_the_tokenizing), COMPANY, "by_company"
+    ),
     "rate 0 forced on": Case(_vector(_k("Dropout", 0.0, name="forced"), training=True)),
-    "a training-only branch, constant predicate": Case(_behind(in_training_only), layer="left out"),
+    "a training-only branch, constant predicate": Case(_behind(layers.in_training_only), layer="left out"),
     "the training function in the file too": Case(_saved(trained)),
     "serving_default traced with training=True": Case(
         lambda place: _with_signatures(place, serving_default=True),
@@ -482,8 +352,8 @@ CASES: dict[str, Case] = {
         lambda place: _with_signatures(place, serving_default=False, sample=True)
     ),
     "random initialisers": Case(_saved(random_initializers)),
-    "noise that nothing is computed from": Case(_behind(unused), layer="no output is computed from"),
-    "noise in a loop, unused": Case(_behind(unused_in_a_loop), layer="no output is computed from"),
+    "noise that nothing is computed from": Case(_behind(layers.unused), layer="no output is computed from"),
+    "noise in a loop, unused": Case(_behind(layers.unused_in_a_loop), layer="no output is computed from"),
     "noise layers, none forced on": Case(_saved(several_noises)),
     "Keras 3 inside, in inference": Case(_saved(lambda: keras_3_dropout(False))),
     "the question's own model": Case(lambda place: seeds.save_seed_model(place)),
