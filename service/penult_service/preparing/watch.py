@@ -41,9 +41,6 @@ _FILES = 20_000
 _THREADS, _PROCESSES = 1024, 8
 _SAID = 1 << 20  # bytes of answers; a few thousand are usual
 _SHOWN = 2000  # characters of a message
-# Beside the child's own: what a test needs, to measure coverage.
-_MORE_ENVIRONMENT: dict[str, str] = {}
-_MORE_WRITABLE: list[Path] = []
 _said: set[str] = set()
 
 
@@ -100,7 +97,7 @@ def run(job: dict[str, Any], allowed: Allowed, progress: Progress | None) -> dic
 def _rules(writable: list[Path], memory: int, disk: int, seconds: float) -> dict[str, Any]:
     cores = os.cpu_count() or 1
     return {
-        "writable": [str(path) for path in (*writable, *_MORE_WRITABLE)],
+        "writable": [str(path) for path in writable],
         "memory": memory + _BEYOND + cores * _STACKS,
         "file": disk,
         "processor": math.ceil((seconds + 60) * cores),
@@ -118,7 +115,7 @@ def _started(scratch: str) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]
             stderr=stderr,
             start_new_session=True,
             cwd=scratch,
-            env={**confine.environment(Path(scratch)), **_MORE_ENVIRONMENT},
+            env=confine.environment(Path(scratch)),
         )
         try:
             yield child, stderr
