@@ -26,7 +26,7 @@ class Family:
     name: str
     reason: str
     ops: tuple[str, ...]
-    where: tuple[str, ...] = PLACES
+    where: tuple[str, ...] = (SERVING,)
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def families() -> tuple[Family, ...]:
     """The list, as in its file."""
     found = tomllib.loads(_FILE.read_text(encoding="utf-8"))
     return tuple(
-        Family(name, raw["reason"], tuple(raw["ops"]), tuple(raw.get("where", PLACES)))
+        Family(name, raw["reason"], tuple(raw["ops"]), tuple(raw.get("where", [SERVING])))
         for name, raw in found.items()
     )
 
