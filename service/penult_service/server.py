@@ -34,21 +34,21 @@ from penult_service.operations import Operations
 from penult_service.repository.repository import Repository, State, Version
 from penult_service.repository.sources import Source
 from penult_service.rpc import errors
-from penult_service.rpc.analyses import Analyses
-from penult_service.rpc.analysis_codec import AnalysisCodec
-from penult_service.rpc.analysis_service import AnalysisService
+from penult_service.rpc.analysis.analyses import Analyses
+from penult_service.rpc.analysis.codec import AnalysisCodec
+from penult_service.rpc.analysis.keeping import Keeper
+from penult_service.rpc.analysis.long_analyses import LongAnalyses
+from penult_service.rpc.analysis.readable import Reader
+from penult_service.rpc.analysis.service import AnalysisService
+from penult_service.rpc.analysis.sources import Sources
 from penult_service.rpc.codec import Codec
-from penult_service.rpc.dataset_service import DatasetService
+from penult_service.rpc.datasets.service import DatasetService
 from penult_service.rpc.handlers import Gate
 from penult_service.rpc.health import HealthMonitor
 from penult_service.rpc.inference_service import InferenceService
-from penult_service.rpc.keeping import Keeper
-from penult_service.rpc.long_analyses import LongAnalyses
 from penult_service.rpc.model_service import ModelService
 from penult_service.rpc.operations_service import OperationsService
-from penult_service.rpc.readable import Reader
 from penult_service.rpc.server_service import ServerService
-from penult_service.rpc.sources import Sources
 from penult_service.rpc.stored import Stored, StoredOperations
 
 DONE, NOTHING_LOADED, EXECUTOR_DEAD = 0, 1, 70

@@ -143,7 +143,7 @@ def test_rpc_needs_no_tensorflow() -> None:
     program = """
 import sys
 sys.modules["tensorflow"] = None
-import penult_service.rpc.analysis_service, penult_service.rpc.inference_service
+import penult_service.rpc.analysis.service, penult_service.rpc.inference_service
 import penult_service.rpc.model_service, penult_service.rpc.server_service, penult_service.rpc.health
 try:
     import tensorflow

@@ -16,7 +16,7 @@ from penult.v1 import analysis_service_pb2 as pb
 from penult.v1 import common_pb2
 from penult_client import Dataset
 from penult_service.analysis.workers.pool import WorkerPool
-from penult_service.rpc import keeping
+from penult_service.rpc.analysis import keeping
 from support.calling import Outcome, call
 from support.fakes import fake_model
 from support.flavours import Flavour

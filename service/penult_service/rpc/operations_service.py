@@ -12,9 +12,9 @@ from penult.v1 import analysis_service_pb2 as pb
 from penult_service.errors import InvalidInput, PenultError
 from penult_service.operations import Operations
 from penult_service.rpc import operation_replies as replies
+from penult_service.rpc.analysis.readable import Reader
 from penult_service.rpc.handlers import Call
 from penult_service.rpc.limits import page_size
-from penult_service.rpc.readable import Reader
 from penult_service.rpc.stored import Stored
 from penult_service.storage.operations import DONE, RUNNING, OperationRecord
 

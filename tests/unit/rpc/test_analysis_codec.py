@@ -13,10 +13,10 @@ from penult_service.analysis import calls
 from penult_service.analysis.calls import Cluster, Neighbors, Project, Similarity
 from penult_service.config import Limits
 from penult_service.errors import InvalidInput
-from penult_service.rpc import analysis_codec
-from penult_service.rpc.analysis_codec import AnalysisCodec
+from penult_service.rpc.analysis import codec as analysis_codec
+from penult_service.rpc.analysis.codec import AnalysisCodec
+from penult_service.rpc.analysis.sources import TextSide, VectorSide
 from penult_service.rpc.codec import Codec
-from penult_service.rpc.sources import TextSide, VectorSide
 from support.bad_input import rows, texts
 
 LIMITS = Limits(max_texts=3)

@@ -16,8 +16,8 @@ from penult_service.analysis.results import (
 )
 from penult_service.config import Limits
 from penult_service.errors import InvalidInput, PreconditionFailed
-from penult_service.rpc import analysis_replies as replies
-from penult_service.rpc.analysis_limits import (
+from penult_service.rpc.analysis import replies
+from penult_service.rpc.analysis.limits import (
     check_cost,
     check_memory,
     check_reply,

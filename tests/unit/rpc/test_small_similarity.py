@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from penult_service.analysis.calls import Similarity
-from penult_service.rpc.small_similarity import compute, is_small
+from penult_service.rpc.analysis.small_similarity import compute, is_small
 from sklearn.metrics.pairwise import pairwise_distances
 
 RANDOM = np.random.default_rng(5)

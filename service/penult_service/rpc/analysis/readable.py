@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from penult_service.errors import InvalidInput, NotFound, PreconditionFailed
 from penult_service.operations import Operations
-from penult_service.rpc.analyses import BY_NAME, CLUSTER, PROJECT, Analysis
-from penult_service.rpc.keeping import Keeper
+from penult_service.rpc.analysis.analyses import BY_NAME, CLUSTER, PROJECT, Analysis
+from penult_service.rpc.analysis.keeping import Keeper
+from penult_service.rpc.analysis.result_parts import Readable
 from penult_service.rpc.operation_replies import error_of
-from penult_service.rpc.result_parts import Readable
 from penult_service.rpc.stored import Stored
 from penult_service.storage import OperationRecord
 from penult_service.storage.operations import DONE, RUNNING

@@ -14,7 +14,7 @@ from penult.v1 import analysis_service_pb2 as pb
 from penult.v1 import common_pb2
 
 from penult_service.analysis import results
-from penult_service.rpc import analysis_replies as replies
+from penult_service.rpc.analysis import replies
 from penult_service.rpc.replies import timestamp
 from penult_service.storage import ResultInfo, StoredResult
 

@@ -15,13 +15,13 @@ from penult_service.analysis.results import Result
 from penult_service.analysis.workers.pool import WorkerPool
 from penult_service.errors import InvalidInput, PenultError, ResourceExhausted, Unavailable
 from penult_service.operations import EMBEDDING, STARTING, Operations, Progress, Work
-from penult_service.rpc.analyses import BY_FIELD, Analyses, Analysis, Checked
-from penult_service.rpc.analysis_codec import Asked
-from penult_service.rpc.analysis_replies import Origin
+from penult_service.rpc.analysis.analyses import BY_FIELD, Analyses, Analysis, Checked
+from penult_service.rpc.analysis.codec import Asked
+from penult_service.rpc.analysis.keeping import Keeper, Keeping, check_request_id
+from penult_service.rpc.analysis.replies import Origin
+from penult_service.rpc.analysis.sources import TextSide, VectorSide
 from penult_service.rpc.codec import fields_under
 from penult_service.rpc.handlers import Call
-from penult_service.rpc.keeping import Keeper, Keeping, check_request_id
-from penult_service.rpc.sources import TextSide, VectorSide
 from penult_service.storage import OperationRecord
 
 T = TypeVar("T")

@@ -15,10 +15,10 @@ from penult_service.config import Limits
 from penult_service.embedder import Embedder, LoadedModel
 from penult_service.errors import AlreadyExists, InvalidInput, PenultError, PreconditionFailed
 from penult_service.repository.repository import Repository
-from penult_service.rpc import dataset_replies as replies
 from penult_service.rpc.codec import Codec
-from penult_service.rpc.dataset_codec import AskedSet, DatasetCodec, set_name
-from penult_service.rpc.dataset_texts import SetTexts
+from penult_service.rpc.datasets import replies
+from penult_service.rpc.datasets.codec import AskedSet, DatasetCodec, set_name
+from penult_service.rpc.datasets.texts import SetTexts
 from penult_service.rpc.handlers import Call
 from penult_service.rpc.stored import Stored
 from penult_service.storage import EmbeddingSet, SetInfo, SetStore, Snapshot

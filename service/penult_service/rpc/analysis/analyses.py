@@ -17,10 +17,9 @@ from penult_service.analysis.costs import cost
 from penult_service.analysis.progress import Listener
 from penult_service.analysis.workers.pool import WorkerPool
 from penult_service.config import Limits
-from penult_service.rpc import analysis_replies as replies
-from penult_service.rpc import small_similarity
-from penult_service.rpc.analysis_codec import AnalysisCodec, Asked
-from penult_service.rpc.analysis_limits import (
+from penult_service.rpc.analysis import replies, small_similarity
+from penult_service.rpc.analysis.codec import AnalysisCodec, Asked
+from penult_service.rpc.analysis.limits import (
     check_cost,
     check_memory,
     check_reply,
@@ -28,9 +27,9 @@ from penult_service.rpc.analysis_limits import (
     check_scores,
     is_short,
 )
+from penult_service.rpc.analysis.result_codec import CLUSTERINGS, PROJECTIONS, Kind
+from penult_service.rpc.analysis.sources import Sides, Sources, array_shapes, check_spaces
 from penult_service.rpc.handlers import Call
-from penult_service.rpc.result_codec import CLUSTERINGS, PROJECTIONS, Kind
-from penult_service.rpc.sources import Sides, Sources, array_shapes, check_spaces
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from typing import Any
 from penult_service.analysis.results import Result
 from penult_service.config import Limits
 from penult_service.errors import AlreadyExists, InvalidInput, PenultError
-from penult_service.rpc import result_codec as codec
-from penult_service.rpc.analysis_replies import Origin
+from penult_service.rpc.analysis import result_codec as codec
+from penult_service.rpc.analysis.replies import Origin
+from penult_service.rpc.analysis.result_codec import PROJECTIONS, Kind
+from penult_service.rpc.analysis.sources import DatasetSide, Side
 from penult_service.rpc.limits import check_fits, response_limit
-from penult_service.rpc.result_codec import PROJECTIONS, Kind
-from penult_service.rpc.sources import DatasetSide, Side
 from penult_service.rpc.stored import Stored
 from penult_service.storage import ResultInfo, ResultStore, RowsOf, StoredResult
 

@@ -12,8 +12,8 @@ from penult.v1 import analysis_service_pb2 as pb
 
 from penult_service.analysis import results
 from penult_service.config import Limits
-from penult_service.rpc import analysis_replies as replies
-from penult_service.rpc.analyses import (
+from penult_service.rpc.analysis import replies
+from penult_service.rpc.analysis.analyses import (
     CLUSTER,
     NEIGHBORS,
     PROJECT,
@@ -22,15 +22,15 @@ from penult_service.rpc.analyses import (
     Analysis,
     Checked,
 )
+from penult_service.rpc.analysis.keeping import STORED_BYTES, Keeper, Keeping
+from penult_service.rpc.analysis.long_analyses import LongAnalyses
+from penult_service.rpc.analysis.readable import Reader
+from penult_service.rpc.analysis.result_parts import parts
+from penult_service.rpc.analysis.stored_results import StoredResults
 from penult_service.rpc.handlers import Call
-from penult_service.rpc.keeping import STORED_BYTES, Keeper, Keeping
 from penult_service.rpc.limits import check_fits
-from penult_service.rpc.long_analyses import LongAnalyses
 from penult_service.rpc.operations_service import OperationsService
-from penult_service.rpc.readable import Reader
-from penult_service.rpc.result_parts import parts
 from penult_service.rpc.stored import Stored
-from penult_service.rpc.stored_results import StoredResults
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from penult_service.errors import NotFound, PenultError, PreconditionFailed
 from penult_service.repository.names import parse_reference
 from penult_service.repository.repository import Repository
 from penult_service.rpc import replies
-from penult_service.rpc.dataset_codec import AskedRows, AskedSet
+from penult_service.rpc.datasets.codec import AskedRows, AskedSet
 from penult_service.rpc.handlers import Call
 from penult_service.rpc.stored import Stored
 from penult_service.storage import EmbeddingSet

@@ -19,10 +19,10 @@ from penult_service.analysis import calls
 from penult_service.config import Limits
 from penult_service.errors import InvalidInput
 from penult_service.repository.names import parse_reference
+from penult_service.rpc.analysis.sources import AskedSides, DatasetSide, TextSide, VectorSide
 from penult_service.rpc.codec import Codec, embed_options, enum_value
-from penult_service.rpc.dataset_codec import set_name
+from penult_service.rpc.datasets.codec import set_name
 from penult_service.rpc.limits import response_limit
-from penult_service.rpc.sources import AskedSides, DatasetSide, TextSide, VectorSide
 from penult_service.vectors import matrix_from_bytes
 
 METRICS = {

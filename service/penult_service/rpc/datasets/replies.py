@@ -10,7 +10,7 @@ from penult.v1 import dataset_service_pb2 as pb
 
 from penult_service.errors import InvalidInput
 from penult_service.rpc import replies
-from penult_service.rpc.dataset_codec import TYPES
+from penult_service.rpc.datasets.codec import TYPES
 from penult_service.storage import SetInfo, Snapshot
 
 # Of a row beside its vector, before any was seen.

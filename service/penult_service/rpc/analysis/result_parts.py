@@ -11,9 +11,9 @@ from penult.v1 import analysis_service_pb2 as pb
 
 from penult_service.config import Limits
 from penult_service.errors import InvalidInput
-from penult_service.rpc.analyses import Analysis
+from penult_service.rpc.analysis.analyses import Analysis
+from penult_service.rpc.analysis.result_codec import RESPONSES
 from penult_service.rpc.limits import OVERHEAD_BYTES
-from penult_service.rpc.result_codec import RESPONSES
 from penult_service.storage import StoredResult
 
 PART_BYTES = 1 << 20

@@ -11,7 +11,7 @@ from penult.v1 import common_pb2
 
 from penult_service.analysis import results
 from penult_service.rpc import replies
-from penult_service.rpc.analysis_codec import METRICS
+from penult_service.rpc.analysis.codec import METRICS
 
 _METRICS = {word: number for number, word in METRICS.items() if number}
 

@@ -1,0 +1,1 @@
+"""`DatasetService`: sets of embeddings that last."""
