@@ -210,6 +210,7 @@ def test_reflection_lists_the_services(channel: grpc.Channel) -> None:
         "penult.v1.InferenceService",
         "penult.v1.AnalysisService",
         "penult.v1.DatasetService",
+        "google.longrunning.Operations",
         "grpc.health.v1.Health",
         "grpc.reflection.v1alpha.ServerReflection",
     }
