@@ -106,10 +106,10 @@ def reword(error: PenultError, message: str, **metadata: str) -> PenultError:
 
 def while_waiting(error: PenultError, name: str) -> PenultError:
     """What stopped us from waiting for an operation, with what to do now."""
-    again = f"client.operation({name!r})"
     if isinstance(error, UnavailableError | DeadlineError):
         return UnavailableError(
-            f"{error.message}; operation {name} was not ended: {again} tells what became of it when the server is back",
+            f"{error.message}; operation {name} is out of sight: client.operation({name!r}) tells what became of it"
+            " when the server is back",
             reason=error.reason if isinstance(error, UnavailableError) else "NO_ANSWER",
             metadata={**error.metadata, "operation": name},
         )
