@@ -9,18 +9,19 @@ from penult_service.guard import folder, saved_model, sizes, tables
 from penult_service.guard.allowed import refuse_others
 
 
-def check(directory: Path, allow: Collection[str] = ()) -> None:
+def check(directory: Path, allow: Collection[str] = (), source: Path | None = None) -> None:
     """Refuses a SavedModel that leads out of its folder, or that holds an operation outside the allow list.
 
-    Nothing of it has run when this returns or raises. `allow` are names that the operator allows as well.
+    Nothing of it has run when this returns or raises. `allow` are names that the operator allows too; `source`, what
+    it was made from, is named instead of a draft.
 
     Raises:
         InvalidInput, ModelRefused: as `folder.refuse_unsafe_files`, `saved_model.read`, `sizes.refuse_bombs`,
             `sizes.refuse_claims`, `allowed.refuse_others` and `tables.refuse_outside_files`.
     """
     folder.refuse_unsafe_files(directory)
-    graph = saved_model.read(directory)
-    sizes.refuse_bombs(str(directory), graph)
+    graph, what = saved_model.read(directory), str(source or directory)
+    sizes.refuse_bombs(what, graph)
     sizes.refuse_claims(directory)
-    refuse_others(str(directory), graph.uses(), allow)
-    tables.refuse_outside_files(str(directory), graph)
+    refuse_others(what, graph.uses(), allow)
+    tables.refuse_outside_files(what, graph)

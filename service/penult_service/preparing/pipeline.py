@@ -79,7 +79,7 @@ def prepare(
         }
         parts.save(parts.build(opened, seams, names), opened, draft)
         progress("auditing what is served", 0.55)
-        guard.check(draft, (*allow_ops, *RANDOM_OPS) if structure.random else allow_ops)
+        guard.check(draft, (*allow_ops, *RANDOM_OPS) if structure.random else allow_ops, source)
         served = tf.saved_model.load(str(draft))
         for name, signature in served.signatures.items():
             structure.look(flatten(signature), f"{name}{AS_SERVED}", opened.layers)

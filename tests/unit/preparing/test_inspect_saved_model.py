@@ -183,6 +183,31 @@ def test_the_operator_may_allow_one_by_name(tmp_path: Path) -> None:
     inspect(model, ["PrintV2", "WriteFile"])
 
 
+class Odd(tf.saved_model.experimental.TrackableResource):
+    """A table whose filling takes an operation that no table needs."""
+
+    def _create_resource(self) -> Any:
+        return raw.HashTableV2(key_dtype=tf.string, value_dtype=tf.float32, shared_name="odd")
+
+    def _initialize(self) -> None:
+        values = tf.math.lgamma(tf.ones([1]))
+        raw.LookupTableImportV2(table_handle=self.resource_handle, keys=["a"], values=values)
+
+
+def test_what_is_run_at_load_is_held_against_the_list(tmp_path: Path) -> None:
+    table = Odd()
+
+    def function(text: Any) -> dict[str, Any]:
+        handle, default = table.resource_handle, tf.constant(0.0)
+        return {"y": raw.LookupTableFindV2(table_handle=handle, keys=text, default_value=default)}
+
+    model = graphs.saved_function(tmp_path / "model", function, table=table)
+    error = refusal(model)
+    assert error.reason == "OP_NOT_ALLOWED"
+    assert error.metadata["ops"] == "Lgamma"
+    inspect(model, ["Lgamma"])
+
+
 class Harmful(tf.saved_model.experimental.TrackableResource):
     """A table that writes a file when it is filled: at load, before anybody has asked anything."""
 

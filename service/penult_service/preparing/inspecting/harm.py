@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from penult_service.errors import ModelRefused
-from penult_service.guard.allowed import SAVER, allowed_at
+from penult_service.guard.allowed import LOADING, SAVER, SERVING, allowed_at, refuse_others
 from penult_service.guard.registered import op_def
 from penult_service.guard.saved_model import SavedGraph
 
@@ -73,6 +73,13 @@ _HARMS = (
 )
 
 
+# Made at load in models that are served without them, such as those that count words while they are trained.
+_TABLES = frozenset(
+    {"AnonymousHashTable", "AnonymousMutableHashTable", "MutableHashTableV2", "InitializeTableV2"}
+    | {"LookupTableExportV2", "LookupTableInsertV2", "LookupTableRemoveV2"}
+)
+
+
 def refuse_harmful(what: str, graph: SavedGraph, allow: Collection[str] = ()) -> None:
     """Refuses a graph with an operation that does harm, or that is not known here, wherever it stands.
 
@@ -100,6 +107,17 @@ def refuse_harmful(what: str, graph: SavedGraph, allow: Collection[str] = ()) ->
                 reason=found.reason,
                 metadata={"op": use.op, "node": use.node},
             )
+
+
+def refuse_at_load(what: str, graph: SavedGraph, allow: Collection[str] = ()) -> None:
+    """Refuses operations in what TensorFlow runs when it loads the model, but for those that are allowed in serving or
+    loading, and tables that are filled while a model is trained.
+
+    Raises:
+        ModelRefused: OP_NOT_ALLOWED.
+    """
+    known = {*allow, *allowed_at(SERVING), *_TABLES}
+    refuse_others(what, (use for use in graph.uses() if use.place == LOADING), known)
 
 
 def harm_of(op: str) -> _Harm | None:

@@ -28,6 +28,7 @@ def inspect(source: Path, allow_ops: Collection[str] = ()) -> None:
         return
     graph, what = saved_model.read(source), str(source)
     harm.refuse_harmful(what, graph, allow_ops)
+    harm.refuse_at_load(what, graph, allow_ops)
     tables.refuse_outside_files(what, graph)
     sizes.refuse_bombs(what, graph)
     if source.joinpath(f"{sizes.CHECKPOINT}.index").is_file():
