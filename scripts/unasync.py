@@ -20,6 +20,7 @@ NAMES = {
     "_AsyncMocked": "_Mocked",
     "_AsyncMockedReplies": "_MockedReplies",
     "async_sleep": "sync_sleep",
+    "async_to_the_end": "sync_to_the_end",
     **{
         f"Async{name}": name
         for name in (

@@ -173,6 +173,27 @@ def test_a_task_that_is_cancelled_cancels_it(address, script, ledger, how):
     assert ledger.reason(ledger.only()) == "OPERATION_CANCELLED"
 
 
+@pytest.mark.parametrize("where", ["StartAnalysis", "WaitOperation"])
+def test_a_task_that_is_cancelled_again_and_again_cancels_it(address, script, ledger, where):
+    ledger.hold = True
+    script.fail("Project", TOO_LARGE)
+    script.fail("StartAnalysis", lambda *_: time.sleep(0.2))
+    script.fail("CancelOperation", lambda *_: time.sleep(0.2))
+
+    async def work() -> None:
+        async with AsyncClient(address) as client:
+            task = asyncio.create_task(client.project(ROWS))
+            while not script.asked(where):
+                await asyncio.sleep(0.01)
+            while not task.done():
+                task.cancel()
+                await asyncio.sleep(0.01)
+            while not (ledger.operations and ledger.reason(ledger.only())):
+                await asyncio.sleep(0.01)
+
+    asyncio.run(asyncio.wait_for(work(), 10))
+
+
 @pytest.mark.usefixtures("quick")
 def test_a_callers_function_that_fails_cancels_it(flavour, address, script, ledger):
     ledger.hold = True

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence
-from typing import Any, Generic
+from collections.abc import Coroutine, Iterator, Sequence
+from typing import Any, Generic, TypeVar
 
 import grpc
 from grpc import aio
@@ -23,6 +23,22 @@ GRACE = 1.0
 
 async_sleep = asyncio.sleep
 sync_sleep = time.sleep
+
+Result = TypeVar("Result")
+_finishing: set[asyncio.Task[Any]] = set()
+
+
+async def async_to_the_end(work: Coroutine[Any, Any, Result]) -> Result:
+    """Does it although the task that waits for it is cancelled, once more or again and again."""
+    task = asyncio.create_task(work)
+    _finishing.add(task)  # the loop itself holds it by a weak reference alone
+    task.add_done_callback(_finishing.discard)
+    return await asyncio.shield(task)
+
+
+def sync_to_the_end(done: Result) -> Result:
+    """The same where there are no tasks: it has been done."""
+    return done
 
 
 class AsyncChannel:

@@ -10,7 +10,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from penult_client._async.calls import AsyncCaller
 from penult_client._async.reading import read_result
-from penult_client._channel import async_sleep
+from penult_client._channel import async_sleep, async_to_the_end
 from penult_client._core import operations, rpcs
 from penult_client._core.analysis_results import Origin
 from penult_client._core.kinds import Kind, start_request
@@ -51,12 +51,12 @@ class AsyncOngoing:
         try:
             told = await caller.send_analysis(rpcs.START_ANALYSIS, asked, ends)
         except DeadlineError:
-            await _abandon_start(caller, asked)
+            await async_to_the_end(_abandon_start(caller, asked))
             raise
         except PenultError as error:
             raise operations.not_started(error, kind.field) from None
         except BaseException:
-            await _abandon_start(caller, asked)
+            await async_to_the_end(_abandon_start(caller, asked))
             raise
         return cls(caller, operations.bare(told), origin)
 
@@ -80,13 +80,13 @@ class AsyncOngoing:
             with Watching(progress) as watching:
                 told = await self._ended(watching, ends)
         except DeadlineError:
-            known = await self.abandon()
+            known = await async_to_the_end(self.abandon())
             what_now = operations.WAS_CANCELLED if known else operations.not_told(self.name)
             raise operations.passed(ends.seconds, self.name, what_now) from None
         except PenultError:
             raise  # nobody is there to be told
         except BaseException:
-            await self.abandon()
+            await async_to_the_end(self.abandon())
             raise
         return await self._result(told, ends)
 
@@ -140,11 +140,12 @@ class AsyncOngoing:
             raise operations.while_reading(error, self.name) from None
 
 
-async def _abandon_start(caller: AsyncCaller, asked: Any) -> None:
-    """Cancels what a request may have started: the same request again tells what that is."""
+async def _abandon_start(caller: AsyncCaller, asked: Any) -> bool:
+    """Cancels what a request may have started: the same request again tells what that is. Whether the server knows."""
     ends = Deadline.begin(CANCEL_SECONDS)
     try:
         told = await caller.send(rpcs.START_ANALYSIS, asked, ends)
         await AsyncOngoing(caller, operations.bare(told)).cancel(ends)
     except PenultError:
-        return
+        return False
+    return True

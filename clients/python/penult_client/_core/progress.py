@@ -98,7 +98,8 @@ class Watching:
     def __init__(self, progress: Progress) -> None:
         self._line = None
         self._told = progress if callable(progress) or isinstance(progress, OperationReport) else None
-        if self._told is None and (sys.stderr.isatty() if progress is None else progress):
+        screen = sys.stderr is not None and sys.stderr.isatty()
+        if self._told is None and (screen if progress is None else progress):
             self._told = self._line = OperationLine()
         self.every = SHOWN if self._told is not None else UNSEEN
 

@@ -11,7 +11,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from penult_client._sync.calls import Caller
 from penult_client._sync.reading import read_result
-from penult_client._channel import sync_sleep
+from penult_client._channel import sync_sleep, sync_to_the_end
 from penult_client._core import operations, rpcs
 from penult_client._core.analysis_results import Origin
 from penult_client._core.kinds import Kind, start_request
@@ -52,12 +52,12 @@ class Ongoing:
         try:
             told = caller.send_analysis(rpcs.START_ANALYSIS, asked, ends)
         except DeadlineError:
-            _abandon_start(caller, asked)
+            sync_to_the_end(_abandon_start(caller, asked))
             raise
         except PenultError as error:
             raise operations.not_started(error, kind.field) from None
         except BaseException:
-            _abandon_start(caller, asked)
+            sync_to_the_end(_abandon_start(caller, asked))
             raise
         return cls(caller, operations.bare(told), origin)
 
@@ -81,13 +81,13 @@ class Ongoing:
             with Watching(progress) as watching:
                 told = self._ended(watching, ends)
         except DeadlineError:
-            known = self.abandon()
+            known = sync_to_the_end(self.abandon())
             what_now = operations.WAS_CANCELLED if known else operations.not_told(self.name)
             raise operations.passed(ends.seconds, self.name, what_now) from None
         except PenultError:
             raise  # nobody is there to be told
         except BaseException:
-            self.abandon()
+            sync_to_the_end(self.abandon())
             raise
         return self._result(told, ends)
 
@@ -141,11 +141,12 @@ class Ongoing:
             raise operations.while_reading(error, self.name) from None
 
 
-def _abandon_start(caller: Caller, asked: Any) -> None:
-    """Cancels what a request may have started: the same request again tells what that is."""
+def _abandon_start(caller: Caller, asked: Any) -> bool:
+    """Cancels what a request may have started: the same request again tells what that is. Whether the server knows."""
     ends = Deadline.begin(CANCEL_SECONDS)
     try:
         told = caller.send(rpcs.START_ANALYSIS, asked, ends)
         Ongoing(caller, operations.bare(told)).cancel(ends)
     except PenultError:
-        return
+        return False
+    return True
