@@ -14,6 +14,12 @@ from penult_service.preparing import watch
 FREE = "child._confined = lambda job, rules: {'network': 'free', 'files': 'free', 'processes': 'free'}"
 """Put before the code, it takes the confinement away: so a test can show what would have happened."""
 
+LACKING = """
+def no(*_):
+    raise OSError(errno.ENOSYS, "not in this kernel")
+"""
+"""`no` fails as what the kernel does not have; put before the code, it may take the place of a step."""
+
 _PRELUDE = """
 import ctypes, errno, mmap, os, socket, subprocess, sys, threading, time
 from pathlib import Path
