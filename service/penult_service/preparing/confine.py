@@ -52,6 +52,7 @@ _SYSTEM = (
 _DEVICES = ("/dev/null",)
 _PASSED = (  # of the server's environment; the rest, with its secrets, stays there
     *("LANG", "LC_ALL", "LC_CTYPE", "TZ", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PYTHONHOME"),
+    "PYTHONPYCACHEPREFIX",
     *("TF_CPP_MIN_LOG_LEVEL", "TF_ENABLE_ONEDNN_OPTS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
     *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "PYTHONHASHSEED"),
 )
@@ -195,4 +196,8 @@ def _installation() -> set[Path]:
         *sysconfig.get_paths().values(),
     }
     libraries = os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep)
-    return {Path(place) for place in (*places, *sys.path, *libraries) if place and place != os.sep}
+    return {
+        Path(place)
+        for place in (*places, *sys.path, *libraries, sys.pycache_prefix)
+        if place and place != os.sep
+    }

@@ -25,7 +25,7 @@ import psutil
 
 from penult_service import errors
 from penult_service.errors import ModelRefused
-from penult_service.preparing import confine
+from penult_service.preparing import bytecode, confine
 
 _log = logging.getLogger(__name__)
 
@@ -79,6 +79,7 @@ def run(job: dict[str, Any], allowed: Allowed, progress: Progress | None) -> dic
         PenultError: the child's own, or ModelRefused: PREPARE_TIMEOUT, OUT_OF_MEMORY, TOO_MUCH_WRITTEN,
             TOO_MANY_PROCESSES, PREPARE_CRASHED.
     """
+    bytecode.make_once()
     memory = allowed.memory or max(psutil.virtual_memory().available - _SPARE, _SPARE)
     disk = _DISK + _TIMES * _size([Path(job["source"])])[0]
     with tempfile.TemporaryDirectory(prefix="penult-prepare-", ignore_cleanup_errors=True) as scratch:
