@@ -118,7 +118,9 @@ def _slice(flat: FlatGraph, wanted: Iterable[Ref], report: Audit, scope: str) ->
     used: dict[str, set[int]] = {}
     for ref in [*refs, *(ref for name in names for ref in flat.nodes[name].input)]:
         used.setdefault(node_of(ref), set()).add(int(ref.rpartition(":")[2]))
-    for name in names:
+    for name in (
+        name for name in flat.nodes if name in names
+    ):  # in order: the first found is the first there is
         node = flat.nodes[name]
         where = scope + name
         if node.op in _BRANCHES:
