@@ -116,7 +116,7 @@ def prepare(
             )
     except PenultError as error:
         return _refused(error, as_json=False)
-    for warning in load_manifest(place).warnings:
+    for warning in load_manifest(place).warnings if config.allow_stochastic else ():
         note(f"warning: {warning}")
     print(place)
     return DONE

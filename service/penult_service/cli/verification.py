@@ -33,6 +33,13 @@ def show(found: Verification, *, own_texts: bool) -> None:
         _print_filled(console, paragraph)
         console.print()
     _section(console, "The model", ("", ""), _model_rows(manifest))
+    _section(
+        console,
+        "The largest differences found for this model",
+        ("", "found", ""),
+        [_difference_row(manifest, what, value) for what, value in found.differences().items()],
+        right=(1,),
+    )
     _findings(console, manifest)
     _section(
         console,
@@ -50,6 +57,8 @@ def show(found: Verification, *, own_texts: bool) -> None:
     if found.confined:
         _print_filled(console, f"The model ran in a process of its own: {found.confined}.")
         console.print()
+    for warning in manifest.warnings:
+        _print_filled(console, f"warning: {warning}")
     verdict = "proven: dropout plays no part in what is served" if manifest.proof.proven else "NOT proven"
     console.print(Text(verdict, style="bold"))
 
@@ -130,6 +139,25 @@ def _findings(console: Console, manifest: Manifest) -> None:
     for finding in manifest.proof.findings:
         _print_filled(console, finding, indent="  ")
     console.print()
+
+
+VARIED = {
+    "companions": "alone, in pairs and threes, backwards, against all together",
+    "lengths": "cut to a text's own length, with some padding, with all of it",
+    "chunkings": "packed by length in twos, in fours, all in one batch",
+    "repeats": "the same batch, 20 times",
+    "engines": "on one engine against another",
+}
+NOT_COMPARED = {
+    "lengths": "not compared: the model needs its padding, and keeps it",
+    "engines": "not compared: one engine is here, TensorFlow",
+}
+
+
+def _difference_row(manifest: Manifest, what: str, value: float | None) -> tuple[str, str, str]:
+    if value is None:
+        return what, "-", NOT_COMPARED.get(what, f"not measured by {manifest.preparer}")
+    return what, number(value), VARIED[what]
 
 
 def _figure_row(figure: Figure) -> tuple[str, str, str]:

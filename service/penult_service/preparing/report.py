@@ -8,6 +8,15 @@ from typing import Any
 
 from penult_service.prepared import Manifest
 
+# What is varied -> the figures that say by how much an embedding, a token or a prediction changes with it.
+VARIED: dict[str, tuple[str, ...]] = {
+    "companions": ("companions", "companions_tokens", "companions_head", "companions_whole"),
+    "lengths": ("trimmed_vs_padded", "lengths"),
+    "chunkings": ("chunkings",),
+    "repeats": ("repeats",),
+    "engines": ("engines",),
+}
+
 
 @dataclass(frozen=True)
 class DropoutEffect:
@@ -43,12 +52,24 @@ class Verification:
     effect: DropoutEffect | None
     confined: str = ""
 
+    def differences(self) -> dict[str, float | None]:
+        """For each of `VARIED` the largest difference found for this model; None where nothing was compared.
+
+        Lengths are not compared for a model that needs its padding and keeps it, engines where there is one.
+        """
+        found = {figure.name: figure.value for figure in self.manifest.proof.figures}
+        return {
+            what: max((found[name] for name in names if name in found), default=None)
+            for what, names in VARIED.items()
+        }
+
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {
             "manifest": json.loads(self.manifest.to_json()),
             "effect": asdict(self.effect) if self.effect else None,
             "confined": self.confined,
+            "differences": self.differences(),
         }
 
     @classmethod

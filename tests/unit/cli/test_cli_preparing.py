@@ -75,6 +75,9 @@ def test_report(asked: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFix
     assert "0.1 % would change" in second
     for line in (
         "2.72e-07  <= 1e-05  rows alone and in company",
+        "companions  2.72e-07  alone, in pairs and threes",
+        "not compared: the model needs its padding",
+        "not compared: one engine is here",
         "nothing random",
         "for the 120 built-in texts",
         "--texts FILE",
@@ -93,14 +96,16 @@ def test_json(asked: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main(["verify", str(tmp_path), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["proven"] is True
+    assert told["differences"]["companions"] == 2.72e-7
+    assert told["differences"]["engines"] is None
     assert Verification.from_dict(told) == asked["answer"]
 
 
 def test_not_proven(asked: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     doubtful = replace(manifest(), proof=replace(manifest().proof, proven=False))
-    asked["answer"] = Verification(doubtful, None)
+    asked["answer"] = Verification(replace(doubtful, warnings=("it draws",)), None)
     assert main(["verify", str(tmp_path)]) == 1
-    assert capsys.readouterr().out.endswith("NOT proven\n")
+    assert capsys.readouterr().out.endswith("warning: it draws\nNOT proven\n")
 
 
 def test_texts_of_a_file(asked: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
