@@ -90,6 +90,17 @@ def test_a_server_that_does_not_take_the_cancellation(flavour, address, script, 
         flavour.run(flavour.client(address).project(ROWS, deadline=0.3))
 
 
+def test_what_is_done_just_then_is_not_lost(flavour, address, script, ledger):
+    ledger.hold = True
+    script.fail("Project", TOO_LARGE)
+    script.fail("CancelOperation", lambda request, _: ledger.finish(request.name))
+    client = flavour.client(address)
+    with pytest.raises(DeadlineError, match=r"was done by then: client.operation\('project-1'\)") as caught:
+        flavour.run(client.project(ROWS, deadline=0.3))
+    operation = flavour.run(client.operation(caught.value.metadata["operation"]))
+    np.testing.assert_array_equal(flavour.run(operation.wait()).coordinates, ROWS[:, :2])
+
+
 def test_a_deadline_of_wait_does_not(flavour, address, ledger):
     ledger.hold = True
     operation = flavour.run(flavour.client(address).project(ROWS, wait=False))

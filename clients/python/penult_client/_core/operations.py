@@ -146,19 +146,22 @@ def has_none(error: PenultError) -> bool:
     return error.code == "UNIMPLEMENTED" or error.reason == "ANALYSIS_OFF"
 
 
-def passed(seconds: float | None, name: str, what_now: str) -> DeadlineError:
+def passed(seconds: float | None, name: str, told: str) -> DeadlineError:
     """The deadline of a call that waited for an operation."""
     limit = "the time" if seconds is None else f"the deadline of {seconds:g} s"
-    return DeadlineError(f"{limit} passed; operation {name} {what_now}", metadata={"operation": name})
+    return DeadlineError(f"{limit} passed; operation {name} {told}", metadata={"operation": name})
 
 
 GOES_ON = "goes on: wait for it again, or end it with cancel()"
-WAS_CANCELLED = "was cancelled; give it longer, or start it with wait=False and come back to it"
 
 
-def not_told(name: str) -> str:
-    """That the server could not be told to end it."""
-    return f"may go on: the server could not be told to end it; client.operation({name!r}).cancel() does"
+def what_now(name: str, state: str) -> str:
+    """What became of an operation that was to be cancelled; `state` is empty when the server could not be told."""
+    if not state:
+        return f"may go on: the server could not be told to end it; client.operation({name!r}).cancel() does"
+    if state == "done":
+        return f"was done by then: client.operation({name!r}).wait() reads its result"
+    return "was cancelled; give it longer, or start it with wait=False and come back to it"
 
 
 def _state(

@@ -81,9 +81,8 @@ class Ongoing:
             with Watching(progress) as watching:
                 told = self._ended(watching, ends)
         except DeadlineError:
-            known = sync_to_the_end(self.abandon())
-            what_now = operations.WAS_CANCELLED if known else operations.not_told(self.name)
-            raise operations.passed(ends.seconds, self.name, what_now) from None
+            state = sync_to_the_end(self.abandon())
+            raise operations.passed(ends.seconds, self.name, operations.what_now(self.name, state)) from None
         except PenultError:
             raise  # nobody is there to be told
         except BaseException:
@@ -96,13 +95,15 @@ class Ongoing:
         request = rpcs.CANCEL_OPERATION.request(name=operations.resource(self.name))
         self._caller.send(rpcs.CANCEL_OPERATION, request, ends)
 
-    def abandon(self) -> bool:
-        """Cancels it, unless that takes long; whether the server knows."""
+    def abandon(self) -> str:
+        """Cancels it, unless that takes long; what it is then, empty when the server could not be told."""
+        ends = Deadline.begin(CANCEL_SECONDS)
         try:
-            self.cancel(Deadline.begin(CANCEL_SECONDS))
+            self.cancel(ends)
+            request = rpcs.GET_OPERATION.request(name=operations.resource(self.name))
+            return operations.status(self._caller.send(rpcs.GET_OPERATION, request, ends)).state
         except PenultError:
-            return False
-        return True
+            return ""
 
     def _ended(self, watching: Watching, ends: Deadline) -> operations_pb2.Operation:
         """What the server tells when it has ended; all that it tells before is shown."""
