@@ -29,7 +29,7 @@ PARTS = {
     PROCESSES: "no other processes",
 }
 _NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000  # CLONE_NEWUSER, CLONE_NEWNET
-_PARENT_DEATH = 1  # PR_SET_PDEATHSIG
+_PARENT_DEATH, _DUMPABLE = 1, 4  # PR_SET_PDEATHSIG, PR_SET_DUMPABLE
 _CAPABILITIES_3 = 0x20080522
 _KEPT_CAPABILITIES = 1 << 1 | 1 << 2  # what lets root read a model that belongs to somebody else
 
@@ -155,6 +155,7 @@ def _leave_the_network() -> None:
         ):
             with suppress(OSError):
                 Path("/proc/self", file).write_text(line)
+        seccomp.prctl(_DUMPABLE, 1)  # else its /proc is root's, and its parent cannot watch it
 
 
 def _unshare(what: int) -> None:

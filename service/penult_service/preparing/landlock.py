@@ -20,14 +20,12 @@ _VERSION_FLAG, _PATH_BENEATH = 1, 1
 _PR_SET_NO_NEW_PRIVS = 38
 
 _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 1, 1 << 2, 1 << 3
-_REMOVE_DIR, _REMOVE_FILE, _MAKE_DIR, _MAKE_REG, _MAKE_SYM = 1 << 4, 1 << 5, 1 << 7, 1 << 8, 1 << 12
+_REMOVE_DIR, _REMOVE_FILE, _MAKE_DIR, _MAKE_REG = 1 << 4, 1 << 5, 1 << 7, 1 << 8
 _REFER, _TRUNCATE, _IOCTL_DEV = 1 << 13, 1 << 14, 1 << 15
 _BIND_OR_CONNECT_TCP, _OUTSIDE_SOCKETS_AND_SIGNALS = 3, 3
 
 _READ = _READ_FILE | _READ_DIR
-_WRITE = (
-    _READ | _WRITE_FILE | _REMOVE_DIR | _REMOVE_FILE | _MAKE_DIR | _MAKE_REG | _MAKE_SYM | _REFER | _TRUNCATE
-)
+_WRITE = _READ | _WRITE_FILE | _REMOVE_DIR | _REMOVE_FILE | _MAKE_DIR | _MAKE_REG | _REFER | _TRUNCATE
 _ON_FILES = _WRITE_FILE | _READ_FILE | _TRUNCATE
 _OLDEST = (
     2  # the first that lets a file be renamed from one directory to another, as TensorFlow does when it saves
@@ -35,7 +33,8 @@ _OLDEST = (
 
 
 def apply(readable: Iterable[Path], writable: Iterable[Path]) -> None:
-    """Nothing is read but below `readable` and `writable`, nothing written but below `writable`.
+    """Nothing is read but below `readable` and `writable`, nothing written but below `writable`; no links, pipes
+    or devices are made there either.
 
     Where the kernel can: no TCP either, no signal to a process outside. Paths that do not exist are left out.
 

@@ -102,6 +102,7 @@ def prepare(
         with new_directory(target) as draft:  # removed however the child ends
             made = draft / "model"
             _in_child({**job, "target": str(made)}, Allowed(timeout, memory_limit), progress)
+            _refuse_leavings(source, draft, made)
             for path in list(made.iterdir()):
                 path.rename(draft / path.name)
             made.rmdir()
@@ -154,6 +155,22 @@ def verify(
     told = _in_child(job, Allowed(timeout, memory_limit), None)
     effect = told["effect"]
     return Verification(manifest, DropoutEffect(**effect) if effect else None, told.get(CONFINED, ""))
+
+
+def _refuse_leavings(source: Path, draft: Path, made: Path) -> None:
+    """What the child left is looked at by its kinds before it is touched: links would lead this process elsewhere."""
+    try:
+        refuse_unsafe_files(draft)
+        if made.is_dir() and not made.is_symlink() and list(draft.iterdir()) == [made]:
+            return
+        why = "no directory, or files beside it"
+    except PenultError as error:
+        why = error.reason
+    raise ModelRefused(
+        f"the process that prepared {source} left something else than a prepared model ({why}); look at what the model "
+        "does when it is loaded",
+        reason="PREPARE_CRASHED",
+    )
 
 
 def _located(source: Path) -> Path:

@@ -33,7 +33,8 @@ _DENIED: dict[str, tuple[int | None, int | None]] = {
     **{"utime": (132, None), "utimes": (235, None), "futimesat": (261, None), "utimensat": (280, 88)},
     **{"setxattr": (188, 5), "lsetxattr": (189, 6), "fsetxattr": (190, 7)},
     **{"removexattr": (197, 14), "lremovexattr": (198, 15), "fremovexattr": (199, 16)},
-    # Memory that no limit and no watch of the process counts.
+    # Memory and disk that no limit and no watch of the process counts.
+    "fallocate": (285, 47),
     **{"memfd_create": (319, 279), "memfd_secret": (447, 447), "shmget": (29, 194), "shmat": (30, 196)},
     **{"semget": (64, 190), "msgget": (68, 186), "mq_open": (240, 180), "mq_unlink": (241, 181)},
     # Ways around all of the above, or doors to the inside of the kernel.

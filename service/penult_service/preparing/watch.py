@@ -25,7 +25,7 @@ import psutil
 
 from penult_service import errors
 from penult_service.errors import ModelRefused
-from penult_service.preparing import bytecode, confine
+from penult_service.preparing import bytecode, confine, usage
 
 _log = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ def run(job: dict[str, Any], allowed: Allowed, progress: Progress | None) -> dic
     """
     bytecode.make_once()
     memory = allowed.memory or max(psutil.virtual_memory().available - _SPARE, _SPARE)
-    disk = _DISK + _TIMES * _size([Path(job["source"])])[0]
+    disk = _DISK + _TIMES * usage.size([Path(job["source"])], _FILES)[0]
     with tempfile.TemporaryDirectory(prefix="penult-prepare-", ignore_cleanup_errors=True) as scratch:
         writable = [Path(scratch).resolve()]
         if "target" in job:
@@ -130,7 +130,7 @@ def _started(scratch: str) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]
 
 def _end(child: subprocess.Popen[bytes]) -> None:
     """Ends the child and its own children; while it has not been waited for, its number is nobody else's."""
-    began = _children(child)
+    began = usage.children(child.pid)
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, signal.SIGKILL)
     child.kill()
@@ -234,39 +234,19 @@ def _watch(watched: _Watched) -> None:
         return
     if resident > watched.memory:
         raise _out_of_memory(watched)
-    written, files = _size(watched.places)
+    written, files = usage.size(watched.places, _FILES)
     written += os.fstat(watched.stderr.fileno()).st_size
+    written = max(written, usage.written(process))
     if written > watched.disk or files > _FILES:
         raise _too_much_written(watched)
     alone = watched.parts is not None and not watched.parts[confine.PROCESSES]  # the kernel sees to it
-    began = 0 if alone else len(_children(watched.child))
+    began = 0 if alone else len(usage.children(watched.child.pid))
     if threads > _THREADS or began > _PROCESSES:
         raise ModelRefused(
             f"preparing {watched.source} began {threads} threads and {began} processes, more than a model has use "
             "for, and was ended; look at what the model does when it is loaded",
             reason="TOO_MANY_PROCESSES",
         )
-
-
-def _children(child: subprocess.Popen[bytes]) -> list[psutil.Process]:
-    try:
-        return psutil.Process(child.pid).children(recursive=True)
-    except psutil.Error:
-        return []
-
-
-def _size(places: list[Path] | tuple[Path, ...]) -> tuple[int, int]:
-    """Bytes and count of the files there; not counted to the end when they are too many."""
-    size = count = 0
-    for place in places:
-        for directory, _, names in os.walk(place):
-            for name in names:
-                with suppress(OSError):
-                    size += os.lstat(os.path.join(directory, name)).st_blocks * 512  # noqa: PTH118
-            count += 1 + len(names)
-            if count > _FILES:
-                return size, count
-    return size, count
 
 
 def _crashed(watched: _Watched) -> ModelRefused:

@@ -82,6 +82,7 @@ DISK = {
     "a large file": "with open(place, 'wb') as file:\n    while True: file.write(bytes(1 << 20))",
     "many files": "for n in range(10**9): Path(f'{place}.{n}').write_bytes(bytes(1 << 20))",
     "many names": "for n in range(10**9): Path(f'{place}.{n}').touch()",
+    "files that are gone": "while True:\n    Path(place).write_bytes(bytes(4 << 20))\n    os.remove(place)",
     "chatter": "while True: os.write(2, bytes(1 << 16))",
 }
 

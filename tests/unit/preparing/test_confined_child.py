@@ -45,6 +45,8 @@ return tried(
     new=lambda: open(outside + "/new", "w").close(),
     directory=lambda: os.mkdir(outside + "/directory"),
     link=lambda: os.symlink("/etc", outside + "/link"),
+    own_link=lambda: os.symlink(outside, job["target"]),
+    own_pipe=lambda: os.mkfifo(job["target"] + ".pipe"),
     hard_link=lambda: os.link(outside + "/kept", outside + "/twin"),
     append=lambda: open(outside + "/kept", "a").write("x"),
     truncate=lambda: os.truncate(outside + "/kept", 0),

@@ -181,6 +181,60 @@ def test_an_output_that_was_filled_meanwhile(
     assert (output / "notes").read_text() == "mine"
 
 
+def link_to(made: Path, elsewhere: Path) -> None:
+    made.symlink_to(elsewhere)
+
+
+def link_inside(made: Path, elsewhere: Path) -> None:
+    made.mkdir()
+    (made / "variables").symlink_to(elsewhere)
+
+
+def pipe(made: Path, _: Path) -> None:
+    made.mkdir()
+    os.mkfifo(made / "saved_model.pb")
+
+
+def no_directory(made: Path, _: Path) -> None:
+    made.write_text("a file")
+
+
+def nothing(made: Path, _: Path) -> None:
+    del made
+
+
+def more(made: Path, _: Path) -> None:
+    made.mkdir()
+    (made.parent / "saved_model.pb").write_text("beside it")
+
+
+@pytest.mark.parametrize(
+    "left", [link_to, link_inside, pipe, no_directory, nothing, more], ids=lambda left: left.__name__
+)
+def test_what_the_child_left_does_not_lead_elsewhere(
+    unread_model: Path,
+    cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    left: Callable[..., None],
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "mine").write_text("mine")
+
+    def work(job: dict[str, Any], *_: Any) -> dict[str, Any]:
+        left(Path(job["target"]), elsewhere)
+        return {}
+
+    monkeypatch.setattr(launch, "_in_child", work)
+    with pytest.raises(ModelRefused) as caught:
+        launch.prepare(unread_model, cache=cache)
+    assert caught.value.reason == "PREPARE_CRASHED"
+    assert str(unread_model) in caught.value.message
+    assert (elsewhere / "mine").read_text() == "mine"
+    assert list(cache.iterdir()) == []
+
+
 # A model that is prepared already
 
 
