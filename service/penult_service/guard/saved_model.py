@@ -32,11 +32,24 @@ class SavedGraph:
         self.library = {f.signature.name: f for f in meta_graph.graph_def.library.function}
 
     @cached_property
+    def calls(self) -> dict[str, list[tuple[node_def_pb2.NodeDef, tuple[str, ...]]]]:
+        """Function ("": the graph around) -> its nodes that name functions, with the names; some may not be there."""
+        bodies = {"": self.main} | {name: definition.node_def for name, definition in self.library.items()}
+        return {
+            function: [
+                (node, names)
+                for node in nodes
+                if (names := (*((node.op,) if node.op in self.library else ()), *function_names(node)))
+            ]
+            for function, nodes in bodies.items()
+        }
+
+    @cached_property
     def places(self) -> dict[str, str]:
         """Function -> the part of the file that it belongs to; one that two parts call belongs to the first of
         serving, loading, saver."""
         answering = set(self.meta_graph.object_graph_def.concrete_functions) - self._loading_functions()
-        around = {f for node in self.main for f in self.called(node)} - answering - self._saver_functions()
+        around = {f for _, names in self.calls[""] for f in names} - answering - self._saver_functions()
         saver = self._reached(self._saver_functions())
         loading = self._reached(self._loading_functions() | around)
         answering |= set(self.library) - saver - loading  # also what nobody calls
@@ -46,12 +59,13 @@ class SavedGraph:
     def uses(self) -> Iterator[Use]:
         """Every operation; calls of the library's functions are none, but those of functions not there are."""
         for place, function, node in self.nodes():
-            where = name_of(node, function)
             if node.op not in self.library:
-                yield Use(node.op, where, place)
-            for name in function_names(node):
-                if name not in self.library:
-                    yield Use(name, f"{where} calls it", place)
+                yield Use(node.op, name_of(node, function), place)
+        for function, calls in self.calls.items():
+            for node, names in calls:
+                for name in names:
+                    if name not in self.library:
+                        yield Use(name, f"{name_of(node, function)} calls it", self.place_of(function))
 
     def nodes(self) -> Iterator[tuple[str, str, node_def_pb2.NodeDef]]:
         """(place, function, node) of all; the function is empty in the graph around."""
@@ -61,9 +75,13 @@ class SavedGraph:
             for node in definition.node_def:
                 yield self.places[name], name, node
 
-    def called(self, node: node_def_pb2.NodeDef) -> set[str]:
-        """The functions of the library that a node calls, or hands on."""
-        return {name for name in (node.op, *function_names(node)) if name in self.library}
+    def place_of(self, function: str) -> str:
+        """The part of the file that a function belongs to."""
+        return self.places[function] if function else GRAPH
+
+    def callees(self, function: str) -> list[str]:
+        """The functions of the library that a function calls, or hands on; as often as it names them."""
+        return [name for _, names in self.calls[function] for name in names if name in self.library]
 
     def _reached(self, starts: Iterable[str]) -> set[str]:
         """The functions that these call, however deep, themselves included."""
@@ -72,13 +90,13 @@ class SavedGraph:
             name = waiting.pop()
             if name not in seen:
                 seen.add(name)
-                waiting += (f for node in self.library[name].node_def for f in self.called(node))
+                waiting += self.callees(name)
         return seen
 
     def _saver_functions(self) -> set[str]:
         saver = self.meta_graph.saver_def
-        names = {saver.save_tensor_name.partition(":")[0], saver.restore_op_name.partition(":")[0]}
-        return {f for node in self.main if node.name in names for f in self.called(node)}
+        entries = {saver.save_tensor_name.partition(":")[0], saver.restore_op_name.partition(":")[0]}
+        return {name for node, names in self.calls[""] if node.name in entries for name in names}
 
     def _loading_functions(self) -> set[str]:
         objects = self.meta_graph.object_graph_def.nodes

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import tensorflow as tf
 from tensorflow.core.framework import tensor_shape_pb2
 
 from penult_service.errors import InvalidInput, ModelRefused
+from penult_service.guard.registered import op_def
 from penult_service.guard.saved_model import SavedGraph, name_of
 
 MAX_TENSOR_BYTES = 4 << 30  # a vocabulary of a million rows, 1,024 wide
@@ -89,9 +91,18 @@ def _gib(size: int) -> str:
 def _constants(graph: SavedGraph) -> Iterator[Declared]:
     """What shows a shape that its own bytes in the file do not fill."""
     for _, function, node in graph.nodes():
+        if not _holds_tensors(node.op):
+            continue
         for attr in node.attr.values():
             for tensor in (*([attr.tensor] if attr.HasField("tensor") else []), *attr.list.tensor):
                 yield name_of(node, function), _bytes(tensor.tensor_shape, tensor.dtype)
+
+
+@cache
+def _holds_tensors(op: str) -> bool:
+    """Whether an operation has tensors among its attributes; of one that is not known, it may be so."""
+    definition = op_def(op)
+    return definition is None or any("tensor" in attr.type for attr in definition.attr)
 
 
 def _variables(graph: SavedGraph) -> Iterator[Declared]:
@@ -136,9 +147,7 @@ class _Expansion:
         stack, open_ = [root], {root}
         while stack:
             name = stack[-1]
-            calls = [
-                callee for node in self._graph.library[name].node_def for callee in self._graph.called(node)
-            ]
+            calls = self._graph.callees(name)
             missing = [callee for callee in calls if callee not in self._sizes]
             if not missing:
                 own = len(self._graph.library[name].node_def)

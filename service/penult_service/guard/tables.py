@@ -95,10 +95,7 @@ class _Trace:
         return thing.WhichOneof("kind") == "asset" and 0 <= thing.asset.asset_file_def_index < len(assets)
 
     def _callers(self, function: str) -> Iterator[tuple[str, node_def_pb2.NodeDef]]:
-        for node in self._graph.main:
-            if function in self._graph.called(node):
-                yield "", node
-        for name, definition in self._graph.library.items():
-            for node in definition.node_def:
-                if function in self._graph.called(node):
-                    yield name, node
+        for caller, calls in self._graph.calls.items():
+            for node, names in calls:
+                if function in names:
+                    yield caller, node
