@@ -15,7 +15,7 @@ from penult_service import logs
 from penult_service.config import ServeConfig
 from penult_service.embedder import LoadedModel
 from penult_service.guard.random_ops import RANDOM_OPS
-from penult_service.prepared import TOKENIZE, load_manifest
+from penult_service.prepared import LIBRARY, TOKENIZE, load_manifest
 from penult_service.repository.repository import prepare_and_load
 from penult_service.repository.sources import Source, from_directory, from_paths
 from penult_service.server import Server, run
@@ -71,12 +71,19 @@ def loader(config: ServeConfig) -> Callable[[Source], LoadedModel]:
 
     def load(directory: Path, name: str, version: int) -> LoadedModel:
         from penult_service.engines.tensorflow import TensorFlowEngine, signatures
-        from penult_service.tokenizing.graph import GraphTokenizer
 
         allowed = (*config.allowed_ops, *RANDOM_OPS) if config.allow_stochastic else config.allowed_ops
         manifest, functions = load_manifest(directory), signatures(directory, allowed)
         for warning in manifest.warnings:
             _log.warning("%s: %s", name, warning)
+        if manifest.tokenizer == LIBRARY:
+            from penult_service.tokenizing.library import library_tokenizer
+
+            library = library_tokenizer(directory, manifest.inputs)
+            engine = TensorFlowEngine(functions, manifest, lambda texts: library.tokenize(texts).inputs)
+            return LoadedModel(name, version, manifest, library, engine)
+        from penult_service.tokenizing.graph import GraphTokenizer
+
         tokenizer = GraphTokenizer(functions[TOKENIZE], manifest)
         return LoadedModel(name, version, manifest, tokenizer, TensorFlowEngine(functions, manifest))
 

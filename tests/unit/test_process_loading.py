@@ -6,13 +6,17 @@ import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from penult_service import process
 from penult_service.config import serve_config
-from penult_service.prepared import HEAD, TOKENIZE
+from penult_service.prepared import GRAPH, HEAD, TOKENIZE
 from penult_service.repository.sources import Source
+
+
+def manifest_of(directory: Path) -> SimpleNamespace:
+    return SimpleNamespace(directory=directory, warnings=(), tokenizer=GRAPH)
 
 
 @pytest.fixture
@@ -25,6 +29,7 @@ def halves(monkeypatch: pytest.MonkeyPatch) -> list[object]:
         *,
         cache: Path,
         allow_ops: tuple[str, ...],
+        allow_stochastic: bool,
         timeout: float,
         memory_limit: int | None,
         progress: Callable[[str, float], None],
@@ -32,7 +37,7 @@ def halves(monkeypatch: pytest.MonkeyPatch) -> list[object]:
         for share in (0.0, 0.5):
             progress("reading", share)
         progress("proving", 0.9)
-        asked.append((source, allow_ops, timeout, memory_limit))
+        asked.append((source, allow_ops, allow_stochastic, timeout, memory_limit))
         return cache / "done"
 
     def signatures(directory: Path, allow_ops: tuple[str, ...]) -> dict[str, str]:
@@ -51,7 +56,7 @@ def halves(monkeypatch: pytest.MonkeyPatch) -> list[object]:
         module = ModuleType(f"penult_service.{name}")
         vars(module).update(contents)
         monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setattr(process, "load_manifest", lambda directory: ("manifest of", directory))
+    monkeypatch.setattr(process, "load_manifest", manifest_of)
     return asked
 
 
@@ -69,8 +74,8 @@ def test_a_model_is_prepared_and_its_parts_are_put_together(
         model = process.loader(config)(Source("reviews", 4, Path("/raw")))
     done = tmp_path / "data" / "prepared" / "done"
     allowed = ("Erfinv", "Lgamma")
-    assert halves == [(Path("/raw"), allowed, 7.0, 3 << 29), (done, allowed)]
-    manifest, functions = ("manifest of", done), {TOKENIZE: "tokenize", HEAD: "head"}
+    assert halves == [(Path("/raw"), allowed, False, 7.0, 3 << 29), (done, allowed)]
+    manifest, functions = manifest_of(done), {TOKENIZE: "tokenize", HEAD: "head"}
     assert (model.name, model.version, model.manifest, model.tokenizer, model.engine) == (
         "reviews",
         4,

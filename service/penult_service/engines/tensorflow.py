@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,26 @@ from penult_service.prepared import EMBEDDING, HEAD, TEXT, WHOLE, Manifest
 
 
 class TensorFlowEngine:
-    """Fulfils `embedder.Engine`, in the arithmetic that the model was saved with."""
+    """Fulfils `embedder.Engine`, in the arithmetic that the model was saved with.
+
+    Args:
+        signatures: The model's functions.
+        manifest: What they are.
+        tokenize: Texts -> token inputs int [n, length], for a model whose graph does not make them.
+    """
 
     name = "tensorflow"
     precision = "fp32"
 
-    def __init__(self, signatures: Mapping[str, Any], manifest: Manifest) -> None:
+    def __init__(
+        self,
+        signatures: Mapping[str, Any],
+        manifest: Manifest,
+        tokenize: Callable[[Sequence[str]], Mapping[str, NDArray[Any]]] | None = None,
+    ) -> None:
         self._signatures = signatures
         self._manifest = manifest
+        self._tokenize = tokenize
 
     def encode(
         self, inputs: Mapping[str, NDArray[Any]], layers: Sequence[str]
@@ -39,7 +51,10 @@ class TensorFlowEngine:
 
     def whole(self, texts: Sequence[str]) -> dict[str, NDArray[Any]]:
         """Texts -> the model's outputs by name: the saved inference function as it is."""
-        return _numpy(self._signatures[WHOLE](**{TEXT: tf.constant(list(texts), dtype=tf.string)}))
+        whole = self._signatures[WHOLE]
+        if self._tokenize is None:
+            return _numpy(whole(**{TEXT: tf.constant(list(texts), dtype=tf.string)}))
+        return _numpy(whole(**{name: tf.constant(value) for name, value in self._tokenize(texts).items()}))
 
 
 def signatures(directory: Path, allow_ops: Collection[str] = ()) -> Mapping[str, Any]:

@@ -1,0 +1,80 @@
+"""Tokenizing by the `tokenizers` library: `tokenizer.json` of a prepared model. No TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penult_service.errors import InvalidInput
+from penult_service.prepared import TOKENIZER_FILE, TokenInput
+from penult_service.tokenizing.table import CUT, NONE, TokenTable, token_lengths
+
+_ROWS = 4096  # texts a call of the library: its objects are many times the result
+
+
+class LibraryTokenizer:
+    """Fulfils `embedder.Tokenizer`.
+
+    Args:
+        text: What `tokenizer.json` holds; its truncation and padding are the model's.
+        inputs: The model's token inputs.
+
+    Raises:
+        ValueError: it is no tokenizer, or has no truncation or padding.
+    """
+
+    def __init__(self, text: str, inputs: Sequence[TokenInput]) -> None:
+        from tokenizers import Tokenizer
+
+        try:
+            self._tokenizer = Tokenizer.from_str(text)
+        except Exception as error:  # the library raises nothing more special
+            raise ValueError(str(error)[:200]) from error
+        if self._tokenizer.truncation is None or self._tokenizer.padding is None:
+            raise ValueError("it has no truncation or no padding")
+        self.max_length = int(self._tokenizer.truncation["max_length"])
+        self._padding = int(self._tokenizer.padding["pad_id"])
+        self._inputs = tuple(inputs)
+
+    def tokenize(self, texts: Sequence[str]) -> TokenTable:
+        """Tokens of the texts, in order, padded to the longest."""
+        blocks, cuts = [], []
+        for start in range(0, len(texts), _ROWS):
+            encodings = self._tokenizer.encode_batch_fast(list(texts[start : start + _ROWS]))
+            blocks.append({token.name: _matrix(encodings, token) for token in self._inputs})
+            cuts += [CUT if encoding.overflowing else NONE for encoding in encodings]
+        width = max(next(iter(block.values())).shape[1] for block in blocks)
+        inputs = {
+            token.name: np.concatenate([self._widened(block[token.name], width, token) for block in blocks])
+            for token in self._inputs
+        }
+        return TokenTable(inputs, token_lengths(inputs, self._inputs), cuts)
+
+    def _widened(self, matrix: NDArray[Any], width: int, token: TokenInput) -> NDArray[Any]:
+        filling = self._padding if token.role == "ids" else 0
+        return np.pad(matrix, ((0, 0), (0, width - matrix.shape[1])), constant_values=filling)
+
+
+def library_tokenizer(directory: Path, inputs: Sequence[TokenInput]) -> LibraryTokenizer:
+    """The tokenizer of a prepared model.
+
+    Raises:
+        InvalidInput: DAMAGED, the file is no tokenizer, or is not there.
+    """
+    file = directory / TOKENIZER_FILE
+    try:
+        return LibraryTokenizer(file.read_text(encoding="utf-8"), inputs)
+    except (OSError, ValueError) as error:
+        raise InvalidInput(
+            f"{file} cannot be read ({error}); prepare the model again", reason="DAMAGED"
+        ) from error
+
+
+def _matrix(encodings: Sequence[Any], token: TokenInput) -> NDArray[Any]:
+    """Int [n, length] of one input."""
+    attribute = {"ids": "ids", "mask": "attention_mask", "types": "type_ids"}[token.role]
+    return np.array([getattr(encoding, attribute) for encoding in encodings], dtype=token.dtype)
