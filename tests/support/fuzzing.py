@@ -22,9 +22,9 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from penult_service.errors import PenultError
+from penult_service.errors import ModelRefused, PenultError
 from penult_service.prepared import MANIFEST_NAME, load_manifest
-from penult_service.preparing import child, launch
+from penult_service.preparing import child
 from penult_service.preparing.inspecting.inspection import inspect
 from support import mutations
 
@@ -248,7 +248,8 @@ def _rehash(model: Path) -> None:
 def _inspect(model: Path) -> None:
     """As `launch` and the child look at what a person names, before anything reads it."""
     inspect(model)
-    launch._located(model)
+    if model.is_file():
+        raise ModelRefused("a file", reason="UNSUPPORTED_FORMAT")  # as `launch` does after that
 
 
 def _open(model: Path) -> None:

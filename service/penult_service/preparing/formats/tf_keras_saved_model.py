@@ -165,7 +165,9 @@ def _layers(directory: Path) -> tuple[tuple[Layer, ...], bool]:
         )
     try:
         entries = [(p, i, json.loads(text)) for p, i, text in tf_private.keras_metadata(path.read_bytes())]
-    except ValueError as error:
+        for _, _, raw in entries:
+            _check_layer(raw)
+    except (ValueError, RecursionError) as error:
         raise _damaged(directory, error) from error
     layers = tuple(
         Layer(path, raw.get("name", ""), raw.get("class_name", ""), raw.get("config") or {})
@@ -174,6 +176,15 @@ def _layers(directory: Path) -> tuple[tuple[Layer, ...], bool]:
     )
     classes = {name for _, _, raw in entries for name in _class_names(raw)}
     return layers, classes <= _KNOWN_CLASSES
+
+
+def _check_layer(raw: Any) -> None:
+    """That a layer's JSON has the types that are read of it. Raises ValueError."""
+    names = raw if isinstance(raw, dict) else {"name": None}
+    if not all(isinstance(names.get(key, ""), str) for key in ("name", "class_name")):
+        raise ValueError("keras_metadata.pb holds a layer that is none")
+    if not isinstance(names.get("config") or {}, dict):
+        raise ValueError(f"keras_metadata.pb holds no config of layer {names.get('name', '')[:40]!r}")
 
 
 def _class_names(value: Any) -> Iterator[str]:
