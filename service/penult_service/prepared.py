@@ -7,7 +7,9 @@ A directory with a standard SavedModel, whose signatures are
     head       embedding float32 [n, d]      -> the model's outputs by name
     whole      text string [n]               -> the model's outputs by name: the saved function as it is
 
-and `penult.json`, the manifest: everything that serving needs to know. No TensorFlow here.
+Where the `tokenizers` library makes the tokens (`Manifest.tokenizer`), its `tokenizer.json` lies beside it; then there
+is no `tokenize`, and `whole` takes token inputs as `encode` does. With them lies `penult.json`, the manifest: all that
+serving needs to know. No TensorFlow here.
 """
 
 from __future__ import annotations
@@ -30,6 +32,9 @@ HEAD = "head"
 WHOLE = "whole"
 TEXT = "text"
 EMBEDDING = "embedding"
+# What makes the tokens: the signature `tokenize`, or the `tokenizers` library with the file of that name.
+GRAPH, LIBRARY = "graph", "tokenizers"
+TOKENIZER_FILE = "tokenizer.json"
 # Optional output of `tokenize`: int32 [], how many word pieces all texts of the call have before any is cut.
 # With one text a call it tells exactly whether that text was cut.
 WORDPIECES = "wordpieces"
@@ -117,7 +122,8 @@ class Manifest:
 
     `readouts` has the default first; `seam` names the readout that `head` takes. `trims` says whether batches
     may be cut to their longest row. `warnings` stand in every reply of a model that is served though it is not proven
-    (`--allow-stochastic`). `files` maps each file of the directory to its SHA-256.
+    (`--allow-stochastic`). `tokenizer` is ``graph`` or ``tokenizers``. `files` maps each file of the directory to its
+    SHA-256.
     """
 
     source: str
@@ -136,6 +142,7 @@ class Manifest:
     proof: Proof
     cost: Cost
     warnings: tuple[str, ...] = ()
+    tokenizer: str = GRAPH
     versions: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     format: int = MANIFEST_FORMAT
@@ -224,6 +231,10 @@ def _check_sense(manifest: Manifest) -> None:
         raise ValueError(f"it names {str(wrong)[:200]!r}, outside its folder, or no name for a file")
     if _GRAPH not in manifest.files:
         raise ValueError(f"it has no hash of {_GRAPH}")
+    if manifest.tokenizer not in (GRAPH, LIBRARY):
+        raise ValueError(f"no tokenizer is called {manifest.tokenizer[:40]!r}")
+    if manifest.tokenizer == LIBRARY and TOKENIZER_FILE not in manifest.files:
+        raise ValueError(f"it has no hash of {TOKENIZER_FILE}")
     seam = manifest.readout(manifest.seam)
     if seam is None or seam.kind == "tokens":
         raise ValueError(f"no readout is called {manifest.seam!r}, where the head begins")
