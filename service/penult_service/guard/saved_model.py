@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from google.protobuf.message import DecodeError
-from tensorflow.core.framework import function_pb2, node_def_pb2
+from tensorflow.core.framework import function_pb2, node_def_pb2, types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from penult_service.errors import InvalidInput, ModelRefused
@@ -20,6 +20,7 @@ from penult_service.guard.registered import op_def
 
 GRAPH_FILE = "saved_model.pb"
 MAX_GRAPH_BYTES = 1 << 30  # half of what a protocol buffer may have; BERT-base takes 0.01 of it
+_HANDLES = {types_pb2.DT_RESOURCE: "resource", types_pb2.DT_VARIANT: "variant"}
 _AT_LOAD = frozenset({"_create_resource", "_initialize", "_destroy_resource"})
 
 
@@ -60,7 +61,7 @@ class SavedGraph:
         """Every operation; calls of the library's functions are none, but those of functions not there are."""
         for place, function, node in self.nodes():
             if node.op not in self.library:
-                yield Use(node.op, name_of(node, function), place)
+                yield Use(_named(node), name_of(node, function), place)
         for function, calls in self.calls.items():
             for node, names in calls:
                 for name in names:
@@ -145,6 +146,13 @@ def read(directory: Path) -> SavedGraph:
         )
     _refuse_ambiguous(directory, meta_graph.graph_def.library.function)
     return SavedGraph(meta_graph)
+
+
+def _named(node: node_def_pb2.NodeDef) -> str:
+    """The operation; a constant that is no number or text but a handle, such as another model's table, is its own."""
+    if node.op == "Const" and (kind := _HANDLES.get(node.attr["value"].tensor.dtype)):
+        return f"Const({kind})"
+    return node.op
 
 
 def name_of(node: node_def_pb2.NodeDef, function: str) -> str:

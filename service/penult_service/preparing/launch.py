@@ -205,7 +205,13 @@ def _not_proven(prepared: Path, manifest: Manifest) -> ModelRefused:
 
 def _refused_file(source: Path, allowed: Allowed, progress: Progress | None) -> PenultError:
     """Why a file is not served: a child looks for what would do harm in it; without that, for its format."""
-    if kinds.is_archive(source) or kinds.is_hdf5(source):
+    try:
+        looks_like_one = kinds.is_archive(source) or kinds.is_hdf5(source)
+    except OSError as error:
+        return InvalidInput(
+            f"{source} cannot be read ({error.strerror}); change its rights", reason="DAMAGED"
+        )
+    if looks_like_one:
         try:
             _in_child({"what": "inspect", "source": str(source)}, allowed, progress)
         except PenultError as error:

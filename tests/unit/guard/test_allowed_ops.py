@@ -205,6 +205,25 @@ def test_a_call_of_a_function_that_is_not_there(tmp_path: Path) -> None:
     assert refusal(graphs.edited(saved, renamed)).metadata["ops"] == "WriteFile"
 
 
+def test_a_constant_that_is_a_handle(tmp_path: Path) -> None:
+    """With the name of another model's table in it, a model could read what is that one's."""
+    saved = graphs.saved_function(
+        tmp_path / "model", lambda text: {"y": tf.strings.join([text, tf.constant("s")])}
+    )
+
+    def stolen(meta_graph: Any) -> None:
+        for function in meta_graph.graph_def.library.function:
+            for node in function.node_def:
+                if node.op == "Const":
+                    node.attr["dtype"].type = node.attr["value"].tensor.dtype = tf.resource.as_datatype_enum
+                    node.attr["value"].tensor.resource_handle_val.add(
+                        container="localhost", name="their_table"
+                    )
+
+    error = refusal(graphs.edited(saved, stolen), "StringJoin")
+    assert error.metadata["ops"] == "Const(resource)"
+
+
 # The places
 
 

@@ -62,6 +62,15 @@ def test_an_entry_that_leads_out(tmp_path: Path, entry: str | zipfile.ZipInfo) -
     assert not (tmp_path.parent / "harm").exists()
 
 
+@pytest.mark.parametrize("packing", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_a_packing_that_keras_does_not_use(tmp_path: Path, packing: int) -> None:
+    """An LZMA entry may ask for 4 GiB of memory to be unpacked in."""
+    source = tmp_path / "model.keras"
+    with zipfile.ZipFile(source, "w", packing) as made:
+        made.writestr("config.json", b"{}")
+    assert refusal(source).reason == "DAMAGED"
+
+
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_an_entry_that_is_there_twice(tmp_path: Path) -> None:
     entries = ("config.json", b"{}"), ("config.json", b'{"class_name": "Lambda"}')

@@ -292,6 +292,18 @@ def test_operations_of_ordinary_models_do_no_harm(op: str) -> None:
     assert harm_of(op) is None
 
 
+def test_a_constant_that_is_a_handle_to_what_others_have(words_model: Path, tmp_path: Path) -> None:
+    def change(meta_graph: Any) -> None:
+        for function in meta_graph.graph_def.library.function:
+            for node in function.node_def:
+                if node.op == "Const":
+                    node.attr["value"].tensor.dtype = tf.resource.as_datatype_enum
+                    node.attr["value"].tensor.resource_handle_val.add(name="their_table")
+                    return
+
+    assert refusal(graphs.edited(graphs.copied(words_model, tmp_path), change)).reason == "TALKS_TO_OTHERS"
+
+
 # Files
 
 

@@ -67,6 +67,7 @@ _HARMS = (
         "TALKS_TO_OTHERS",
         "talks to other machines or processes",
         "save the model outside a distribution strategy",
+        r"Const\((resource|variant)\)",  # what it names may be another model's
         r"Rpc[A-Z]\w*|RemoteCall|WorkerHeartbeat|FileSystemSetConfiguration",
         r"_?(Host)?(Send|Recv)|_?Xla(Send|Recv)\w*|Collective[A-Z]\w*|_?Nccl\w*|_?\w*DistributedTPU\w*",
     ),

@@ -18,6 +18,7 @@ MAX_ENTRIES = 10_000
 MAX_INFLATED_BYTES = 16 << 30
 MAX_RATIO = 100  # inflated : packed, above the size where it matters; Keras itself does not pack
 _SMALL = 16 << 20
+_PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _BLOCK = 1 << 20
 CONFIG = "config.json"
 
@@ -62,9 +63,10 @@ def _refuse_entries(source: Path, entries: list[zipfile.ZipInfo]) -> None:
             raise _leaves(source, entry, "its name leads out of the archive")
         if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
             raise _leaves(source, entry, "it is a link or a device")
-        if entry.flag_bits & 1:
+        if entry.flag_bits & 1 or entry.compress_type not in _PACKINGS:
             raise InvalidInput(
-                f"{source} is encrypted ({entry.filename}); save it as it is", reason="DAMAGED"
+                f"{source} is encrypted, or packed in an unusual way ({entry.filename[:200]}); save the model again",
+                reason="DAMAGED",
             )
         if entry.filename in names:
             raise ModelRefused(
