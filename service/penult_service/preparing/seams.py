@@ -18,6 +18,7 @@ from penult_service.preparing import tf_private
 from penult_service.preparing.graph import FlatGraph, Ref, node_of
 from penult_service.preparing.paths import dominators, smallest_cut
 from penult_service.preparing.survey import FLOATS, INTEGERS, Survey
+from penult_service.preparing.unmarked import fronts
 
 _MOST_TOKEN_INPUTS = 6
 _ROLES = {"ids": "input_ids", "mask": "input_mask", "types": "input_types", "other": "input_other"}
@@ -81,6 +82,9 @@ def _dropout_seam(survey: Survey, layer: str | None) -> tuple[Ref, Ref]:
             reason="NO_SUCH_LAYER",
         )
     marked = [ref for ref in survey.line if ref in survey.marks and survey.rows(ref, 2)]
+    unmarked = [ref for ref, _ in fronts(survey)]
+    if unmarked and (not marked or survey.line.index(unmarked[-1]) > survey.line.index(marked[-1])):
+        return unmarked[-1], unmarked[-1]
     if marked:
         return survey.ahead(marked[-1]), marked[-1]
     if layer is None:
@@ -164,12 +168,16 @@ def _token_outputs(survey: Survey, before: Ref) -> Ref | None:
 
 
 def _sites(survey: Survey, after: Ref) -> tuple[Site, ...]:
-    """Every dropout with a mark; other kinds of noise leave none in inference, nor does what is inside a hub layer."""
+    """Every dropout with a mark, and those that the layer graph tells of; what is inside a hub layer leaves neither."""
     order = {name: number for number, name in enumerate(survey.flat.nodes)}
     sites = []
     for ref, layer in survey.marks.items():
         before = order[node_of(ref)] < order[node_of(after)]
         place = "at" if ref == after else "before" if before else "after"
+        sites.append(_site(layer.name, layer, node_of(ref), place))
+    for ref, layer in fronts(survey):
+        first, seam = order[node_of(ref)], order[node_of(after)]
+        place = "at" if ref == after else "before" if first < seam else "after"
         sites.append(_site(layer.name, layer, node_of(ref), place))
     return tuple(sites)
 
