@@ -101,7 +101,36 @@ def with_half_the_metadata(model: Path) -> None:
     halved(model / "keras_metadata.pb")
 
 
+def with_layers(model: Path, text: str) -> None:
+    from tf_keras.protobuf.saved_metadata_pb2 import SavedMetadata
+
+    path = model / "keras_metadata.pb"
+    saved = SavedMetadata.FromString(path.read_bytes())
+    saved.nodes[-1].metadata = text
+    path.write_bytes(saved.SerializeToString())
+
+
+def with_a_layer_that_is_none(model: Path) -> None:
+    with_layers(model, '"dropout"')
+
+
+def with_a_layer_without_a_name(model: Path) -> None:
+    with_layers(model, '{"name": 7, "class_name": "Dropout"}')
+
+
+def with_a_layer_without_a_config(model: Path) -> None:
+    with_layers(model, '{"name": "dropout", "class_name": "Dropout", "config": "rate"}')
+
+
+def with_a_layer_too_deep(model: Path) -> None:
+    with_layers(model, "[" * 100_000)
+
+
 DAMAGES = [
+    with_a_layer_that_is_none,
+    with_a_layer_without_a_name,
+    with_a_layer_without_a_config,
+    with_a_layer_too_deep,
     without_variables,
     without_weights,
     without_vocabulary,
