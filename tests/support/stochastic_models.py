@@ -229,7 +229,11 @@ def _traced(model: Any, training: bool) -> Any:
 def _always_on(place: Path, *, clean_twin: bool) -> Path:
     """A model whose dropout is forced on; beside it, if wanted, a signature of its layers without that."""
     text = tm.text_input()
-    pooled, dropout, output = tm.pooled(text), tm.layers().Dropout(0.3, name="dropout"), tm.dense(3, "output")
+    pooled, dropout, output = (
+        tm.pooled(text),
+        tm.layers().Dropout(0.3, name="dropout"),
+        tm.dense(3, "output", "softmax"),
+    )
     forced = seeds.keras().Model(text, output(dropout(pooled, training=True)))
     twin = seeds.keras().Model(text, output(dropout(pooled)))
     other = twin if clean_twin else forced
