@@ -31,7 +31,7 @@ from penult_service.config import Limits
 from support.analysis_calls import CALLS, ROWS, same
 from support.fakes import fake_model
 from support.flavours import Flavour
-from support.pools import data_that_is_warm
+from support.pools import data_that_is_warm, unwarmed_workers
 from support.served import PENULT
 from support.serving import Serving, serving, wait_until
 
@@ -51,7 +51,8 @@ def flavour(request: pytest.FixtureRequest) -> Iterator[Flavour]:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     """Calls end within a second there, by estimate."""
     data = data_that_is_warm(tmp_path_factory.mktemp("data") / "data")
-    with serving(fake_model("reviews", 3), analysis_workers=1, limits=LIMITS, data=data) as running:
+    model = fake_model("reviews", 3)
+    with unwarmed_workers(), serving(model, analysis_workers=1, limits=LIMITS, data=data) as running:
         yield running
 
 
@@ -158,7 +159,7 @@ def test_a_server_that_is_restarted(tmp_path: Path) -> None:
             operation.wait(progress=watcher)
         told.append(caught.value)
 
-    with serving(fake_model("reviews", 3), analysis_workers=1, **settings) as server:
+    with unwarmed_workers(), serving(fake_model("reviews", 3), analysis_workers=1, **settings) as server:
         client = Client(server.address)
         done = client.project(ROWS, "pca", wait=False)
         made = done.wait()

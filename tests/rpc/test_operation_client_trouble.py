@@ -227,7 +227,8 @@ def test_what_it_failed_of_is_raised(flavour, address, script, ledger):
     assert script.asked("CancelOperation") == []
 
 
-def test_a_server_that_is_lost(flavour, script, ledger):
+def test_a_server_that_is_lost(flavour, script, ledger, monkeypatch):
+    monkeypatch.setattr("penult_client._core.retries.FIRST_DELAY", 0.02)
     server, address = wire_operations.start(script, ledger)
     ledger.hold = True
     operation = flavour.run(flavour.client(address).project(ROWS, wait=False))

@@ -63,7 +63,8 @@ def test_a_result_is_read_on_after_breaks(flavour, address, script, ledger, meth
     assert {request.name for request in asked} == {f"operations/{operation.name}"}
 
 
-def test_a_result_that_does_not_come(flavour, address, script, ledger):
+def test_a_result_that_does_not_come(flavour, address, script, ledger, monkeypatch):
+    monkeypatch.setattr("penult_client._core.retries.FIRST_DELAY", 0.02)
     ledger.inline = 0
     broken = status(grpc.StatusCode.UNAVAILABLE, "broken")
     operation = flavour.run(flavour.client(address).project(ROWS, wait=False))
