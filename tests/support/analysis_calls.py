@@ -16,7 +16,7 @@ CALLS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
         lambda client, **how: client.neighbors(ROWS, k=3, metric="dot", **how),
         ("indices", "scores"),
     ),
-    "Cluster": (lambda client, **how: client.cluster(ROWS, "hdbscan", noise="keep", **how), ("labels",)),
+    "Cluster": (lambda client, **how: client.cluster(ROWS, "hdbscan", reduction="none", **how), ("labels",)),
     "Project": (lambda client, **how: client.project(ROWS, "pca", 3, **how), ("coordinates",)),
 }
 
