@@ -35,6 +35,7 @@ def client(server: Served) -> Iterator[Client]:
         yield client
 
 
+@pytest.mark.full  # beside `test_dropout_over_the_wire`
 def test_without_the_operators_word_it_is_refused(noisy: Path, tmp_path: Path) -> None:
     ran = penult("verify", noisy, "--data", tmp_path / "data")
     assert ran.returncode == 1

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.tensorflow
 from penult_service.config import ServeConfig  # noqa: E402
 from penult_service.errors import ModelRefused  # noqa: E402
 from penult_service.prepared import MANIFEST_NAME, Manifest, Readout, load_manifest  # noqa: E402
-from penult_service.preparing import identity, launch  # noqa: E402
+from penult_service.preparing import identity, launch, pipeline  # noqa: E402
 from penult_service.process import loader  # noqa: E402
 from penult_service.repository.sources import Source  # noqa: E402
 from penult_service.rpc import replies  # noqa: E402
@@ -89,10 +89,10 @@ def test_a_prepared_one_is_not_served_without_the_word(always_on: Path, data: Pa
     assert not report.manifest.proof.proven
 
 
-def test_a_model_that_changes_itself_is_refused_all_the_same(tmp_path: Path, data: Path) -> None:
+def test_a_model_that_changes_itself_is_refused_all_the_same(tmp_path: Path) -> None:
     source = models.CASES["BatchNormalization, training=True"].save(tmp_path / "model")
     with pytest.raises(ModelRefused) as caught:
-        launch.prepare(source, cache=data / "prepared", allow_stochastic=True)
+        pipeline.prepare(source, tmp_path / "prepared", None, lambda *_: None, allow_stochastic=True)
     assert caught.value.reason == "WRITES_AT_INFERENCE"
 
 

@@ -150,6 +150,7 @@ RANDOM: dict[str, tuple[Callable[[], Body], str]] = {
     "a shuffle": (lambda: in_a_shuffle, "RandomShuffle"),
     "a shuffled data set": (lambda: from_a_shuffled_data_set, "ShuffleDataset"),
     "a queue": (lambda: from_a_queue, "QueueDequeue"),
+    "memory as it was": (lambda: lambda x: x + tf.raw_ops.Empty(shape=[4], dtype=tf.float32), "Empty"),
     "noise at the border": (lambda: with_noise_at_the_border, "ExtractGlimpse"),
     "sampled word pieces": (lambda: pieces(-1), "Sentencepiece"),
     "a called function": (lambda: called, "called|PartitionedCall"),
