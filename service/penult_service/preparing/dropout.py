@@ -11,10 +11,11 @@ import tensorflow_text  # noqa: F401  (registers the operations of `tokenize`)
 from numpy.typing import NDArray
 
 from penult_service.guard import prepared as guard
-from penult_service.prepared import load_manifest
+from penult_service.prepared import LIBRARY, load_manifest
 from penult_service.preparing.effect import measure, predicted_classes
 from penult_service.preparing.experiment import Served
 from penult_service.preparing.report import DropoutEffect
+from penult_service.tokenizing.library import library_tokenizer
 
 _BATCH = 32
 
@@ -39,8 +40,12 @@ def effect_of(directory: Path, texts: Sequence[str], allow_ops: Collection[str] 
         manifest.seam,
     )
 
+    if manifest.tokenizer == LIBRARY:
+        tokenizer = library_tokenizer(directory, manifest.inputs)
+        served.tokenizer = lambda texts: tokenizer.tokenize(texts).inputs
+
     def predict(embedding: NDArray[np.float32]) -> NDArray[np.intp]:
-        return predicted_classes([value for _, value in sorted(served.head(embedding).items())])
+        return predicted_classes([served.head(embedding)[manifest.head.output]])
 
     return measure(_embeddings(served, texts, manifest.trims), site.rate, predict)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,15 +25,21 @@ Arrays = dict[str, NDArray[Any]]
 
 @dataclass
 class Served:
-    """The prepared model as it will be served: its signatures, called with arrays."""
+    """The prepared model as it will be served: its signatures, called with arrays.
+
+    `tokenizer` makes the token inputs of texts, where no signature does.
+    """
 
     signatures: Mapping[str, Any]
     tokens: Sequence[TokenInput]
     pooled: str
     seam: str
+    tokenizer: Callable[[Sequence[str]], Mapping[str, NDArray[Any]]] | None = None
 
     def tokenize(self, texts: Sequence[str]) -> Arrays:
         """Token inputs int [n, length]."""
+        if self.tokenizer is not None:
+            return dict(self.tokenizer(texts))
         found = self.signatures[TOKENIZE](**{TEXT: tf.constant(list(texts))})
         tables = {token.name: found[token.name].numpy() for token in self.tokens}
         empty = ((0, 0), (0, 1))  # nothing but empty texts, padded to the longest: a column, as when served
@@ -50,7 +56,10 @@ class Served:
 
     def whole(self, texts: Sequence[str]) -> Arrays:
         """The outputs by name, by the function as saved."""
-        return _numpy(self.signatures[WHOLE](**{TEXT: tf.constant(list(texts))}))
+        if self.tokenizer is None:
+            return _numpy(self.signatures[WHOLE](**{TEXT: tf.constant(list(texts))}))
+        tokens = {name: tf.constant(value) for name, value in self.tokenizer(texts).items()}
+        return _numpy(self.signatures[WHOLE](**tokens))
 
     def lengths(self, inputs: Arrays) -> NDArray[np.int32]:
         """How long each row is cut to: its tokens without padding, and at least 1, as batches are served."""
@@ -83,7 +92,7 @@ def run(opened: Opened, seams: Seams, served: Served) -> Outcome:
     inputs = served.tokenize(texts)
     embedding = served.encode(inputs)
     _against_the_graph(outcome, opened, seams, texts, embedding)
-    original = _numpy(opened.function(tf.constant(texts)))
+    original = _numpy(opened.function(*opened.arguments(texts)))
     composed = served.head(embedding)
     outcome.add(
         "prediction_vs_model",
@@ -119,7 +128,7 @@ def _repeats(outcome: Outcome, served: Served, inputs: Arrays) -> None:
 def _against_the_graph(
     outcome: Outcome, opened: Opened, seams: Seams, texts: list[str], embedding: NDArray[np.float32]
 ) -> None:
-    found = _numpy(parts.references(opened, {seams.before, seams.after})(tf.constant(texts)))
+    found = _numpy(parts.references(opened, {seams.before, seams.after})(*opened.arguments(texts)))
     before, after = found[seams.before], found[seams.after]
     outcome.add(
         "embedding_vs_before_dropout",

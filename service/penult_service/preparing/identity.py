@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
@@ -12,10 +13,20 @@ from penult_service.vectors import digest_of_parts
 # Raised whenever the same files would be prepared to something else.
 PREPARER = "penult-preparer-2"
 _COMPUTING = ("saved_model.pb", "variables", "assets")
+_HF_CONFIG = "config.json"
+_HF_COMPUTING = ("model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt")
+# What `config.json` says of names and origins, not of numbers.
+_HF_NOTES = ("id2label", "label2id", "_name_or_path", "transformers_version", "finetuning_task")
 
 
 def model_digest(directory: Path) -> str:
-    """SHA-256 of the files that decide the computation: graph, weights, tokenizer assets."""
+    """SHA-256 of the files that decide the computation: graph, weights, tokenizer assets.
+
+    Of a Hugging Face directory: weights, tokenizer, and the settings but for the names of the classes.
+    """
+    if (directory / _HF_CONFIG).is_file() and not (directory / _COMPUTING[0]).exists():
+        files = _digest(directory, (path for name in _HF_COMPUTING for path in _files(directory / name)))
+        return digest_of_parts([files, _settings(directory / _HF_CONFIG)])
     return _digest(directory, (path for name in _COMPUTING for path in _files(directory / name)))
 
 
@@ -26,6 +37,16 @@ def cache_key(
     more = [",".join(sorted(set(allow_ops)))] if allow_ops else []
     more += ["stochastic=1"] if allow_stochastic else []
     return digest_of_parts([PREPARER, layer or "", _digest(directory, _files(directory)), *more])[:40]
+
+
+def _settings(path: Path) -> str:
+    """The settings in one form, whatever their order; what cannot be read, by its hash."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        kept = {key: value for key, value in found.items() if key not in _HF_NOTES}
+    except (ValueError, AttributeError, RecursionError):
+        return sha256_file(path)
+    return json.dumps(kept, sort_keys=True)
 
 
 def file_hashes(directory: Path) -> dict[str, str]:

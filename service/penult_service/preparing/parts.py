@@ -7,13 +7,11 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from penult_service.prepared import EMBEDDING, HEAD, TEXT, TOKENIZE, WHOLE, WORDPIECES, Readout
+from penult_service.prepared import EMBEDDING, HEAD, TOKENIZE, WHOLE, WORDPIECES, Readout
 from penult_service.preparing.cut import Part, cut, owned
 from penult_service.preparing.formats.tf_keras_saved_model import Opened
 from penult_service.preparing.graph import Ref
 from penult_service.preparing.seams import Seams
-
-TEXT_SPEC = tf.TensorSpec([None], tf.string, name=TEXT)
 
 
 def build(opened: Opened, seams: Seams, names: dict[tuple[str, ...], str]) -> dict[str, Part]:
@@ -35,10 +33,11 @@ def build(opened: Opened, seams: Seams, names: dict[tuple[str, ...], str]) -> di
     dimension = next(readout.dimension for readout, _ in seams.read if readout.layer == seams.seam)
     embedding = {seams.before: tf.TensorSpec([None, dimension], tf.float32, name=EMBEDDING)}
     parts = {
-        TOKENIZE: cut(flat, {opened.text: TEXT_SPEC}, tokens, _count_wordpieces),
         HEAD: cut(flat, embedding, flat.outputs, _output, lambda tensor: tf.cast(tensor, seams.dtype)),
-        WHOLE: cut(flat, {opened.text: TEXT_SPEC}, flat.outputs, _output),
+        WHOLE: cut(flat, opened.feeds, flat.outputs, _output),
     }
+    if opened.takes_text:
+        parts[TOKENIZE] = cut(flat, opened.feeds, tokens, _count_wordpieces)
     for layers, name in names.items():
         wanted = {readout.layer: ref for readout, ref in seams.read if readout.layer in layers}
         parts[name] = cut(flat, token_specs, wanted, lambda _, tensor: tf.cast(tensor, tf.float32))
@@ -59,8 +58,8 @@ def save(parts: dict[str, Part], opened: Opened, directory: Path) -> None:
 
 
 def references(opened: Opened, refs: Iterable[Ref]) -> Part:
-    """Text -> these tensors of the graph as saved, uncut, by their names."""
-    return cut(opened.flat, {opened.text: TEXT_SPEC}, {ref: ref for ref in refs})
+    """What the graph is fed with -> these tensors of the graph as saved, uncut, by their names."""
+    return cut(opened.flat, opened.feeds, {ref: ref for ref in refs})
 
 
 def _output(_: str, tensor: tf.Tensor) -> tf.Tensor:

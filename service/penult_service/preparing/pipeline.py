@@ -17,17 +17,22 @@ from penult_service.files import new_directory
 from penult_service.guard import prepared as guard
 from penult_service.guard.random_ops import RANDOM_OPS
 from penult_service.prepared import (
+    GRAPH,
+    LIBRARY,
     MANIFEST_NAME,
     NO_LIMIT,
+    TOKENIZER_FILE,
     Cost,
     Head,
     Manifest,
     Proof,
 )
-from penult_service.preparing import experiment, keras_oracle, parts, probe
+from penult_service.preparing import experiment, hf_model, keras_oracle, parts, probe
 from penult_service.preparing.company import first_that_mixes
+from penult_service.preparing.formats.hf_classifier import is_directory
 from penult_service.preparing.formats.tf_keras_saved_model import Opened, open_model
 from penult_service.preparing.graph import flatten, node_of
+from penult_service.preparing.hf_model import HfModel
 from penult_service.preparing.identity import PREPARER, file_hashes, model_digest
 from penult_service.preparing.inspecting.inspection import inspect
 from penult_service.preparing.seams import Seams, find_seams
@@ -35,7 +40,7 @@ from penult_service.preparing.structure import AS_SERVED, Structure
 from penult_service.preparing.survey import Survey
 
 Progress = Callable[[str, float], None]
-_PACKAGES = ("penult", "tensorflow", "tensorflow-text", "tf-keras", "numpy")
+_PACKAGES = ("penult", "tensorflow", "tensorflow-text", "tf-keras", "tokenizers", "numpy")
 
 
 def prepare(
@@ -63,21 +68,28 @@ def prepare(
     progress("reading the model", 0.0)
     inspect(source, allow_ops)
     digest = model_digest(source)
-    opened = open_model(source)
+    opened: Opened = hf_model.open_model(source, layer) if is_directory(source) else open_model(source)
     progress("auditing the graph", 0.25)
     structure = Structure(allow_stochastic)
     opened = structure.as_saved(opened)
     progress("finding the seams", 0.3)
-    survey = Survey(opened, noise_is_on=bool(structure.random))
-    seams = find_seams(survey, layer)
+    survey: Survey | None = None
+    if isinstance(opened, HfModel):
+        seams, head = opened.seams, opened.head
+        structure.findings[:0] = opened.notes
+    else:
+        survey = Survey(opened, noise_is_on=bool(structure.random))
+        seams, head = find_seams(survey, layer), _head(opened, survey)
     with new_directory(target) as draft:
         progress("cutting", 0.4)
         readouts = [readout for readout, _ in seams.read]
-        shape = _shape_of(opened, survey, seams, digest)
+        shape = _shape_of(opened, head, seams, digest)
         names = {
             layers: shape.encode_signature(layers) for layers in parts.readout_sets(readouts, seams.seam)
         }
         parts.save(parts.build(opened, seams, names), opened, draft)
+        if isinstance(opened, HfModel):
+            (draft / TOKENIZER_FILE).write_text(opened.tokenizer_text, encoding="utf-8")
         progress("auditing what is served", 0.55)
         guard.check(draft, (*allow_ops, *RANDOM_OPS) if structure.random else allow_ops, source)
         served = tf.saved_model.load(str(draft))
@@ -111,7 +123,7 @@ def peak_memory() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _shape_of(opened: Opened, survey: Survey, seams: Seams, digest: str) -> Manifest:
+def _shape_of(opened: Opened, head: Head, seams: Seams, digest: str) -> Manifest:
     """The manifest as far as it is known before the experiments."""
     return Manifest(
         source=str(opened.directory),
@@ -122,10 +134,11 @@ def _shape_of(opened: Opened, survey: Survey, seams: Seams, digest: str) -> Mani
         readouts=tuple(readout for readout, _ in seams.read),
         seam=seams.seam,
         outputs=tuple(opened.flat.outputs),
-        head=_head(opened, survey),
+        head=head,
         max_length=NO_LIMIT,
         trims=True,
         counts_wordpieces=seams.wordpieces is not None,
+        tokenizer=GRAPH if opened.takes_text else LIBRARY,
         sites=seams.sites,
         proof=Proof(False, (), ()),
         cost=Cost(0.0, 0),
@@ -154,6 +167,12 @@ def _head(opened: Opened, survey: Survey) -> Head:
 def _experiment(opened: Opened, seams: Seams, served: object, shape: Manifest) -> experiment.Outcome:
     signatures = served.signatures  # type: ignore[attr-defined]
     model = experiment.Served(signatures, shape.inputs, shape.encode_signature([seams.seam]), seams.seam)
+    if isinstance(opened, HfModel):
+        tokenizer = opened.tokenizer
+        model.tokenizer = lambda texts: tokenizer.tokenize(texts).inputs
+        outcome = experiment.run(opened, seams, model)
+        outcome.max_length = tokenizer.max_length
+        return outcome
     outcome = experiment.run(opened, seams, model)
     texts = list(probe.MIXED)
     embedding = model.encode(model.tokenize(texts))
@@ -163,7 +182,7 @@ def _experiment(opened: Opened, seams: Seams, served: object, shape: Manifest) -
     return outcome
 
 
-def _judge(outcome: experiment.Outcome, opened: Opened, survey: Survey) -> None:
+def _judge(outcome: experiment.Outcome, opened: Opened, survey: Survey | None) -> None:
     """Refuses what the experiment contradicts."""
     if not outcome.trims and not outcome.fixed_length:
         raise ModelRefused(
@@ -175,7 +194,7 @@ def _judge(outcome: experiment.Outcome, opened: Opened, survey: Survey) -> None:
         raise _contradiction(outcome, opened, survey)
 
 
-def _contradiction(outcome: experiment.Outcome, opened: Opened, survey: Survey) -> ModelRefused:
+def _contradiction(outcome: experiment.Outcome, opened: Opened, survey: Survey | None) -> ModelRefused:
     worst, metadata = outcome.failed[0], {figure.name: f"{figure.value:.6g}" for figure in outcome.failed}
     if not experiment.COMPANY.issuperset(metadata):
         return ModelRefused(
@@ -184,7 +203,7 @@ def _contradiction(outcome: experiment.Outcome, opened: Opened, survey: Survey) 
             reason="PROOF_FAILED",
             metadata=metadata,
         )
-    first = first_that_mixes(survey, probe.MIXED)
+    first = first_that_mixes(survey, probe.MIXED) if survey else None
     begins = f"; it begins with {first}" if first else ""
     return ModelRefused(
         f"{opened.directory}: what it says of a text depends on the texts beside it ({worst.meaning}: "

@@ -7,7 +7,7 @@ What Keras wrote beside it (`keras_metadata.pb`) only confirms which layers are 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import tensorflow_text  # noqa: F401  (registers the operations that a text mode
 from tensorflow.core.protobuf import saved_model_pb2
 
 from penult_service.errors import InvalidInput, ModelRefused
+from penult_service.prepared import TEXT
 from penult_service.preparing import tf_private
 from penult_service.preparing.graph import FlatGraph, Ref, flatten
 
@@ -80,6 +81,20 @@ class Opened:
     layers: tuple[Layer, ...]
     labels: tuple[str, ...]
     keras_safe: bool
+
+    @property
+    def takes_text(self) -> bool:
+        """Whether its graph makes the tokens of texts itself."""
+        return True
+
+    @property
+    def feeds(self) -> dict[Ref, tf.TensorSpec]:
+        """What its graph is fed with: tensor -> its argument."""
+        return {self.text: tf.TensorSpec([None], tf.string, name=TEXT)}
+
+    def arguments(self, texts: Sequence[str]) -> list[tf.Tensor]:
+        """These texts as its graph is fed with them, in the order of `feeds`."""
+        return [tf.constant(list(texts), dtype=tf.string)]
 
 
 def open_model(directory: Path) -> Opened:

@@ -1,0 +1,256 @@
+"""The tokenizer of a Hugging Face directory for the `tokenizers` library: `tokenizer.json`, or made of `vocab.txt`.
+
+What the server will load is written anew, with the model's own length, and of parts that are known here: a stranger's
+pattern could take for ever on some text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from penult_service.prepared import TOKENIZER_FILE
+from penult_service.preparing.formats.hf_families import Network
+from penult_service.preparing.formats.hf_files import (
+    TOKENIZER_CONFIG,
+    VOCABULARY,
+    read_json,
+    read_vocabulary,
+    refused,
+)
+
+_MAX_BYTES = 256 << 20  # a vocabulary of 250,000 tokens takes 17 MiB
+_WORDPIECE_CLASSES = frozenset(
+    f"{kind}Tokenizer{fast}" for kind in ("Bert", "DistilBert", "Electra") for fast in ("", "Fast")
+)
+_SPECIAL = {
+    "unk_token": "[UNK]",
+    "sep_token": "[SEP]",
+    "pad_token": "[PAD]",
+    "cls_token": "[CLS]",
+    "mask_token": "[MASK]",
+}
+_WANTED = ("[UNK]", "[SEP]", "[CLS]")
+# Parts that a tokenizer may have. No patterns but those that transformers itself writes.
+_KNOWN = {
+    "model": {"WordPiece", "BPE", "Unigram"},
+    "normalizer": {
+        *("Sequence", "BertNormalizer", "NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "Strip"),
+        *("Replace", "Prepend", "Precompiled", "Nmt"),
+    },
+    "pre_tokenizer": {
+        *("Sequence", "BertPreTokenizer", "ByteLevel", "Whitespace", "WhitespaceSplit", "Metaspace"),
+        *("Punctuation", "Digits"),
+    },
+    "post_processor": {
+        "Sequence",
+        "TemplateProcessing",
+        "BertProcessing",
+        "RobertaProcessing",
+        "ByteLevel",
+    },
+}
+_PATTERNS = frozenset({" {2,}"})
+
+
+@dataclass(frozen=True)
+class HfTokenizer:
+    """A tokenizer that was checked against its model.
+
+    Attributes:
+        text: What `tokenizer.json` of the prepared model holds.
+        max_length: The most tokens of a text, special ones included; longer ones are cut.
+        types: Whether the model is given the types of tokens.
+        origin: Where it is from, for a person.
+    """
+
+    text: str
+    max_length: int
+    types: bool
+    origin: str
+
+
+def read(directory: Path, network: Network) -> HfTokenizer:
+    """Reads and checks the tokenizer.
+
+    Raises:
+        ModelRefused: FILE_MISSING, FILE_DAMAGED, TOKENIZER_UNSUPPORTED, VOCABULARY_UNSUPPORTED.
+    """
+    has_config = (directory / TOKENIZER_CONFIG).exists()
+    settings = read_json(directory, TOKENIZER_CONFIG) if has_config else {}
+    if (directory / TOKENIZER_FILE).exists():
+        tokenizer, origin = _from_json(directory, settings), TOKENIZER_FILE
+    else:
+        tokenizer, origin = _from_vocabulary(directory, settings, network), VOCABULARY
+    _check_against_model(directory, tokenizer, network)
+    length = _max_length(directory, settings, network)
+    side = settings.get("truncation_side", "right")
+    if side not in ("right", "left"):
+        raise _unsupported(directory, f"{TOKENIZER_CONFIG}: truncation_side is {side!r}")
+    tokenizer.enable_truncation(length, direction=side)
+    padding = tokenizer.id_to_token(network.padding) or ""
+    tokenizer.enable_padding(direction="right", pad_id=network.padding, pad_token=padding)
+    names = settings.get("model_input_names")
+    default = network.family.types and not network.family.behind_padding
+    types = network.family.types and "token_type_ids" in names if isinstance(names, list) else default
+    return HfTokenizer(tokenizer.to_str(), length, types, origin)
+
+
+def _unsupported(directory: Path, what: str) -> Exception:
+    return refused(directory, "TOKENIZER_UNSUPPORTED", what)
+
+
+def _from_json(directory: Path, settings: Mapping[str, Any]) -> Any:
+    from tokenizers import Tokenizer
+
+    if (directory / TOKENIZER_FILE).stat().st_size > _MAX_BYTES:
+        raise _unsupported(directory, f"{TOKENIZER_FILE} is larger than {_MAX_BYTES >> 20} MiB")
+    raw = read_json(directory, TOKENIZER_FILE)
+    parts = {name: list(_parts(raw.get(name))) for name in _KNOWN}
+    for name, found in parts.items():
+        strange = next((str(p["type"]) for p in found if str(p["type"]) not in _KNOWN[name]), None)
+        if strange is not None:
+            raise _unsupported(
+                directory, f"{TOKENIZER_FILE}: its {name} has a {strange[:40]}, which is not known here"
+            )
+        patterns = (p["pattern"].get("Regex") for p in found if isinstance(p.get("pattern"), dict))
+        other = next((p for p in patterns if p is not None and p not in _PATTERNS), None)
+        if other is not None:
+            raise _unsupported(
+                directory, f"{TOKENIZER_FILE}: its {name} has the pattern {str(other)[:40]!r}, not known here"
+            )
+    _refuse_contradiction(directory, parts["normalizer"], parts["pre_tokenizer"], settings)
+    try:
+        tokenizer = Tokenizer.from_str(json.dumps({**raw, "truncation": None, "padding": None}))
+    except Exception as error:  # the library raises nothing more special
+        raise refused(
+            directory, "FILE_DAMAGED", f"{TOKENIZER_FILE} is no tokenizer ({str(error)[:200]})"
+        ) from error
+    _refuse_other_vocabulary(directory, raw)
+    return tokenizer
+
+
+def _parts(value: Any) -> Iterator[dict[str, Any]]:
+    """Every part that has a type, however deep. The pieces of a model or of a template have none."""
+    if isinstance(value, dict):
+        if "type" in value:
+            yield value
+        for key in ("normalizers", "pretokenizers", "processors"):
+            yield from _parts(value.get(key))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _parts(item)
+
+
+def _refuse_contradiction(
+    directory: Path, normalizers: list[Any], pre_tokenizers: list[Any], settings: Mapping[str, Any]
+) -> None:
+    """Releases of transformers differ in which of the two files they believe, so both must say the same."""
+    bert: dict[str, Any] = next((part for part in normalizers if part["type"] == "BertNormalizer"), {})
+    level: dict[str, Any] = next((part for part in pre_tokenizers if part["type"] == "ByteLevel"), {})
+    lower = bool(bert.get("lowercase")) or any(part["type"] == "Lowercase" for part in normalizers)
+    pairs: list[tuple[str, Any]] = [("do_lower_case", lower)]
+    pairs += [("strip_accents", bert.get("strip_accents"))] if bert else []
+    pairs += [("tokenize_chinese_chars", bert.get("handle_chinese_chars"))] if bert else []
+    pairs += [("add_prefix_space", level.get("add_prefix_space"))] if level else []
+    for key, found in pairs:
+        if settings.get(key, found) != found:
+            what = f"{TOKENIZER_CONFIG} says {key} {settings[key]}, {TOKENIZER_FILE} says {found}"
+            raise _unsupported(
+                directory, f"{what}; save the tokenizer again with the one it was trained with"
+            )
+
+
+def _refuse_other_vocabulary(directory: Path, raw: Mapping[str, Any]) -> None:
+    model = raw.get("model")
+    words = model.get("vocab") if isinstance(model, dict) and model.get("type") == "WordPiece" else None
+    if isinstance(words, dict) and (directory / VOCABULARY).is_file():
+        tokens = read_vocabulary(directory)
+        if words != {token: number for number, token in enumerate(tokens)}:
+            what = f"{VOCABULARY} and {TOKENIZER_FILE} hold different words; remove the one that is not the model's"
+            raise refused(directory, "VOCABULARY_UNSUPPORTED", what)
+
+
+def _from_vocabulary(directory: Path, settings: Mapping[str, Any], network: Network) -> Any:
+    """BERT's word pieces, as transformers makes them of `vocab.txt` and `tokenizer_config.json`."""
+    from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
+
+    kind = network.family.model_type
+    default = "BertTokenizer" if kind in ("bert", "distilbert", "electra") else "another tokenizer"
+    named = settings.get("tokenizer_class") or default
+    if named not in _WORDPIECE_CLASSES or not (directory / VOCABULARY).is_file():
+        what = (
+            f"{TOKENIZER_FILE} is missing; write it: AutoTokenizer.from_pretrained(DIR, use_fast=True)"
+            ".save_pretrained(DIR)"
+        )
+        raise refused(directory, "FILE_MISSING", what if named in _WORDPIECE_CLASSES else f"{what} ({named})")
+    if not all(isinstance(settings.get(key), bool | None) for key in ("do_lower_case", "strip_accents")):
+        raise _unsupported(
+            directory, f"{TOKENIZER_CONFIG}: do_lower_case or strip_accents is neither true nor false"
+        )
+    if not settings.get("do_basic_tokenize", True) or settings.get("never_split"):
+        raise _unsupported(
+            directory, f"{TOKENIZER_CONFIG}: do_basic_tokenize and never_split are not known here"
+        )
+    tokens = read_vocabulary(directory)
+    vocabulary = {token: number for number, token in enumerate(tokens)}
+    special = {key: _content(settings.get(key)) or token for key, token in _SPECIAL.items()}
+    absent = [
+        special[key] for key in ("unk_token", "sep_token", "cls_token") if special[key] not in vocabulary
+    ]
+    added = _added(settings)
+    absent += [token for token in added if token not in vocabulary]
+    if absent or len(vocabulary) < len(tokens):
+        what = f"lacks {', '.join(absent)}" if absent else "has a word more than once"
+        raise refused(directory, "VOCABULARY_UNSUPPORTED", f"{VOCABULARY} {what}")
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token=special["unk_token"]))
+    tokenizer.normalizer = normalizers.BertNormalizer(
+        clean_text=True,
+        handle_chinese_chars=bool(settings.get("tokenize_chinese_chars", True)),
+        strip_accents=settings.get("strip_accents"),
+        lowercase=bool(settings.get("do_lower_case", True)),
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    ends = [(special[key], vocabulary[special[key]]) for key in ("sep_token", "cls_token")]
+    tokenizer.post_processor = processors.BertProcessing(*ends)
+    names = dict.fromkeys([*special.values(), *added])
+    tokenizer.add_special_tokens(
+        [AddedToken(name, special=True, normalized=False) for name in names if name in vocabulary]
+    )
+    return tokenizer
+
+
+def _added(settings: Mapping[str, Any]) -> list[str]:
+    """Tokens that were added to the vocabulary by hand."""
+    found = settings.get("added_tokens_decoder")
+    tokens = [_content(token) for token in found.values()] if isinstance(found, dict) else []
+    return [token for token in tokens if token]
+
+
+def _content(value: Any) -> str | None:
+    """A special token: a string, or an object around one."""
+    found = value.get("content") if isinstance(value, dict) else value
+    return found if isinstance(found, str) else None
+
+
+def _check_against_model(directory: Path, tokenizer: Any, network: Network) -> None:
+    size = 1 + max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
+    rows = network.encoder.vocabulary_size
+    if size > rows:
+        what = f"the tokenizer has ids up to {size - 1}, the model's table {rows} rows; one of them is not this model's"
+        raise refused(directory, "VOCABULARY_UNSUPPORTED", what)
+    if not tokenizer.encode("").ids:
+        raise _unsupported(
+            directory, f"{TOKENIZER_FILE} puts no token such as [CLS] in front, which the classifier reads"
+        )
+
+
+def _max_length(directory: Path, settings: Mapping[str, Any], network: Network) -> int:
+    """What the tokenizer was told, at most what the positions have room for; no word is said with a huge number."""
+    told = settings.get("model_max_length", network.longest)
+    if isinstance(told, bool) or not isinstance(told, int | float) or told < 3 or network.longest < 3:
+        raise _unsupported(directory, f"{TOKENIZER_CONFIG}: model_max_length is {told!r}")
+    return int(min(told, network.longest))

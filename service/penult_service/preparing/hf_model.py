@@ -1,0 +1,150 @@
+"""A Hugging Face classifier as the pipeline takes it: the graph built from its files, its seams known by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tensorflow as tf
+
+from penult_service.errors import ModelRefused
+from penult_service.prepared import Head, Readout, Site, TokenInput
+from penult_service.preparing.formats import hf_classifier, hf_tokenizer
+from penult_service.preparing.formats.hf_classifier import LOGITS, OTHER, PROBABILITIES, Classifier
+from penult_service.preparing.formats.hf_tokenizer import HfTokenizer
+from penult_service.preparing.formats.tf_keras_saved_model import Opened, read_labels
+from penult_service.preparing.graph import FlatGraph, Ref, flatten
+from penult_service.preparing.hf_graph import TOKENS, HfNetwork, Mark
+from penult_service.preparing.seams import Seams
+from penult_service.tokenizing.library import LibraryTokenizer
+
+_ROLES = {"input_ids": "ids", "input_mask": "mask", "input_types": "types"}
+
+
+@dataclass(frozen=True)
+class HfModel(Opened):
+    """A model that was built here. Its graph takes token ids, which `tokenizer` makes of texts.
+
+    Attributes:
+        seams: Where it is cut.
+        head: What its head computes.
+        tokenizer: As it will serve; `tokenizer_text` is its file.
+        notes: What a person should know of how it was read.
+    """
+
+    seams: Seams
+    head: Head
+    tokenizer: LibraryTokenizer
+    tokenizer_text: str
+    notes: tuple[str, ...]
+
+    @property
+    def takes_text(self) -> bool:
+        return False
+
+    @property
+    def feeds(self) -> dict[Ref, tf.TensorSpec]:
+        return {
+            ref: tf.TensorSpec([None, None], tf.as_dtype(token.dtype), name=token.name)
+            for token, ref in self.seams.tokens
+        }
+
+    def arguments(self, texts: Sequence[str]) -> list[tf.Tensor]:
+        inputs = self.tokenizer.tokenize(texts).inputs
+        return [tf.constant(inputs[token.name]) for token, _ in self.seams.tokens]
+
+
+def open_model(directory: Path, layer: str | None = None) -> HfModel:
+    """Reads the directory and builds its network.
+
+    Args:
+        directory: As `save_pretrained` wrote it.
+        layer: The layer to read; only the one in front of the head's dropout can be.
+
+    Raises:
+        ModelRefused: as `formats.hf_classifier.read` and `formats.hf_tokenizer.read`; NO_SUCH_LAYER; BAD_LABELS.
+    """
+    classifier = hf_classifier.read(directory)
+    found = hf_tokenizer.read(directory, classifier.network)
+    readout = classifier.network.family.readout
+    if layer not in (None, readout):
+        raise ModelRefused(
+            f"{directory} has no layer {layer!r} that can be read; this one can: {readout}",
+            reason="NO_SUCH_LAYER",
+        )
+    network = HfNetwork(classifier.network, classifier.problem, classifier.tensors(), found.types)
+    flat = flatten(network.function)
+    seams = _seams(classifier, flat, network.marks)
+    return HfModel(
+        directory=directory,
+        format=f"Hugging Face {classifier.network.family.architecture}",
+        root=network,
+        function=network.function,
+        flat=flat,
+        text="",
+        layers=(),
+        labels=read_labels(directory) or classifier.labels,
+        keras_safe=False,
+        seams=seams,
+        head=_head(classifier),
+        tokenizer=LibraryTokenizer(found.text, [token for token, _ in seams.tokens]),
+        tokenizer_text=found.text,
+        notes=_notes(classifier, found, network),
+    )
+
+
+def _seams(classifier: Classifier, flat: FlatGraph, marks: Sequence[Mark]) -> Seams:
+    network = classifier.network
+    last = marks[-1].operation
+    tokens = tuple(
+        (TokenInput(name, role, "int32"), flat.inputs[name])
+        for name, role in _ROLES.items()
+        if name in flat.inputs
+    )
+    width, layer = network.encoder.width, network.family.readout
+    before = flat.nodes[last].input[0]
+    read = ((Readout(layer, width, "pooled"), before), (Readout(TOKENS, width, "tokens"), f"{TOKENS}:0"))
+    sites = tuple(
+        Site(
+            mark.path,
+            "Dropout",
+            mark.rate,
+            None,
+            mark.operation,
+            "at" if mark.operation == last else "before",
+        )
+        for mark in marks
+    )
+    return Seams(tokens, read, layer, before, f"{last}:0", tf.float32, sites, None)
+
+
+def _head(classifier: Classifier) -> Head:
+    labels, classes = read_labels(classifier.directory) or classifier.labels, classifier.network.classes
+    if labels and len(labels) != classes:
+        raise ModelRefused(
+            f"{classifier.directory}/labels.json names {len(labels)} classes, the model has {classes}",
+            reason="BAD_LABELS",
+        )
+    output = LOGITS if classifier.problem == OTHER else PROBABILITIES
+    return Head(classifier.problem, output, classes, labels)
+
+
+def _notes(classifier: Classifier, tokenizer: HfTokenizer, network: HfNetwork) -> tuple[str, ...]:
+    architecture = classifier.network.family.architecture
+    notes = [
+        f"the graph was built by Penult, of {architecture} as config.json describes it: the {len(classifier.stored)} "
+        f"tensors of model.safetensors are all in it; 'as saved' and 'own' mean this graph below",
+        f"config.json declares {len(network.marks)} places of dropout, with their rates; none acts in this graph",
+        f"the tokens are made by the tokenizers library, of {tokenizer.origin}, at most {tokenizer.max_length} a text",
+    ]
+    if classifier.unused:
+        notes.append(f"not needed for any answer, and not read: {', '.join(classifier.unused)}")
+    if not classifier.said:
+        meaning = (
+            "one logit, which is served as it is"
+            if classifier.problem == OTHER
+            else "a softmax, as its pipeline"
+        )
+        notes.append(f"config.json names no problem_type; transformers then takes {meaning}")
+    return tuple(notes)
