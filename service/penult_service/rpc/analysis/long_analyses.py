@@ -14,7 +14,7 @@ from penult_service.analysis.progress import Progress as Told
 from penult_service.analysis.results import Result
 from penult_service.analysis.workers.pool import WorkerPool
 from penult_service.errors import InvalidInput, PenultError, ResourceExhausted, Unavailable
-from penult_service.operations import EMBEDDING, STARTING, Operations, Progress, Work
+from penult_service.operations import EMBEDDING, STARTING, WAITING, Operations, Progress, Work
 from penult_service.rpc.analysis.analyses import BY_FIELD, Analyses, Analysis, Checked
 from penult_service.rpc.analysis.codec import Asked
 from penult_service.rpc.analysis.keeping import Keeper, Keeping, check_request_id
@@ -120,7 +120,7 @@ class LongAnalyses:
         checked = job.checked
         if any(isinstance(side.asked, TextSide) for side in checked.sides.values()):
             progress.tell(EMBEDDING)
-        arrays, origin = await _patiently(lambda: self._analyses.arrays(checked, job.call))
+        arrays, origin = await _patiently(progress, lambda: self._analyses.arrays(checked, job.call))
         async with self._pool.spooled(arrays) as files:
             arrays.clear()
 
@@ -128,7 +128,7 @@ class LongAnalyses:
                 return self._analyses.compute(checked, files, deadline=None, progress=tell, apart=apart)
 
             if self._analyses.is_short(checked):  # it works among the calls
-                return await _patiently(lambda: compute(False)), origin
+                return await _patiently(progress, lambda: compute(False)), origin
             async with self._operations.turn(progress):
                 progress.tell(STARTING)
                 return await compute(True), origin
@@ -153,7 +153,7 @@ def _there(stored: pb.Projection | pb.Clustering) -> Work:
     return work
 
 
-async def _patiently(ask: Callable[[], Awaitable[T]]) -> T:
+async def _patiently(progress: Progress, ask: Callable[[], Awaitable[T]]) -> T:
     """The same again while there is no room, or the workers get ready: an operation can wait."""
     while True:
         try:
@@ -161,4 +161,5 @@ async def _patiently(ask: Callable[[], Awaitable[T]]) -> T:
         except (ResourceExhausted, Unavailable) as error:
             if error.reason == "DRAINING":
                 raise
+            progress.tell(STARTING if error.reason == "ANALYSIS_WARMING" else WAITING)
             await asyncio.sleep(getattr(error, "retry_after", 1.0))
