@@ -72,8 +72,10 @@ def loader(config: ServeConfig) -> Callable[[Source], LoadedModel]:
     def load(directory: Path, name: str, version: int) -> LoadedModel:
         from penult_service.engines.tensorflow import TensorFlowEngine, signatures
 
-        allowed = (*config.allowed_ops, *RANDOM_OPS) if config.allow_stochastic else config.allowed_ops
-        manifest, functions = load_manifest(directory), signatures(directory, allowed)
+        manifest = load_manifest(directory)
+        # Only where replies will say so: a manifest that claims to be proven has nothing random to hide.
+        random = RANDOM_OPS if config.allow_stochastic and not manifest.proof.proven else ()
+        functions = signatures(directory, (*config.allowed_ops, *random))
         for warning in manifest.warnings:
             _log.warning("%s: %s", name, warning)
         if manifest.tokenizer == LIBRARY:

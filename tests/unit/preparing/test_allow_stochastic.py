@@ -89,6 +89,19 @@ def test_a_prepared_one_is_not_served_without_the_word(always_on: Path, data: Pa
     assert not report.manifest.proof.proven
 
 
+def test_a_manifest_that_claims_to_be_proven_may_hold_nothing_random(
+    always_on: Path, data: Path, tmp_path: Path
+) -> None:
+    """Not even where the operator allows random models: it would be served without a warning."""
+    prepared = launch.prepare(always_on, cache=data / "prepared", allow_stochastic=True)
+    claims = Path(shutil.copytree(prepared, tmp_path / "claims"))
+    written(claims, proof=replace(load_manifest(claims).proof, proven=True), warnings=())
+    with pytest.raises(ModelRefused) as caught:
+        loader(config(data, allow=True))(Source("claims", 1, claims))
+    assert caught.value.reason == "OP_NOT_ALLOWED"
+    assert "RandomUniform" in caught.value.message
+
+
 def test_a_model_that_changes_itself_is_refused_all_the_same(tmp_path: Path) -> None:
     source = models.CASES["BatchNormalization, training=True"].save(tmp_path / "model")
     with pytest.raises(ModelRefused) as caught:
