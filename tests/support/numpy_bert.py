@@ -28,15 +28,21 @@ class NumpyBert:
         }
 
     def __call__(self, ids: Array, mask: Array, types: Array) -> tuple[list[Array], Array]:
+        layers = self.layers(ids, mask, types)
+        return layers, np.tanh(self.dense("pooler.dense", layers[-1][:, 0]))
+
+    def embedded(self, ids: Array, types: Array) -> Array:
         x = self.weights["embeddings.word_embeddings.weight"][ids]
         x = x + self.weights["embeddings.position_embeddings.weight"][: ids.shape[1]]
         x = x + self.weights["embeddings.token_type_embeddings.weight"][types]
-        x = self.norm("embeddings.LayerNorm", x)
-        layers = []
+        return self.norm("embeddings.LayerNorm", x)
+
+    def layers(self, ids: Array, mask: Array, types: Array) -> list[Array]:
+        x, layers = self.embedded(ids, types), []
         for index in range(self.config["num_hidden_layers"]):
             x = self.layer(f"encoder.layer.{index}", x, mask)
             layers.append(x)
-        return layers, np.tanh(self.dense("pooler.dense", x[:, 0]))
+        return layers
 
     def layer(self, name: str, x: Array, mask: Array) -> Array:
         attended = self.dense(
