@@ -36,8 +36,9 @@ class PenultError(Exception):
     def __init__(
         self, message: str, *, reason: str = "", field: str = "", metadata: dict[str, str] | None = None
     ) -> None:
-        super().__init__(message)
-        self.message = message
+        # One line, and nothing that a terminal would obey: names in it may be a stranger's.
+        self.message = "".join(c if c.isprintable() else " " for c in message)
+        super().__init__(self.message)
         self.reason = reason or self.default_reason
         self.field = field
         self.metadata = metadata or {}

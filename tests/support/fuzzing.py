@@ -82,8 +82,8 @@ TARGETS = (
     Target("prepared", INDEX, mutations.of_bytes, "guard", 0.05),
     Target("saved", GRAPH, mutations.of_graph, "inspect", 0.18),
     Target("saved", INDEX, mutations.of_bytes, "inspect", 0.05),
-    Target("file.h5", "", mutations.of_bytes, "inspect", 0.10),
-    Target("file.keras", "", mutations.of_bytes, "inspect", 0.10),
+    Target("file.h5", "", mutations.of_hdf5, "inspect", 0.10),
+    Target("file.keras", "", mutations.of_archive, "inspect", 0.10),
     # TensorFlow loads them: in the server what is prepared, in the child what is not.
     Target("prepared", GRAPH, mutations.of_graph, "serve", 0.04),
     Target("prepared", INDEX, mutations.of_bytes, "serve", 0.02),
@@ -198,8 +198,10 @@ def _outcome(read: Callable[[Path], None], model: Path) -> tuple[str, str]:
     try:
         read(model)
     except PenultError as error:
-        one_line = bool(error.message) and "\n" not in error.message
-        return error.reason if one_line else "message of several lines", error.message
+        one_line = (
+            bool(error.message) and error.message.isprintable()
+        )  # nothing that a terminal would obey either
+        return error.reason if one_line else "message that is no line", error.message
     except BaseException as error:  # noqa: BLE001 - that is what is looked for
         last = traceback.extract_tb(error.__traceback__)[-1]
         return f"error: {type(error).__name__}", f"{Path(last.filename).name}:{last.lineno}: {error}"

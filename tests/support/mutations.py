@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import warnings
+import zipfile
 from collections.abc import Callable
 from random import Random
 from typing import Any
@@ -110,6 +113,49 @@ def _elsewhere(value: Any, random: Random) -> Any:
     return changed
 
 
+def of_archive(data: bytes, random: Random) -> bytes:
+    """`.keras`: a member damaged, called otherwise, gone, or there twice; or bytes."""
+    if random.random() < 0.3:
+        return of_bytes(data, random)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        members = [(name, archive.read(name)) for name in archive.namelist()]
+    at = random.randrange(len(members))
+    name, content = members[at]
+    kind = random.random()
+    if kind < 0.6:
+        members[at] = (
+            name,
+            of_json(content, random) if name.endswith(".json") else of_bytes(content, random),
+        )
+    elif kind < 0.75:
+        names = ("../outside", "/tmp/outside", "", "a/../../b", "config.json", "é\n", LONG)
+        members[at] = (random.choice(names), content)
+    elif kind < 0.85:
+        del members[at]
+    else:
+        members.append((name, of_bytes(content, random)))
+    made = io.BytesIO()
+    with warnings.catch_warnings(), zipfile.ZipFile(made, "w", random.choice((0, 8))) as archive:
+        warnings.simplefilter("ignore")  # two of one name are meant
+        for name, content in members:
+            archive.writestr(zipfile.ZipInfo(name or "empty"), content)
+    return made.getvalue()
+
+
+def of_hdf5(data: bytes, random: Random) -> bytes:
+    """`.h5`: the JSON of its config damaged, its weights, or bytes."""
+    import h5py
+
+    if random.random() < 0.5:
+        return of_bytes(data, random)
+    buffer = io.BytesIO(data)
+    with h5py.File(buffer, "r+") as file:
+        value = file.attrs["model_config"]
+        raw = value.encode() if isinstance(value, str) else bytes(value)
+        file.attrs["model_config"] = of_json(raw, random).replace(b"\0", b"0")[:60_000]
+    return buffer.getvalue()
+
+
 def of_graph(data: bytes, random: Random) -> bytes:
     """`saved_model.pb`: one to three fields, anywhere in its messages, are others, gone, or there twice; or bytes."""
     from tensorflow.core.protobuf import saved_model_pb2
@@ -183,6 +229,7 @@ def _other(field: Any, value: Any, random: Random) -> Any:
             "..",
             "/etc/passwd",
             "../../x",
+            "a\nb\x1b[31m",
             "Placeholder",
             "PyFunc",
             "WriteFile",

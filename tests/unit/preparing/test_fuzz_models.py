@@ -86,7 +86,7 @@ def test_what_should_not_be_is_seen(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     crash, several, raising, hanging, fine = (json.loads(line) for line in done.stdout.splitlines())
     assert crash == [[0, "crash: SIGSEGV", True], [1, "crash: SIGSEGV", True]]
-    assert several == [[0, "message of several lines", True], [1, "message of several lines", True]]
+    assert several == [[0, "message that is no line", True], [1, "message that is no line", True]]
     assert raising == [[0, "error: KeyError", True], [1, "error: KeyError", True]]
     assert hanging == [[0, "hang", True], [1, "hang", True]]
     assert fine == [[0, "accepted", False], [1, "accepted", False]]
