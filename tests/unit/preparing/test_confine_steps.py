@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import site
 import struct
 from pathlib import Path
 
 import pytest
+from penult_service.cli.verification import show
+from penult_service.engines.fake import fake_manifest
+from penult_service.errors import InvalidInput
 from penult_service.preparing import confine, seccomp
+from penult_service.preparing.report import Verification
 
 
 def test_import_paths_hold_from_another_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -32,6 +37,24 @@ def test_what_is_said() -> None:
     )
     none = confine.described(dict.fromkeys(confine.PARTS, "not on darwin"))
     assert none.startswith("limits of memory, disk and time alone; not held: no network (not on darwin)")
+
+
+def test_the_report_says_it(capsys: pytest.CaptureFixture[str]) -> None:
+    said = confine.described(dict.fromkeys(confine.PARTS, ""))
+    found = Verification(fake_manifest(), None, said)
+    assert Verification.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+    show(found, own_texts=False)
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "The model ran in a process of its own: no network, no files but the model's" in shown
+
+
+@pytest.mark.parametrize("name", ["a\nb", "\x1b]0;owned\x07", "a\u2028b", "\ud800"])
+def test_a_message_is_one_line_whatever_a_stranger_calls_a_thing(name: str) -> None:
+    error = InvalidInput(f"there is no {name!s} here")
+    assert error.message.isprintable()
+    assert str(error) == error.message
+    assert error.message.startswith("there is no ")
+    error.message.encode()
 
 
 class Machine:
