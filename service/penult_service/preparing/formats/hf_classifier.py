@@ -103,10 +103,11 @@ def read(directory: Path) -> Classifier:
 def _family(settings: Settings) -> Family:
     kind = settings.values.get("model_type")
     family = FAMILIES.get(kind) if isinstance(kind, str) else None
-    architectures = settings.values.get("architectures") or []
+    said = settings.values.get("architectures")
+    architectures = said if isinstance(said, list) else []
     if family is not None and family.architecture in architectures:
         return family
-    found = ", ".join(str(name) for name in architectures) if isinstance(architectures, list) else ""
+    found = ", ".join(str(name) for name in architectures)
     wanted = (family,) if family else FAMILIES.values()
     raise refused(
         settings.directory,
