@@ -33,6 +33,7 @@ Progress = Callable[[str, float], None]
 CONFINED = "confined"
 _COMMAND = (sys.executable, "-P", "-m", "penult_service.preparing.child")
 _POLL = 0.25  # seconds between looks at the child
+_TO_END = 5.0  # seconds that it has to end when it has nothing more to say
 _SPARE = 256 << 20  # bytes of free memory that a child leaves to others
 _BEYOND = 1 << 30  # bytes that the kernel allows beyond the watched memory: reserved, never touched
 _STACKS = 64 << 20  # the same for the threads of each processor
@@ -54,7 +55,10 @@ class Allowed:
 
 @dataclass
 class _Watched:
-    """A child, and everything that is looked at while it runs. `parts`: what it first said of being confined."""
+    """A child, and everything that is looked at while it runs.
+
+    `parts` is what it first said of being confined, `began` the processes that it was seen to have.
+    """
 
     child: subprocess.Popen[bytes]
     source: str
@@ -64,6 +68,7 @@ class _Watched:
     disk: int
     places: tuple[Path, ...]
     stderr: IO[bytes]
+    began: list[psutil.Process]
     parts: dict[str, str] | None = None
 
 
@@ -87,10 +92,10 @@ def run(job: dict[str, Any], allowed: Allowed, progress: Progress | None) -> dic
         if "target" in job:
             writable.append(Path(job["target"]).parent.resolve())
         job = {**job, "confine": _rules(writable, memory, disk, allowed.seconds)}
-        with _started(scratch) as (child, stderr):
+        with _started(scratch) as (child, stderr, began):
             until = time.monotonic() + allowed.seconds
             watched = _Watched(
-                child, job["source"], until, allowed.seconds, memory, disk, tuple(writable), stderr
+                child, job["source"], until, allowed.seconds, memory, disk, tuple(writable), stderr, began
             )
             return _answer(watched, job, progress)
 
@@ -106,8 +111,9 @@ def _rules(writable: list[Path], memory: int, disk: int, seconds: float) -> dict
 
 
 @contextmanager
-def _started(scratch: str) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
-    """The child, and the file of its standard error; it and all that it began are ended afterwards."""
+def _started(scratch: str) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes], list[psutil.Process]]]:
+    """The child, the file of its standard error, and a list for what it begins: all is ended afterwards."""
+    began: list[psutil.Process] = []
     with tempfile.TemporaryFile() as stderr:
         child = subprocess.Popen(
             _COMMAND,
@@ -119,25 +125,26 @@ def _started(scratch: str) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]
             env=confine.environment(Path(scratch)),
         )
         try:
-            yield child, stderr
+            yield child, stderr, began
         finally:
-            _end(child)
+            _end(child, began)
             for pipe in (child.stdin, child.stdout):
                 assert pipe is not None
                 with suppress(BrokenPipeError):  # what a child that has ended did not read
                     pipe.close()
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """Ends the child and its own children; while it has not been waited for, its number is nobody else's."""
-    began = usage.children(child.pid)
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(child.pid, signal.SIGKILL)
-    child.kill()
+def _end(child: subprocess.Popen[bytes], began: list[psutil.Process]) -> None:
+    """Ends the child, its group and its own children, also those whose parent has ended."""
+    if child.returncode is None:  # not waited for: its number is nobody else's
+        began = [*began, *usage.children(child.pid)]
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.kill()
+        child.wait()
     for process in began:
-        with suppress(psutil.Error):
+        with suppress(psutil.Error):  # psutil tells one of the same number apart by when it began
             process.kill()
-    child.wait()
 
 
 def _answer(watched: _Watched, job: dict[str, Any], progress: Progress | None) -> dict[str, Any]:
@@ -240,17 +247,21 @@ def _watch(watched: _Watched) -> None:
     if written > watched.disk or files > _FILES:
         raise _too_much_written(watched)
     alone = watched.parts is not None and not watched.parts[confine.PROCESSES]  # the kernel sees to it
-    began = 0 if alone else len(usage.children(watched.child.pid))
-    if threads > _THREADS or began > _PROCESSES:
+    if not alone:
+        watched.began[:] = usage.children(watched.child.pid)
+    if threads > _THREADS or len(watched.began) > _PROCESSES:
         raise ModelRefused(
-            f"preparing {watched.source} began {threads} threads and {began} processes, more than a model has use "
-            "for, and was ended; look at what the model does when it is loaded",
+            f"preparing {watched.source} began {threads} threads and {len(watched.began)} processes, more than a model "
+            "has use for, and was ended; look at what the model does when it is loaded",
             reason="TOO_MANY_PROCESSES",
         )
 
 
 def _crashed(watched: _Watched) -> ModelRefused:
-    code = watched.child.wait()
+    try:
+        code = watched.child.wait(_TO_END)
+    except subprocess.TimeoutExpired:
+        return _not_an_answer(watched)  # it has closed its answers and goes on
     how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
     watched.stderr.seek(max(os.fstat(watched.stderr.fileno()).st_size - 4096, 0))
     said = watched.stderr.read().decode(errors="replace").strip().splitlines()

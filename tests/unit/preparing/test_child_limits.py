@@ -157,6 +157,31 @@ def test_answers_that_are_none(confined: Confined, body: str) -> None:
     assert "something else than an answer" in error.message
 
 
+def test_a_child_that_says_no_more_and_goes_on(confined: Confined, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "_TO_END", 0.2)
+    body = "Path(job['target']).write_text(str(os.getpid()))\nos.closerange(1, 50)\ntime.sleep(600)"
+    assert refused(confined, body).reason == "PREPARE_CRASHED"
+    assert not is_running(int((confined.own / "model").read_text()))
+
+
+@linux
+def test_what_a_child_began_ends_with_it(confined: Confined) -> None:
+    body = """
+pid = os.fork()
+if pid == 0:
+    os.setsid()
+    os.closerange(0, 50)
+    time.sleep(600)
+Path(job["target"]).write_text(str(pid))
+time.sleep(1)
+os._exit(7)
+"""
+    error = refused(confined, body, before=f"{LACKING}seccomp.apply = no")
+    assert error.reason == "PREPARE_CRASHED"
+    pid = int((confined.own / "model").read_text())
+    wait_until(lambda: not is_running(pid), 10)
+
+
 def test_what_a_terminal_would_obey_is_not_passed_on(confined: Confined) -> None:
     error = refused(confined, r"raise ValueError('\x1b]0;owned\x07 ' + 'x' * 100_000)")
     assert error.reason == "CANNOT_PREPARE"

@@ -195,11 +195,11 @@ def _layers(directory: Path) -> tuple[tuple[Layer, ...], bool]:
 
 def _check_layer(raw: Any) -> None:
     """That a layer's JSON has the types that are read of it. Raises ValueError."""
-    names = raw if isinstance(raw, dict) else {"name": None}
+    names: dict[str, Any] = raw if isinstance(raw, dict) else {"name": None}
     if not all(isinstance(names.get(key, ""), str) for key in ("name", "class_name")):
         raise ValueError("keras_metadata.pb holds a layer that is none")
     if not isinstance(names.get("config") or {}, dict):
-        raise ValueError(f"keras_metadata.pb holds no config of layer {names.get('name', '')[:40]!r}")
+        raise ValueError(f"keras_metadata.pb holds no config of layer {str(names.get('name', ''))[:40]!r}")
 
 
 def _class_names(value: Any) -> Iterator[str]:
