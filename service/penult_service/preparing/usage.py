@@ -22,7 +22,8 @@ def size(places: Iterable[Path], most: int) -> tuple[int, int]:
         for directory, _, names in os.walk(place, onerror=hidden.append):
             for name in names:
                 with suppress(OSError):
-                    found += os.lstat(os.path.join(directory, name)).st_blocks * 512  # noqa: PTH118
+                    status = os.lstat(os.path.join(directory, name))  # noqa: PTH118
+                    found += max(status.st_size, status.st_blocks * 512)  # packed, or with more set aside
             count += 1 + len(names)
             if count > most:
                 return found, count
