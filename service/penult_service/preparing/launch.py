@@ -23,6 +23,7 @@ from penult_service.preparing.watch import CONFINED, Allowed, Progress
 from penult_service.preparing.watch import run as _in_child
 
 _DAY = 86_400.0  # seconds
+_LOOK = 120.0  # seconds for looking at one file: the HDF5 library does not end on some damaged ones
 
 _log = logging.getLogger(__name__)
 
@@ -212,14 +213,22 @@ def _refused_file(source: Path, allowed: Allowed, progress: Progress | None) -> 
             f"{source} cannot be read ({error.strerror}); change its rights", reason="DAMAGED"
         )
     if looks_like_one:
+        look = Allowed(min(allowed.seconds, _LOOK), allowed.memory)
         try:
-            _in_child({"what": "inspect", "source": str(source)}, allowed, progress)
+            _in_child({"what": "inspect", "source": str(source)}, look, progress)
         except PenultError as error:
-            return error
+            return _endless(source, look) if error.reason == "PREPARE_TIMEOUT" else error
     return ModelRefused(
         f"{source} is a file; this release reads SavedModel directories: load it with tf_keras and save it "
         "again with model.save('a_directory')",
         reason="UNSUPPORTED_FORMAT",
+    )
+
+
+def _endless(source: Path, look: Allowed) -> PenultError:
+    return InvalidInput(
+        f"{source} is damaged: looking at it had not ended after {look.seconds:g} s; copy it again",
+        reason="DAMAGED",
     )
 
 

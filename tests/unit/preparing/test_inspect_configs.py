@@ -219,6 +219,22 @@ def test_in_a_child_with_the_reason_first_and_the_format_else(files: Path, tmp_p
     assert not cache.exists()
 
 
+def test_a_file_that_is_looked_at_without_end_is_damaged(
+    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The HDF5 library turns for ever in some damaged files; nobody waits as long as preparing may take."""
+
+    def turns(_: Any, allowed: Any, __: Any) -> Any:
+        raise ModelRefused(f"took longer than {allowed.seconds:g} s", reason="PREPARE_TIMEOUT")
+
+    monkeypatch.setattr(launch, "_in_child", turns)
+    for timeout, seconds in ((900, 120), (5, 5)):
+        with pytest.raises(InvalidInput) as caught:
+            launch.prepare(files / "tf_keras.h5", cache=tmp_path / "prepared", timeout=timeout)
+        assert caught.value.reason == "DAMAGED"
+        assert f"after {seconds} s" in caught.value.message
+
+
 def test_what_is_no_model_file_needs_no_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launch, "_in_child", lambda *_: pytest.fail("a child was started"))
     notes = tmp_path / "notes.txt"
