@@ -23,7 +23,7 @@ from penult_service.preparing.formats.tf_keras_saved_model import Opened, open_m
 from support import body_edits, dropout_sites, mutants  # noqa: E402
 from support import text_models as tm  # noqa: E402
 
-SAMPLED = 10
+SAMPLED = 8
 BERT = pytest.param("bert", marks=pytest.mark.full)
 
 

@@ -12,6 +12,7 @@ pytestmark = pytest.mark.tensorflow
 # Like others, or long.
 FULL = {
     "the question's own model",
+    "a hub encoder with training=True",
     "recurrent_dropout of GRU forced on",
     "GaussianDropout forced on",
     "AlphaDropout forced on",
