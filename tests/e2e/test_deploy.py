@@ -164,7 +164,7 @@ def test_analysis_workers_as_another_user_who_may_write_to_data_and_tmp_only(
     ):
         wait_until(lambda: health(channel, "penult.v1.AnalysisService") == SERVING, WARM_SECONDS)
     assert "every start compiles" not in (place / "log").read_text()
-    sets = {".lock", "datasets", "projections", "clusterings"}
+    sets = {".lock", "datasets", "projections", "clusterings", "operations", "results"}
     assert {path.name for path in (place / "data").iterdir()} == {"address", "analysis", "numba", *sets}
     assert list((place / "data" / "analysis").iterdir()) == list((place / "tmp").iterdir()) == []
 
