@@ -44,8 +44,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="penult-fuzz-") as home:
         fuzzing.make_models(Path(home))
         made = time.monotonic()
-        found = list(fuzzing.run(Path(home), targets, arguments.mutations, arguments.seed))
-    print_table(found, targets)
+        found: list[fuzzing.Outcome] = []
+        for target in targets:
+            mine = list(fuzzing.run(Path(home), (target,), arguments.mutations, arguments.seed))
+            print_table(target, mine)
+            found += mine
     print(
         f"\n{len(found):,} mutations, seed {arguments.seed}, {time.monotonic() - made:.0f} s (models made in "
         f"{made - started:.0f} s); load {os.getloadavg()[0]:.1f}; this process "
@@ -62,14 +65,12 @@ def main() -> int:
     return 1 if faults else 0
 
 
-def print_table(found: list[fuzzing.Outcome], targets: tuple[fuzzing.Target, ...]) -> None:
-    """Each target's outcomes by reason, the most frequent first."""
-    for target in targets:
-        mine = [outcome for outcome in found if outcome.target is target]
-        slowest, peak = max(o.seconds for o in mine), max(o.peak for o in mine)
-        print(f"{target.name}: {len(mine)} (slowest {slowest:.2f} s, at most {peak >> 20} MiB resident)")
-        for reason, count in Counter(outcome.reason for outcome in mine).most_common():
-            print(f"    {count:6d}  {reason}")
+def print_table(target: fuzzing.Target, found: list[fuzzing.Outcome]) -> None:
+    """A target's outcomes by reason, the most frequent first."""
+    slowest, peak = max(o.seconds for o in found), max(o.peak for o in found)
+    print(f"{target.name}: {len(found)} (slowest {slowest:.2f} s, at most {peak >> 20} MiB resident)")
+    for reason, count in Counter(outcome.reason for outcome in found).most_common():
+        print(f"    {count:6d}  {reason}", flush=True)
 
 
 if __name__ == "__main__":
