@@ -42,7 +42,7 @@ def _candidates(opened: Opened) -> Iterator[tuple[str, Any]]:
     own = getattr(opened.root, OWN_INFERENCE, None)
     if own is not None:
         yield OWN_INFERENCE, own
-    for name, function in sorted(opened.root.signatures.items()):
+    for name, function in sorted(getattr(opened.root, "signatures", {}).items()):
         if name != SIGNATURE and _outputs(function) == _outputs(opened.function):
             yield name, function
 

@@ -6,6 +6,7 @@ and subclassed models say nothing at all.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from penult_service.preparing.formats.tf_keras_saved_model import NOISE_CLASSES, Layer
@@ -18,18 +19,31 @@ def fronts(survey: Survey) -> list[tuple[Ref, Layer]]:
 
     Where several stand one behind the other, the tensor in front of the first.
     """
-    root = next((layer for layer in survey.opened.layers if layer.path == "root"), None)
-    sources = _sources(root.config if root else {})
-    noisy = {layer.name: layer for layer in survey.opened.layers if layer.class_name in NOISE_CLASSES}
+    layers = survey.opened.layers
+    root = next((layer.config for layer in layers if layer.path == "root"), None)
+    sources = _sources(root if isinstance(root, dict) else {})
+    noisy = {
+        layer.name: layer
+        for layer in layers
+        if layer.class_name in NOISE_CLASSES and layer.path.count(".") == 1
+    }
     marked = {layer.name for layer in survey.marks.values()}
+    place = {ref: number for number, ref in enumerate(survey.line)}
     readable, found = survey.readable(), []
     for name, layer in noisy.items():
-        front = name
-        while front in noisy and _only_reader(sources, front):
-            front = sources[front][0]
-        if name not in marked and front in readable:
-            found.append((readable[front], layer))
-    return sorted(found, key=lambda pair: survey.line.index(pair[0]) if pair[0] in survey.line else -1)
+        front = readable.get(_in_front(name, noisy, sources), "")
+        if name not in marked and front in place:
+            found.append((front, layer))
+    return sorted(found, key=lambda pair: place[pair[0]])
+
+
+def _in_front(name: str, noisy: Collection[str], sources: dict[str, list[str]]) -> str:
+    """The layer in front of a noise layer, and of those in front of that; itself when that is not certain."""
+    passed: set[str] = set()
+    while name in noisy and name not in passed and _only_reader(sources, name):
+        passed.add(name)
+        name = sources[name][0]
+    return name
 
 
 def _only_reader(sources: dict[str, list[str]], name: str) -> bool:
@@ -42,9 +56,11 @@ def _sources(config: dict[str, Any]) -> dict[str, list[str]]:
     """Layer -> the layers that it reads, by the config of a Functional or Sequential model; the output reads too."""
     found: dict[str, list[str]] = {}
     before: list[str] = []
-    for layer in config.get("layers", []):
-        name = layer.get("name") or layer.get("config", {}).get("name", "")
-        nodes = layer.get("inbound_nodes")
+    listed = config.get("layers")
+    for layer in listed if isinstance(listed, list) else []:
+        own = layer.get("config") if isinstance(layer, dict) else None
+        name = str(layer.get("name") or own.get("name", "")) if isinstance(own, dict) else ""
+        nodes = layer.get("inbound_nodes") if isinstance(layer, dict) else []
         found[name] = before if nodes is None else _names(nodes)
         before = [name]
     outputs = config.get("output_layers")

@@ -14,6 +14,7 @@ from penult_service.preparing import parts
 from penult_service.preparing.formats.tf_keras_saved_model import open_model
 from penult_service.preparing.seams import Seams, find_seams
 from penult_service.preparing.survey import Survey
+from penult_service.preparing.unmarked import _in_front, _sources
 from support import seed_model as seeds
 from support import text_models as tm
 from support.tiny_bert import WORDS
@@ -118,3 +119,25 @@ def test_where_the_layer_graph_does_not_say_it_is_asked_for(
         find_seams(Survey(open_model(tm.save(model, tmp_path / "model"))))
     assert caught.value.reason == "NO_DROPOUT"
     assert "--layer" in caught.value.message
+
+
+STRANGE = [
+    {},
+    {"layers": None},
+    {"layers": 7},
+    {"layers": ["noise", None, 3, {}, {"config": 5}, {"name": "noise", "config": {}, "inbound_nodes": 9}]},
+    {
+        "layers": [{"name": ["noise"], "config": {"name": {}}, "inbound_nodes": [[["noise", 0]]]}],
+        "output_layers": 1,
+    },
+]
+
+
+@pytest.mark.parametrize("config", STRANGE)
+def test_configs_that_say_nothing_of_use(config: dict[str, Any]) -> None:
+    assert all(isinstance(name, str) for name in _sources(config))
+
+
+def test_a_layer_that_is_said_to_read_itself() -> None:
+    assert _in_front("a", {"a", "b"}, {"a": ["b"], "b": ["a"]}) in {"a", "b"}
+    assert _in_front("a", {"a"}, {"a": ["a"]}) == "a"
