@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from penult_service import prepared
 from penult_service.cli.app import main
 from penult_service.cli.verification import answer
 from penult_service.engines.fake import fake_manifest
@@ -181,3 +182,28 @@ def test_words_follow_the_figures() -> None:
     assert "30 % of the predictions would change too" in words
     (only,) = answer(manifest(), None)
     assert "no before and after" in only
+
+
+@pytest.mark.parametrize("how", ["option", "variable"])
+def test_a_random_model_is_prepared_on_the_operators_word(
+    asked: dict[str, Any],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    how: str,
+) -> None:
+    asked["answer"] = tmp_path / "prepared"
+    monkeypatch.setattr(
+        prepared, "load_manifest", lambda place: replace(fake_manifest(), warnings=(f"{place.name} draws",))
+    )
+    if how == "variable":
+        monkeypatch.setenv("PENULT_ALLOW_STOCHASTIC", "1")
+    assert main(["prepare", str(tmp_path), *(["--allow-stochastic"] if how == "option" else [])]) == 0
+    assert asked["allow_stochastic"] is True
+    assert capsys.readouterr() == (f"{tmp_path / 'prepared'}\n", "warning: prepared draws\n")
+
+
+def test_without_it_a_random_model_is_not_asked_for(asked: dict[str, Any], tmp_path: Path) -> None:
+    asked["answer"] = tmp_path / "prepared"
+    assert main(["prepare", str(tmp_path)]) == 0
+    assert asked["allow_stochastic"] is False
