@@ -140,6 +140,8 @@ def _notes(classifier: Classifier, tokenizer: HfTokenizer, network: HfNetwork) -
     ]
     if classifier.unused:
         notes.append(f"not needed for any answer, and not read: {', '.join(classifier.unused)}")
+    if classifier.half:
+        notes.append("its weights are saved in half precision; what is computed with them is float32")
     if not classifier.said:
         meaning = (
             "one logit, which is served as it is"

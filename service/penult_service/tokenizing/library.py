@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from penult_service.errors import InvalidInput
 from penult_service.prepared import TOKENIZER_FILE, TokenInput
+from penult_service.tokenizing.parts import refuse_unknown_parts
 from penult_service.tokenizing.table import CUT, NONE, TokenTable, token_lengths
 
 _ROWS = 4096  # texts a call of the library: its objects are many times the result
@@ -24,14 +26,18 @@ class LibraryTokenizer:
         inputs: The model's token inputs.
 
     Raises:
-        ValueError: it is no tokenizer, or has no truncation or padding.
+        ValueError: it is no tokenizer, has parts that are not known, or has no truncation or padding.
     """
 
     def __init__(self, text: str, inputs: Sequence[TokenInput]) -> None:
         from tokenizers import Tokenizer
 
+        raw = json.loads(text)
+        if not isinstance(raw, dict):
+            raise ValueError("it holds no JSON object")
+        refuse_unknown_parts(raw)  # before it runs here; whoever wrote the prepared model
         try:
-            self._tokenizer = Tokenizer.from_str(text)
+            self._tokenizer = Tokenizer.from_str(json.dumps(raw))
         except Exception as error:  # the library raises nothing more special
             raise ValueError(str(error)[:200]) from error
         if self._tokenizer.truncation is None or self._tokenizer.padding is None:
@@ -68,7 +74,7 @@ def library_tokenizer(directory: Path, inputs: Sequence[TokenInput]) -> LibraryT
     file = directory / TOKENIZER_FILE
     try:
         return LibraryTokenizer(file.read_text(encoding="utf-8"), inputs)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InvalidInput(
             f"{file} cannot be read ({error}); prepare the model again", reason="DAMAGED"
         ) from error

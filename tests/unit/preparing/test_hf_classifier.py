@@ -102,6 +102,13 @@ REFUSED: list[tuple[str, Change, str, str]] = [
         "UNSUPPORTED_FORMAT",
         "says BertForMultipleChoice (model_type 'bert'); of Hugging Face models these are read: BertForSequenceC",
     ),
+    (
+        "an encoder as such",
+        config(architectures=["BertModel"]),
+        "UNSUPPORTED_FORMAT",
+        "of an encoder alone, `penult convert`",
+    ),
+    ("double precision", put("classifier.bias", np.ones(3)), "TENSOR_TYPE", "is F64"),
     ("no architecture", config(architectures=None), "UNSUPPORTED_FORMAT", "no architecture"),
     ("another problem", config(problem_type="ranking"), "CONFIG_UNSUPPORTED", "problem_type is 'ranking'"),
     ("labels with a hole", config(id2label={"0": "a", "2": "b"}), "CONFIG_UNSUPPORTED", "id2label"),
@@ -159,22 +166,28 @@ def test_every_tensor_is_asked_for(tmp_path: Path, kind: str) -> None:
         (place / "model.safetensors").write_bytes(whole)
 
 
-def test_half_precision_and_old_names_are_read(directory: Path) -> None:
+@pytest.mark.parametrize("half", ["float16", "bfloat16"])
+def test_half_precision_and_old_names_are_read(directory: Path, half: str) -> None:
+    import ml_dtypes
+
+    kind = np.dtype(getattr(ml_dtypes, half, half))
     exact = dict(hf_classifier.read(directory).tensors())
     change_tensors(
         directory,
         lambda held: {
             name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): (
-                value.astype(np.float16)
+                value.astype(kind)
             )
             for name, value in held.items()
         },
     )
-    found = dict(hf_classifier.read(directory).tensors())
+    read = hf_classifier.read(directory)
+    assert read.half
+    found = dict(read.tensors())
     assert found.keys() == exact.keys()
     assert {value.dtype for value in found.values()} == {np.dtype(np.float32)}
     for name, value in exact.items():
-        np.testing.assert_array_equal(found[name], value.astype(np.float16))
+        np.testing.assert_array_equal(found[name], value.astype(kind).astype(np.float32))
 
 
 def test_what_older_releases_wrote_besides_is_named(directory: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -82,7 +83,8 @@ def test_blocks_are_joined(tokenizer: LibraryTokenizer, monkeypatch: pytest.Monk
 
 
 def test_a_file_that_is_no_tokenizer(tmp_path: Path) -> None:
-    for text in ("{}", "", tokenizer_text(truncation=False)):
+    strange = json.loads(tokenizer_text()) | {"normalizer": {"pattern": {"Regex": "(a+)+$"}, "content": ""}}
+    for text in ("{}", "", "[]", "[" * 100_000, tokenizer_text(truncation=False), json.dumps(strange)):
         (tmp_path / TOKENIZER_FILE).write_text(text)
         with pytest.raises(InvalidInput, match="prepare the model again") as caught:
             library_tokenizer(tmp_path, INPUTS)

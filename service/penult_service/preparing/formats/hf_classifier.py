@@ -28,6 +28,7 @@ from penult_service.preparing.formats.hf_files import (
     refused,
 )
 
+_FLOATS = ("BF16", "F16", "F32")  # all of them exact as float32
 LOGITS, PROBABILITIES = "logits", "probabilities"
 SOFTMAX, MULTILABEL, OTHER = "softmax", "multilabel", "other"
 _PROBLEMS = {
@@ -49,6 +50,7 @@ class Classifier:
         labels: The names of the classes; empty when it has none of its own.
         stored: The names of the tensors that are used -> their names in the file.
         unused: Tensors of the file that no answer is computed from.
+        half: Whether weights are saved in half precision; they are computed with in float32.
     """
 
     directory: Path
@@ -58,6 +60,7 @@ class Classifier:
     labels: tuple[str, ...]
     stored: dict[str, str]
     unused: tuple[str, ...]
+    half: bool
 
     def tensors(self) -> Iterator[tuple[str, NDArray[np.float32]]]:
         """Every tensor that is used: its name, and its values as float32."""
@@ -89,7 +92,7 @@ def read(directory: Path) -> Classifier:
     family = _family(settings)
     labels, classes = _labels(settings)
     network = network_of(family, settings, classes)
-    stored, unused = _weights(directory, network)
+    stored, unused, half = _weights(directory, network)
     problem = settings.values.get("problem_type")
     if problem is not None and problem not in _PROBLEMS:
         raise settings.refused(f"problem_type is {problem!r}; known are {', '.join(_PROBLEMS)}")
@@ -97,7 +100,7 @@ def read(directory: Path) -> Classifier:
     kind = _PROBLEMS[problem] if problem else SOFTMAX
     if kind == SOFTMAX and classes == 1:
         kind = OTHER
-    return Classifier(directory, network, kind, problem is not None, labels, stored, unused)
+    return Classifier(directory, network, kind, problem is not None, labels, stored, unused, half)
 
 
 def _family(settings: Settings) -> Family:
@@ -109,11 +112,17 @@ def _family(settings: Settings) -> Family:
         return family
     found = ", ".join(str(name) for name in architectures)
     wanted = (family,) if family else FAMILIES.values()
+    alone = found == "BertModel"
     raise refused(
         settings.directory,
         "UNSUPPORTED_FORMAT",
         f"{CONFIG} says {found or 'no architecture'} (model_type {kind!r}); of Hugging Face models these are read: "
-        f"{', '.join(one.architecture for one in wanted)}, as save_pretrained writes them",
+        f"{', '.join(one.architecture for one in wanted)}, as save_pretrained writes them"
+        + (
+            "; of an encoder alone, `penult convert` makes the parts to train a classifier with"
+            if alone
+            else ""
+        ),
     )
 
 
@@ -130,8 +139,8 @@ def _labels(settings: Settings) -> tuple[tuple[str, ...], int]:
     return (() if invented else labels), len(labels)
 
 
-def _weights(directory: Path, network: Network) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The names of the tensors that are used -> in the file, and those that are known to be unused."""
+def _weights(directory: Path, network: Network) -> tuple[dict[str, str], tuple[str, ...], bool]:
+    """The names of the tensors that are used -> in the file; those known to be unused; whether some are half."""
     expected, family = network.tensors(), network.family
     known = network.unused()
     with open_weights(need(directory, WEIGHTS)) as file:
@@ -145,7 +154,8 @@ def _weights(directory: Path, network: Network) -> tuple[dict[str, str], tuple[s
                 raise refused(directory, "TENSOR_UNKNOWN", what)
             found[plain] = name
         _refuse_encoder_alone(directory, network, found)
-        check_tensors(directory, file, found, expected)
+        check_tensors(directory, file, found, expected, _FLOATS)
+        half = any(file.get_slice(found[plain]).get_dtype() != "F32" for plain in expected)
     strange = [name for plain, name in found.items() if plain not in expected.keys() | known]
     if strange:
         what = (
@@ -154,7 +164,7 @@ def _weights(directory: Path, network: Network) -> tuple[dict[str, str], tuple[s
         )
         raise refused(directory, "TENSOR_UNKNOWN", what)
     unused = tuple(found[plain] for plain in found if plain in known)
-    return {plain: found[plain] for plain in expected}, unused
+    return {plain: found[plain] for plain in expected}, unused, half
 
 
 def _refuse_encoder_alone(directory: Path, network: Network, found: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,6 +99,7 @@ def read_vocabulary(directory: Path) -> tuple[str, ...]:
 
 def open_weights(path: Path) -> Any:
     """The file of weights, open, its tensors unread. Raises ModelRefused: FILE_DAMAGED."""
+    import ml_dtypes  # noqa: F401  (makes bfloat16 known to NumPy)
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -108,7 +109,13 @@ def open_weights(path: Path) -> Any:
         raise refused(path.parent, "FILE_DAMAGED", what) from error
 
 
-def check_tensors(directory: Path, file: Any, stored: dict[str, str], expected: Shapes) -> None:
+def check_tensors(
+    directory: Path,
+    file: Any,
+    stored: dict[str, str],
+    expected: Shapes,
+    kinds: Collection[str] = ("F16", "F32", "F64"),
+) -> None:
     """That every tensor is there, of its shape, of floats, and finite.
 
     Args:
@@ -116,6 +123,7 @@ def check_tensors(directory: Path, file: Any, stored: dict[str, str], expected: 
         file: The weights, open.
         stored: Name that is asked for -> name in the file.
         expected: Name that is asked for -> shape.
+        kinds: The types that are taken, as the file calls them.
 
     Raises:
         ModelRefused: TENSOR_MISSING, TENSOR_SHAPE, TENSOR_TYPE, WEIGHTS_NOT_FINITE.
@@ -125,7 +133,7 @@ def check_tensors(directory: Path, file: Any, stored: dict[str, str], expected: 
         what = f"{WEIGHTS} lacks {len(missing)} of {len(expected)} tensors: {first_of(missing)}"
         raise refused(directory, "TENSOR_MISSING", what)
     for name, shape in expected.items():
-        _check_tensor(directory, file, stored[name], shape)
+        _check_tensor(directory, file, stored[name], shape, kinds)
 
 
 def first_of(names: Iterable[str]) -> str:
@@ -135,13 +143,15 @@ def first_of(names: Iterable[str]) -> str:
     return f"{', '.join(names[:3])}{more}"
 
 
-def _check_tensor(directory: Path, file: Any, name: str, shape: tuple[int, ...]) -> None:
+def _check_tensor(
+    directory: Path, file: Any, name: str, shape: tuple[int, ...], kinds: Collection[str]
+) -> None:
     view = file.get_slice(name)
     found, kind = tuple(view.get_shape()), view.get_dtype()
     if found != shape:
         what = f"{name} has shape {list(found)}, {CONFIG} says {list(shape)}"
         raise refused(directory, "TENSOR_SHAPE", what)
-    if kind not in ("F16", "F32", "F64"):
+    if kind not in kinds:
         raise refused(directory, "TENSOR_TYPE", f"{name} is {kind}; save the model as float32 or float16")
     if not np.isfinite(file.get_tensor(name)).all():
         raise refused(directory, "WEIGHTS_NOT_FINITE", f"{name} holds NaN or infinity")

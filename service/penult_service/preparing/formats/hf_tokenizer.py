@@ -1,13 +1,12 @@
 """The tokenizer of a Hugging Face directory for the `tokenizers` library: `tokenizer.json`, or made of `vocab.txt`.
 
-What the server will load is written anew, with the model's own length, and of parts that are known here: a stranger's
-pattern could take for ever on some text.
+What the server will load is written anew, with the model's own length, of parts that are known (`tokenizing.parts`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from penult_service.preparing.formats.hf_files import (
     read_vocabulary,
     refused,
 )
+from penult_service.tokenizing.parts import parts_of, refuse_unknown_parts
 
 _MAX_BYTES = 256 << 20  # a vocabulary of 250,000 tokens takes 17 MiB
 _WORDPIECE_CLASSES = frozenset(
@@ -33,27 +33,6 @@ _SPECIAL = {
     "cls_token": "[CLS]",
     "mask_token": "[MASK]",
 }
-_WANTED = ("[UNK]", "[SEP]", "[CLS]")
-# Parts that a tokenizer may have. No patterns but those that transformers itself writes.
-_KNOWN = {
-    "model": {"WordPiece", "BPE", "Unigram"},
-    "normalizer": {
-        *("Sequence", "BertNormalizer", "NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "Strip"),
-        *("Replace", "Prepend", "Precompiled", "Nmt"),
-    },
-    "pre_tokenizer": {
-        *("Sequence", "BertPreTokenizer", "ByteLevel", "Whitespace", "WhitespaceSplit", "Metaspace"),
-        *("Punctuation", "Digits"),
-    },
-    "post_processor": {
-        "Sequence",
-        "TemplateProcessing",
-        "BertProcessing",
-        "RobertaProcessing",
-        "ByteLevel",
-    },
-}
-_PATTERNS = frozenset({" {2,}"})
 
 
 @dataclass(frozen=True)
@@ -109,20 +88,11 @@ def _from_json(directory: Path, settings: Mapping[str, Any]) -> Any:
     if (directory / TOKENIZER_FILE).stat().st_size > _MAX_BYTES:
         raise _unsupported(directory, f"{TOKENIZER_FILE} is larger than {_MAX_BYTES >> 20} MiB")
     raw = read_json(directory, TOKENIZER_FILE)
-    parts = {name: list(_parts(raw.get(name))) for name in _KNOWN}
-    for name, found in parts.items():
-        strange = next((str(p["type"]) for p in found if str(p["type"]) not in _KNOWN[name]), None)
-        if strange is not None:
-            raise _unsupported(
-                directory, f"{TOKENIZER_FILE}: its {name} has a {strange[:40]}, which is not known here"
-            )
-        patterns = (p["pattern"].get("Regex") for p in found if isinstance(p.get("pattern"), dict))
-        other = next((p for p in patterns if p is not None and p not in _PATTERNS), None)
-        if other is not None:
-            raise _unsupported(
-                directory, f"{TOKENIZER_FILE}: its {name} has the pattern {str(other)[:40]!r}, not known here"
-            )
-    _refuse_contradiction(directory, parts["normalizer"], parts["pre_tokenizer"], settings)
+    try:
+        refuse_unknown_parts(raw)
+    except ValueError as error:
+        raise _unsupported(directory, f"{TOKENIZER_FILE}: {error}") from error
+    _refuse_contradiction(directory, parts_of(raw, "normalizer"), parts_of(raw, "pre_tokenizer"), settings)
     try:
         tokenizer = Tokenizer.from_str(json.dumps({**raw, "truncation": None, "padding": None}))
     except Exception as error:  # the library raises nothing more special
@@ -131,18 +101,6 @@ def _from_json(directory: Path, settings: Mapping[str, Any]) -> Any:
         ) from error
     _refuse_other_vocabulary(directory, raw)
     return tokenizer
-
-
-def _parts(value: Any) -> Iterator[dict[str, Any]]:
-    """Every part that has a type, however deep. The pieces of a model or of a template have none."""
-    if isinstance(value, dict):
-        if "type" in value:
-            yield value
-        for key in ("normalizers", "pretokenizers", "processors"):
-            yield from _parts(value.get(key))
-    elif isinstance(value, list):
-        for item in value:
-            yield from _parts(item)
 
 
 def _refuse_contradiction(

@@ -146,7 +146,7 @@ def _scan(directory: Path) -> None:
         found = ", ".join(sorted(p.name for p in directory.iterdir())[:8]) or "nothing"
         raise InvalidInput(
             f"{directory} is not a SavedModel: it has no saved_model.pb (it has: {found}); "
-            "name the directory that model.save(path) wrote",
+            "name the directory that model.save(path), or save_pretrained, wrote",
             reason="NOT_A_MODEL",
         )
     if not (directory / "variables" / "variables.index").is_file():
