@@ -54,7 +54,7 @@ def refuse_claims(directory: Path) -> None:
     try:
         reader = tf.train.load_checkpoint(str(prefix))
         shapes, dtypes = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
-    except (tf.errors.OpError, ValueError, IndexError, RuntimeError, OSError) as error:
+    except (tf.errors.OpError, ValueError, IndexError, RuntimeError, OSError, MemoryError) as error:
         first = (str(error) or type(error).__name__).splitlines()[0][:300]
         raise InvalidInput(
             f"{prefix}.index is damaged or half copied ({first}); copy the model again", reason="DAMAGED"

@@ -116,6 +116,21 @@ def test_an_index_that_is_cut_off(model: Path, tmp_path: Path) -> None:
     assert caught.value.reason == "DAMAGED"
 
 
+@pytest.mark.parametrize("error", [IndexError("Read less bytes than requested"), MemoryError()], ids=repr)
+def test_an_index_that_the_reader_chokes_on(
+    model: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """Both were met by the fuzzer: a length in the index is believed."""
+
+    def load(_: str) -> None:
+        raise error
+
+    monkeypatch.setattr(tf.train, "load_checkpoint", load)
+    with pytest.raises(InvalidInput) as caught:
+        sizes.refuse_claims(model)
+    assert caught.value.reason == "DAMAGED"
+
+
 # Calls of calls
 
 
