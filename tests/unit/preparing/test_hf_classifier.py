@@ -111,6 +111,8 @@ REFUSED: list[tuple[str, Change, str, str]] = [
     ("double precision", put("classifier.bias", np.ones(3)), "TENSOR_TYPE", "is F64"),
     ("no architecture", config(architectures=None), "UNSUPPORTED_FORMAT", "no architecture"),
     ("another problem", config(problem_type="ranking"), "CONFIG_UNSUPPORTED", "problem_type is 'ranking'"),
+    ("a list of problems", config(problem_type=["regression"]), "CONFIG_UNSUPPORTED", "problem_type"),
+    ("layers without end", config(num_hidden_layers=2**70), "CONFIG_UNSUPPORTED", "1000 are the most"),
     ("labels with a hole", config(id2label={"0": "a", "2": "b"}), "CONFIG_UNSUPPORTED", "id2label"),
     ("labels that are none", config(id2label=["a", "b", "c"]), "CONFIG_UNSUPPORTED", "id2label"),
     (

@@ -217,6 +217,15 @@ REFUSED: list[tuple[str, Change, str, str]] = [
         "FILE_DAMAGED",
         "is no tokenizer",
     ),
+    (
+        "no unknown token",
+        saved(
+            model={"type": "Unigram", "vocab": [["[CLS]", 0.0], ["a", 0.0]], "unk_id": None},
+            post_processor=None,
+        ),
+        "TOKENIZER_UNSUPPORTED",
+        "characters that it does not know",
+    ),
     ("not JSON", written("tokenizer.json", "{"), "FILE_DAMAGED", "tokenizer.json is not JSON"),
 ]
 

@@ -27,6 +27,7 @@ from penult_service.preparing.formats.hf_files import (
 )
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
+MOST_LAYERS = 1000
 ACTIVATIONS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu")
 
 
@@ -138,6 +139,8 @@ def check_supported(settings: Settings, config: BertConfig) -> None:
         problem = f"position_embedding_type is {position!r}; only 'absolute' is known"
     elif settings.values.get("is_decoder"):
         problem = "is_decoder is set; only encoders are known"
+    elif config.layers > MOST_LAYERS:
+        problem = f"it has {config.layers} layers; {MOST_LAYERS} are the most"
     elif config.width % config.heads:
         problem = f"the width {config.width} is not a multiple of the {config.heads} attention heads"
     if problem:

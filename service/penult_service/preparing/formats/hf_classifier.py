@@ -94,8 +94,8 @@ def read(directory: Path) -> Classifier:
     network = network_of(family, settings, classes)
     stored, unused, half = _weights(directory, network)
     problem = settings.values.get("problem_type")
-    if problem is not None and problem not in _PROBLEMS:
-        raise settings.refused(f"problem_type is {problem!r}; known are {', '.join(_PROBLEMS)}")
+    if problem is not None and str(problem) not in _PROBLEMS:
+        raise settings.refused(f"problem_type is {str(problem)[:40]!r}; known are {', '.join(_PROBLEMS)}")
     # transformers takes one logit without a word for regression in training, for a sigmoid in its pipeline.
     kind = _PROBLEMS[problem] if problem else SOFTMAX
     if kind == SOFTMAX and classes == 1:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from penult_service.preparing.formats.hf_bert import BertConfig, check_supported
+from penult_service.preparing.formats.hf_bert import MOST_LAYERS, BertConfig, check_supported
 from penult_service.preparing.formats.hf_files import Settings, Shapes
 
 # What the settings are called in `config.json`, and what no word means, where a family says nothing else.
@@ -203,6 +203,8 @@ def _layers(family: Family, settings: Settings, count: int) -> tuple[str, ...]:
     groups, inner = settings.size("num_hidden_groups", 1), settings.size("inner_group_num", 1)
     if groups > count:
         raise settings.refused(f"num_hidden_groups is {groups}, more than the {count} layers")
+    if inner * count > MOST_LAYERS:
+        raise settings.refused(f"inner_group_num is {inner}, {inner * count} layers; {MOST_LAYERS} are the most")
     numbers = [(int(i / (count / groups)), k) for i in range(count) for k in range(inner)]
     return tuple(f"{family.prefix}.{family.layer.format(*pair)}" for pair in numbers)
 

@@ -26,6 +26,7 @@ _MAX_BYTES = 256 << 20  # a vocabulary of 250,000 tokens takes 17 MiB
 _WORDPIECE_CLASSES = frozenset(
     f"{kind}Tokenizer{fast}" for kind in ("Bert", "DistilBert", "Electra") for fast in ("", "Fast")
 )
+_STRANGE = "\U0010fffd \u0378 日本語 👍 \x00 " + "x" * 1000
 _SPECIAL = {
     "unk_token": "[UNK]",
     "sep_token": "[SEP]",
@@ -200,6 +201,11 @@ def _check_against_model(directory: Path, tokenizer: Any, network: Network) -> N
     if size > rows:
         what = f"the tokenizer has ids up to {size - 1}, the model's table {rows} rows; one of them is not this model's"
         raise refused(directory, "VOCABULARY_UNSUPPORTED", what)
+    try:
+        tokenizer.encode(_STRANGE)
+    except Exception as error:  # the library raises nothing more special
+        what = f"the tokenizer fails where a text has characters that it does not know ({str(error)[:200]})"
+        raise _unsupported(directory, what) from error
     if not tokenizer.encode("").ids:
         raise _unsupported(
             directory, f"{TOKENIZER_FILE} puts no token such as [CLS] in front, which the classifier reads"
