@@ -179,6 +179,8 @@ def test_a_manifest_that_cannot_be_read(tmp_path: Path, text: str) -> None:
         ({"seam": "sequence_output"}, "no readout is called 'sequence_output'"),
         ({"readouts": []}, "no readout is called"),
         ({"outputs": ["other"]}, "no output is called"),
+        ({"tokenizer": "sentencepiece"}, "no tokenizer is called 'sentencepiece'"),
+        ({"tokenizer": "tokenizers"}, "no hash of tokenizer.json"),
         ({"source": "\ud800"}, "surrogates not allowed"),
         ({"unheard_of": 1}, "has an unknown 'unheard_of'"),
     ],

@@ -16,6 +16,8 @@ from penult_service.tokenizing.parts import refuse_unknown_parts
 from penult_service.tokenizing.table import CUT, NONE, TokenTable, token_lengths
 
 _ROWS = 4096  # texts a call of the library: its objects are many times the result
+# Role of an input -> what the library calls it.
+_SAID = {"ids": "ids", "mask": "attention_mask", "types": "type_ids"}
 
 
 class LibraryTokenizer:
@@ -26,12 +28,15 @@ class LibraryTokenizer:
         inputs: The model's token inputs.
 
     Raises:
-        ValueError: it is no tokenizer, has parts that are not known, or has no truncation or padding.
+        ValueError: it cannot make these inputs, is no tokenizer, has parts that are not known, or has no truncation or padding.
     """
 
     def __init__(self, text: str, inputs: Sequence[TokenInput]) -> None:
         from tokenizers import Tokenizer
 
+        strange = [token.role for token in inputs if token.role not in _SAID]
+        if strange or not any(token.role == "ids" for token in inputs):
+            raise ValueError(f"it cannot make inputs of role {', '.join(strange) or 'mask alone'}")
         raw = json.loads(text)
         if not isinstance(raw, dict):
             raise ValueError("it holds no JSON object")
@@ -82,5 +87,4 @@ def library_tokenizer(directory: Path, inputs: Sequence[TokenInput]) -> LibraryT
 
 def _matrix(encodings: Sequence[Any], token: TokenInput) -> NDArray[Any]:
     """Int [n, length] of one input."""
-    attribute = {"ids": "ids", "mask": "attention_mask", "types": "type_ids"}[token.role]
-    return np.array([getattr(encoding, attribute) for encoding in encodings], dtype=token.dtype)
+    return np.array([getattr(encoding, _SAID[token.role]) for encoding in encodings], dtype=token.dtype)

@@ -82,6 +82,12 @@ def test_blocks_are_joined(tokenizer: LibraryTokenizer, monkeypatch: pytest.Monk
     assert parts.lengths.tolist() == whole.lengths.tolist()
 
 
+@pytest.mark.parametrize("role", ["other", "mask"])
+def test_inputs_that_it_cannot_make(role: str) -> None:
+    with pytest.raises(ValueError, match="cannot make inputs"):
+        LibraryTokenizer(tokenizer_text(), [TokenInput("input", role, "int32")])
+
+
 def test_a_file_that_is_no_tokenizer(tmp_path: Path) -> None:
     strange = json.loads(tokenizer_text()) | {"normalizer": {"pattern": {"Regex": "(a+)+$"}, "content": ""}}
     for text in ("{}", "", "[]", "[" * 100_000, tokenizer_text(truncation=False), json.dumps(strange)):
