@@ -28,7 +28,8 @@ class LibraryTokenizer:
         inputs: The model's token inputs.
 
     Raises:
-        ValueError: it cannot make these inputs, is no tokenizer, has parts that are not known, or has no truncation or padding.
+        ValueError: it cannot make these inputs, is no tokenizer, has parts that are not known, or lacks truncation or
+            padding.
     """
 
     def __init__(self, text: str, inputs: Sequence[TokenInput]) -> None:
