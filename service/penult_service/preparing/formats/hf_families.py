@@ -204,7 +204,9 @@ def _layers(family: Family, settings: Settings, count: int) -> tuple[str, ...]:
     if groups > count:
         raise settings.refused(f"num_hidden_groups is {groups}, more than the {count} layers")
     if inner * count > MOST_LAYERS:
-        raise settings.refused(f"inner_group_num is {inner}, {inner * count} layers; {MOST_LAYERS} are the most")
+        raise settings.refused(
+            f"inner_group_num is {inner}, {inner * count} layers; {MOST_LAYERS} are the most"
+        )
     numbers = [(int(i / (count / groups)), k) for i in range(count) for k in range(inner)]
     return tuple(f"{family.prefix}.{family.layer.format(*pair)}" for pair in numbers)
 
