@@ -15,7 +15,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from penult_service.preparing.formats.hf_classifier import LOGITS, MULTILABEL, PROBABILITIES, SOFTMAX
-from penult_service.preparing.formats.hf_families import Network, Part
+from penult_service.preparing.formats.hf_network import Network, Part
 
 TOKENS = "last_hidden_state"
 """The name of the operation that gives the tokens' outputs, and of the readout."""

@@ -51,6 +51,15 @@ def test_graph_equals_numpy(tmp_path: Path, kind: str) -> None:
     np.testing.assert_allclose(found["probabilities"], shares / shares.sum(axis=1, keepdims=True), atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_its_operations_are_on_the_list(tmp_path: Path, kind: str) -> None:
+    from penult_service.guard.allowed import SERVING, allowed_at
+    from penult_service.preparing.hf_model import open_model
+
+    model = open_model(tiny(tmp_path, kind).directory)
+    assert {node.op for node in model.flat.nodes.values()} <= allowed_at(SERVING)
+
+
 def test_types_of_tokens_reach_the_model(tmp_path: Path) -> None:
     import tensorflow as tf
     from penult_service.preparing.hf_model import open_model

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penult_service.preparing.formats.hf_families import FAMILIES, Family, Network, network_of
+from penult_service.preparing.formats.hf_families import FAMILIES, Family
 from penult_service.preparing.formats.hf_files import (
     CONFIG,
     WEIGHTS,
@@ -27,6 +27,7 @@ from penult_service.preparing.formats.hf_files import (
     read_json,
     refused,
 )
+from penult_service.preparing.formats.hf_network import Network, network_of
 
 _FLOATS = ("BF16", "F16", "F32")  # all of them exact as float32
 LOGITS, PROBABILITIES = "logits", "probabilities"

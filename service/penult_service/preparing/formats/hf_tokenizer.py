@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from penult_service.prepared import TOKENIZER_FILE
-from penult_service.preparing.formats.hf_families import Network
 from penult_service.preparing.formats.hf_files import (
     TOKENIZER_CONFIG,
     VOCABULARY,
@@ -20,6 +19,7 @@ from penult_service.preparing.formats.hf_files import (
     read_vocabulary,
     refused,
 )
+from penult_service.preparing.formats.hf_network import Network
 from penult_service.tokenizing.parts import parts_of, refuse_unknown_parts
 
 _MAX_BYTES = 256 << 20  # a vocabulary of 250,000 tokens takes 17 MiB
