@@ -221,12 +221,16 @@ def _head_by_hand() -> Kind:
         score = tf.gather_nd(tf.nn.log_softmax(logits), tf.stack([rows, tf.cast(best, tf.int32)], 1))
         ends = tf.logical_or(tf.reduce_all(ids > 0, 1), tf.reduce_max(ids, 1) <= 2)
         half = tf.cond(tf.reduce_any(ends), lambda: tf.shape(ids)[1] // 2, lambda: tf.shape(ids)[1])
+        # A branch that reads a variable, and one that does not.
+        by_length = tf.minimum(tf.shape(ids)[1], 2)
+        logits = tf.switch_case(by_length, [lambda: logits, lambda: logits + weights[0, 0], lambda: -logits])
+        kept = tf.switch_case(by_length, [lambda: half, lambda: half + 1, lambda: half])
         entropy = -tf.reduce_sum(tf.nn.softmax(logits) * tf.math.log(tf.nn.softmax(logits) + 1e-9), -1)
         return [
             logits * tf.one_hot(best, 3),
             score >= -1.0,
             tf.abs(tf.sign(score)) + tf.exp(tf.math.ceil(entropy)),
-            ids[:, :half],
+            ids[:, :kept],
         ]
 
     return function, IDS
