@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from penult_service.files import sha256_file
+from penult_service.preparing.formats.hf_classifier import is_directory
 from penult_service.vectors import digest_of_parts
 
 # Raised whenever the same files would be prepared to something else.
@@ -24,7 +25,7 @@ def model_digest(directory: Path) -> str:
 
     Of a Hugging Face directory: weights, tokenizer, and the settings but for the names of the classes.
     """
-    if (directory / _HF_CONFIG).is_file() and not (directory / _COMPUTING[0]).exists():
+    if is_directory(directory):
         files = _digest(directory, (path for name in _HF_COMPUTING for path in _files(directory / name)))
         return digest_of_parts([files, _settings(directory / _HF_CONFIG)])
     return _digest(directory, (path for name in _COMPUTING for path in _files(directory / name)))
@@ -33,10 +34,15 @@ def model_digest(directory: Path) -> str:
 def cache_key(
     directory: Path, layer: str | None, allow_ops: Collection[str] = (), allow_stochastic: bool = False
 ) -> str:
-    """Names the prepared form of exactly these files, this layer, with this allowed, by this preparer."""
+    """Names the prepared form of exactly these files, this layer, with this allowed, by this preparer.
+
+    Of a Hugging Face directory, those that are read: checkpoints of training may lie there too.
+    """
+    names = (_HF_CONFIG, "labels.json", *_HF_COMPUTING) if is_directory(directory) else (".",)
+    read = _digest(directory, (path for name in names for path in _files(directory / name)))
     more = [",".join(sorted(set(allow_ops)))] if allow_ops else []
     more += ["stochastic=1"] if allow_stochastic else []
-    return digest_of_parts([PREPARER, layer or "", _digest(directory, _files(directory)), *more])[:40]
+    return digest_of_parts([PREPARER, layer or "", read, *more])[:40]
 
 
 def _settings(path: Path) -> str:

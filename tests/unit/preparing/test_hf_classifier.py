@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from penult_service.errors import ModelRefused
 from penult_service.preparing.formats import hf_classifier
-from penult_service.preparing.identity import model_digest
+from penult_service.preparing.identity import cache_key, model_digest
 from support.tiny_bert import write_tiny_bert
 from support.tiny_hf import KINDS, LAYERS, WIDTH, change_json, change_tensors, write_tiny_hf
 
@@ -221,9 +221,24 @@ def test_other_directories_are_left_to_others(directory: Path, tmp_path: Path) -
     assert not hf_classifier.is_directory(directory)
     preset = tmp_path / "preset"
     preset.mkdir()
+    (preset / "model.weights.h5").write_bytes(b"weights")
     (preset / "config.json").write_text(json.dumps({"module": "keras_hub", "class_name": "BertBackbone"}))
     assert not hf_classifier.is_directory(preset)
+    key = cache_key(preset, None)
+    (preset / "model.weights.h5").write_bytes(b"others")
+    assert cache_key(preset, None) != key
     assert hf_classifier.is_directory(write_tiny_bert(tmp_path / "encoder"))
+
+
+def test_cache_knows_what_is_read(directory: Path) -> None:
+    keys = [cache_key(directory, None)]
+    (directory / "checkpoint-500").mkdir()
+    (directory / "checkpoint-500" / "optimizer.pt").write_bytes(b"state")
+    assert cache_key(directory, None) == keys[0]
+    for name in ("labels.json", "config.json", "vocab.txt", "tokenizer.json", "model.safetensors"):
+        (directory / name).write_bytes(b"changed")
+        keys.append(cache_key(directory, None))
+    assert len(set(keys)) == len(keys)
 
 
 def test_digest_is_of_what_is_computed(directory: Path) -> None:
