@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from penult_service.errors import InvalidInput
 from penult_service.prepared import TOKENIZER_FILE, TokenInput
 from penult_service.tokenizing import library
 from penult_service.tokenizing.library import LibraryTokenizer, library_tokenizer
-from support.tiny_bert import VOCABULARY
+from support.tiny_bert import VOCABULARY, sample_texts
 
 LENGTH, PADDING = 6, 4
 INPUTS = (TokenInput("input_ids", "ids", "int32"), TokenInput("input_mask", "mask", "int64"))
@@ -80,6 +81,15 @@ def test_blocks_are_joined(tokenizer: LibraryTokenizer, monkeypatch: pytest.Monk
         np.testing.assert_array_equal(parts.inputs[name], value)
     assert parts.truncations == whole.truncations
     assert parts.lengths.tolist() == whole.lengths.tolist()
+
+
+def test_many_threads_at_once_get_what_one_gets(tokenizer: LibraryTokenizer) -> None:
+    parts = [[" ".join(sample_texts(2, seed=seed)), "", "good film"] * 50 for seed in range(16)]
+    expected = [tokenizer.tokenize(texts).inputs["input_ids"] for texts in parts]
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(tokenizer.tokenize, parts * 4))
+    for number, table in enumerate(found):
+        np.testing.assert_array_equal(table.inputs["input_ids"], expected[number % len(parts)])
 
 
 @pytest.mark.parametrize("role", ["other", "mask"])
