@@ -235,25 +235,25 @@ class Operations:
             )
             error = restarted() if self._closed else known
         name = live.record.name
-        live.record = replace(
+        ended = replace(
             live.record, state=state, stored=stored[0], stored_created=stored[1],
             started=live.progress.started, ended=now(),
             expires=now(self._kept), error=errors.to_json(error) if error else {},
         )  # fmt: skip
-        await self._keep_end(live)
+        await self._keep_end(live, ended)
         _log.info("operation %s: %s%s", name, state, f" ({error.reason})" if error else "")
 
-    async def _keep_end(self, live: _Live) -> None:
-        """In a task of its own: a second cancel does not stop it."""
-        keeping = asyncio.create_task(self._records.put(live.record))
+    async def _keep_end(self, live: _Live, ended: OperationRecord) -> None:
+        """In a task of its own: a second cancel does not stop it. Until then it runs, so nobody deletes it."""
+        keeping = asyncio.create_task(self._records.put(ended))
         while not keeping.done():
-            with suppress(asyncio.CancelledError, PenultError):
-                await asyncio.shield(keeping)
-        error = keeping.exception()
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([keeping])
+        error, live.record = keeping.exception(), ended
         if error is None:
-            del self._live[live.record.name]
+            del self._live[ended.name]
         else:
-            _log.error("how operation %s ended is not kept: %s", live.record.name, error)
+            _log.error("how operation %s ended is not kept: %s", ended.name, error)
         live.ended.set()
 
     async def _forget_expired(self) -> None:

@@ -171,6 +171,45 @@ async def test_disk_that_takes_no_end() -> None:
 
 
 @asynchronous
+async def test_deleted_while_its_end_is_kept() -> None:
+    records = Records()
+    operations = made(records)
+    go = asyncio.Event()
+
+    async def work(name: str, progress: Progress) -> tuple[str, str]:
+        await go.wait()
+        return await at_once(name, progress)
+
+    name = (await operations.start("project", 1, work)).name
+    waiting = asyncio.create_task(operations.wait(name, None))
+    records.writing.clear()
+    records.may_write.clear()
+    go.set()
+    await records.writing.wait()
+    assert operations.get(name).state == RUNNING  # as far as anybody can rely on
+    with pytest.raises(PreconditionFailed):
+        await operations.delete(name)
+    records.may_write.set()
+    assert (await waiting).state == DONE
+    await operations.delete(name)
+    assert (records.kept, operations.all()) == ({}, [])
+
+
+@asynchronous
+async def test_end_that_cannot_be_kept_for_an_unexpected_reason() -> None:
+    class Broken(Records):
+        async def put(self, record: OperationRecord) -> None:
+            if record.state != RUNNING:
+                raise RuntimeError("no threads")
+            await super().put(record)
+
+    operations = made(Broken())
+    name = (await operations.start("project", 1, at_once)).name
+    assert (await operations.wait(name, None)).state == DONE
+    await operations.close()
+
+
+@asynchronous
 async def test_turns_in_the_order_of_coming_and_the_most() -> None:
     operations = made(Records(), at_once=1, most=3)
     order: list[str] = []
