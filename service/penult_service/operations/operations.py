@@ -198,7 +198,10 @@ class Operations:
     async def close(self) -> None:
         """End all; those have failed (SERVER_RESTARTED)."""
         self._closed = True
-        running = [live for live in self._live.values() if live.task is not None and not live.ended.is_set()]
+        async with self._starting:  # one whose start is being kept runs by then
+            running = [
+                live for live in self._live.values() if live.task is not None and not live.ended.is_set()
+            ]
         for live in running:
             assert live.task is not None
             live.task.cancel()

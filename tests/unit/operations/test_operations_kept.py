@@ -156,6 +156,21 @@ async def test_caller_that_leaves_while_the_start_is_kept() -> None:
 
 
 @asynchronous
+async def test_close_while_a_start_is_kept() -> None:
+    records = Records()
+    records.may_write.clear()
+    operations = made(records)
+    starting = asyncio.create_task(operations.start("project", 1, for_ever))
+    await records.writing.wait()
+    closing = asyncio.create_task(operations.close())
+    await asyncio.sleep(0)
+    records.may_write.set()
+    await closing
+    ended = records.kept[(await starting).name]
+    assert (ended.state, ended.error["reason"]) == (FAILED, "SERVER_RESTARTED")
+
+
+@asynchronous
 async def test_disk_that_takes_no_end() -> None:
     records = Records()
     operations = made(records)
