@@ -9,6 +9,7 @@ from pathlib import Path
 
 from penult_service.files import sha256_file
 from penult_service.preparing.formats.hf_classifier import is_directory
+from penult_service.preparing.formats.hf_files import MAX_CONFIG
 from penult_service.vectors import digest_of_parts
 
 # Raised whenever the same files would be prepared to something else.
@@ -48,11 +49,12 @@ def cache_key(
 def _settings(path: Path) -> str:
     """The settings in one form, whatever their order; what cannot be read, by its hash."""
     try:
+        if path.stat().st_size > MAX_CONFIG:
+            return sha256_file(path)
         found = json.loads(path.read_text(encoding="utf-8"))
-        kept = {key: value for key, value in found.items() if key not in _HF_NOTES}
-    except (ValueError, AttributeError, RecursionError):
+        return json.dumps({key: found[key] for key in found if key not in _HF_NOTES}, sort_keys=True)
+    except (ValueError, TypeError, RecursionError):
         return sha256_file(path)
-    return json.dumps(kept, sort_keys=True)
 
 
 def file_hashes(directory: Path) -> dict[str, str]:

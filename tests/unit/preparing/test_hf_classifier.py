@@ -241,6 +241,26 @@ def test_cache_knows_what_is_read(directory: Path) -> None:
     assert len(set(keys)) == len(keys)
 
 
+def test_settings_without_end_are_not_read(directory: Path) -> None:
+    """The server itself asks what a directory is, and for its place in the cache."""
+    with (directory / "config.json").open("r+b") as file:
+        file.truncate(1 << 40)  # a hole: no disk is used
+    assert hf_classifier.is_directory(directory)
+    with pytest.raises(ModelRefused, match=r"config\.json is larger than 64 MiB"):
+        hf_classifier.read(directory)
+
+
+@pytest.mark.parametrize(
+    "config", ["[" * 10_000, '{"a": ' * 900 + "1" + "}" * 900, '{"n": ' + "9" * 5000 + "}", "[1]"]
+)
+def test_settings_that_are_none_have_a_place_in_the_cache(directory: Path, config: str) -> None:
+    before = cache_key(directory, None), model_digest(directory)
+    (directory / "config.json").write_text(config)
+    after = cache_key(directory, None), model_digest(directory)
+    assert before[0] != after[0]
+    assert before[1] != after[1]
+
+
 def test_digest_is_of_what_is_computed(directory: Path) -> None:
     before = model_digest(directory)
     change_json(directory / "config.json", id2label={"0": "a", "1": "b", "2": "c"}, transformers_version="9")

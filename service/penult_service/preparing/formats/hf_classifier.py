@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from penult_service.preparing.formats.hf_families import FAMILIES, Family
 from penult_service.preparing.formats.hf_files import (
     CONFIG,
+    MAX_CONFIG,
     WEIGHTS,
     Settings,
     check_tensors,
@@ -76,6 +77,8 @@ def is_directory(directory: Path) -> bool:
     if not config.is_file() or (directory / "saved_model.pb").exists():
         return False
     try:
+        if config.stat().st_size > MAX_CONFIG:
+            raise ValueError("too large")
         settings = json.loads(config.read_text(encoding="utf-8"))
     except (ValueError, RecursionError, OSError):
         return (directory / WEIGHTS).exists()

@@ -16,6 +16,7 @@ CONFIG = "config.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
 VOCABULARY = "vocab.txt"
 WEIGHTS = "model.safetensors"
+MAX_CONFIG = 64 << 20  # bytes; with 100,000 names of classes it takes 5 MiB
 # What other weights are called, and why they are not read.
 _OTHER_WEIGHTS = {
     "pytorch_model.bin": "is a pickle and is not read: save the model with safe_serialization=True",
@@ -43,10 +44,13 @@ def need(directory: Path, name: str) -> Path:
     return path
 
 
-def read_json(directory: Path, name: str) -> dict[str, Any]:
-    """A file that holds a JSON object. Raises ModelRefused: FILE_MISSING, FILE_DAMAGED."""
+def read_json(directory: Path, name: str, most: int = MAX_CONFIG) -> dict[str, Any]:
+    """A file that holds a JSON object, of so many bytes at most. Raises ModelRefused: FILE_MISSING, FILE_DAMAGED."""
+    path = need(directory, name)
+    if path.stat().st_size > most:
+        raise refused(directory, "FILE_DAMAGED", f"{name} is larger than {most >> 20} MiB")
     try:
-        value = json.loads(need(directory, name).read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise refused(directory, "FILE_DAMAGED", f"{name} is not JSON ({error})") from error
     if not isinstance(value, dict):

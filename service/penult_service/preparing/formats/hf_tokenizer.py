@@ -86,9 +86,7 @@ def _unsupported(directory: Path, what: str) -> Exception:
 def _from_json(directory: Path, settings: Mapping[str, Any]) -> Any:
     from tokenizers import Tokenizer
 
-    if (directory / TOKENIZER_FILE).stat().st_size > _MAX_BYTES:
-        raise _unsupported(directory, f"{TOKENIZER_FILE} is larger than {_MAX_BYTES >> 20} MiB")
-    raw = read_json(directory, TOKENIZER_FILE)
+    raw = read_json(directory, TOKENIZER_FILE, _MAX_BYTES)
     try:
         refuse_unknown_parts(raw)
     except ValueError as error:
