@@ -260,8 +260,15 @@ class Operations:
         live.ended.set()
 
     async def _forget_expired(self) -> None:
-        present = now()
+        present, oldest = now(), now(-self._kept)
         for record in self._records.all():
-            if record.state != RUNNING and record.expires and record.expires < present:
+            # One that a restart has ended does not say when it expires.
+            expired = record.expires < present if record.expires else record.ended < oldest
+            if record.state == RUNNING or not expired:
+                continue
+            try:
                 await self._records.delete(record.name)
+            except PenultError as error:  # deleted meanwhile, or the disk: nothing to him who starts another
+                _log.warning("operation %s is not forgotten: %s", record.name, error.message)
+            else:
                 _log.info("operation %s is forgotten: it ended on %s", record.name, record.ended)

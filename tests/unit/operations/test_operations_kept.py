@@ -260,10 +260,25 @@ async def test_old_ones_are_forgotten_when_another_starts() -> None:
     old = OperationRecord("old", "project", 1, "2020-01-01", ended="2020", expires="2020-02-01", state=DONE)
     later = replace(old, name="later", expires="9999-01-01")
     running = replace(old, name="running", state=RUNNING)
-    records = Records(old, later, running)
+    # Ended by a restart, which knows of no days.
+    restarted = replace(old, name="restarted", state=FAILED, expires="")
+    lately = replace(restarted, name="lately", ended="9999-01-01")
+    records = Records(old, later, running, restarted, lately)
     await made(records).start("project", 1, for_ever)
-    assert {"later", "running"} < set(records.kept)
-    assert "old" not in records.kept
+    assert {"later", "running", "lately"} < set(records.kept)
+    assert not {"old", "restarted"} & set(records.kept)
+
+
+@asynchronous
+async def test_old_one_that_cannot_be_forgotten_refuses_nobody() -> None:
+    class Stuck(Records):
+        async def delete(self, name: str) -> None:
+            raise NotFound(f"there is no operation {name!r}", reason="OPERATION_NOT_FOUND", field="name")
+
+    old = OperationRecord("old", "project", 1, "2020-01-01", ended="2020", expires="2020-02-01", state=DONE)
+    operations = made(Stuck(old))
+    name = (await operations.start("project", 1, at_once)).name
+    assert (await operations.wait(name, 10)).state == DONE
 
 
 def test_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
