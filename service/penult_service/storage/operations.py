@@ -132,7 +132,12 @@ class OperationStore:
         if record.state != RUNNING:
             return record
         record = replace(record, state=FAILED, ended=now(), error=errors.to_json(restarted()))
-        write_manifest(self._disk, path, FORMAT, VERSION, asdict(record))
+        try:
+            write_manifest(self._disk, path, FORMAT, VERSION, asdict(record))
+        except (
+            OSError
+        ) as error:  # a full disk: the next start says it again, and all that is here can be read
+            _log.warning("that operation %s has failed is not kept: %s", record.name, error)
         return record
 
     def _sweep(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from penult_service import errors
 from penult_service.errors import NotFound
 from penult_service.storage import OperationRecord, RowsOf, Storage
+from penult_service.storage.disk import Disk
 from penult_service.storage.operations import CANCELLED, DONE, FAILED, RUNNING
 
 RECORD = OperationRecord("project-1", "project", 5, "2026-01-02T03:04:05.000006Z", request_id="r")
@@ -61,6 +63,19 @@ def test_damaged_one_has_failed_and_can_be_deleted(tmp_path: Path) -> None:
         assert str(path) in record.error["message"]
         storage.operations.delete("project-1")
     assert not path.exists()
+
+
+def test_full_disk_at_the_start_keeps_nobody_from_what_is_there(tmp_path: Path) -> None:
+    class Full(Disk):
+        def put(self, path: Path, data: bytes) -> None:
+            raise OSError(errno.ENOSPC, f"no room for {len(data)} bytes at {path}")
+
+    with Storage(tmp_path) as storage:
+        storage.operations.put(RECORD)
+    for disk in (Full(), Disk()):
+        with Storage(tmp_path, disk=disk) as storage:
+            (record,) = storage.operations.all()
+            assert (record.state, record.error["reason"]) == (FAILED, "SERVER_RESTARTED")
 
 
 def test_without_a_directory_they_go_with_the_process() -> None:
