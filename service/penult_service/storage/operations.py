@@ -141,13 +141,17 @@ class OperationStore:
         return record
 
     def _sweep(self) -> None:
-        """Results whose operation is gone, or did not get as far as saying that they are there."""
+        """Results whose operation is gone, or did not get as far as saying that they are there.
+
+        That of one which this release cannot read stays: a later one may.
+        """
         token = ""
         while True:
             page = self.results.list(1000, token)
             for info in page.results:
                 record = self._records.get(info.name)
-                if record is None or record.state != DONE:
+                unread = record is not None and record.error.get("kind") == DataDamaged.__name__
+                if not unread and (record is None or record.state != DONE):
                     self.results.delete(info.name)
             token = page.next_page_token
             if not token:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from penult_service import errors
 from penult_service.errors import NotFound
-from penult_service.storage import OperationRecord, RowsOf, Storage
+from penult_service.storage import OperationRecord, RowsOf, Storage, operations
 from penult_service.storage.disk import Disk
 from penult_service.storage.operations import CANCELLED, DONE, FAILED, RUNNING
 
@@ -63,6 +63,27 @@ def test_damaged_one_has_failed_and_can_be_deleted(tmp_path: Path) -> None:
         assert str(path) in record.error["message"]
         storage.operations.delete("project-1")
     assert not path.exists()
+
+
+def test_result_of_one_that_a_later_release_wrote_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = replace(RECORD, state=DONE, stored="operations/project-1", ended="e", expires="f")
+    with monkeypatch.context() as later:
+        later.setattr(operations, "VERSION", operations.VERSION + 1)
+        with Storage(tmp_path) as storage:
+            storage.operations.put(done)
+            put_result(storage, "project-1")
+    with Storage(tmp_path) as storage:
+        (record,) = storage.operations.all()
+        assert record.state == FAILED
+        assert "use a newer one" in record.error["message"]
+    with monkeypatch.context() as later:
+        later.setattr(operations, "VERSION", operations.VERSION + 1)
+        with Storage(tmp_path) as storage:
+            assert storage.operations.all() == (done,)
+            found = storage.operations.results.get("project-1")
+            assert np.array_equal(found.arrays["coordinates"], COORDINATES)
 
 
 def test_full_disk_at_the_start_keeps_nobody_from_what_is_there(tmp_path: Path) -> None:
