@@ -183,6 +183,26 @@ def test_named_result_and_the_one_that_took_its_place(channel):
     call(channel, "DeleteProjection", pb.DeleteProjectionRequest(name="kept"))
 
 
+def test_result_that_was_there_already_and_the_one_that_took_its_place(channel):
+    request = pb.ProjectRequest(
+        source=SOURCE, method=pb.PROJECTION_METHOD_PCA, name="again", request_id="once"
+    )
+    request.max_response_bytes = 2048  # it is read in parts, whatever its size
+    first = finished(channel, start(channel, "project", request))
+    again = finished(channel, start(channel, "project", request))
+    assert again.name != first.name
+    assert again.response == first.response
+    overwriting = pb.ProjectRequest(
+        source=SOURCE, method=pb.PROJECTION_METHOD_PCA, name="again", overwrite=True
+    )
+    overwriting.n_components = 3
+    assert call(channel, "Project", overwriting).code == "OK"
+    for operation in (first, again):
+        _, outcome = call_stream(channel, "ReadResult", pb.ReadResultRequest(name=operation.name))
+        assert (outcome.code, outcome.reason) == ("NOT_FOUND", "RESULT_NOT_FOUND")
+    call(channel, "DeleteProjection", pb.DeleteProjectionRequest(name="again"))
+
+
 def test_texts_are_embedded_as_in_the_call(channel):
     texts = common_pb2.Source(texts=common_pb2.TextList(texts=[f"text {i}" for i in range(40)]))
     request = pb.ClusterRequest(source=texts, n_clusters=3)

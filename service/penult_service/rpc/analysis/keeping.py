@@ -39,8 +39,8 @@ class Keeper:
     def __init__(self, limits: Limits, stored: Stored) -> None:
         self._most, self._stored = limits, stored
 
-    async def keeping(self, kind: Kind, request: Any) -> tuple[Keeping | None, Any]:
-        """Where the result of a request shall be stored (None: nowhere), and the reply when it is stored already.
+    async def keeping(self, kind: Kind, request: Any) -> tuple[Keeping | None, StoredResult | None]:
+        """Where the result of a request shall be stored (None: nowhere), and that result when it is there already.
 
         Raises:
             InvalidInput: NAME_INVALID, or options without a name. AlreadyExists: the name is taken.
@@ -56,12 +56,17 @@ class Keeper:
             return None, None
         check_request_id(request.request_id)
         keeping = Keeping(kind, result_name(kind, request.name), request.overwrite, request.request_id)
-        found = await self._stored.run(_there, self.store(kind), keeping)
-        if found is None:
-            return keeping, None
+        return keeping, await self._stored.run(_there, self.store(kind), keeping)
+
+    async def reply(self, kind: Kind, found: StoredResult, request: Any) -> Any:
+        """The reply to a call whose result is there already.
+
+        Raises:
+            InvalidInput: it is larger than the caller takes (RESPONSE_TOO_LARGE).
+        """
         response = await asyncio.to_thread(kind.response, found)
         check_fits(response, found.info.source.rows, response_limit(request.max_response_bytes, self._most))
-        return keeping, response
+        return response
 
     async def keep(self, keeping: Keeping, result: Result, origin: Origin, side: Side) -> ResultInfo:
         """Store a result; what is known of it. Whoever stops waiting, it is stored whole or not at all."""

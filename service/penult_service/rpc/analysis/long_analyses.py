@@ -81,7 +81,9 @@ class LongAnalyses:
             rows, estimate = sides[analysis.side].rows, checked.cost.seconds
             # The call ends now: what the work notes is of a call of its own.
             job = _Job(analysis, checked, keeping, Call(call.method, None), stack.pop_all())
-        work = _there(done.stored) if done is not None else self._work(job)
+        work = self._work(job)
+        if keeping is not None and done is not None:
+            work = _there(f"{keeping.kind.plural}/{keeping.name}", done.info.created)
         try:
             record = await self._operations.start(
                 analysis.name, rows, work, request_id=request_id, estimate=estimate
@@ -144,11 +146,11 @@ class LongAnalyses:
         return f"operations/{name}", info.created
 
 
-def _there(stored: pb.Projection | pb.Clustering) -> Work:
+def _there(stored: str, created: str) -> Work:
     """Nothing: the same request has stored its result already."""
 
     async def work(name: str, progress: Progress) -> tuple[str, str]:  # noqa: ARG001
-        return stored.name, ""
+        return stored, created
 
     return work
 

@@ -104,7 +104,7 @@ class AnalysisService(StoredResults):
         assert analysis.kind is not None
         keeping, there = await self._keeper.keeping(analysis.kind, request)
         if there is not None:
-            return cast(Message, there)
+            return cast(Message, await self._keeper.reply(analysis.kind, there, request))
         done = await self._analysed(analysis, request, call, keeping)
         with call.stage("reply"):
             response = analysis.kind.answer(done.result, done.origin)
