@@ -260,6 +260,21 @@ def test_same_request_id_is_the_same_operation(channel):
     assert start(channel, "project", request, "r-8").reply.name != first.reply.name
 
 
+def test_pages_go_on_where_one_was_deleted(channel):
+    names = [finished(channel, start(channel, *REQUESTS["Project"])).name for _ in range(3)][::-1]
+    page = call(channel, "ListOperations", lro.ListOperationsRequest(page_size=2)).reply
+    assert [told.name for told in page.operations] == names[:2]
+    assert call(channel, "DeleteOperation", lro.DeleteOperationRequest(name=names[1])).code == "OK"
+    assert listed(channel, page_token=page.next_page_token)[0].name == names[2]
+
+
+def test_wait_of_any_length(channel):
+    name = finished(channel, start(channel, *REQUESTS["Project"])).name
+    for seconds in (-(1 << 62), 0, 1 << 62):
+        wait = lro.WaitOperationRequest(name=name, timeout=Duration(seconds=seconds))
+        assert call(channel, "WaitOperation", wait).reply.done
+
+
 @pytest.fixture(scope="module")
 def long_server() -> Iterator[Any]:
     """Calls end within a second there, and two operations may run or wait."""

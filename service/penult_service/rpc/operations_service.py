@@ -48,7 +48,7 @@ class OperationsService:
         page = found[first : first + size]
         return operations_pb2.ListOperationsResponse(
             operations=[self._briefly(record) for record in page],
-            next_page_token=page[-1].name if first + size < len(found) else "",
+            next_page_token=_token(page[-1]) if first + size < len(found) else "",
         )
 
     async def wait_operation(
@@ -57,7 +57,7 @@ class OperationsService:
         """One operation when it has ended, or after a while."""
         limits = []
         if request.HasField("timeout"):
-            limits.append(request.timeout.ToTimedelta().total_seconds())
+            limits.append(request.timeout.seconds + request.timeout.nanos / 1e9)
         if call.deadline is not None:
             limits.append(call.deadline - time.monotonic() - _MARGIN_SECONDS)
         seconds = max(0.0, min(limits)) if limits else None
@@ -116,14 +116,20 @@ def _filtered(found: list[OperationRecord], asked: str) -> list[OperationRecord]
     return found if done is None else [record for record in found if (record.state != RUNNING) is done]
 
 
+def _token(record: OperationRecord) -> str:
+    """Of the page that ends with it."""
+    return f"{record.created} {record.name}"
+
+
 def _after(found: list[OperationRecord], token: str) -> int:
+    """The place behind that of a token, whose operation may be gone."""
     if not token:
         return 0
-    for place, record in enumerate(found):
-        if record.name == token:
-            return place + 1
-    raise InvalidInput(
-        "page_token is not one that ListOperations gave, or what it named is gone; start again without it",
-        reason="WRONG_PAGE_TOKEN",
-        field="page_token",
-    )
+    created, _, name = token.partition(" ")
+    if not name:
+        raise InvalidInput(
+            "page_token is not one that ListOperations gave; start again without it",
+            reason="WRONG_PAGE_TOKEN",
+            field="page_token",
+        )
+    return sum((record.created, record.name) >= (created, name) for record in found)
