@@ -198,11 +198,15 @@ class ResultStore:
         place, life = self._directory / name, "r" + secrets.token_hex(8)
         self._disk.make_directory(place)
         self._disk.sync(self._directory)
-        self._disk.make_directory(place / life)
-        for key, data in files.items():
-            self._disk.write(place / life / f"{key}.npy", 0, data, sync=True)
-        self._disk.sync(place / life)
-        self._disk.sync(place)
+        try:
+            self._disk.make_directory(place / life)
+            for key, data in files.items():
+                self._disk.write(place / life / f"{key}.npy", 0, data, sync=True)
+            self._disk.sync(place / life)
+            self._disk.sync(place)
+        except OSError:  # what came onto a full disk does not stay there until the next start
+            self._disk.remove_tree(place / life)
+            raise
         said = {
             key: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
             for key, data in files.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from penult_service.errors import AlreadyExists, DataDamaged, NotFound, ResourceExhausted, Unavailable
 from penult_service.storage import ResultStore, RowsOf, Storage
+from penult_service.storage.disk import Disk
 from support.power_loss import FaultyDisk, Stopped, World
 
 
@@ -86,6 +88,31 @@ def test_once_unless_overwritten(storage: Storage) -> None:
     np.testing.assert_array_equal(
         before.arrays["coordinates"], np.random.default_rng(1).normal(size=(700, 2)).astype(np.float32)
     )
+
+
+def test_nothing_stays_of_what_found_no_room(memory: Path) -> None:
+    class Small(Disk):
+        room = 1 << 20
+
+        def _pwrite(self, descriptor: int, path: Path, data: memoryview, offset: int) -> None:
+            taken = data[: self.room]
+            self.room -= len(taken)
+            super()._pwrite(descriptor, path, taken, offset)
+            if len(taken) < len(data):
+                raise OSError(errno.ENOSPC, "no space")
+
+    def files() -> set[Path]:
+        return set(memory.rglob("*.npy"))
+
+    disk = Small()
+    store = ResultStore(memory / "projections", disk, "projection")
+    put(store, "there", 1)
+    before, disk.room = files(), 4000
+    for name, more in (("new", {}), ("there", {"overwrite": True})):
+        with pytest.raises(ResourceExhausted):
+            put(store, name, 2, **more)
+        assert files() == before
+    assert same(store, "there", 1)
 
 
 def test_list_and_delete(storage: Storage) -> None:
