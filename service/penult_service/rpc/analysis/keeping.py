@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,15 +82,28 @@ class Keeper:
         facts: Mapping[str, Any],
         side: Side,
     ) -> ResultInfo:
-        """Store a result as the own one of an operation, with its parameters as asked where no others are told."""
+        """Store a result as the own one of an operation, with its parameters as asked where no others are told.
+
+        When its operation is cancelled meanwhile, it goes again.
+        """
         made = codec.parts(result, origin, facts)
         store = self._stored.storage.operations.results
-        return await self._stored.run(
+        storing = self._stored.begin(
             lambda: store.put(
                 operation, made.arrays, parameters=made.parameters or parameters, facts=made.facts,
                 source=rows_of(side), versions=made.versions,
             )
         )  # fmt: skip
+
+        def take_back(_: object) -> None:
+            with suppress(RuntimeError):  # the server ends: the next start removes it
+                self._stored.begin(lambda: store.delete(operation))
+
+        try:
+            return await asyncio.shield(storing)
+        except asyncio.CancelledError:
+            storing.add_done_callback(take_back)
+            raise
 
     def store(self, kind: Kind) -> ResultStore:
         """Where results of a kind are."""
