@@ -120,9 +120,10 @@ class LongAnalyses:
             progress.tell(told.stage, told.done, told.total)
 
         checked = job.checked
-        if any(isinstance(side.asked, TextSide) for side in checked.sides.values()):
-            progress.tell(EMBEDDING)
-        arrays, origin = await _patiently(progress, lambda: self._analyses.arrays(checked, job.call))
+        embeds = any(isinstance(side.asked, TextSide) for side in checked.sides.values())
+        arrays, origin = await _patiently(
+            progress, lambda: self._analyses.arrays(checked, job.call), EMBEDDING if embeds else ""
+        )
         async with self._pool.spooled(arrays) as files:
             arrays.clear()
 
@@ -155,9 +156,14 @@ def _there(stored: str, created: str) -> Work:
     return work
 
 
-async def _patiently(progress: Progress, ask: Callable[[], Awaitable[T]]) -> T:
-    """The same again while there is no room, or the workers get ready: an operation can wait."""
+async def _patiently(progress: Progress, ask: Callable[[], Awaitable[T]], stage: str = "") -> T:
+    """The same again while there is no room, or the workers get ready: an operation can wait.
+
+    `stage` is what it does when it does not wait; empty: `ask` tells that itself.
+    """
     while True:
+        if stage:
+            progress.tell(stage)
         try:
             return await ask()
         except (ResourceExhausted, Unavailable) as error:
