@@ -122,7 +122,9 @@ def _projection(found: StoredResult) -> pb.ProjectResponse:
 
 def _clustering(found: StoredResult) -> pb.ClusterResponse:
     arrays, facts = found.arrays, found.info.facts
-    labels, sizes = arrays["labels"], arrays["sizes"]
+    labels, sizes, rows = arrays["labels"], arrays["sizes"], found.info.source.rows
+    # By the sizes: a part of a result has some of the labels alone.
+    noise_share = (rows - int(sizes.sum())) / max(rows, 1)
     result = results.ClusterResult(
         labels=labels,
         sizes=sizes,
@@ -130,7 +132,7 @@ def _clustering(found: StoredResult) -> pb.ClusterResponse:
         zero_rows=arrays.get("zero_rows", np.zeros(0, np.int32)),
         silhouette=facts.get("silhouette"),
         silhouette_rows=facts.get("silhouette_rows", 0),
-        noise_share=facts["noise_share"] if "noise_share" in facts else float(np.mean(labels == -1)),
+        noise_share=facts.get("noise_share", noise_share),
         used=dict(found.info.parameters),
         agreement=facts.get("agreement", {}),
         adjustments=_adjustments(facts),
