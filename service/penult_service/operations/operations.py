@@ -206,6 +206,10 @@ class Operations:
             assert live.task is not None
             live.task.cancel()
         await asyncio.gather(*(live.ended.wait() for live in running))
+        for live in list(self._live.values()):  # the disk did not take how they ended; by now it may
+            with suppress(Exception):  # it is in the log already, and the server ends all the same
+                await self._records.put(live.record)
+                _log.info("how operation %s ended is kept after all", live.record.name)
 
     async def _start(self, record: OperationRecord, work: Work, estimate: float) -> OperationRecord:
         async with self._starting:  # two with one id

@@ -225,6 +225,21 @@ async def test_end_that_cannot_be_kept_for_an_unexpected_reason() -> None:
 
 
 @asynchronous
+async def test_end_that_the_disk_takes_later_is_kept_over_a_restart() -> None:
+    records = Records()
+    operations = made(records)
+    records.refuses = {DONE, CANCELLED}
+    done = (await operations.start("project", 1, at_once)).name
+    cancelled = (await operations.start("project", 1, for_ever)).name
+    await operations.wait(done, 10)
+    await operations.cancel(cancelled)
+    records.refuses = {CANCELLED}
+    await operations.close()
+    assert records.kept[done] == operations.get(done)
+    assert records.kept[cancelled].state == RUNNING
+
+
+@asynchronous
 async def test_turns_in_the_order_of_coming_and_the_most() -> None:
     operations = made(Records(), at_once=1, most=3)
     order: list[str] = []
