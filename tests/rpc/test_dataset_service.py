@@ -12,6 +12,7 @@ import grpc
 import numpy as np
 import psutil
 import pytest
+from google.longrunning import operations_pb2 as lro
 from penult.v1 import common_pb2
 from penult.v1 import dataset_service_pb2 as pb
 from support.calling import Outcome, call, outcome_of
@@ -311,6 +312,9 @@ def test_a_second_server_on_the_same_data_serves_without_sets_until_the_first_en
         outcome = create(refusing, "yours")
         assert (outcome.code, outcome.reason) == ("FAILED_PRECONDITION", "DATA_IN_USE")
         assert outcome.metadata["process"] == str(process.pid)
+        listing = call(refusing, "ListOperations", lro.ListOperationsRequest())
+        assert (listing.code, listing.reason) == (outcome.code, outcome.reason)
+        assert "operations" in listing.message
         assert health(refusing, SERVICE) == NOT_SERVING
         assert health(channel, SERVICE) == SERVING
         process.terminate()

@@ -143,8 +143,8 @@ def _serving_without(error: PenultError) -> PenultError:
         return error
     holder = error.metadata.get("process", "unknown")
     return PreconditionFailed(
-        f"the sets of this server's --data directory are with another server (process {holder}), ask that one; this"
-        " one serves models alone",
+        f"the --data directory of this server is with another server (process {holder}): ask that one for sets, stored"
+        " results and operations; this one answers the other calls",
         reason=_IN_USE,
         metadata=error.metadata,
     )
