@@ -21,7 +21,7 @@ from support.calling import Outcome, call, call_stream, status_outcome
 from support.fakes import fake_model
 from support.pools import data_that_is_warm
 from support.served import served
-from support.serving import open_channel, serving, wait_until
+from support.serving import SERVING, health, open_channel, serving, wait_until
 
 ROWS = np.random.default_rng(6).normal(size=(300, 8)).astype(np.float32)
 MANY = np.random.default_rng(7).normal(size=(30_000, 4)).astype(np.float32)
@@ -51,6 +51,7 @@ LONG = pb.StartAnalysisRequest(
 @pytest.fixture
 def channel(analysing: str) -> Iterator[grpc.Channel]:
     with open_channel(analysing) as opened:
+        wait_until(lambda: health(opened, "penult.v1.AnalysisService") == SERVING, 120)
         yield opened
 
 
@@ -98,7 +99,6 @@ def processes() -> set[int]:
 @pytest.mark.parametrize("method", REQUESTS)
 def test_small_result_is_what_the_call_answers(channel, method):
     field, request = REQUESTS[method]
-    wait_until(lambda: call(channel, method, request).reason != "ANALYSIS_WARMING", 120)
     plain = call(channel, method, request)
     assert plain.code == "OK", plain
     started = start(channel, field, request)
