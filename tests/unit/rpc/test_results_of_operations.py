@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from itertools import product
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from penult_service.analysis.results import SimilarityResult
 from penult_service.config import Limits
-from penult_service.rpc.analysis.analyses import CLUSTER
-from penult_service.rpc.analysis.keeping import Keeper
+from penult_service.errors import AlreadyExists
+from penult_service.operations import Operations, Progress
+from penult_service.rpc.analysis.analyses import CLUSTER, PROJECT
+from penult_service.rpc.analysis.keeping import Keeper, Keeping
+from penult_service.rpc.analysis.long_analyses import LongAnalyses
+from penult_service.rpc.analysis.result_codec import PROJECTIONS
 from penult_service.rpc.analysis.result_parts import Readable
 from penult_service.rpc.analysis.sources import Side, VectorSide
-from penult_service.rpc.stored import Stored
+from penult_service.rpc.errors import internal
+from penult_service.rpc.stored import Stored, StoredOperations
 from penult_service.storage import ResultInfo, RowsOf, StoredResult
+from penult_service.storage.operations import CANCELLED, DONE, FAILED
 
 SCORES = np.eye(3, dtype=np.float32)
 SIDE = Side(VectorSide(SCORES, ""), 3, 3, "")
@@ -60,3 +68,53 @@ def test_nothing_stays_of_one_that_is_cancelled_while_it_is_stored(monkeypatch: 
         await stored.close()
 
     asyncio.run(test())
+
+
+@pytest.mark.parametrize(("ends", "taken"), list(product(("cancel", "close"), (False, True))))
+def test_one_that_ends_while_its_name_is_given_is_done_or_has_no_name(
+    monkeypatch: pytest.MonkeyPatch, ends: str, taken: bool
+) -> None:
+    begun, go = threading.Event(), threading.Event()
+
+    async def test() -> None:
+        stored = Stored(None)
+        await stored.open()
+        store = stored.storage.projections
+        put = store.put
+
+        def slow(*args: Any, **more: Any) -> Any:
+            begun.set()
+            assert go.wait(20)
+            if taken:
+                raise AlreadyExists("there is one", reason="PROJECTION_EXISTS")
+            return put(*args, **more)
+
+        monkeypatch.setattr(store, "put", slow)
+        operations = Operations(StoredOperations(stored), at_once=1, most=1, days=1.0, fault=internal)
+        nothing: Any = None
+        long = LongAnalyses(nothing, operations, Keeper(Limits(), stored), nothing)
+        keeping = Keeping(PROJECTIONS, "map", overwrite=False, request_id="")
+        job: Any = SimpleNamespace(
+            analysis=PROJECT, keeping=keeping, checked=SimpleNamespace(sides={"source": SIDE})
+        )
+
+        async def work(name: str, _: Progress) -> tuple[str, str]:
+            return await long._stored(name, job, SimilarityResult(SCORES), None)
+
+        name = (await operations.start("project", 3, work)).name
+        await asyncio.to_thread(begun.wait, 20)
+        ending = asyncio.create_task(operations.cancel(name) if ends == "cancel" else operations.close())
+        await asyncio.sleep(0.01)
+        go.set()
+        await ending
+        ended = operations.get(name)
+        assert [info.name for info in store.list().results] == ([] if taken else ["map"])
+        if taken:
+            assert ended.state == (CANCELLED if ends == "cancel" else FAILED)
+            assert ended.error.get("reason") == (None if ends == "cancel" else "SERVER_RESTARTED")
+        else:
+            assert (ended.state, ended.stored) == (DONE, "projections/map")
+            assert ended.stored_created == store.get("map").info.created
+        await stored.close()
+
+    asyncio.run(asyncio.wait_for(test(), 30))

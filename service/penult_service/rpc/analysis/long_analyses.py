@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
@@ -139,7 +139,7 @@ class LongAnalyses:
     async def _stored(self, name: str, job: _Job, result: Result, origin: Origin) -> tuple[str, str]:
         side = job.checked.sides[job.analysis.side]
         if job.keeping is not None:
-            info = await self._keeper.keep(job.keeping, result, origin, side)
+            info = await _to_the_end(self._keeper.keep(job.keeping, result, origin, side))
             return f"{job.keeping.kind.plural}/{info.name}", info.created
         call = job.checked.asked.call
         facts = {"metric": call.metric, "space_check": job.checked.space_check}
@@ -154,6 +154,19 @@ def _there(stored: str, created: str) -> Work:
         return stored, created
 
     return work
+
+
+async def _to_the_end(storing: Coroutine[Any, Any, T]) -> T:
+    """Also when it is cancelled meanwhile: what has a name then is there, so its operation is done."""
+    task, cancelled = asyncio.create_task(storing), False
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled and task.exception() is not None:
+        raise asyncio.CancelledError
+    return task.result()
 
 
 async def _patiently(progress: Progress, ask: Callable[[], Awaitable[T]], stage: str = "") -> T:
