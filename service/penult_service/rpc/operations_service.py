@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import Any
 
 from google.longrunning import operations_pb2
 from google.protobuf.empty_pb2 import Empty
@@ -78,12 +79,14 @@ class OperationsService:
         if record.state != DONE:
             return self._briefly(record)
         durable = self._stored.storage.durable
+        response: Any = None
         try:
-            readable = await self._reader.of_operation(record)
+            size = (await self._reader.info_of(record)).bytes
+            if size < INLINE_BYTES:
+                readable = await self._reader.of_operation(record)
+                response = await asyncio.to_thread(readable.response)
         except PenultError:  # what was stored by name is gone, or another: who reads it is told
             return self._briefly(record)
-        size = readable.found.info.bytes
-        response = await asyncio.to_thread(readable.response) if size < INLINE_BYTES else None
         if response is None or response.ByteSize() >= INLINE_BYTES:
             response = pb.StoredResult(
                 name=record.stored, analysis=record.analysis, rows=record.rows, size_bytes=size

@@ -168,6 +168,18 @@ class ResultStore:
             arrays = {key: _opened(place / f"{key}.npy", said) for key, said in content["arrays"].items()}
         return StoredResult(info, arrays)
 
+    def info(self, name: str) -> ResultInfo:
+        """What is known of the result of that name, without a look at its arrays.
+
+        Raises:
+            NotFound, or DataDamaged naming the manifest.
+        """
+        check_name(name)
+        with self._lock:
+            if not self._is_there(name):
+                raise self._not_found(name)
+            return self._read(name)[0]
+
     def list(self, page_size: int = 100, page_token: str = "") -> ResultPage:
         """Results whose names follow `page_token`. A damaged one is there too, with its `problem`."""
         if page_size < 1:

@@ -9,7 +9,7 @@ from penult_service.rpc.analysis.keeping import Keeper
 from penult_service.rpc.analysis.result_parts import Readable
 from penult_service.rpc.operation_replies import error_of
 from penult_service.rpc.stored import Stored
-from penult_service.storage import OperationRecord
+from penult_service.storage import OperationRecord, ResultInfo, ResultStore
 from penult_service.storage.operations import DONE, RUNNING
 
 _NAMED: dict[str, Analysis] = {"projections": PROJECT, "clusterings": CLUSTER}
@@ -46,18 +46,24 @@ class Reader:
         Raises:
             NotFound: what it stored by name is gone, or another (RESULT_NOT_FOUND). DataDamaged: as `find`.
         """
+        store, short = self._place(record)
+        found = await self._stored.run(store.get, short)
+        _check_same(record, found.info)
+        analysis = BY_NAME[record.analysis]
+        named = analysis.kind if record.stored != f"operations/{record.name}" else None
+        return Readable(analysis, found, named.told(found.info) if named else None)
+
+    async def info_of(self, record: OperationRecord) -> ResultInfo:
+        """What is known of that result, without reading it. Raises as `of_operation`."""
+        store, short = self._place(record)
+        info = await self._stored.run(store.info, short)
+        _check_same(record, info)
+        return info
+
+    def _place(self, record: OperationRecord) -> tuple[ResultStore, str]:
         plural, _, short = record.stored.partition("/")
-        if plural in _NAMED:
-            readable = await self._named(plural, short)
-            if record.stored_created and readable.found.info.created != record.stored_created:
-                raise NotFound(
-                    f"the result of operation {record.name!r}, {record.stored}, was overwritten",
-                    reason="RESULT_NOT_FOUND",
-                    field="name",
-                )
-            return readable
-        found = await self._stored.run(self._stored.storage.operations.results.get, record.name)
-        return Readable(BY_NAME[record.analysis], found)
+        kind = _NAMED[plural].kind if plural in _NAMED else None
+        return (self._keeper.store(kind) if kind else self._stored.storage.operations.results), short
 
     async def _of_ended(self, record: OperationRecord) -> Readable:
         if record.state == RUNNING:
@@ -75,3 +81,12 @@ class Reader:
         assert analysis.kind is not None
         found = await self._stored.run(self._keeper.store(analysis.kind).get, short)
         return Readable(analysis, found, analysis.kind.told(found.info))
+
+
+def _check_same(record: OperationRecord, info: ResultInfo) -> None:
+    if record.stored_created and info.created != record.stored_created:
+        raise NotFound(
+            f"the result of operation {record.name!r}, {record.stored}, was overwritten",
+            reason="RESULT_NOT_FOUND",
+            field="name",
+        )
