@@ -7,6 +7,7 @@ should be.
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import sys
 import tempfile
@@ -38,6 +39,9 @@ PROVING = ("auditing the graph", "auditing what is served", "experiments")
 def main() -> int:
     """Prints the tables; the exit code."""
     quick = "--quick" in sys.argv[1:]
+    logging.getLogger("tensorflow").setLevel(
+        logging.ERROR
+    )  # its advice for who trains would stand between the rows
     wrong = _cases()
     wrong += _mutants(TENTH if quick else 1)
     if not quick:
