@@ -10,8 +10,8 @@ from typing import Any
 import tensorflow as tf
 from penult_service.preparing import tf_private
 from penult_service.preparing.cut import cut
-from penult_service.preparing.formats.tf_keras_saved_model import Opened
 from penult_service.preparing.graph import FlatGraph
+from penult_service.preparing.opened import Opened
 from support.dropout_sites import SPEC
 from tensorflow.core.framework import function_pb2, node_def_pb2
 from tensorflow.python.eager import context

@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow as tf
 from penult_service.preparing import convert
 from penult_service.preparing.formats import hf_bert
-from penult_service.preparing.formats.tf_keras_saved_model import Opened
+from penult_service.preparing.opened import Opened
 from support import seed_model as seeds
 from support import text_models as tm
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from penult_service.preparing.cut import imported
-from penult_service.preparing.formats.tf_keras_saved_model import Opened
 from penult_service.preparing.graph import FlatGraph, Ref, flatten, node_of
+from penult_service.preparing.opened import Opened
 from penult_service.preparing.seams import find_seams
 from penult_service.preparing.survey import FLOATS, Survey
 from support import text_models as tm

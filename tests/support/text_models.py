@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from penult_service.preparing.formats.tf_keras_saved_model import FORMAT, Layer, Opened
+from penult_service.preparing.formats.tf_keras_saved_model import FORMAT
 from penult_service.preparing.graph import flatten
+from penult_service.preparing.opened import Layer, Opened
 from support import seed_model as seeds
 from support.tiny_bert import WORDS, sample_texts
 

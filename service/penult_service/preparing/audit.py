@@ -16,9 +16,9 @@ import tensorflow as tf
 from tensorflow.core.framework import node_def_pb2
 
 from penult_service.preparing import tf_private
-from penult_service.preparing.formats.tf_keras_saved_model import Layer
 from penult_service.preparing.graph import FlatGraph, Ref, node_of
 from penult_service.preparing.naming import layer_at
+from penult_service.preparing.opened import Layer
 
 _BRANCHES = frozenset({"If", "StatelessIf", "Case", "StatelessCase"})
 _LOOPS = frozenset({"While", "StatelessWhile"})

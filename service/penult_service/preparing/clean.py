@@ -14,8 +14,9 @@ import tensorflow as tf
 
 from penult_service.errors import ModelRefused
 from penult_service.preparing.audit import audit
-from penult_service.preparing.formats.tf_keras_saved_model import SIGNATURE, Opened
+from penult_service.preparing.formats.tf_keras_saved_model import SIGNATURE
 from penult_service.preparing.graph import FlatGraph, flatten
+from penult_service.preparing.opened import Opened
 
 # What tf_keras traces when it saves a model: its call with training=False.
 OWN_INFERENCE = "_default_save_signature"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from penult_service.prepared import EMBEDDING, HEAD, NO_LIMIT, TEXT, TOKENIZE, WHOLE, Figure, TokenInput
 from penult_service.preparing import parts, probe
-from penult_service.preparing.formats.tf_keras_saved_model import Opened
+from penult_service.preparing.opened import Opened
 from penult_service.preparing.seams import Seams
 from penult_service.tokenizing import token_lengths
 

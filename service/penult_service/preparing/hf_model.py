@@ -13,9 +13,9 @@ from penult_service.prepared import Head, Readout, Site, TokenInput
 from penult_service.preparing.formats import hf_classifier, hf_tokenizer
 from penult_service.preparing.formats.hf_classifier import LOGITS, OTHER, PROBABILITIES, Classifier
 from penult_service.preparing.formats.hf_tokenizer import HfTokenizer
-from penult_service.preparing.formats.tf_keras_saved_model import Opened, read_labels
 from penult_service.preparing.graph import FlatGraph, Ref, flatten
 from penult_service.preparing.hf_graph import TOKENS, HfNetwork, Mark
+from penult_service.preparing.opened import Opened, read_labels
 from penult_service.preparing.seams import Seams
 from penult_service.tokenizing.library import LibraryTokenizer
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from penult_service.prepared import Site
 from penult_service.preparing.experiment import TOLERANCE, Outcome, relative
-from penult_service.preparing.formats.tf_keras_saved_model import Opened
+from penult_service.preparing.opened import Opened
 
 
 def compare(

@@ -67,27 +67,10 @@ def prepare(
     if is_prepared(source):
         manifest = load_manifest(source)
         original = _original_of(source, manifest)
-        if original is not None:
-            return prepare(
-                original,
-                output=output,
-                cache=cache,
-                layer=layer
-                or (None if manifest.readouts[0].layer == manifest.seam else manifest.readouts[0].layer),
-                allow_ops=allow_ops,
-                allow_stochastic=allow_stochastic,
-                timeout=timeout,
-                memory_limit=memory_limit,
-                progress=progress,
-            )
-        if not (manifest.proof.proven or allow_stochastic):
-            raise _not_proven(source, manifest)
-        if layer is not None and manifest.readout(layer) is None:
-            raise InvalidInput(
-                f"{source} is prepared already, without layer {layer!r}; prepare the original model with --layer",
-                reason="LAYER_NOT_PREPARED",
-            )
-        return source if output is None else _copied(source, output.absolute())
+        if original is None:
+            return _as_it_is(source, manifest, output, layer, allow_stochastic)
+        refuse_unsafe_files(original)
+        source, layer = original, layer or _read_instead(manifest)
     key = cache_key(source, layer, allow_ops, allow_stochastic)
     target = output.absolute() if output is not None else _private(cache.absolute()) / key
     if output is None and _usable(target):
@@ -193,6 +176,26 @@ def _original_of(prepared: Path, manifest: Manifest) -> Path | None:
         *(prepared, manifest.preparer, PREPARER, original),
     )
     return None
+
+
+def _as_it_is(
+    prepared: Path, manifest: Manifest, output: Path | None, layer: str | None, allow_stochastic: bool
+) -> Path:
+    """A prepared model, or a copy of it, when it is what was asked for."""
+    if not (manifest.proof.proven or allow_stochastic):
+        raise _not_proven(prepared, manifest)
+    if layer is not None and manifest.readout(layer) is None:
+        raise InvalidInput(
+            f"{prepared} is prepared already, without layer {layer!r}; prepare the original model with --layer",
+            reason="LAYER_NOT_PREPARED",
+        )
+    return prepared if output is None else _copied(prepared, output.absolute())
+
+
+def _read_instead(manifest: Manifest) -> str | None:
+    """The layer that was read instead of the one in front of the dropout; None: that one."""
+    layer = manifest.readouts[0].layer
+    return None if layer == manifest.seam else layer
 
 
 def _not_proven(prepared: Path, manifest: Manifest) -> ModelRefused:

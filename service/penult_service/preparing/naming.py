@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from penult_service.preparing.formats.tf_keras_saved_model import Layer
+from penult_service.preparing.opened import Layer
 
 
 def layer_at(node: str, layers: Sequence[Layer]) -> Layer | None:

@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from penult_service.prepared import EMBEDDING, HEAD, TOKENIZE, WHOLE, WORDPIECES, Readout
 from penult_service.preparing.cut import Part, cut, owned
-from penult_service.preparing.formats.tf_keras_saved_model import Opened
 from penult_service.preparing.graph import Ref
+from penult_service.preparing.opened import Opened
 from penult_service.preparing.seams import Seams
 
 

@@ -30,11 +30,12 @@ from penult_service.prepared import (
 from penult_service.preparing import experiment, hf_model, keras_oracle, parts, probe
 from penult_service.preparing.company import first_that_mixes
 from penult_service.preparing.formats.hf_classifier import is_directory
-from penult_service.preparing.formats.tf_keras_saved_model import Opened, open_model
+from penult_service.preparing.formats.tf_keras_saved_model import open_model
 from penult_service.preparing.graph import flatten, node_of
 from penult_service.preparing.hf_model import HfModel
 from penult_service.preparing.identity import PREPARER, file_hashes, model_digest
 from penult_service.preparing.inspecting.inspection import inspect
+from penult_service.preparing.opened import Opened
 from penult_service.preparing.seams import Seams, find_seams
 from penult_service.preparing.structure import AS_SERVED, Structure
 from penult_service.preparing.survey import Survey

@@ -7,9 +7,9 @@ from functools import cached_property
 import tensorflow as tf
 
 from penult_service.preparing.cut import cut, imported
-from penult_service.preparing.formats.tf_keras_saved_model import NOISE_CLASSES, Layer, Opened
 from penult_service.preparing.graph import Ref, node_of
 from penult_service.preparing.naming import layer_at
+from penult_service.preparing.opened import NOISE_CLASSES, Layer, Opened
 from penult_service.preparing.paths import dominators, path_nodes
 
 # Seven rows of different lengths: a number that is unlikely to be a width of the model.

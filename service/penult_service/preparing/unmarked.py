@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from penult_service.preparing.formats.tf_keras_saved_model import NOISE_CLASSES, Layer
 from penult_service.preparing.graph import Ref
+from penult_service.preparing.opened import NOISE_CLASSES, Layer
 from penult_service.preparing.survey import Survey
 
 

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from penult_service.errors import InvalidInput, ModelRefused, PenultError
 from penult_service.preparing import pipeline
-from penult_service.preparing.formats.tf_keras_saved_model import open_model, read_labels
+from penult_service.preparing.formats.tf_keras_saved_model import open_model
+from penult_service.preparing.opened import read_labels
 from support import seed_model as seeds
 from support.tiny_bert import VOCABULARY
 
