@@ -11,6 +11,7 @@ import pytest
 from penult_service.errors import InvalidInput, ModelRefused, PenultError
 from penult_service.preparing import pipeline
 from penult_service.preparing.formats.tf_keras_saved_model import open_model
+from penult_service.preparing.inspecting.inspection import inspect
 from penult_service.preparing.opened import read_labels
 from support import seed_model as seeds
 from support.tiny_bert import VOCABULARY
@@ -23,8 +24,9 @@ def copied(model: Path, place: Path) -> Path:
 
 
 def refusal(directory: Path) -> PenultError:
-    """The error that opening gives; it always names the directory."""
-    with pytest.raises(PenultError) as caught:
+    """The error that looking at the files, or opening, gives; it always names the directory."""
+    with pytest.raises(PenultError) as caught:  # noqa: PT012 - whichever of the two it is
+        inspect(directory)
         open_model(directory)
     assert str(directory) in caught.value.message
     return caught.value

@@ -13,7 +13,6 @@ from typing import Any
 
 import tensorflow as tf
 import tensorflow_text  # noqa: F401  (registers the operations that a text model needs)
-from tensorflow.core.protobuf import saved_model_pb2
 
 from penult_service.errors import InvalidInput, ModelRefused
 from penult_service.preparing import tf_private
@@ -22,7 +21,6 @@ from penult_service.preparing.opened import NOISE_CLASSES, Layer, Opened, read_l
 
 FORMAT = "tf_keras SavedModel"
 SIGNATURE = "serving_default"
-_PYTHON_OPS = frozenset({"PyFunc", "PyFuncStateless", "EagerPyFunc"})
 # Classes that Keras may build again from their configs; with any other in the file Keras is not asked to.
 _KNOWN_CLASSES = NOISE_CLASSES | {
     *("InputLayer", "KerasLayer", "Dense", "Functional", "Sequential", "Activation", "BatchNormalization"),
@@ -55,7 +53,7 @@ def open_model(directory: Path) -> Opened:
 
     Raises:
         InvalidInput: NOT_A_MODEL, DAMAGED (files that cannot be read, or are missing).
-        ModelRefused: UNSUPPORTED_FORMAT, RUNS_PYTHON_CODE, NO_SIGNATURE, NO_TEXT_INPUT, UNKNOWN_OP.
+        ModelRefused: UNSUPPORTED_FORMAT, NO_SIGNATURE, NO_TEXT_INPUT, UNKNOWN_OP.
     """
     _scan(directory)
     layers, safe = _layers(directory)
@@ -77,7 +75,7 @@ def open_model(directory: Path) -> Opened:
 
 
 def _scan(directory: Path) -> None:
-    """Looks at the files before TensorFlow does."""
+    """That the files of one are there; what stands in them has been looked at (`inspecting`)."""
     graph_file = directory / "saved_model.pb"
     if not graph_file.is_file():
         found = ", ".join(sorted(p.name for p in directory.iterdir())[:8]) or "nothing"
@@ -91,20 +89,6 @@ def _scan(directory: Path) -> None:
             f"{directory} is only half there: variables/variables.index is missing; copy the model again",
             reason="DAMAGED",
         )
-    saved = saved_model_pb2.SavedModel()
-    try:
-        saved.ParseFromString(graph_file.read_bytes())
-    except Exception as error:
-        raise _damaged(directory, error) from error
-    for meta_graph in saved.meta_graphs:
-        bodies = [meta_graph.graph_def.node, *(f.node_def for f in meta_graph.graph_def.library.function)]
-        for node in (node for body in bodies for node in body):
-            if node.op in _PYTHON_OPS:
-                raise ModelRefused(
-                    f"{directory} calls back into Python code (operation {node.op}, {node.name}), which a file "
-                    "must not; replace tf.py_function or tf.numpy_function by TensorFlow operations",
-                    reason="RUNS_PYTHON_CODE",
-                )
 
 
 def _layers(directory: Path) -> tuple[tuple[Layer, ...], bool]:
