@@ -159,10 +159,8 @@ class ResultStore:
         Raises:
             NotFound, or DataDamaged naming the file.
         """
-        check_name(name)
         with self._lock:
-            if not self._is_there(name):
-                raise self._not_found(name)
+            self._check_there(name)
             info, content = self._read(name)
             place = self._directory / name / content["life"]
             arrays = {key: _opened(place / f"{key}.npy", said) for key, said in content["arrays"].items()}
@@ -174,10 +172,8 @@ class ResultStore:
         Raises:
             NotFound, or DataDamaged naming the manifest.
         """
-        check_name(name)
         with self._lock:
-            if not self._is_there(name):
-                raise self._not_found(name)
+            self._check_there(name)
             return self._read(name)[0]
 
     def list(self, page_size: int = 100, page_token: str = "") -> ResultPage:
@@ -195,10 +191,8 @@ class ResultStore:
         Raises:
             NotFound: there is none.
         """
-        check_name(name)
         with self._lock:
-            if not self._is_there(name):
-                raise self._not_found(name)
+            self._check_there(name)
             try:
                 self._disk.remove(self._directory / name / MANIFEST)
                 self._disk.sync(self._directory / name)
@@ -248,9 +242,11 @@ class ResultStore:
         except PenultError as error:
             return ResultInfo(name, durable=self._disk.durable, problem=error.message)
 
-    def _not_found(self, name: str) -> NotFound:
-        reason = f"{self._what.upper()}_NOT_FOUND"
-        return NotFound(f"there is no {self._what} {name!r}", reason=reason, field="name")
+    def _check_there(self, name: str) -> None:
+        check_name(name)
+        if not self._is_there(name):
+            reason = f"{self._what.upper()}_NOT_FOUND"
+            raise NotFound(f"there is no {self._what} {name!r}", reason=reason, field="name")
 
     def _is_there(self, name: str) -> bool:
         return (self._directory / name / MANIFEST).exists()
