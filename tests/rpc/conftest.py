@@ -1,4 +1,4 @@
-"""A server with a fake model, over a real socket."""
+"""A server with a fake model, over a real socket; both clients; a server that does what a test says."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from collections.abc import Iterator
 import grpc
 import pytest
 from support.fakes import fake_model
+from support.flavours import Flavour
 from support.serving import open_channel, serving
+from support.wire_operations import Ledger
+from support.wire_server import Script
 
 
 @pytest.fixture(scope="package")
@@ -29,3 +32,30 @@ def channel(address: str) -> Iterator[grpc.Channel]:
     """A connection to it."""
     with open_channel(address) as opened:
         yield opened
+
+
+@pytest.fixture(params=["sync", "async"])
+def flavour(request: pytest.FixtureRequest) -> Iterator[Flavour]:
+    """One of the two clients, and how it is called."""
+    made = Flavour(request.param)
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def script() -> Script:
+    """What a scripted server shall do."""
+    return Script()
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    """The operations of a scripted server."""
+    return Ledger()
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server tells how it gets on all the time."""
+    for name in ("SHOWN", "UNSEEN"):
+        monkeypatch.setattr(f"penult_client._core.progress.{name}", 0.05)

@@ -9,23 +9,10 @@ import numpy as np
 import pytest
 from penult_client import Adjustment, DeadlineError, PreconditionError, ResourceExhaustedError
 from support import wire_server
-from support.flavours import Flavour
 from support.wire_server import Script, status, vector_of
 
 TEXTS = ["one", "two words", "", "naïve café", "x" * 20]
 MATRIX = np.array([vector_of(text) for text in TEXTS], dtype=np.float32)
-
-
-@pytest.fixture(params=["sync", "async"])
-def flavour(request: pytest.FixtureRequest) -> Iterator[Flavour]:
-    made = Flavour(request.param)
-    yield made
-    made.end()
-
-
-@pytest.fixture
-def script() -> Script:
-    return Script()
 
 
 @pytest.fixture

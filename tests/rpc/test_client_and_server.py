@@ -14,17 +14,9 @@ import pytest
 from penult_client import Client
 from penult_service.config import Limits
 from support.fakes import fake_model
-from support.flavours import Flavour
 from support.serving import serving
 
 TEXTS = [f"text number {i} " + "word " * (i % 40) for i in range(300)]
-
-
-@pytest.fixture(params=["sync", "async"])
-def flavour(request: pytest.FixtureRequest) -> Iterator[Flavour]:
-    made = Flavour(request.param)
-    yield made
-    made.end()
 
 
 @pytest.fixture(scope="module")

@@ -14,24 +14,11 @@ import penult_client
 import pytest
 from penult_client import AsyncClient, Client
 from support import wire_server
-from support.flavours import Flavour
 from support.wire_server import Script, probabilities_of, status, vector_of
 
 TEXTS = ["one", "two words", "", "naïve café 😀", "שלום עולם", "nul\0inside", "x" * 200] + [
     f"text {i}" for i in range(30)
 ]
-
-
-@pytest.fixture(params=["sync", "async"])
-def flavour(request: pytest.FixtureRequest) -> Iterator[Flavour]:
-    made = Flavour(request.param)
-    yield made
-    made.end()
-
-
-@pytest.fixture
-def script() -> Script:
-    return Script()
 
 
 @pytest.fixture

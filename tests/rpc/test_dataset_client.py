@@ -24,22 +24,10 @@ UNAVAILABLE = status(grpc.StatusCode.UNAVAILABLE, "gone for a moment")
 MATRIX = np.random.default_rng(1).normal(size=(200, 6)).astype(np.float32)
 
 
-@pytest.fixture(params=["sync", "async"])
-def flavour(request: pytest.FixtureRequest) -> Iterator[Flavour]:
-    made = Flavour(request.param)
-    yield made
-    made.end()
-
-
 @pytest.fixture(scope="module")
 def real() -> Iterator[str]:
     with serving(fake_model("reviews", 3)) as server:
         yield server.address
-
-
-@pytest.fixture
-def script() -> Script:
-    return Script()
 
 
 @pytest.fixture

@@ -20,26 +20,8 @@ from penult_client import (
 )
 from support import wire_operations
 from support.analysis_calls import CALLS, ROWS, same
-from support.flavours import Flavour
 from support.wire_operations import TOO_LARGE, Ledger
 from support.wire_server import Script, status, vector_of
-
-
-@pytest.fixture(params=["sync", "async"])
-def flavour(request: pytest.FixtureRequest) -> Iterator[Flavour]:
-    made = Flavour(request.param)
-    yield made
-    made.end()
-
-
-@pytest.fixture
-def script() -> Script:
-    return Script()
-
-
-@pytest.fixture
-def ledger() -> Ledger:
-    return Ledger()
 
 
 @pytest.fixture
@@ -47,13 +29,6 @@ def address(script: Script, ledger: Ledger) -> Iterator[str]:
     server, where = wire_operations.start(script, ledger)
     yield where
     server.stop(0).wait()
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server tells how it gets on all the time."""
-    for name in ("SHOWN", "UNSEEN"):
-        monkeypatch.setattr(f"penult_client._core.progress.{name}", 0.05)
 
 
 def waits(script: Script, what: Callable[[str], None]) -> None:

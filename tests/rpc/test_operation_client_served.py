@@ -30,7 +30,6 @@ from penult_service.cli.app import main
 from penult_service.config import Limits
 from support.analysis_calls import CALLS, ROWS, same
 from support.fakes import fake_model
-from support.flavours import Flavour
 from support.pools import data_that_is_warm, unwarmed_workers
 from support.served import PENULT
 from support.serving import Serving, serving, wait_until
@@ -38,13 +37,6 @@ from support.serving import Serving, serving, wait_until
 # Longer than any test waits.
 LONG = np.random.default_rng(8).normal(size=(12_000, 8)).astype(np.float32)
 LIMITS = Limits(max_analysis_seconds=1.0, max_scores=250_000)
-
-
-@pytest.fixture(params=["sync", "async"])
-def flavour(request: pytest.FixtureRequest) -> Iterator[Flavour]:
-    made = Flavour(request.param)
-    yield made
-    made.end()
 
 
 @pytest.fixture(scope="module")

@@ -16,26 +16,8 @@ from penult_client import (
 )
 from support import wire_operations
 from support.analysis_calls import CALLS, ROWS, same
-from support.flavours import Flavour
 from support.wire_operations import Ledger
 from support.wire_server import Script, status
-
-
-@pytest.fixture(params=["sync", "async"])
-def flavour(request: pytest.FixtureRequest) -> Iterator[Flavour]:
-    made = Flavour(request.param)
-    yield made
-    made.end()
-
-
-@pytest.fixture
-def script() -> Script:
-    return Script()
-
-
-@pytest.fixture
-def ledger() -> Ledger:
-    return Ledger()
 
 
 @pytest.fixture
