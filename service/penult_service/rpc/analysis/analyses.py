@@ -117,10 +117,15 @@ class Analyses:
         """Whether a call may wait for it, as far as time and memory go."""
         return checked.here or is_short(checked.cost, self._limits)
 
-    async def arrays(self, checked: Checked, call: Call) -> tuple[dict[str, calls.Array], replies.Origin]:
-        """The rows of the sides, embedded where they are texts, and the labels; where the rows came from."""
+    async def arrays(
+        self, checked: Checked, call: Call, *, apart: bool = False
+    ) -> tuple[dict[str, calls.Array], replies.Origin]:
+        """The rows of the sides, embedded where they are texts, and the labels; where the rows came from.
+
+        Nothing is embedded for what `compute` would refuse (`apart`: as there).
+        """
         if not checked.here:
-            self._pool.check_admits()
+            self._pool.check_admits(apart=apart)
         arrays, origin = await self._sources.arrays(checked.sides, call)
         if checked.asked.labels is not None:
             arrays["labels"] = checked.asked.labels

@@ -120,21 +120,24 @@ class LongAnalyses:
             progress.tell(told.stage, told.done, told.total)
 
         checked = job.checked
+        apart = not self._analyses.is_short(checked)  # else it works among the calls
         embeds = any(isinstance(side.asked, TextSide) for side in checked.sides.values())
         arrays, origin = await _patiently(
-            progress, lambda: self._analyses.arrays(checked, job.call), EMBEDDING if embeds else ""
+            progress,
+            lambda: self._analyses.arrays(checked, job.call, apart=apart),
+            EMBEDDING if embeds else "",
         )
         async with self._pool.spooled(arrays) as files:
             arrays.clear()
 
-            def compute(apart: bool) -> Awaitable[Result]:
+            def compute() -> Awaitable[Result]:
                 return self._analyses.compute(checked, files, deadline=None, progress=tell, apart=apart)
 
-            if self._analyses.is_short(checked):  # it works among the calls
-                return await _patiently(progress, lambda: compute(False)), origin
+            if not apart:
+                return await _patiently(progress, compute), origin
             async with self._operations.turn(progress):
                 progress.tell(STARTING)
-                return await compute(True), origin
+                return await compute(), origin
 
     async def _stored(self, name: str, job: _Job, result: Result, origin: Origin) -> tuple[str, str]:
         side = job.checked.sides[job.analysis.side]
