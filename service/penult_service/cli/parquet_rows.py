@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from penult_service.cli.rows import no_column
+from penult_service.cli.records import no_column
 from penult_service.errors import InvalidInput
 from penult_service.jobs.chunks import Chunk, Problem, names_of
 

@@ -228,3 +228,12 @@ def _kind(value: Any) -> type:
     if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**63:
         return object
     return type(value) if isinstance(value, str | bool | int | float) else object
+
+
+def no_column(path: Path, column: str, there: list[str]) -> InvalidInput:
+    """The error for a text column that is not there."""
+    names = ", ".join(repr(name) for name in there) or "none"
+    return InvalidInput(
+        f"{path} has no column {column!r}; there are {names}. Name the right one with --text-column",
+        reason="COLUMN_MISSING",
+    )

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penult_service.cli import records
-from penult_service.cli.records import Record
+from penult_service.cli.records import Record, no_column
 from penult_service.errors import InvalidInput, NotFound
 from penult_service.jobs.chunks import Chunk, Problem, Source, names_of
 
@@ -70,15 +70,6 @@ def check_kinds(paths: Sequence[Path], encoding: str | None = None) -> set[str]:
     if PARQUET_ENDING in endings and encoding:
         raise InvalidInput("the texts of parquet files are UTF-8; --encoding is for text files")
     return endings
-
-
-def no_column(path: Path, column: str, there: list[str]) -> InvalidInput:
-    """The error for a text column that is not there."""
-    names = ", ".join(repr(name) for name in there) or "none"
-    return InvalidInput(
-        f"{path} has no column {column!r}; there are {names}. Name the right one with --text-column",
-        reason="COLUMN_MISSING",
-    )
 
 
 class TextRows:

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penult_service.cli.outputs import sidecar
-from penult_service.cli.rows import no_column, open_rows
+from penult_service.cli.records import no_column
+from penult_service.cli.rows import open_rows
 from penult_service.errors import InvalidInput, NotFound
 from penult_service.vectors import rows_not_finite
 
