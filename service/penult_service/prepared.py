@@ -7,9 +7,12 @@ A directory with a standard SavedModel, whose signatures are
     head       embedding float32 [n, d]      -> the model's outputs by name
     whole      text string [n]               -> the model's outputs by name: the saved function as it is
 
-Where the `tokenizers` library makes the tokens (`Manifest.tokenizer`), its `tokenizer.json` lies beside it; then there
-is no `tokenize`, and `whole` takes token inputs as `encode` does. With them lies `penult.json`, the manifest: all that
-serving needs to know. No TensorFlow here.
+A model of several inputs (`Manifest.fields`) has an argument for each in `tokenize` (those of text) and `whole`; what
+is no text and no token (role ``value``) is an argument of `encode` too, and of `head` where it joins behind the seam.
+
+Where the `tokenizers` library makes the tokens, or the caller does (`Manifest.tokenizer`), there is no `tokenize`, and
+`whole` takes what `encode` does; the library's `tokenizer.json` lies beside it. With them lies `penult.json`, the
+manifest: all that serving needs to know. No TensorFlow here.
 """
 
 from __future__ import annotations
@@ -32,8 +35,8 @@ HEAD = "head"
 WHOLE = "whole"
 TEXT = "text"
 EMBEDDING = "embedding"
-# What makes the tokens: the signature `tokenize`, or the `tokenizers` library with the file of that name.
-GRAPH, LIBRARY = "graph", "tokenizers"
+# What makes the tokens: the signature `tokenize`, the `tokenizers` library with the file of that name, or the caller.
+GRAPH, LIBRARY, CALLER = "graph", "tokenizers", "none"
 TOKENIZER_FILE = "tokenizer.json"
 # Optional output of `tokenize`: int32 [], how many word pieces all texts of the call have before any is cut.
 # With one text a call it tells exactly whether that text was cut.
@@ -46,12 +49,35 @@ _MAX_MANIFEST = 64 << 20  # bytes; one with a label a word of a vocabulary has 1
 
 
 @dataclass(frozen=True)
+class Field:
+    """An input of the model itself, which a caller gives for each row.
+
+    Attributes:
+        name: As the model calls it; callers do too.
+        argument: Its name in the signatures `tokenize` and `whole`.
+        dtype: ``string`` for text, else NumPy's name.
+        shape: Of one row, without the batch axis; -1: of any length. Empty for a text.
+    """
+
+    name: str
+    argument: str
+    dtype: str
+    shape: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class TokenInput:
-    """An input of `encode`: its name there, and its role: ``ids``, ``mask``, ``types`` or ``other``."""
+    """An input of `encode`: its name there, and its role: ``ids``, ``mask``, ``types``, ``other`` or ``value``.
+
+    Of role ``value`` is what the caller gives and no tokenizing touches, such as numbers beside a text: `shape` is that
+    of a row, and no batch is cut along it. `field` is the model's own input that it is, empty when tokenizing makes it.
+    """
 
     name: str
     role: str
     dtype: str
+    field: str = ""
+    shape: tuple[int, ...] = (-1,)
 
 
 @dataclass(frozen=True)
@@ -100,12 +126,21 @@ class Proof:
 
 @dataclass(frozen=True)
 class Head:
-    """What the head computes: ``sigmoid``, ``softmax``, ``multilabel`` or ``other``; `output` holds it."""
+    """What the head computes; `output` holds it.
+
+    Attributes:
+        kind: ``sigmoid``, ``softmax`` or ``multilabel``: class probabilities. ``regression``, or ``other``: none.
+        output: The name of the output.
+        classes: How many classes; for other kinds, numbers a row.
+        labels: The names of the classes, or none.
+        activation: What makes probabilities of a linear output: ``sigmoid`` or ``softmax``; empty: it holds them.
+    """
 
     kind: str
     output: str
     classes: int
     labels: tuple[str, ...] = ()
+    activation: str = ""
 
 
 @dataclass(frozen=True)
@@ -122,8 +157,12 @@ class Manifest:
 
     `readouts` has the default first; `seam` names the readout that `head` takes. `trims` says whether batches
     may be cut to their longest row. `warnings` stand in every reply of a model that is served though it is not proven
-    (`--allow-stochastic`). `tokenizer` is ``graph`` or ``tokenizers``. `files` maps each file of the directory to its
-    SHA-256.
+    (`--allow-stochastic`). `tokenizer` is ``graph``, ``tokenizers`` or ``none``. `files` maps each file of the directory
+    to its SHA-256.
+
+    Without a seam there is no readout, and `unread` says why; `whole` is served all the same. `head_values` names the
+    inputs of role ``value`` that `head` takes beside the embedding. `pooling` is the default one, `warm_up` the texts
+    that the model is warmed with.
     """
 
     source: str
@@ -143,6 +182,11 @@ class Manifest:
     cost: Cost
     warnings: tuple[str, ...] = ()
     tokenizer: str = GRAPH
+    fields: tuple[Field, ...] = (Field(TEXT, TEXT, "string"),)
+    head_values: tuple[str, ...] = ()
+    unread: str = ""
+    pooling: str = "pooled"
+    warm_up: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     format: int = MANIFEST_FORMAT
@@ -155,6 +199,11 @@ class Manifest:
     def tokens(self) -> Readout | None:
         """The readout with one row a token, or None."""
         return next((r for r in self.readouts if r.kind == "tokens"), None)
+
+    @property
+    def texts(self) -> tuple[Field, ...]:
+        """The inputs that take text."""
+        return tuple(field for field in self.fields if field.dtype == "string" and not field.shape)
 
     @property
     def padded_cost(self) -> int:
@@ -231,12 +280,13 @@ def _check_sense(manifest: Manifest) -> None:
         raise ValueError(f"it names {str(wrong)[:200]!r}, outside its folder, or no name for a file")
     if _GRAPH not in manifest.files:
         raise ValueError(f"it has no hash of {_GRAPH}")
-    if manifest.tokenizer not in (GRAPH, LIBRARY):
+    if manifest.tokenizer not in (GRAPH, LIBRARY, CALLER):
         raise ValueError(f"no tokenizer is called {manifest.tokenizer[:40]!r}")
     if manifest.tokenizer == LIBRARY and TOKENIZER_FILE not in manifest.files:
         raise ValueError(f"it has no hash of {TOKENIZER_FILE}")
     seam = manifest.readout(manifest.seam)
-    if seam is None or seam.kind == "tokens":
+    whole_only = bool(manifest.unread) and not manifest.readouts
+    if not whole_only and (seam is None or seam.kind == "tokens"):
         raise ValueError(f"no readout is called {manifest.seam!r}, where the head begins")
     if manifest.max_length < 1 or any(not 0 < r.dimension < 1 << 31 for r in manifest.readouts):
         raise ValueError("a length or a dimension is out of range")
