@@ -26,7 +26,7 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16penult/v1/common.proto\x12\tpenult.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x17google/rpc/status.proto\"\x19\n\x08TextList\x12\r\n\x05texts\x18\x01 \x03(\t\"w\n\x07Vectors\x12\x0c\n\x04rows\x18\x01 \x01(\x05\x12\x0f\n\x07\x63olumns\x18\x02 \x01(\x05\x12&\n\tdata_type\x18\x03 \x01(\x0e\x32\x13.penult.v1.DataType\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x12\x17\n\x0f\x65mbedding_space\x18\x05 \x01(\t\"\x86\x01\n\x06Tensor\x12\r\n\x05shape\x18\x01 \x03(\x03\x12&\n\tdata_type\x18\x02 \x01(\x0e\x32\x13.penult.v1.DataType\x12\x0e\n\x04\x64\x61ta\x18\x03 \x01(\x0cH\x00\x12)\n\x07strings\x18\x04 \x01(\x0b\x32\x16.penult.v1.ByteStringsH\x00\x42\n\n\x08\x65lements\"\x1d\n\x0b\x42yteStrings\x12\x0e\n\x06values\x18\x01 \x03(\x0c\"\x8f\x01\n\x0c\x45mbedOptions\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05layer\x18\x02 \x01(\t\x12#\n\x07pooling\x18\x03 \x01(\x0e\x32\x12.penult.v1.Pooling\x12\x11\n\tnormalize\x18\x04 \x01(\x08\x12)\n\x08truncate\x18\x05 \x01(\x0e\x32\x17.penult.v1.TruncateMode\"\xf9\x01\n\nProvenance\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x14\n\x0cmodel_digest\x18\x03 \x01(\t\x12\x17\n\x0f\x65mbedding_space\x18\x04 \x01(\t\x12\r\n\x05layer\x18\x05 \x01(\t\x12#\n\x07pooling\x18\x06 \x01(\x0e\x32\x12.penult.v1.Pooling\x12\x12\n\nnormalized\x18\x07 \x01(\x08\x12\x0e\n\x06\x65ngine\x18\x08 \x01(\t\x12\x11\n\tprecision\x18\t \x01(\t\x12\x1f\n\x17\x64ropout_proven_inactive\x18\n \x01(\x08\x12\x10\n\x08warnings\x18\x0b \x03(\t\"I\n\x08RowError\x12\x13\n\x05index\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12(\n\x06status\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusB\x04\xe2\x41\x01\x03\"\x9b\x01\n\x06Source\x12$\n\x05texts\x18\x01 \x01(\x0b\x32\x13.penult.v1.TextListH\x00\x12%\n\x07vectors\x18\x02 \x01(\x0b\x32\x12.penult.v1.VectorsH\x00\x12\x11\n\x07\x64\x61taset\x18\x04 \x01(\tH\x00\x12(\n\x07options\x18\x03 \x01(\x0b\x32\x17.penult.v1.EmbedOptionsB\x07\n\x05input*\xa7\x01\n\x08\x44\x61taType\x12\x19\n\x15\x44\x41TA_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44\x41TA_TYPE_FLOAT32\x10\x01\x12\x15\n\x11\x44\x41TA_TYPE_FLOAT64\x10\x02\x12\x13\n\x0f\x44\x41TA_TYPE_INT32\x10\x03\x12\x13\n\x0f\x44\x41TA_TYPE_INT64\x10\x04\x12\x12\n\x0e\x44\x41TA_TYPE_BOOL\x10\x05\x12\x14\n\x10\x44\x41TA_TYPE_STRING\x10\x06*j\n\x07Pooling\x12\x17\n\x13POOLING_UNSPECIFIED\x10\x00\x12\x12\n\x0ePOOLING_POOLED\x10\x01\x12\x0f\n\x0bPOOLING_CLS\x10\x02\x12\x10\n\x0cPOOLING_MEAN\x10\x03\x12\x0f\n\x0bPOOLING_MAX\x10\x04*_\n\x0cTruncateMode\x12\x1d\n\x19TRUNCATE_MODE_UNSPECIFIED\x10\x00\x12\x17\n\x13TRUNCATE_MODE_RIGHT\x10\x01\x12\x17\n\x13TRUNCATE_MODE_ERROR\x10\x02*i\n\nTruncation\x12\x1a\n\x16TRUNCATION_UNSPECIFIED\x10\x00\x12\x16\n\x12TRUNCATION_UNKNOWN\x10\x01\x12\x13\n\x0fTRUNCATION_NONE\x10\x02\x12\x12\n\x0eTRUNCATION_CUT\x10\x03*Z\n\nOnRowError\x12\x1c\n\x18ON_ROW_ERROR_UNSPECIFIED\x10\x00\x12\x15\n\x11ON_ROW_ERROR_FAIL\x10\x01\x12\x17\n\x13ON_ROW_ERROR_REPORT\x10\x02\x42I\n\rdev.penult.v1B\x0b\x43ommonProtoP\x01Z\x1dpenult.dev/penult/v1;penultv1\xaa\x02\tPenult.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16penult/v1/common.proto\x12\tpenult.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x17google/rpc/status.proto\"\x19\n\x08TextList\x12\r\n\x05texts\x18\x01 \x03(\t\"0\n\nRecordList\x12\"\n\x07records\x18\x01 \x03(\x0b\x32\x11.penult.v1.Record\"\xa7\x01\n\x06Record\x12-\n\x06values\x18\x01 \x03(\x0b\x32\x1d.penult.v1.Record.ValuesEntry\x12\'\n\x07ordered\x18\x02 \x03(\x0b\x32\x16.penult.v1.RecordValue\x1a\x45\n\x0bValuesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12%\n\x05value\x18\x02 \x01(\x0b\x32\x16.penult.v1.RecordValue:\x02\x38\x01\"P\n\x0bRecordValue\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12(\n\x07numbers\x18\x02 \x01(\x0b\x32\x15.penult.v1.NumberListH\x00\x42\x07\n\x05value\"\x1d\n\nNumberList\x12\x0f\n\x07numbers\x18\x01 \x03(\x01\"\x82\x01\n\tTensorMap\x12\x32\n\x07tensors\x18\x01 \x03(\x0b\x32!.penult.v1.TensorMap.TensorsEntry\x1a\x41\n\x0cTensorsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12 \n\x05value\x18\x02 \x01(\x0b\x32\x11.penult.v1.Tensor:\x02\x38\x01\"w\n\x07Vectors\x12\x0c\n\x04rows\x18\x01 \x01(\x05\x12\x0f\n\x07\x63olumns\x18\x02 \x01(\x05\x12&\n\tdata_type\x18\x03 \x01(\x0e\x32\x13.penult.v1.DataType\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\x12\x17\n\x0f\x65mbedding_space\x18\x05 \x01(\t\"\x86\x01\n\x06Tensor\x12\r\n\x05shape\x18\x01 \x03(\x03\x12&\n\tdata_type\x18\x02 \x01(\x0e\x32\x13.penult.v1.DataType\x12\x0e\n\x04\x64\x61ta\x18\x03 \x01(\x0cH\x00\x12)\n\x07strings\x18\x04 \x01(\x0b\x32\x16.penult.v1.ByteStringsH\x00\x42\n\n\x08\x65lements\"\x1d\n\x0b\x42yteStrings\x12\x0e\n\x06values\x18\x01 \x03(\x0c\"\x8f\x01\n\x0c\x45mbedOptions\x12\r\n\x05model\x18\x01 \x01(\t\x12\r\n\x05layer\x18\x02 \x01(\t\x12#\n\x07pooling\x18\x03 \x01(\x0e\x32\x12.penult.v1.Pooling\x12\x11\n\tnormalize\x18\x04 \x01(\x08\x12)\n\x08truncate\x18\x05 \x01(\x0e\x32\x17.penult.v1.TruncateMode\"\xf9\x01\n\nProvenance\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x14\n\x0cmodel_digest\x18\x03 \x01(\t\x12\x17\n\x0f\x65mbedding_space\x18\x04 \x01(\t\x12\r\n\x05layer\x18\x05 \x01(\t\x12#\n\x07pooling\x18\x06 \x01(\x0e\x32\x12.penult.v1.Pooling\x12\x12\n\nnormalized\x18\x07 \x01(\x08\x12\x0e\n\x06\x65ngine\x18\x08 \x01(\t\x12\x11\n\tprecision\x18\t \x01(\t\x12\x1f\n\x17\x64ropout_proven_inactive\x18\n \x01(\x08\x12\x10\n\x08warnings\x18\x0b \x03(\t\"I\n\x08RowError\x12\x13\n\x05index\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12(\n\x06status\x18\x02 \x01(\x0b\x32\x12.google.rpc.StatusB\x04\xe2\x41\x01\x03\"\xc5\x01\n\x06Source\x12$\n\x05texts\x18\x01 \x01(\x0b\x32\x13.penult.v1.TextListH\x00\x12%\n\x07vectors\x18\x02 \x01(\x0b\x32\x12.penult.v1.VectorsH\x00\x12\x11\n\x07\x64\x61taset\x18\x04 \x01(\tH\x00\x12(\n\x07records\x18\x05 \x01(\x0b\x32\x15.penult.v1.RecordListH\x00\x12(\n\x07options\x18\x03 \x01(\x0b\x32\x17.penult.v1.EmbedOptionsB\x07\n\x05input*\xa7\x01\n\x08\x44\x61taType\x12\x19\n\x15\x44\x41TA_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44\x41TA_TYPE_FLOAT32\x10\x01\x12\x15\n\x11\x44\x41TA_TYPE_FLOAT64\x10\x02\x12\x13\n\x0f\x44\x41TA_TYPE_INT32\x10\x03\x12\x13\n\x0f\x44\x41TA_TYPE_INT64\x10\x04\x12\x12\n\x0e\x44\x41TA_TYPE_BOOL\x10\x05\x12\x14\n\x10\x44\x41TA_TYPE_STRING\x10\x06*~\n\x07Pooling\x12\x17\n\x13POOLING_UNSPECIFIED\x10\x00\x12\x12\n\x0ePOOLING_POOLED\x10\x01\x12\x0f\n\x0bPOOLING_CLS\x10\x02\x12\x10\n\x0cPOOLING_MEAN\x10\x03\x12\x0f\n\x0bPOOLING_MAX\x10\x04\x12\x12\n\x0ePOOLING_TOKENS\x10\x05*_\n\x0cTruncateMode\x12\x1d\n\x19TRUNCATE_MODE_UNSPECIFIED\x10\x00\x12\x17\n\x13TRUNCATE_MODE_RIGHT\x10\x01\x12\x17\n\x13TRUNCATE_MODE_ERROR\x10\x02*i\n\nTruncation\x12\x1a\n\x16TRUNCATION_UNSPECIFIED\x10\x00\x12\x16\n\x12TRUNCATION_UNKNOWN\x10\x01\x12\x13\n\x0fTRUNCATION_NONE\x10\x02\x12\x12\n\x0eTRUNCATION_CUT\x10\x03*Z\n\nOnRowError\x12\x1c\n\x18ON_ROW_ERROR_UNSPECIFIED\x10\x00\x12\x15\n\x11ON_ROW_ERROR_FAIL\x10\x01\x12\x17\n\x13ON_ROW_ERROR_REPORT\x10\x02\x42I\n\rdev.penult.v1B\x0b\x43ommonProtoP\x01Z\x1dpenult.dev/penult/v1;penultv1\xaa\x02\tPenult.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,34 +34,52 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'penult.v1.common_pb2', _glo
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\rdev.penult.v1B\013CommonProtoP\001Z\035penult.dev/penult/v1;penultv1\252\002\tPenult.V1'
+  _globals['_RECORD_VALUESENTRY']._loaded_options = None
+  _globals['_RECORD_VALUESENTRY']._serialized_options = b'8\001'
+  _globals['_TENSORMAP_TENSORSENTRY']._loaded_options = None
+  _globals['_TENSORMAP_TENSORSENTRY']._serialized_options = b'8\001'
   _globals['_ROWERROR'].fields_by_name['index']._loaded_options = None
   _globals['_ROWERROR'].fields_by_name['index']._serialized_options = b'\342A\001\003'
   _globals['_ROWERROR'].fields_by_name['status']._loaded_options = None
   _globals['_ROWERROR'].fields_by_name['status']._serialized_options = b'\342A\001\003'
-  _globals['_DATATYPE']._serialized_start=1043
-  _globals['_DATATYPE']._serialized_end=1210
-  _globals['_POOLING']._serialized_start=1212
-  _globals['_POOLING']._serialized_end=1318
-  _globals['_TRUNCATEMODE']._serialized_start=1320
-  _globals['_TRUNCATEMODE']._serialized_end=1415
-  _globals['_TRUNCATION']._serialized_start=1417
-  _globals['_TRUNCATION']._serialized_end=1522
-  _globals['_ONROWERROR']._serialized_start=1524
-  _globals['_ONROWERROR']._serialized_end=1614
+  _globals['_DATATYPE']._serialized_start=1551
+  _globals['_DATATYPE']._serialized_end=1718
+  _globals['_POOLING']._serialized_start=1720
+  _globals['_POOLING']._serialized_end=1846
+  _globals['_TRUNCATEMODE']._serialized_start=1848
+  _globals['_TRUNCATEMODE']._serialized_end=1943
+  _globals['_TRUNCATION']._serialized_start=1945
+  _globals['_TRUNCATION']._serialized_end=2050
+  _globals['_ONROWERROR']._serialized_start=2052
+  _globals['_ONROWERROR']._serialized_end=2142
   _globals['_TEXTLIST']._serialized_start=95
   _globals['_TEXTLIST']._serialized_end=120
-  _globals['_VECTORS']._serialized_start=122
-  _globals['_VECTORS']._serialized_end=241
-  _globals['_TENSOR']._serialized_start=244
-  _globals['_TENSOR']._serialized_end=378
-  _globals['_BYTESTRINGS']._serialized_start=380
-  _globals['_BYTESTRINGS']._serialized_end=409
-  _globals['_EMBEDOPTIONS']._serialized_start=412
-  _globals['_EMBEDOPTIONS']._serialized_end=555
-  _globals['_PROVENANCE']._serialized_start=558
-  _globals['_PROVENANCE']._serialized_end=807
-  _globals['_ROWERROR']._serialized_start=809
-  _globals['_ROWERROR']._serialized_end=882
-  _globals['_SOURCE']._serialized_start=885
-  _globals['_SOURCE']._serialized_end=1040
+  _globals['_RECORDLIST']._serialized_start=122
+  _globals['_RECORDLIST']._serialized_end=170
+  _globals['_RECORD']._serialized_start=173
+  _globals['_RECORD']._serialized_end=340
+  _globals['_RECORD_VALUESENTRY']._serialized_start=271
+  _globals['_RECORD_VALUESENTRY']._serialized_end=340
+  _globals['_RECORDVALUE']._serialized_start=342
+  _globals['_RECORDVALUE']._serialized_end=422
+  _globals['_NUMBERLIST']._serialized_start=424
+  _globals['_NUMBERLIST']._serialized_end=453
+  _globals['_TENSORMAP']._serialized_start=456
+  _globals['_TENSORMAP']._serialized_end=586
+  _globals['_TENSORMAP_TENSORSENTRY']._serialized_start=521
+  _globals['_TENSORMAP_TENSORSENTRY']._serialized_end=586
+  _globals['_VECTORS']._serialized_start=588
+  _globals['_VECTORS']._serialized_end=707
+  _globals['_TENSOR']._serialized_start=710
+  _globals['_TENSOR']._serialized_end=844
+  _globals['_BYTESTRINGS']._serialized_start=846
+  _globals['_BYTESTRINGS']._serialized_end=875
+  _globals['_EMBEDOPTIONS']._serialized_start=878
+  _globals['_EMBEDOPTIONS']._serialized_end=1021
+  _globals['_PROVENANCE']._serialized_start=1024
+  _globals['_PROVENANCE']._serialized_end=1273
+  _globals['_ROWERROR']._serialized_start=1275
+  _globals['_ROWERROR']._serialized_end=1348
+  _globals['_SOURCE']._serialized_start=1351
+  _globals['_SOURCE']._serialized_end=1548
 # @@protoc_insertion_point(module_scope)

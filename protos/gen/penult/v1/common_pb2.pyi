@@ -26,6 +26,7 @@ class Pooling(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     POOLING_CLS: _ClassVar[Pooling]
     POOLING_MEAN: _ClassVar[Pooling]
     POOLING_MAX: _ClassVar[Pooling]
+    POOLING_TOKENS: _ClassVar[Pooling]
 
 class TruncateMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -57,6 +58,7 @@ POOLING_POOLED: Pooling
 POOLING_CLS: Pooling
 POOLING_MEAN: Pooling
 POOLING_MAX: Pooling
+POOLING_TOKENS: Pooling
 TRUNCATE_MODE_UNSPECIFIED: TruncateMode
 TRUNCATE_MODE_RIGHT: TruncateMode
 TRUNCATE_MODE_ERROR: TruncateMode
@@ -73,6 +75,54 @@ class TextList(_message.Message):
     TEXTS_FIELD_NUMBER: _ClassVar[int]
     texts: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, texts: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class RecordList(_message.Message):
+    __slots__ = ("records",)
+    RECORDS_FIELD_NUMBER: _ClassVar[int]
+    records: _containers.RepeatedCompositeFieldContainer[Record]
+    def __init__(self, records: _Optional[_Iterable[_Union[Record, _Mapping]]] = ...) -> None: ...
+
+class Record(_message.Message):
+    __slots__ = ("values", "ordered")
+    class ValuesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: RecordValue
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[RecordValue, _Mapping]] = ...) -> None: ...
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    ORDERED_FIELD_NUMBER: _ClassVar[int]
+    values: _containers.MessageMap[str, RecordValue]
+    ordered: _containers.RepeatedCompositeFieldContainer[RecordValue]
+    def __init__(self, values: _Optional[_Mapping[str, RecordValue]] = ..., ordered: _Optional[_Iterable[_Union[RecordValue, _Mapping]]] = ...) -> None: ...
+
+class RecordValue(_message.Message):
+    __slots__ = ("text", "numbers")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    NUMBERS_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    numbers: NumberList
+    def __init__(self, text: _Optional[str] = ..., numbers: _Optional[_Union[NumberList, _Mapping]] = ...) -> None: ...
+
+class NumberList(_message.Message):
+    __slots__ = ("numbers",)
+    NUMBERS_FIELD_NUMBER: _ClassVar[int]
+    numbers: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, numbers: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class TensorMap(_message.Message):
+    __slots__ = ("tensors",)
+    class TensorsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: Tensor
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[Tensor, _Mapping]] = ...) -> None: ...
+    TENSORS_FIELD_NUMBER: _ClassVar[int]
+    tensors: _containers.MessageMap[str, Tensor]
+    def __init__(self, tensors: _Optional[_Mapping[str, Tensor]] = ...) -> None: ...
 
 class Vectors(_message.Message):
     __slots__ = ("rows", "columns", "data_type", "data", "embedding_space")
@@ -155,13 +205,15 @@ class RowError(_message.Message):
     def __init__(self, index: _Optional[int] = ..., status: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
 
 class Source(_message.Message):
-    __slots__ = ("texts", "vectors", "dataset", "options")
+    __slots__ = ("texts", "vectors", "dataset", "records", "options")
     TEXTS_FIELD_NUMBER: _ClassVar[int]
     VECTORS_FIELD_NUMBER: _ClassVar[int]
     DATASET_FIELD_NUMBER: _ClassVar[int]
+    RECORDS_FIELD_NUMBER: _ClassVar[int]
     OPTIONS_FIELD_NUMBER: _ClassVar[int]
     texts: TextList
     vectors: Vectors
     dataset: str
+    records: RecordList
     options: EmbedOptions
-    def __init__(self, texts: _Optional[_Union[TextList, _Mapping]] = ..., vectors: _Optional[_Union[Vectors, _Mapping]] = ..., dataset: _Optional[str] = ..., options: _Optional[_Union[EmbedOptions, _Mapping]] = ...) -> None: ...
+    def __init__(self, texts: _Optional[_Union[TextList, _Mapping]] = ..., vectors: _Optional[_Union[Vectors, _Mapping]] = ..., dataset: _Optional[str] = ..., records: _Optional[_Union[RecordList, _Mapping]] = ..., options: _Optional[_Union[EmbedOptions, _Mapping]] = ...) -> None: ...

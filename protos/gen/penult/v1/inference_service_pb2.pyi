@@ -9,18 +9,22 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class EmbedRequest(_message.Message):
-    __slots__ = ("texts", "options", "probabilities", "on_row_error", "max_response_bytes")
+    __slots__ = ("texts", "records", "tensors", "options", "probabilities", "on_row_error", "max_response_bytes")
     TEXTS_FIELD_NUMBER: _ClassVar[int]
+    RECORDS_FIELD_NUMBER: _ClassVar[int]
+    TENSORS_FIELD_NUMBER: _ClassVar[int]
     OPTIONS_FIELD_NUMBER: _ClassVar[int]
     PROBABILITIES_FIELD_NUMBER: _ClassVar[int]
     ON_ROW_ERROR_FIELD_NUMBER: _ClassVar[int]
     MAX_RESPONSE_BYTES_FIELD_NUMBER: _ClassVar[int]
     texts: _common_pb2.TextList
+    records: _common_pb2.RecordList
+    tensors: _common_pb2.TensorMap
     options: _common_pb2.EmbedOptions
     probabilities: bool
     on_row_error: _common_pb2.OnRowError
     max_response_bytes: int
-    def __init__(self, texts: _Optional[_Union[_common_pb2.TextList, _Mapping]] = ..., options: _Optional[_Union[_common_pb2.EmbedOptions, _Mapping]] = ..., probabilities: bool = ..., on_row_error: _Optional[_Union[_common_pb2.OnRowError, str]] = ..., max_response_bytes: _Optional[int] = ...) -> None: ...
+    def __init__(self, texts: _Optional[_Union[_common_pb2.TextList, _Mapping]] = ..., records: _Optional[_Union[_common_pb2.RecordList, _Mapping]] = ..., tensors: _Optional[_Union[_common_pb2.TensorMap, _Mapping]] = ..., options: _Optional[_Union[_common_pb2.EmbedOptions, _Mapping]] = ..., probabilities: bool = ..., on_row_error: _Optional[_Union[_common_pb2.OnRowError, str]] = ..., max_response_bytes: _Optional[int] = ...) -> None: ...
 
 class EmbedResponse(_message.Message):
     __slots__ = ("embeddings", "probabilities", "labels", "token_counts", "truncations", "provenance", "row_errors")
@@ -41,18 +45,22 @@ class EmbedResponse(_message.Message):
     def __init__(self, embeddings: _Optional[_Union[_common_pb2.Vectors, _Mapping]] = ..., probabilities: _Optional[_Union[_common_pb2.Vectors, _Mapping]] = ..., labels: _Optional[_Iterable[str]] = ..., token_counts: _Optional[_Iterable[int]] = ..., truncations: _Optional[_Iterable[_Union[_common_pb2.Truncation, str]]] = ..., provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., row_errors: _Optional[_Iterable[_Union[_common_pb2.RowError, _Mapping]]] = ...) -> None: ...
 
 class ClassifyRequest(_message.Message):
-    __slots__ = ("texts", "model", "truncate", "on_row_error", "max_response_bytes")
+    __slots__ = ("texts", "records", "tensors", "model", "truncate", "on_row_error", "max_response_bytes")
     TEXTS_FIELD_NUMBER: _ClassVar[int]
+    RECORDS_FIELD_NUMBER: _ClassVar[int]
+    TENSORS_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     TRUNCATE_FIELD_NUMBER: _ClassVar[int]
     ON_ROW_ERROR_FIELD_NUMBER: _ClassVar[int]
     MAX_RESPONSE_BYTES_FIELD_NUMBER: _ClassVar[int]
     texts: _common_pb2.TextList
+    records: _common_pb2.RecordList
+    tensors: _common_pb2.TensorMap
     model: str
     truncate: _common_pb2.TruncateMode
     on_row_error: _common_pb2.OnRowError
     max_response_bytes: int
-    def __init__(self, texts: _Optional[_Union[_common_pb2.TextList, _Mapping]] = ..., model: _Optional[str] = ..., truncate: _Optional[_Union[_common_pb2.TruncateMode, str]] = ..., on_row_error: _Optional[_Union[_common_pb2.OnRowError, str]] = ..., max_response_bytes: _Optional[int] = ...) -> None: ...
+    def __init__(self, texts: _Optional[_Union[_common_pb2.TextList, _Mapping]] = ..., records: _Optional[_Union[_common_pb2.RecordList, _Mapping]] = ..., tensors: _Optional[_Union[_common_pb2.TensorMap, _Mapping]] = ..., model: _Optional[str] = ..., truncate: _Optional[_Union[_common_pb2.TruncateMode, str]] = ..., on_row_error: _Optional[_Union[_common_pb2.OnRowError, str]] = ..., max_response_bytes: _Optional[int] = ...) -> None: ...
 
 class ClassifyResponse(_message.Message):
     __slots__ = ("probabilities", "labels", "predicted", "token_counts", "truncations", "provenance", "row_errors")
@@ -73,14 +81,18 @@ class ClassifyResponse(_message.Message):
     def __init__(self, probabilities: _Optional[_Union[_common_pb2.Vectors, _Mapping]] = ..., labels: _Optional[_Iterable[str]] = ..., predicted: _Optional[_Iterable[int]] = ..., token_counts: _Optional[_Iterable[int]] = ..., truncations: _Optional[_Iterable[_Union[_common_pb2.Truncation, str]]] = ..., provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., row_errors: _Optional[_Iterable[_Union[_common_pb2.RowError, _Mapping]]] = ...) -> None: ...
 
 class PredictRequest(_message.Message):
-    __slots__ = ("texts", "model", "max_response_bytes")
+    __slots__ = ("texts", "records", "tensors", "model", "max_response_bytes")
     TEXTS_FIELD_NUMBER: _ClassVar[int]
+    RECORDS_FIELD_NUMBER: _ClassVar[int]
+    TENSORS_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     MAX_RESPONSE_BYTES_FIELD_NUMBER: _ClassVar[int]
     texts: _common_pb2.TextList
+    records: _common_pb2.RecordList
+    tensors: _common_pb2.TensorMap
     model: str
     max_response_bytes: int
-    def __init__(self, texts: _Optional[_Union[_common_pb2.TextList, _Mapping]] = ..., model: _Optional[str] = ..., max_response_bytes: _Optional[int] = ...) -> None: ...
+    def __init__(self, texts: _Optional[_Union[_common_pb2.TextList, _Mapping]] = ..., records: _Optional[_Union[_common_pb2.RecordList, _Mapping]] = ..., tensors: _Optional[_Union[_common_pb2.TensorMap, _Mapping]] = ..., model: _Optional[str] = ..., max_response_bytes: _Optional[int] = ...) -> None: ...
 
 class PredictResponse(_message.Message):
     __slots__ = ("outputs", "provenance")
@@ -98,14 +110,18 @@ class PredictResponse(_message.Message):
     def __init__(self, outputs: _Optional[_Mapping[str, _common_pb2.Tensor]] = ..., provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ...) -> None: ...
 
 class TokenizeRequest(_message.Message):
-    __slots__ = ("texts", "model", "max_response_bytes")
+    __slots__ = ("texts", "records", "tensors", "model", "max_response_bytes")
     TEXTS_FIELD_NUMBER: _ClassVar[int]
+    RECORDS_FIELD_NUMBER: _ClassVar[int]
+    TENSORS_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     MAX_RESPONSE_BYTES_FIELD_NUMBER: _ClassVar[int]
     texts: _common_pb2.TextList
+    records: _common_pb2.RecordList
+    tensors: _common_pb2.TensorMap
     model: str
     max_response_bytes: int
-    def __init__(self, texts: _Optional[_Union[_common_pb2.TextList, _Mapping]] = ..., model: _Optional[str] = ..., max_response_bytes: _Optional[int] = ...) -> None: ...
+    def __init__(self, texts: _Optional[_Union[_common_pb2.TextList, _Mapping]] = ..., records: _Optional[_Union[_common_pb2.RecordList, _Mapping]] = ..., tensors: _Optional[_Union[_common_pb2.TensorMap, _Mapping]] = ..., model: _Optional[str] = ..., max_response_bytes: _Optional[int] = ...) -> None: ...
 
 class TokenizeResponse(_message.Message):
     __slots__ = ("sequences", "provenance")
@@ -116,9 +132,11 @@ class TokenizeResponse(_message.Message):
     def __init__(self, sequences: _Optional[_Iterable[_Union[TokenSequence, _Mapping]]] = ..., provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ...) -> None: ...
 
 class TokenSequence(_message.Message):
-    __slots__ = ("ids", "truncation")
+    __slots__ = ("ids", "truncation", "type_ids")
     IDS_FIELD_NUMBER: _ClassVar[int]
     TRUNCATION_FIELD_NUMBER: _ClassVar[int]
+    TYPE_IDS_FIELD_NUMBER: _ClassVar[int]
     ids: _containers.RepeatedScalarFieldContainer[int]
     truncation: _common_pb2.Truncation
-    def __init__(self, ids: _Optional[_Iterable[int]] = ..., truncation: _Optional[_Union[_common_pb2.Truncation, str]] = ...) -> None: ...
+    type_ids: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, ids: _Optional[_Iterable[int]] = ..., truncation: _Optional[_Union[_common_pb2.Truncation, str]] = ..., type_ids: _Optional[_Iterable[int]] = ...) -> None: ...

@@ -10,6 +10,22 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class InputRole(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    INPUT_ROLE_UNSPECIFIED: _ClassVar[InputRole]
+    INPUT_ROLE_TEXT: _ClassVar[InputRole]
+    INPUT_ROLE_IDS: _ClassVar[InputRole]
+    INPUT_ROLE_MASK: _ClassVar[InputRole]
+    INPUT_ROLE_TYPES: _ClassVar[InputRole]
+    INPUT_ROLE_VALUE: _ClassVar[InputRole]
+
+class TokenizerKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    TOKENIZER_KIND_UNSPECIFIED: _ClassVar[TokenizerKind]
+    TOKENIZER_KIND_GRAPH: _ClassVar[TokenizerKind]
+    TOKENIZER_KIND_FILE: _ClassVar[TokenizerKind]
+    TOKENIZER_KIND_NONE: _ClassVar[TokenizerKind]
+
 class ModelState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     MODEL_STATE_UNSPECIFIED: _ClassVar[ModelState]
@@ -23,6 +39,7 @@ class HeadKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     HEAD_KIND_SIGMOID: _ClassVar[HeadKind]
     HEAD_KIND_SOFTMAX: _ClassVar[HeadKind]
     HEAD_KIND_MULTILABEL: _ClassVar[HeadKind]
+    HEAD_KIND_REGRESSION: _ClassVar[HeadKind]
 
 class ReadoutKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -37,6 +54,16 @@ class DropoutPlace(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     DROPOUT_PLACE_BEFORE_EMBEDDING: _ClassVar[DropoutPlace]
     DROPOUT_PLACE_AT_SEAM: _ClassVar[DropoutPlace]
     DROPOUT_PLACE_IN_HEAD: _ClassVar[DropoutPlace]
+INPUT_ROLE_UNSPECIFIED: InputRole
+INPUT_ROLE_TEXT: InputRole
+INPUT_ROLE_IDS: InputRole
+INPUT_ROLE_MASK: InputRole
+INPUT_ROLE_TYPES: InputRole
+INPUT_ROLE_VALUE: InputRole
+TOKENIZER_KIND_UNSPECIFIED: TokenizerKind
+TOKENIZER_KIND_GRAPH: TokenizerKind
+TOKENIZER_KIND_FILE: TokenizerKind
+TOKENIZER_KIND_NONE: TokenizerKind
 MODEL_STATE_UNSPECIFIED: ModelState
 MODEL_STATE_LOADING: ModelState
 MODEL_STATE_READY: ModelState
@@ -45,6 +72,7 @@ HEAD_KIND_UNSPECIFIED: HeadKind
 HEAD_KIND_SIGMOID: HeadKind
 HEAD_KIND_SOFTMAX: HeadKind
 HEAD_KIND_MULTILABEL: HeadKind
+HEAD_KIND_REGRESSION: HeadKind
 READOUT_KIND_UNSPECIFIED: ReadoutKind
 READOUT_KIND_POOLED: ReadoutKind
 READOUT_KIND_TOKENS: ReadoutKind
@@ -89,19 +117,21 @@ class InspectDropoutRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class InspectDropoutResponse(_message.Message):
-    __slots__ = ("name", "model_digest", "sites", "proof")
+    __slots__ = ("name", "model_digest", "sites", "proof", "unread")
     NAME_FIELD_NUMBER: _ClassVar[int]
     MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
     SITES_FIELD_NUMBER: _ClassVar[int]
     PROOF_FIELD_NUMBER: _ClassVar[int]
+    UNREAD_FIELD_NUMBER: _ClassVar[int]
     name: str
     model_digest: str
     sites: _containers.RepeatedCompositeFieldContainer[DropoutSite]
     proof: DropoutProof
-    def __init__(self, name: _Optional[str] = ..., model_digest: _Optional[str] = ..., sites: _Optional[_Iterable[_Union[DropoutSite, _Mapping]]] = ..., proof: _Optional[_Union[DropoutProof, _Mapping]] = ...) -> None: ...
+    unread: str
+    def __init__(self, name: _Optional[str] = ..., model_digest: _Optional[str] = ..., sites: _Optional[_Iterable[_Union[DropoutSite, _Mapping]]] = ..., proof: _Optional[_Union[DropoutProof, _Mapping]] = ..., unread: _Optional[str] = ...) -> None: ...
 
 class Model(_message.Message):
-    __slots__ = ("name", "version", "state", "state_message", "default_version", "model_digest", "format", "readouts", "poolings", "labels", "head_kind", "max_length", "trims_padding", "engine", "precision", "dropout_proven_inactive")
+    __slots__ = ("name", "version", "state", "state_message", "default_version", "model_digest", "format", "readouts", "poolings", "labels", "head_kind", "max_length", "trims_padding", "engine", "precision", "dropout_proven_inactive", "inputs", "tokenizer", "default_pooling", "unread", "logits", "outputs")
     NAME_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -118,6 +148,12 @@ class Model(_message.Message):
     ENGINE_FIELD_NUMBER: _ClassVar[int]
     PRECISION_FIELD_NUMBER: _ClassVar[int]
     DROPOUT_PROVEN_INACTIVE_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
+    TOKENIZER_FIELD_NUMBER: _ClassVar[int]
+    DEFAULT_POOLING_FIELD_NUMBER: _ClassVar[int]
+    UNREAD_FIELD_NUMBER: _ClassVar[int]
+    LOGITS_FIELD_NUMBER: _ClassVar[int]
+    OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     name: str
     version: int
     state: ModelState
@@ -134,7 +170,29 @@ class Model(_message.Message):
     engine: str
     precision: str
     dropout_proven_inactive: bool
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[int] = ..., state: _Optional[_Union[ModelState, str]] = ..., state_message: _Optional[str] = ..., default_version: bool = ..., model_digest: _Optional[str] = ..., format: _Optional[str] = ..., readouts: _Optional[_Iterable[_Union[Readout, _Mapping]]] = ..., poolings: _Optional[_Iterable[_Union[_common_pb2.Pooling, str]]] = ..., labels: _Optional[_Iterable[str]] = ..., head_kind: _Optional[_Union[HeadKind, str]] = ..., max_length: _Optional[int] = ..., trims_padding: bool = ..., engine: _Optional[str] = ..., precision: _Optional[str] = ..., dropout_proven_inactive: bool = ...) -> None: ...
+    inputs: _containers.RepeatedCompositeFieldContainer[ModelInput]
+    tokenizer: TokenizerKind
+    default_pooling: _common_pb2.Pooling
+    unread: str
+    logits: bool
+    outputs: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[int] = ..., state: _Optional[_Union[ModelState, str]] = ..., state_message: _Optional[str] = ..., default_version: bool = ..., model_digest: _Optional[str] = ..., format: _Optional[str] = ..., readouts: _Optional[_Iterable[_Union[Readout, _Mapping]]] = ..., poolings: _Optional[_Iterable[_Union[_common_pb2.Pooling, str]]] = ..., labels: _Optional[_Iterable[str]] = ..., head_kind: _Optional[_Union[HeadKind, str]] = ..., max_length: _Optional[int] = ..., trims_padding: bool = ..., engine: _Optional[str] = ..., precision: _Optional[str] = ..., dropout_proven_inactive: bool = ..., inputs: _Optional[_Iterable[_Union[ModelInput, _Mapping]]] = ..., tokenizer: _Optional[_Union[TokenizerKind, str]] = ..., default_pooling: _Optional[_Union[_common_pb2.Pooling, str]] = ..., unread: _Optional[str] = ..., logits: bool = ..., outputs: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ModelInput(_message.Message):
+    __slots__ = ("name", "data_type", "shape", "role", "limit", "made_by_tokenizing")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DATA_TYPE_FIELD_NUMBER: _ClassVar[int]
+    SHAPE_FIELD_NUMBER: _ClassVar[int]
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    MADE_BY_TOKENIZING_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    data_type: _common_pb2.DataType
+    shape: _containers.RepeatedScalarFieldContainer[int]
+    role: InputRole
+    limit: int
+    made_by_tokenizing: bool
+    def __init__(self, name: _Optional[str] = ..., data_type: _Optional[_Union[_common_pb2.DataType, str]] = ..., shape: _Optional[_Iterable[int]] = ..., role: _Optional[_Union[InputRole, str]] = ..., limit: _Optional[int] = ..., made_by_tokenizing: bool = ...) -> None: ...
 
 class Readout(_message.Message):
     __slots__ = ("layer", "dimension", "kind")
@@ -147,18 +205,22 @@ class Readout(_message.Message):
     def __init__(self, layer: _Optional[str] = ..., dimension: _Optional[int] = ..., kind: _Optional[_Union[ReadoutKind, str]] = ...) -> None: ...
 
 class DropoutSite(_message.Message):
-    __slots__ = ("path", "rate", "noise_shape", "place", "layer_class")
+    __slots__ = ("path", "rate", "noise_shape", "place", "layer_class", "read", "shared_axes")
     PATH_FIELD_NUMBER: _ClassVar[int]
     RATE_FIELD_NUMBER: _ClassVar[int]
     NOISE_SHAPE_FIELD_NUMBER: _ClassVar[int]
     PLACE_FIELD_NUMBER: _ClassVar[int]
     LAYER_CLASS_FIELD_NUMBER: _ClassVar[int]
+    READ_FIELD_NUMBER: _ClassVar[int]
+    SHARED_AXES_FIELD_NUMBER: _ClassVar[int]
     path: str
     rate: float
     noise_shape: _containers.RepeatedScalarFieldContainer[int]
     place: DropoutPlace
     layer_class: str
-    def __init__(self, path: _Optional[str] = ..., rate: _Optional[float] = ..., noise_shape: _Optional[_Iterable[int]] = ..., place: _Optional[_Union[DropoutPlace, str]] = ..., layer_class: _Optional[str] = ...) -> None: ...
+    read: bool
+    shared_axes: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, path: _Optional[str] = ..., rate: _Optional[float] = ..., noise_shape: _Optional[_Iterable[int]] = ..., place: _Optional[_Union[DropoutPlace, str]] = ..., layer_class: _Optional[str] = ..., read: bool = ..., shared_axes: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class DropoutProof(_message.Message):
     __slots__ = ("proven", "findings", "figures", "preparer")
