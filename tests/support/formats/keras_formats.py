@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,7 @@ SHAPES: dict[str, Shape] = {
     "text and numbers": shapes.text_and_numbers,
     "numbers behind the dropout": shapes.numbers_behind,
     "no seam": shapes.no_seam,
+    "numbers alone": shapes.numbers_alone,
 }
 LIMITS = {"mixed_float16": FLOAT16, "mixed_bfloat16": BFLOAT16}
 # The one of its row that stands for it in the quick run.
@@ -204,6 +206,17 @@ def _own_loss(flavour: str, kind: str) -> Callable[[Path], Made]:
     return build
 
 
+def _weights_alone(flavour: str) -> Callable[[Path], Made]:
+    def build(place: Path) -> Made:
+        network = shapes.plain()(Kit(flavour))
+        made = saved(network, place, H5)
+        made.source.unlink()
+        network.model.save_weights(str(made.source.with_suffix(".weights.h5")))
+        return replace(made, source=made.source.with_suffix(".weights.h5"))
+
+    return build
+
+
 def _hub() -> list[Case]:
     name, row = "hub.KerasLayer, the question's own", _row(TF_KERAS, SAVED_MODEL)
     cases = [
@@ -223,6 +236,8 @@ def _own_code() -> list[Case]:
     cases = [Case(_row(TF_KERAS, SAVED_MODEL), "subclassed", _subclassed(TF_KERAS, SAVED_MODEL))]
     cases.append(Case(_row(KERAS, EXPORT), "subclassed", _subclassed(KERAS, EXPORT), PREDICTED))
     for flavour in (TF_KERAS, KERAS):
+        alone = _weights_alone(flavour)
+        cases.append(Case(_row(flavour, H5), "weights alone", alone, REFUSED, says="weights"))
         archive = _row(flavour, ARCHIVE)
         cases.append(Case(archive, "subclassed", _subclassed(flavour, ARCHIVE), REFUSED, says="Classifier"))
         for kind in (ARCHIVE, H5):

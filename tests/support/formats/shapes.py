@@ -237,3 +237,12 @@ def numbers_behind(kit: Kit) -> Network:
 def _with_numbers() -> dict[str, Any]:
     numbers = np.random.default_rng(11).normal(size=(len(texts()), 3)).astype(np.float32)
     return {"text": texts(), "numbers": numbers}
+
+
+def numbers_alone(kit: Kit) -> Network:
+    """No text at all."""
+    numbers = kit.layers.Input((5,), dtype="float32", name="numbers")
+    hidden = kit.dense(6, "hidden", "tanh")(numbers)
+    outputs = kit.dense(3, activation="softmax")(kit.dropout()(hidden))
+    given = {"numbers": np.random.default_rng(29).normal(size=(8, 5)).astype(np.float32)}
+    return Network(kit, kit.model(numbers, outputs), hidden, None, given)
