@@ -157,12 +157,12 @@ class Manifest:
 
     `readouts` has the default first; `seam` names the readout that `head` takes. `trims` says whether batches
     may be cut to their longest row. `warnings` stand in every reply of a model that is served though it is not proven
-    (`--allow-stochastic`). `tokenizer` is ``graph``, ``tokenizers`` or ``none``. `files` maps each file of the directory
-    to its SHA-256.
+    (`--allow-stochastic`). `tokenizer` is ``graph``, ``tokenizers`` or ``none``. `files` maps each file of the
+    directory to its SHA-256.
 
     Without a seam there is no readout, and `unread` says why; `whole` is served all the same. `head_values` names the
     inputs of role ``value`` that `head` takes beside the embedding. `pooling` is the default one, `warm_up` the texts
-    that the model is warmed with.
+    that the model is warmed with. `vocabulary` is how many token ids there are; 0: not known.
     """
 
     source: str
@@ -185,6 +185,7 @@ class Manifest:
     fields: tuple[Field, ...] = (Field(TEXT, TEXT, "string"),)
     head_values: tuple[str, ...] = ()
     unread: str = ""
+    vocabulary: int = 0
     pooling: str = "pooled"
     warm_up: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)

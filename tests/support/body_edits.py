@@ -109,4 +109,4 @@ def runnable(opened: Opened, flat: FlatGraph) -> Any:
     for name, definition in flat.library.items():
         if name not in opened.flat.library:
             context.context().add_function_def(definition)  # else running it ends the process
-    return cut(flat, {opened.text: SPEC}, flat.outputs)
+    return cut(flat, {opened.sources[0]: SPEC}, flat.outputs)

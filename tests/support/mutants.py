@@ -186,7 +186,7 @@ def places(opened: Opened, *, many: bool) -> dict[str, Ref]:
     behind = [ref for ref in survey.line if survey.tensors.get(ref) in FLOATS]
     head = behind[behind.index(seams.after) :]
     return {
-        "the text": opened.text,
+        "the text": opened.sources[0],
         "the ids": ids,
         **{f"the encoder at {ref}": ref for ref in chosen},
         "behind the dropout": head[0],
@@ -244,11 +244,11 @@ def spliced(opened: Opened, at: Ref, gadget: Gadget) -> Any:
 
     @tf.function(input_signature=[SPEC], autograph=False)
     def mutant(text: Any) -> dict[str, Any]:
-        if at == opened.text:
+        if at == opened.sources[0]:
             fed = {at: _like(gadget(text), text)}
         else:
-            (x,) = imported(flat, [at], {opened.text: text})
-            fed = {opened.text: text, at: _like(gadget(x), x)}
+            (x,) = imported(flat, [at], {opened.sources[0]: text})
+            fed = {opened.sources[0]: text, at: _like(gadget(x), x)}
         found = imported(flat, list(flat.outputs.values()), fed)
         return {name: tf.identity(tensor) for name, tensor in zip(flat.outputs, found, strict=True)}
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from penult_service.preparing.formats.tf_keras_saved_model import FORMAT
 from penult_service.preparing.graph import flatten
-from penult_service.preparing.opened import Layer, Opened
+from penult_service.preparing.opened import Input, Layer, Opened
 from support import seed_model as seeds
 from support.tiny_bert import WORDS, sample_texts
 
@@ -83,5 +83,6 @@ def opened(function: Any, *noisy: tuple[str, str]) -> Opened:
     concrete = function.get_concrete_function()
     flat = flatten(concrete)
     found = tuple(Layer(f"root.{name}", name, kind, {"rate": 0.1}) for name, kind in noisy)
-    (text,) = flat.inputs.values()
-    return Opened(Path("made-up"), FORMAT, None, concrete, flat, text, found, (), False)
+    ((name, text),) = flat.inputs.items()
+    inputs = (Input(name, text, concrete.inputs[0].dtype, (None,)),)
+    return Opened(Path("made-up"), FORMAT, None, concrete, flat, inputs, found)

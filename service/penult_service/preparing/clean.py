@@ -15,8 +15,8 @@ import tensorflow as tf
 from penult_service.errors import ModelRefused
 from penult_service.preparing.audit import audit
 from penult_service.preparing.formats.tf_keras_saved_model import SIGNATURE
-from penult_service.preparing.graph import FlatGraph, flatten
-from penult_service.preparing.opened import Opened
+from penult_service.preparing.graph import FlatGraph, flatten, node_of
+from penult_service.preparing.opened import Input, Opened
 
 # What tf_keras traces when it saves a model: its call with training=False.
 OWN_INFERENCE = "_default_save_signature"
@@ -33,9 +33,9 @@ def clean_function(opened: Opened) -> tuple[str, Opened] | None:
             flat = flatten(function)
         except (ModelRefused, AttributeError, KeyError, TypeError, ValueError):
             continue  # not a function with named outputs
-        texts = [ref for ref in flat.inputs.values() if _is_text(flat, ref)]
-        if len(texts) == len(flat.inputs) == 1 and not audit(flat, opened.layers).refused:
-            return name, replace(opened, function=function, flat=flat, text=texts[0])
+        inputs = _same_inputs(opened, flat)
+        if inputs and not audit(flat, opened.layers).refused:
+            return name, replace(opened, function=function, flat=flat, inputs=inputs)
     return None
 
 
@@ -53,6 +53,14 @@ def _outputs(function: Any) -> dict[str, tuple[tf.DType, int | None]]:
     return {name: (spec.dtype, spec.shape.rank) for name, spec in function.structured_outputs.items()}
 
 
-def _is_text(flat: FlatGraph, ref: str) -> bool:
-    node = flat.nodes[ref.rpartition(":")[0]]
-    return bool(node.attr["dtype"].type == tf.string.as_datatype_enum)
+def _same_inputs(opened: Opened, flat: FlatGraph) -> tuple[Input, ...]:
+    """The inputs of another function, where it takes what the model's takes: the same names, or one of the type."""
+    if len(flat.inputs) != len(opened.inputs):
+        return ()
+    found = []
+    for one in opened.inputs:
+        ref = flat.inputs.get(one.name) or next(iter(flat.inputs.values()))
+        if flat.nodes[node_of(ref)].attr["dtype"].type != one.dtype.as_datatype_enum:
+            return ()
+        found.append(replace(one, ref=ref))
+    return tuple(found) if len({one.ref for one in found}) == len(found) else ()

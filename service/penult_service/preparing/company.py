@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from penult_service.preparing.audit import Found
@@ -22,9 +21,10 @@ def first_that_mixes(survey: Survey, texts: Sequence[str]) -> Found | None:
     None when no such tensor has the same shape in both (texts are then padded to the longest beside them).
     """
     rows = [ref for ref, shape in survey.shapes.items() if shape and survey.rows(ref, len(shape))]
-    function = references(survey.opened, rows)
-    together = function(tf.constant(list(texts)))
-    alone = [function(tf.constant([text])) for text in texts]
+    function, examples = references(survey.opened, rows), survey.examples
+    given = examples.rows(texts)
+    together = function(*examples.arguments(given))
+    alone = [function(*examples.arguments(given.take([row]))) for row in range(len(given))]
     for ref in rows:
         found, expected = together[ref].numpy(), [one[ref].numpy() for one in alone]
         if _same_shape(found, expected) and relative(found, np.concatenate(expected)) > TOLERANCE:

@@ -21,7 +21,7 @@ def cut(
     feeds: Mapping[Ref, tf.TensorSpec],
     fetches: Mapping[str, Ref],
     finish: Callable[[str, tf.Tensor], tf.Tensor] = lambda _, tensor: tf.identity(tensor),
-    begin: Callable[[tf.Tensor], tf.Tensor] = tf.identity,
+    begin: Callable[[Ref, tf.Tensor], tf.Tensor] = lambda _, tensor: tf.identity(tensor),
 ) -> Part:
     """The part of the graph from `feeds` to `fetches` as a `tf.function` of one signature.
 
@@ -30,12 +30,12 @@ def cut(
         feeds: Where the part begins: tensor -> its argument (positional), with name, dtype and shape.
         fetches: Output name -> where it is found.
         finish: Makes an output, by name, from the tensor fetched.
-        begin: Makes what is fed from an argument.
+        begin: Makes what is fed at that tensor from an argument.
     """
 
     @tf.function(input_signature=[*feeds.values()], autograph=False)
     def part(*arguments: tf.Tensor) -> dict[str, tf.Tensor]:
-        fed = {ref: begin(argument) for ref, argument in zip(feeds, arguments, strict=True)}
+        fed = {ref: begin(ref, argument) for ref, argument in zip(feeds, arguments, strict=True)}
         found = imported(flat, list(fetches.values()), fed)
         return {name: finish(name, tensor) for name, tensor in zip(fetches, found, strict=True)}
 

@@ -28,6 +28,7 @@ class Declaration:
         inputs: The model's own input -> role: ``text``, ``ids``, ``mask``, ``types`` or ``value``. In the order that
             tuples are given in.
         tokenizer: Files of the tokenizer, absolute.
+        modules: Handle of a TF-Hub layer -> the directory that it stands for, absolute.
         max_length: Tokens that a text is cut to; 0: what is found.
         pooling: The default one.
         engine: What runs it.
@@ -43,6 +44,7 @@ class Declaration:
     tags: tuple[str, ...] = ()
     inputs: Mapping[str, str] = field(default_factory=dict)
     tokenizer: tuple[str, ...] = ()
+    modules: Mapping[str, str] = field(default_factory=dict)
     max_length: int = 0
     pooling: str = ""
     engine: str = ""
@@ -56,7 +58,8 @@ class Declaration:
     def from_json(cls, told: Mapping[str, Any]) -> Declaration:
         """What `to_json` made, also after JSON has made lists of its tuples."""
         given: dict[str, Any] = {one.name: told[one.name] for one in fields(cls)}
-        return cls(**{k: tuple(value) if isinstance(value, list) else value for k, value in given.items()})
+        given |= {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
+        return cls(**given)
 
 
 NOTHING = Declaration()

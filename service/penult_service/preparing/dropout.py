@@ -11,10 +11,11 @@ import tensorflow_text  # noqa: F401  (registers the operations of `tokenize`)
 from numpy.typing import NDArray
 
 from penult_service.guard import prepared as guard
-from penult_service.prepared import LIBRARY, load_manifest
+from penult_service.prepared import LIBRARY, TEXT, load_manifest
 from penult_service.preparing.effect import measure, predicted_classes
-from penult_service.preparing.experiment import Served
+from penult_service.preparing.examples import Rows
 from penult_service.preparing.report import DropoutEffect
+from penult_service.preparing.served import Served
 from penult_service.tokenizing.library import library_tokenizer
 
 _BATCH = 32
@@ -30,35 +31,32 @@ def effect_of(directory: Path, texts: Sequence[str], allow_ops: Collection[str] 
     """
     manifest = load_manifest(directory)
     site = next((site for site in manifest.sites if site.place == "at"), None)
+    if manifest.head_values or (
+        manifest.tokenizer != LIBRARY and len(manifest.fields) + len(manifest.texts) != 2
+    ):
+        return None
     if site is None or site.layer_class != "Dropout" or site.noise_shape is not None or not site.rate:
         return None
     guard.check(directory, allow_ops)
-    served = Served(
-        tf.saved_model.load(str(directory)).signatures,
-        manifest.inputs,
-        manifest.encode_signature([manifest.seam]),
-        manifest.seam,
-    )
-
-    if manifest.tokenizer == LIBRARY:
-        tokenizer = library_tokenizer(directory, manifest.inputs)
-        served.tokenizer = lambda texts: tokenizer.tokenize(texts).inputs
+    tokenizer = library_tokenizer(directory, manifest.inputs) if manifest.tokenizer == LIBRARY else None
+    served = Served(tf.saved_model.load(str(directory)).signatures, manifest, tokenizer)
 
     def predict(embedding: NDArray[np.float32]) -> NDArray[np.intp]:
-        return predicted_classes([served.head(embedding)[manifest.head.output]])
+        return predicted_classes([served.head(embedding, {})[manifest.head.output]])
 
     return measure(_embeddings(served, texts, manifest.trims), site.rate, predict)
 
 
 def _embeddings(served: Served, texts: Sequence[str], trims: bool) -> NDArray[np.float32]:
     """Float32 [n, d] at the seam, in the order of the texts; batches are of like length."""
-    inputs = served.tokenize(texts)
+    name = TEXT if served.tokenizer else served.manifest.texts[0].name
+    inputs = served.tokenize(Rows({name: np.array(texts, dtype=object)}))
     lengths = served.lengths(inputs)
     order = np.argsort(lengths, kind="stable")
     blocks = []
     for start in range(0, len(order), _BATCH):
         rows = order[start : start + _BATCH]
         width = lengths[rows].max() if trims else None
-        blocks.append(served.encode({name: value[rows, :width] for name, value in inputs.items()}))
+        blocks.append(served.encode(served.batch(inputs, rows, width)))
     found = np.concatenate(blocks)
     return found[np.argsort(order)]

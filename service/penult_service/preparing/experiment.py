@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,60 +10,17 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from penult_service.prepared import EMBEDDING, HEAD, NO_LIMIT, TEXT, TOKENIZE, WHOLE, Figure, TokenInput
+from penult_service.prepared import CALLER, NO_LIMIT, Figure
 from penult_service.preparing import parts, probe
+from penult_service.preparing.examples import Examples, Rows
 from penult_service.preparing.opened import Opened
-from penult_service.preparing.seams import Seams
-from penult_service.tokenizing import token_lengths
+from penult_service.preparing.places import Seams
+from penult_service.preparing.served import Arrays, Served, numpy_of
 
 TOLERANCE = 1e-5
 REPEATS = 20
 # Figures that say whether a row changes with the rows beside it.
 COMPANY = frozenset({"companions", "companions_tokens", "companions_head", "companions_whole", "chunkings"})
-Arrays = dict[str, NDArray[Any]]
-
-
-@dataclass
-class Served:
-    """The prepared model as it will be served: its signatures, called with arrays.
-
-    `tokenizer` makes the token inputs of texts, where no signature does.
-    """
-
-    signatures: Mapping[str, Any]
-    tokens: Sequence[TokenInput]
-    pooled: str
-    seam: str
-    tokenizer: Callable[[Sequence[str]], Mapping[str, NDArray[Any]]] | None = None
-
-    def tokenize(self, texts: Sequence[str]) -> Arrays:
-        """Token inputs int [n, length]."""
-        if self.tokenizer is not None:
-            return dict(self.tokenizer(texts))
-        found = self.signatures[TOKENIZE](**{TEXT: tf.constant(list(texts))})
-        tables = {token.name: found[token.name].numpy() for token in self.tokens}
-        empty = ((0, 0), (0, 1))  # nothing but empty texts, padded to the longest: a column, as when served
-        return {name: table if table.shape[1] else np.pad(table, empty) for name, table in tables.items()}
-
-    def encode(self, inputs: Arrays) -> NDArray[np.float32]:
-        """The embedding at the seam, float32 [n, d]."""
-        arguments = {name: tf.constant(value) for name, value in inputs.items()}
-        return np.asarray(self.signatures[self.pooled](**arguments)[self.seam].numpy())
-
-    def head(self, embedding: NDArray[np.float32]) -> Arrays:
-        """The outputs by name."""
-        return _numpy(self.signatures[HEAD](**{EMBEDDING: tf.constant(embedding)}))
-
-    def whole(self, texts: Sequence[str]) -> Arrays:
-        """The outputs by name, by the function as saved."""
-        if self.tokenizer is None:
-            return _numpy(self.signatures[WHOLE](**{TEXT: tf.constant(list(texts))}))
-        tokens = {name: tf.constant(value) for name, value in self.tokenizer(texts).items()}
-        return _numpy(self.signatures[WHOLE](**tokens))
-
-    def lengths(self, inputs: Arrays) -> NDArray[np.int32]:
-        """How long each row is cut to: its tokens without padding, and at least 1, as batches are served."""
-        return np.maximum(token_lengths(inputs, self.tokens), 1)
 
 
 @dataclass
@@ -85,33 +42,35 @@ class Outcome:
         return [figure for figure in self.figures if not figure.value <= figure.limit]
 
 
-def run(opened: Opened, seams: Seams, served: Served) -> Outcome:
+def run(opened: Opened, seams: Seams, served: Served, examples: Examples) -> Outcome:
     """All experiments. The caller looks at `failed`."""
     outcome = Outcome()
-    texts = list(probe.MIXED)
-    inputs = served.tokenize(texts)
+    rows = examples.rows(probe.MIXED)
+    original = numpy_of(opened.function(*examples.arguments(rows)))
+    outcome.add(
+        "whole_vs_model",
+        "the function kept for predict against the model's own, |d| / (1 + |x|)",
+        _worst(relative(value, original[name]) for name, value in served.whole(rows).items()),
+        TOLERANCE,
+    )
+    if seams.unread:
+        return outcome
+    inputs = served.tokenize(rows)
     embedding = served.encode(inputs)
-    _against_the_graph(outcome, opened, seams, texts, embedding)
-    original = _numpy(opened.function(*opened.arguments(texts)))
-    composed = served.head(embedding)
+    _against_the_graph(outcome, opened, seams, examples.arguments(rows), embedding)
+    composed = served.head(embedding, inputs)
     outcome.add(
         "prediction_vs_model",
         "head(encode(tokenize(x))) against the model's own inference function, |d| / (1 + |x|)",
         _worst(relative(composed[name], original[name]) for name in original),
         TOLERANCE,
     )
-    outcome.add(
-        "whole_vs_model",
-        "the function kept for predict against the model's own, |d| / (1 + |x|)",
-        _worst(relative(value, original[name]) for name, value in served.whole(texts).items()),
-        TOLERANCE,
-    )
     _padding(outcome, served, inputs, embedding)
     _repeats(outcome, served, inputs)
     _companions(outcome, served, inputs, embedding)
-    _companions_around(outcome, served, texts, inputs, embedding)
+    _companions_around(outcome, served, rows, inputs, embedding)
     _chunkings(outcome, served, inputs, embedding)
-    _length(outcome, served)
+    _length(outcome, opened, served, examples)
     return outcome
 
 
@@ -119,16 +78,20 @@ def _repeats(outcome: Outcome, served: Served, inputs: Arrays) -> None:
     """One batch as it would be served, again and again."""
     rows = slice(0, 5)
     width = served.lengths(inputs)[rows].max() if outcome.trims else None
-    batch = {name: value[rows, :width] for name, value in inputs.items()}
+    batch = served.batch(inputs, rows, width)
     first = served.encode(batch)
     worst = _worst(relative(served.encode(batch), first) for _ in range(REPEATS - 1))
     outcome.add("repeats", f"{REPEATS} runs of one batch against the first (bitwise equal is 0)", worst, 0.0)
 
 
 def _against_the_graph(
-    outcome: Outcome, opened: Opened, seams: Seams, texts: list[str], embedding: NDArray[np.float32]
+    outcome: Outcome,
+    opened: Opened,
+    seams: Seams,
+    arguments: Sequence[tf.Tensor],
+    embedding: NDArray[np.float32],
 ) -> None:
-    found = _numpy(parts.references(opened, {seams.before, seams.after})(*opened.arguments(texts)))
+    found = numpy_of(parts.references(opened, {seams.before, seams.after})(*arguments))
     before, after = found[seams.before], found[seams.after]
     outcome.add(
         "embedding_vs_before_dropout",
@@ -146,10 +109,10 @@ def _against_the_graph(
     if strange:
         outcome.add(
             "not_finite",
-            f"of {len(texts)} texts, empty and strange ones among them: for how many the model itself gives no finite "
+            f"of {len(before)} texts, empty and strange ones among them: for how many the model itself gives no finite "
             "embedding (asking for such a text is an error)",
             strange,
-            len(texts) - 1,
+            len(before) - 1,
         )
 
 
@@ -157,9 +120,7 @@ def _padding(outcome: Outcome, served: Served, inputs: Arrays, embedding: NDArra
     """Rows cut to their own length; a model that changes by it needs its padding and is served untrimmed."""
     try:
         worst = _worst(
-            relative(
-                served.encode({n: v[row : row + 1, :length] for n, v in inputs.items()})[0], embedding[row]
-            )
+            relative(served.encode(served.batch(inputs, [row], length))[0], embedding[row])
             for row, length in enumerate(served.lengths(inputs))
         )
     except tf.errors.OpError as error:
@@ -181,9 +142,9 @@ def _padding(outcome: Outcome, served: Served, inputs: Arrays, embedding: NDArra
 
 def _at_widths(served: Served, inputs: Arrays, row: int, expected: NDArray[np.float32]) -> float:
     """A row with one cell of padding, and with half of it."""
-    own, full = int(served.lengths(inputs)[row]), next(iter(inputs.values())).shape[1]
+    own, full = int(served.lengths(inputs)[row]), served.width(inputs)
     widths = {min(own + 1, full), (own + full) // 2}
-    batches = ({name: value[row : row + 1, :width] for name, value in inputs.items()} for width in widths)
+    batches = (served.batch(inputs, [row], width) for width in widths)
     return _worst(relative(served.encode(batch)[0], expected) for batch in batches)
 
 
@@ -195,27 +156,25 @@ def _companions(outcome: Outcome, served: Served, inputs: Arrays, embedding: NDA
         for size in (1, 2, 3)
         for start in range(0, count, size)
     ]
-    worst = _worst(
-        relative(served.encode({name: value[rows] for name, value in inputs.items()}), embedding[rows])
-        for rows in batches
-    )
+    worst = _worst(relative(served.encode(served.batch(inputs, rows)), embedding[rows]) for rows in batches)
     outcome.add("companions", "rows alone and in other company, |d| / (1 + |x|)", worst, TOLERANCE)
 
 
 def _companions_around(
-    outcome: Outcome, served: Served, texts: list[str], inputs: Arrays, embedding: NDArray[np.float32]
+    outcome: Outcome, served: Served, rows: Rows, inputs: Arrays, embedding: NDArray[np.float32]
 ) -> None:
     """The same for what stands around the encoder: the tokenizing, the head, and the function kept for predict."""
-    count = len(texts)
-    alone = [served.tokenize([text]) for text in texts]
-    outcome.add(
-        "companions_tokens",
-        f"of {count} texts: how many have other tokens alone than in company",
-        sum(not _same_tokens(served, one, inputs, row) for row, one in enumerate(alone)),
-        0.0,
-    )
-    together = served.head(embedding)
-    heads = [served.head(embedding[row : row + 1]) for row in range(count)]
+    count = len(rows)
+    if served.manifest.tokenizer != CALLER:
+        alone = [served.tokenize(rows.take([row])) for row in range(count)]
+        outcome.add(
+            "companions_tokens",
+            f"of {count} texts: how many have other tokens alone than in company",
+            sum(not _same_tokens(served, one, inputs, row) for row, one in enumerate(alone)),
+            0.0,
+        )
+    together = served.head(embedding, inputs)
+    heads = [served.head(embedding[row : row + 1], served.batch(inputs, [row])) for row in range(count)]
     outcome.add(
         "companions_head",
         "predictions from embeddings alone and in company, |d| / (1 + |x|)",
@@ -223,14 +182,14 @@ def _companions_around(
         TOLERANCE,
     )
     if outcome.trims:  # else texts alone may be padded otherwise, and `predict` gives them as the model does
-        together = served.whole(texts)
+        together = served.whole(rows)
         outcome.add(
             "companions_whole",
             "the function kept for predict, texts alone and in company, |d| / (1 + |x|)",
             _worst(
                 relative(value[0], together[name][row])
-                for row, text in enumerate(texts)
-                for name, value in served.whole([text]).items()
+                for row in range(count)
+                for name, value in served.whole(rows.take([row])).items()
             ),
             TOLERANCE,
         )
@@ -240,8 +199,9 @@ def _same_tokens(served: Served, alone: Arrays, inputs: Arrays, row: int) -> boo
     """Whether a text has the same tokens and length in both; company may pad it further."""
     if served.lengths(alone)[0] != served.lengths(inputs)[row]:
         return False
-    width = min(next(iter(table.values())).shape[1] for table in (alone, inputs))
-    return all(np.array_equal(value[0, :width], inputs[name][row, :width]) for name, value in alone.items())
+    width = min(served.width(table) for table in (alone, inputs))
+    one, other = served.batch(alone, [0], width), served.batch(inputs, [row], width)
+    return all(np.array_equal(value, other[name]) for name, value in one.items())
 
 
 def _chunkings(outcome: Outcome, served: Served, inputs: Arrays, embedding: NDArray[np.float32]) -> None:
@@ -254,17 +214,25 @@ def _chunkings(outcome: Outcome, served: Served, inputs: Arrays, embedding: NDAr
     worst = 0.0
     for rows in batches:
         width = lengths[rows].max() if outcome.trims else None
-        found = served.encode({name: value[rows, :width] for name, value in inputs.items()})
+        found = served.encode(served.batch(inputs, rows, width))
         worst = max(worst, relative(found, embedding[rows]))
     outcome.add(
         "chunkings", "texts packed by length, a few a batch or all, |d| / (1 + |x|)", worst, TOLERANCE
     )
 
 
-def _length(outcome: Outcome, served: Served) -> None:
+def _length(outcome: Outcome, opened: Opened, served: Served, examples: Examples) -> None:
     """The longest text that the model takes, and whether all texts are padded to it."""
-    ids = next(token.name for token in served.tokens if token.role == "ids")
-    width, shortest = (served.tokenize([text])[ids].shape[1] for text in (probe.ENDLESS, probe.MIXED[0]))
+    if examples.tokenizer is not None:
+        outcome.max_length = examples.tokenizer.max_length
+        return
+    if served.manifest.tokenizer == CALLER:
+        fed = [one.shape[1] for one in opened.inputs if one.ref in opened.sources and len(one.shape) == 2]
+        outcome.max_length = next((length for length in fed if length), NO_LIMIT)
+        return
+    width, shortest = (
+        served.width(served.tokenize(examples.rows([text]))) for text in (probe.ENDLESS, probe.MIXED[0])
+    )
     outcome.fixed_length = width == shortest
     grows = not outcome.fixed_length and width >= len(probe.ENDLESS.split())
     outcome.max_length = NO_LIMIT if grows else width
@@ -287,7 +255,3 @@ def relative(found: NDArray[Any], expected: NDArray[Any]) -> float:
 
 def _worst(differences: Iterable[float]) -> float:
     return max(differences, default=0.0)
-
-
-def _numpy(tensors: Mapping[str, tf.Tensor]) -> Arrays:
-    return {name: tensor.numpy() for name, tensor in tensors.items()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import tensorflow as tf
@@ -13,49 +12,20 @@ from penult_service.prepared import Head, Readout, Site, TokenInput
 from penult_service.preparing.formats import hf_classifier, hf_tokenizer
 from penult_service.preparing.formats.hf_classifier import LOGITS, OTHER, PROBABILITIES, Classifier
 from penult_service.preparing.formats.hf_tokenizer import HfTokenizer
-from penult_service.preparing.graph import FlatGraph, Ref, flatten
+from penult_service.preparing.graph import FlatGraph, flatten
 from penult_service.preparing.hf_graph import TOKENS, HfNetwork, Mark
-from penult_service.preparing.opened import Opened, read_labels
-from penult_service.preparing.seams import Seams
-from penult_service.tokenizing.library import LibraryTokenizer
+from penult_service.preparing.opened import Input, Opened, read_labels
+from penult_service.preparing.places import Known, Seams
 
-_ROLES = {"input_ids": "ids", "input_mask": "mask", "input_types": "types"}
-
-
-@dataclass(frozen=True)
-class HfModel(Opened):
-    """A model that was built here. Its graph takes token ids, which `tokenizer` makes of texts.
-
-    Attributes:
-        seams: Where it is cut.
-        head: What its head computes.
-        tokenizer: As it will serve; `tokenizer_text` is its file.
-        notes: What a person should know of how it was read.
-    """
-
-    seams: Seams
-    head: Head
-    tokenizer: LibraryTokenizer
-    tokenizer_text: str
-    notes: tuple[str, ...]
-
-    @property
-    def takes_text(self) -> bool:
-        return False
-
-    @property
-    def feeds(self) -> dict[Ref, tf.TensorSpec]:
-        return {
-            ref: tf.TensorSpec([None, None], tf.as_dtype(token.dtype), name=token.name)
-            for token, ref in self.seams.tokens
-        }
-
-    def arguments(self, texts: Sequence[str]) -> list[tf.Tensor]:
-        inputs = self.tokenizer.tokenize(texts).inputs
-        return [tf.constant(inputs[token.name]) for token, _ in self.seams.tokens]
+# Argument of the network -> its role, and what transformers calls it.
+_TOKENS = {
+    "input_ids": ("ids", "input_ids"),
+    "input_mask": ("mask", "attention_mask"),
+    "input_types": ("types", "token_type_ids"),
+}
 
 
-def open_model(directory: Path, layer: str | None = None) -> HfModel:
+def open_model(directory: Path, layer: str | None = None) -> Opened:
     """Reads the directory and builds its network.
 
     Args:
@@ -76,20 +46,16 @@ def open_model(directory: Path, layer: str | None = None) -> HfModel:
     network = HfNetwork(classifier.network, classifier.problem, classifier.tensors(), found.types)
     flat = flatten(network.function)
     seams = _seams(classifier, flat, network.marks)
-    return HfModel(
-        directory=directory,
+    return Opened(
+        source=directory,
         format=f"Hugging Face {classifier.network.family.architecture}",
         root=network,
         function=network.function,
         flat=flat,
-        text="",
-        layers=(),
+        inputs=tuple(Input(token.field, ref, tf.int32, (None, None)) for token, ref in seams.tokens),
         labels=read_labels(directory) or classifier.labels,
-        keras_safe=False,
-        seams=seams,
-        head=_head(classifier),
-        tokenizer=LibraryTokenizer(found.text, [token for token, _ in seams.tokens]),
         tokenizer_text=found.text,
+        known=Known(seams, _head(classifier)),
         notes=_notes(classifier, found, network),
     )
 
@@ -98,8 +64,8 @@ def _seams(classifier: Classifier, flat: FlatGraph, marks: Sequence[Mark]) -> Se
     network = classifier.network
     last = marks[-1].operation
     tokens = tuple(
-        (TokenInput(name, role, "int32"), flat.inputs[name])
-        for name, role in _ROLES.items()
+        (TokenInput(name, role, "int32", field), flat.inputs[name])
+        for name, (role, field) in _TOKENS.items()
         if name in flat.inputs
     )
     width, layer = network.encoder.width, network.family.readout
@@ -116,7 +82,17 @@ def _seams(classifier: Classifier, flat: FlatGraph, marks: Sequence[Mark]) -> Se
         )
         for mark in marks
     )
-    return Seams(tokens, read, layer, before, f"{last}:0", tf.float32, sites, None)
+    return Seams(
+        tokens=tokens,
+        read=read,
+        seam=layer,
+        before=before,
+        after=f"{last}:0",
+        dtype=tf.float32,
+        sites=sites,
+        wordpieces=None,
+        vocabulary=network.encoder.vocabulary_size,
+    )
 
 
 def _head(classifier: Classifier) -> Head:

@@ -1,7 +1,7 @@
 """What Keras itself says: the original model's tensors on both sides of its dropout, and its prediction.
 
 Keras builds layers from their configs, and a config may hold code; so it is asked only when every class in the
-file is one that we know (`Opened.keras_safe`), and only for comparison.
+file is one that we know (`Opened.keras`), and only for comparison.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def compare(
     outcome: Outcome,
     opened: Opened,
     site: Site | None,
-    texts: Sequence[str],
+    given: Sequence[tf.Tensor],
     embedding: NDArray[np.float32],
     outputs: Sequence[NDArray[np.float32]],
 ) -> None:
@@ -32,31 +32,30 @@ def compare(
         outcome: What the figures are added to.
         opened: The model.
         site: The dropout at the seam.
-        texts: The texts of the experiment.
+        given: The rows of the experiment, as the model takes them.
         embedding: Ours, float32 [n, d].
         outputs: Ours, in the order of the output names.
     """
-    if not opened.keras_safe:
+    if opened.keras is None:
         outcome.notes.append(
             "Keras was not asked to load the file: it names classes that might bring code along"
         )
         return
-    import tf_keras
-
     try:
-        model = tf_keras.models.load_model(str(opened.directory), compile=False)
+        model = opened.keras()
     except Exception as error:  # noqa: BLE001  (Keras is a witness only: whatever stops it does not stop the proof)
         outcome.notes.append(
             f"Keras could not load the file ({type(error).__name__}), so it was not compared with"
         )
         return
-    predicted = model.predict(tf.constant(list(texts)), batch_size=len(texts), verbose=0)
+    fed = given[0] if len(given) == 1 else given
+    predicted = model.predict(fed, batch_size=len(embedding), verbose=0)
     if isinstance(predicted, np.ndarray) and len(outputs) == 1:
         worst = relative(outputs[0], predicted)
         outcome.add("prediction_vs_keras", "ours against Keras' predict, |d| / (1 + |x|)", worst, TOLERANCE)
     else:
         outcome.notes.append("several outputs: compared with the saved function, not with Keras' predict")
-    sides = _sides(model, site, texts)
+    sides = _sides(model, site, fed)
     if sides is None:
         outcome.notes.append(
             "Keras shows no such layer at the top of this model, so its tensors were not compared"
@@ -72,7 +71,7 @@ def compare(
         )
 
 
-def _sides(model: Any, site: Site | None, texts: Sequence[str]) -> list[NDArray[np.float32]] | None:
+def _sides(model: Any, site: Site | None, fed: Any) -> list[NDArray[np.float32]] | None:
     """Keras' tensors in front of and behind the dropout; None when it has no such layer at the top."""
     import tf_keras
 
@@ -84,4 +83,4 @@ def _sides(model: Any, site: Site | None, texts: Sequence[str]) -> list[NDArray[
     if tensors is None:
         return None
     both = tf_keras.Model(model.inputs, tensors)
-    return [np.asarray(tensor) for tensor in both(tf.constant(list(texts)), training=False)]
+    return [np.asarray(tensor) for tensor in both(fed, training=False)]

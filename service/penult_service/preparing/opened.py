@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,32 @@ from typing import Any
 import tensorflow as tf
 
 from penult_service.errors import InvalidInput
-from penult_service.prepared import TEXT
 from penult_service.preparing.graph import FlatGraph, Ref
+from penult_service.preparing.places import Known
+from penult_service.tokenizing.library import LibraryTokenizer
 
 NOISE_CLASSES = frozenset(
     {"Dropout", "SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D"}
     | {"GaussianDropout", "GaussianNoise", "AlphaDropout"}
 )
+
+
+@dataclass(frozen=True)
+class Input:
+    """An input of the inference function: its name, as the model calls it, where it is fed, its type and shape.
+
+    `shape` has the batch axis first; None: of any length.
+    """
+
+    name: str
+    ref: Ref
+    dtype: tf.DType
+    shape: tuple[int | None, ...]
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it takes strings."""
+        return bool(self.dtype == tf.string)
 
 
 @dataclass(frozen=True)
@@ -31,35 +50,65 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Opened:
-    """A model that has been read: the loaded object, its inference function whole and flat, its layers.
+class Mark:
+    """A dropout whose place is known: the tensors on both sides of it, its layer, and which call of the layer it is."""
 
-    `keras_safe` says whether Keras may load the file too (for comparison only): no layer whose config holds code.
+    before: Ref
+    after: Ref
+    layer: Layer
+    call: int = 1
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A model that has been read.
+
+    Attributes:
+        source: The directory or file.
+        format: What it is called.
+        root: What tracks its variables and tables.
+        function: Its inference function; takes `inputs` in order.
+        flat: The same, flat.
+        inputs: What it is fed with.
+        layers: Its layers, as far as the file records them.
+        labels: The names of its classes, or none.
+        keras: Loads the Keras model, to compare with; None where Keras may not load the file, because it might bring
+            code along.
+        marks: Its dropouts, where their places are known; None: they are found by the names that tf_keras gives.
+        tokenizer: Makes the tokens of texts, where the graph takes tokens; `tokenizer_text` is its file.
+        loss: Output -> what its training loss says of it: ``softmax`` or ``sigmoid``, it gives logits of these;
+            ``regression``; not there: nothing.
+        known: Where it is cut, for a model that was built here; None: that is searched.
+        notes: What a person should know of how it was read.
     """
 
-    directory: Path
+    source: Path
     format: str
     root: Any
     function: Any
     flat: FlatGraph
-    text: Ref
-    layers: tuple[Layer, ...]
-    labels: tuple[str, ...]
-    keras_safe: bool
+    inputs: tuple[Input, ...]
+    layers: tuple[Layer, ...] = ()
+    labels: tuple[str, ...] = ()
+    keras: Callable[[], Any] | None = None
+    marks: tuple[Mark, ...] | None = None
+    tokenizer: LibraryTokenizer | None = None
+    tokenizer_text: str = ""
+    loss: Mapping[str, str] = field(default_factory=dict)
+    known: Known | None = None
+    notes: tuple[str, ...] = ()
 
     @property
-    def takes_text(self) -> bool:
-        """Whether its graph makes the tokens of texts itself."""
-        return True
+    def texts(self) -> tuple[Input, ...]:
+        """The inputs that take strings."""
+        return tuple(one for one in self.inputs if one.is_text)
 
     @property
-    def feeds(self) -> dict[Ref, tf.TensorSpec]:
-        """What its graph is fed with: tensor -> its argument."""
-        return {self.text: tf.TensorSpec([None], tf.string, name=TEXT)}
-
-    def arguments(self, texts: Sequence[str]) -> list[tf.Tensor]:
-        """These texts as its graph is fed with them, in the order of `feeds`."""
-        return [tf.constant(list(texts), dtype=tf.string)]
+    def sources(self) -> tuple[Ref, ...]:
+        """Where what is read begins: the texts; without any, the tokens; without any, every input."""
+        texts = [one.ref for one in self.texts]
+        tokens = [one.ref for one in self.inputs if one.dtype.is_integer and len(one.shape) == 2]
+        return tuple(texts or tokens or [one.ref for one in self.inputs])
 
 
 def read_labels(directory: Path) -> tuple[str, ...]:

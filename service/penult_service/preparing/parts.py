@@ -7,11 +7,12 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from penult_service.prepared import EMBEDDING, HEAD, TOKENIZE, WHOLE, WORDPIECES, Readout
+from penult_service.prepared import EMBEDDING, HEAD, TOKENIZE, WHOLE, WORDPIECES, Field, Readout, TokenInput
 from penult_service.preparing.cut import Part, cut, owned
-from penult_service.preparing.graph import Ref
+from penult_service.preparing.examples import as_column, feeds, fields_of
+from penult_service.preparing.graph import Ref, node_of
 from penult_service.preparing.opened import Opened
-from penult_service.preparing.seams import Seams
+from penult_service.preparing.places import Seams
 
 
 def build(opened: Opened, seams: Seams, names: dict[tuple[str, ...], str]) -> dict[str, Part]:
@@ -22,26 +23,66 @@ def build(opened: Opened, seams: Seams, names: dict[tuple[str, ...], str]) -> di
         seams: Where it is cut.
         names: Readouts (layers) -> the name of the `encode` signature that gives exactly these.
     """
-    flat = opened.flat
-    tokens = {token.name: ref for token, ref in seams.tokens}
+    flat, inputs = opened.flat, {one.ref: one for one in opened.inputs}
+    tokens = {token.name: ref for token, ref in seams.tokens if token.role != "value"}
     if seams.wordpieces is not None:
         tokens[WORDPIECES] = seams.wordpieces
-    token_specs = {
-        ref: tf.TensorSpec([None, None], tf.as_dtype(token.dtype), name=token.name)
-        for token, ref in seams.tokens
-    }
-    dimension = next(readout.dimension for readout, _ in seams.read if readout.layer == seams.seam)
-    embedding = {seams.before: tf.TensorSpec([None, dimension], tf.float32, name=EMBEDDING)}
-    parts = {
-        HEAD: cut(flat, embedding, flat.outputs, _output, lambda tensor: tf.cast(tensor, seams.dtype)),
-        WHOLE: cut(flat, opened.feeds, flat.outputs, _output),
-    }
-    if opened.takes_text:
-        parts[TOKENIZE] = cut(flat, opened.feeds, tokens, _count_wordpieces)
+    token_specs = {ref: _spec(token) for token, ref in seams.tokens}
+    parts: dict[str, Part] = {}
+
+    def begin(ref: Ref, given: tf.Tensor) -> tf.Tensor:
+        return as_column(given, inputs[ref]) if inputs[ref].is_text else tf.identity(given)
+
+    if opened.texts:
+        own = _own_specs(opened, fields_of(opened, [token for token, _ in seams.tokens]))
+        texts = {ref: spec for ref, spec in own.items() if inputs[ref].is_text}
+        parts[WHOLE] = cut(flat, own, flat.outputs, _output, begin)
+        if tokens:
+            parts[TOKENIZE] = cut(flat, texts, tokens, _count_wordpieces, begin)
+    else:
+        parts[WHOLE] = cut(flat, token_specs, flat.outputs, _output)
     for layers, name in names.items():
         wanted = {readout.layer: ref for readout, ref in seams.read if readout.layer in layers}
         parts[name] = cut(flat, token_specs, wanted, lambda _, tensor: tf.cast(tensor, tf.float32))
+    if seams.read:
+        parts[HEAD] = _head(opened, seams)
     return parts
+
+
+def head_values(opened: Opened, seams: Seams) -> tuple[str, ...]:
+    """The inputs of role ``value`` that join behind the seam: names of `encode`'s inputs."""
+    behind = opened.flat.upstream(opened.flat.outputs.values(), stop=[seams.before])
+    return tuple(
+        token.name for token, ref in seams.tokens if token.role == "value" and node_of(ref) in behind
+    )
+
+
+def _head(opened: Opened, seams: Seams) -> Part:
+    flat, beside = opened.flat, head_values(opened, seams)
+    dimension = next(readout.dimension for readout, _ in seams.read if readout.layer == seams.seam)
+    specs = {seams.before: tf.TensorSpec([None, dimension], tf.float32, name=EMBEDDING)}
+    specs |= {ref: _spec(token) for token, ref in seams.tokens if token.name in beside}
+    return cut(
+        flat,
+        specs,
+        flat.outputs,
+        _output,
+        lambda ref, given: tf.cast(given, seams.dtype) if ref == seams.before else tf.identity(given),
+    )
+
+
+def _spec(token: TokenInput) -> tf.TensorSpec:
+    shape = [None, *(None if length < 0 else length for length in token.shape)]
+    return tf.TensorSpec(shape, tf.as_dtype(token.dtype), name=token.name)
+
+
+def _own_specs(opened: Opened, fields: Sequence[Field]) -> dict[Ref, tf.TensorSpec]:
+    """Where the function that takes texts is fed, by the names of its arguments."""
+    specs = {}
+    for one, field in zip(opened.inputs, fields, strict=True):
+        shape = [None] if one.is_text else one.shape
+        specs[one.ref] = tf.TensorSpec(shape, one.dtype, name=field.argument)
+    return specs
 
 
 def readout_sets(readouts: Sequence[Readout], seam: str) -> list[tuple[str, ...]]:
@@ -58,8 +99,8 @@ def save(parts: dict[str, Part], opened: Opened, directory: Path) -> None:
 
 
 def references(opened: Opened, refs: Iterable[Ref]) -> Part:
-    """What the graph is fed with -> these tensors of the graph as saved, uncut, by their names."""
-    return cut(opened.flat, opened.feeds, {ref: ref for ref in refs})
+    """What the model's own function takes -> these tensors of the graph as saved, uncut, by their names."""
+    return cut(opened.flat, feeds(opened), {ref: ref for ref in refs})
 
 
 def _output(_: str, tensor: tf.Tensor) -> tf.Tensor:

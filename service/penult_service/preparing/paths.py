@@ -8,16 +8,17 @@ from collections.abc import Collection, Iterable
 from penult_service.preparing.graph import FlatGraph, Ref, node_of
 
 _UNLIMITED = 1 << 30
+_START = "=start"
 
 
-def path_nodes(flat: FlatGraph, source: Ref, sinks: Collection[Ref]) -> list[str]:
-    """The nodes between the source and the sinks, in topological order."""
-    down, up = flat.downstream([source]), flat.upstream(sinks)
+def path_nodes(flat: FlatGraph, sources: Collection[Ref], sinks: Collection[Ref]) -> list[str]:
+    """The nodes between the sources and the sinks, in topological order."""
+    down, up = flat.downstream(sources), flat.upstream(sinks)
     return [name for name in flat.nodes if name in down and name in up]
 
 
-def dominators(flat: FlatGraph, source: Ref, sinks: Collection[Ref]) -> list[Ref]:
-    """The tensors that every path from the source to any of the sinks passes, in order, the source first.
+def dominators(flat: FlatGraph, sources: Collection[Ref], sinks: Collection[Ref]) -> list[Ref]:
+    """The tensors that every path from any of the sources to any of the sinks passes, in order; a single source first.
 
     Empty when no path leads there.
 
@@ -25,8 +26,8 @@ def dominators(flat: FlatGraph, source: Ref, sinks: Collection[Ref]) -> list[Ref
     nearest common one of its predecessors (Cooper, Harvey, Kennedy, "A simple, fast dominance algorithm").
     Vertices are nodes and tensors, so that a node with several outputs is told from its outputs.
     """
-    parent: dict[str, str] = {source: source}
-    depth = {source: 0}
+    parent: dict[str, str] = {_START: _START}
+    depth = {_START: 0}
 
     def add(vertex: str, predecessors: Iterable[str]) -> None:
         common = ""
@@ -40,14 +41,16 @@ def dominators(flat: FlatGraph, source: Ref, sinks: Collection[Ref]) -> list[Ref
                     common = parent[common]
         parent[vertex], depth[vertex] = common, depth[common] + 1
 
-    for name in path_nodes(flat, source, sinks):
+    for source in sources:
+        add(source, [_START])
+    for name in path_nodes(flat, sources, sinks):
         add(f"={name}", [_vertex(add, parent, ref) for ref in flat.nodes[name].input if _known(parent, ref)])
     reached = [ref for ref in sinks if _known(parent, ref)]
     if not reached:
         return []
     add("=end", [_vertex(add, parent, ref) for ref in reached])
     chain, vertex = [], "=end"
-    while vertex != source:
+    while vertex != _START:
         vertex = parent[vertex]
         if not vertex.startswith("="):
             chain.append(vertex)
@@ -65,12 +68,12 @@ def _vertex(add: object, parent: dict[str, str], ref: Ref) -> str:
 
 
 def smallest_cut(
-    flat: FlatGraph, source: Ref, sinks: Collection[Ref], candidates: Collection[Ref], most: int
+    flat: FlatGraph, sources: Collection[Ref], sinks: Collection[Ref], candidates: Collection[Ref], most: int
 ) -> list[Ref] | None:
-    """The fewest of `candidates` that all paths from the source to the sinks pass; the earliest such set.
+    """The fewest of `candidates` that all paths from the sources to the sinks pass; the earliest such set.
 
     Returns None when no set of at most `most` of them does. Maximum flow by augmenting paths: a candidate
-    carries 1, everything else is unlimited; the cut nearest to the source is where its residual reach ends.
+    carries 1, everything else is unlimited; the cut nearest to the sources is where their residual reach ends.
     """
     capacity: dict[str, dict[str, int]] = {}
 
@@ -79,11 +82,11 @@ def smallest_cut(
         capacity.setdefault(head, {}).setdefault(tail, 0)
 
     allowed = set(candidates)
-    path = set(path_nodes(flat, source, sinks))
+    path = set(path_nodes(flat, sources, sinks))
 
     def use(ref: Ref, user: str) -> None:
-        if ref == source or node_of(ref) in path:
-            edge(f"={node_of(ref)}", f"<{ref}", _UNLIMITED)
+        if ref in sources or node_of(ref) in path:
+            edge(_START if ref in sources else f"={node_of(ref)}", f"<{ref}", _UNLIMITED)
             edge(f"<{ref}", f"{ref}>", 1 if ref in allowed else _UNLIMITED)
             edge(f"{ref}>", user, _UNLIMITED)
 
@@ -92,15 +95,14 @@ def smallest_cut(
             use(ref, f"={name}")
     for ref in sinks:
         use(ref, "end")
-    start = f"<{source}"
-    if start not in capacity:
+    if _START not in capacity:
         return []  # no path
     for _ in range(most + 1):
-        previous = _reach(capacity, start)
+        previous = _reach(capacity, _START)
         if "end" not in previous:
             on_a_path = (ref for ref in allowed if f"{ref}>" in capacity)
             return sorted(ref for ref in on_a_path if f"<{ref}" in previous and f"{ref}>" not in previous)
-        if not _augment(capacity, previous, start):
+        if not _augment(capacity, previous, _START):
             return None
     return None
 

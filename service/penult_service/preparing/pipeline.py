@@ -16,27 +16,19 @@ from penult_service.errors import ModelRefused
 from penult_service.files import new_directory
 from penult_service.guard import prepared as guard
 from penult_service.guard.random_ops import RANDOM_OPS
-from penult_service.prepared import (
-    GRAPH,
-    LIBRARY,
-    MANIFEST_NAME,
-    NO_LIMIT,
-    TOKENIZER_FILE,
-    Cost,
-    Head,
-    Manifest,
-    Proof,
-)
-from penult_service.preparing import experiment, hf_model, keras_oracle, parts, probe
+from penult_service.prepared import MANIFEST_NAME, NO_LIMIT, TOKENIZER_FILE, Cost, Head, Manifest, Proof
+from penult_service.preparing import experiment, keras_oracle, parts, probe
 from penult_service.preparing.company import first_that_mixes
-from penult_service.preparing.formats.hf_classifier import is_directory
-from penult_service.preparing.formats.tf_keras_saved_model import open_model
+from penult_service.preparing.declaration import NOTHING, Declaration
+from penult_service.preparing.examples import Examples, fields_of
 from penult_service.preparing.graph import flatten, node_of
-from penult_service.preparing.hf_model import HfModel
 from penult_service.preparing.identity import PREPARER, file_hashes, model_digest
 from penult_service.preparing.inspecting.inspection import inspect
 from penult_service.preparing.opened import Opened
-from penult_service.preparing.seams import Seams, find_seams
+from penult_service.preparing.opening import open_model
+from penult_service.preparing.places import Seams
+from penult_service.preparing.seams import find_seams
+from penult_service.preparing.served import Served
 from penult_service.preparing.structure import AS_SERVED, Structure
 from penult_service.preparing.survey import Survey
 
@@ -51,6 +43,7 @@ def prepare(
     progress: Progress,
     allow_ops: Collection[str] = (),
     allow_stochastic: bool = False,
+    declared: Declaration = NOTHING,
 ) -> Manifest:
     """Prepares the model in `source` into the new directory `target`, which is there whole or not at all.
 
@@ -61,6 +54,7 @@ def prepare(
         progress: Called with the stage and the share done.
         allow_ops: Operations that the operator allows beside those of the allow list.
         allow_stochastic: Prepare a model that is random at inference too: not proven, and with a warning.
+        declared: What a person says of the model.
 
     Raises:
         InvalidInput, ModelRefused: from looking at the files, reading, cutting or proving; `target` is not made.
@@ -69,35 +63,41 @@ def prepare(
     progress("reading the model", 0.0)
     inspect(source, allow_ops)
     digest = model_digest(source)
-    opened: Opened = hf_model.open_model(source, layer) if is_directory(source) else open_model(source)
+    opened = open_model(source, layer, declared)
     progress("auditing the graph", 0.25)
     structure = Structure(allow_stochastic)
     opened = structure.as_saved(opened)
+    structure.findings[:0] = opened.notes
     progress("finding the seams", 0.3)
     survey: Survey | None = None
-    if isinstance(opened, HfModel):
-        seams, head = opened.seams, opened.head
-        structure.findings[:0] = opened.notes
+    if opened.known is not None:
+        seams, head = opened.known.seams, opened.known.head
     else:
         survey = Survey(opened, noise_is_on=bool(structure.random))
-        seams, head = find_seams(survey, layer), _head(opened, survey)
+        seams = find_seams(survey, layer)
+        head = _head(opened, survey)
+    tokens = [token for token, _ in seams.tokens]
+    examples = Examples(opened, tokens, seams.vocabulary)
     with new_directory(target) as draft:
         progress("cutting", 0.4)
-        readouts = [readout for readout, _ in seams.read]
-        shape = _shape_of(opened, head, seams, digest)
+        shape = _shape_of(opened, head, seams, examples.kind, digest)
         names = {
-            layers: shape.encode_signature(layers) for layers in parts.readout_sets(readouts, seams.seam)
+            layers: shape.encode_signature(layers)
+            for layers in parts.readout_sets(shape.readouts, seams.seam)
         }
         parts.save(parts.build(opened, seams, names), opened, draft)
-        if isinstance(opened, HfModel):
+        if examples.tokenizer is not None:
             (draft / TOKENIZER_FILE).write_text(opened.tokenizer_text, encoding="utf-8")
         progress("auditing what is served", 0.55)
         guard.check(draft, (*allow_ops, *RANDOM_OPS) if structure.random else allow_ops, source)
-        served = tf.saved_model.load(str(draft))
-        for name, signature in served.signatures.items():
+        signatures = tf.saved_model.load(str(draft)).signatures
+        for name, signature in signatures.items():
             structure.look(flatten(signature), f"{name}{AS_SERVED}", opened.layers)
         progress("experiments", 0.6)
-        outcome = _experiment(opened, seams, served, shape)
+        served = Served(signatures, shape, examples.tokenizer)
+        outcome = experiment.run(opened, seams, served, examples)
+        if opened.known is None and not seams.unread:
+            _ask_keras(outcome, opened, seams, served, examples)
         if structure.random:
             outcome.notes += [
                 f"not judged, because numbers are drawn: {figure.name}" for figure in outcome.failed
@@ -124,14 +124,19 @@ def peak_memory() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _shape_of(opened: Opened, head: Head, seams: Seams, digest: str) -> Manifest:
+def _shape_of(opened: Opened, head: Head, seams: Seams, tokenizer: str, digest: str) -> Manifest:
     """The manifest as far as it is known before the experiments."""
+    tokens = tuple(token for token, _ in seams.tokens)
     return Manifest(
-        source=str(opened.directory),
+        source=str(opened.source),
         source_format=opened.format,
         model_digest=digest,
         preparer=PREPARER,
-        inputs=tuple(token for token, _ in seams.tokens),
+        inputs=tokens,
+        fields=fields_of(opened, tokens),
+        head_values=parts.head_values(opened, seams) if seams.read else (),
+        unread=seams.unread,
+        vocabulary=seams.vocabulary,
         readouts=tuple(readout for readout, _ in seams.read),
         seam=seams.seam,
         outputs=tuple(opened.flat.outputs),
@@ -139,7 +144,7 @@ def _shape_of(opened: Opened, head: Head, seams: Seams, digest: str) -> Manifest
         max_length=NO_LIMIT,
         trims=True,
         counts_wordpieces=seams.wordpieces is not None,
-        tokenizer=GRAPH if opened.takes_text else LIBRARY,
+        tokenizer=tokenizer,
         sites=seams.sites,
         proof=Proof(False, (), ()),
         cost=Cost(0.0, 0),
@@ -159,35 +164,28 @@ def _head(opened: Opened, survey: Survey) -> Head:
     wanted = 2 if kind == "sigmoid" else classes
     if opened.labels and kind != "other" and len(opened.labels) != wanted:
         raise ModelRefused(
-            f"{opened.directory}/labels.json names {len(opened.labels)} classes, the model has {wanted}",
+            f"{opened.source}/labels.json names {len(opened.labels)} classes, the model has {wanted}",
             reason="BAD_LABELS",
         )
     return Head(kind, name, wanted, opened.labels)
 
 
-def _experiment(opened: Opened, seams: Seams, served: object, shape: Manifest) -> experiment.Outcome:
-    signatures = served.signatures  # type: ignore[attr-defined]
-    model = experiment.Served(signatures, shape.inputs, shape.encode_signature([seams.seam]), seams.seam)
-    if isinstance(opened, HfModel):
-        tokenizer = opened.tokenizer
-        model.tokenizer = lambda texts: tokenizer.tokenize(texts).inputs
-        outcome = experiment.run(opened, seams, model)
-        outcome.max_length = tokenizer.max_length
-        return outcome
-    outcome = experiment.run(opened, seams, model)
-    texts = list(probe.MIXED)
-    embedding = model.encode(model.tokenize(texts))
-    outputs = [value for _, value in sorted(model.head(embedding).items())]
+def _ask_keras(
+    outcome: experiment.Outcome, opened: Opened, seams: Seams, served: Served, examples: Examples
+) -> None:
+    rows = examples.rows(probe.MIXED)
+    inputs = served.tokenize(rows)
+    embedding = served.encode(inputs)
+    outputs = [value for _, value in sorted(served.head(embedding, inputs).items())]
     site = next((site for site in seams.sites if site.place == "at"), None)
-    keras_oracle.compare(outcome, opened, site, texts, embedding, outputs)
-    return outcome
+    keras_oracle.compare(outcome, opened, site, examples.arguments(rows), embedding, outputs)
 
 
 def _judge(outcome: experiment.Outcome, opened: Opened, survey: Survey | None) -> None:
     """Refuses what the experiment contradicts."""
     if not outcome.trims and not outcome.fixed_length:
         raise ModelRefused(
-            f"{opened.directory} changes with its padding, and pads each text to the longest of its batch: what it "
+            f"{opened.source} changes with its padding, and pads each text to the longest of its batch: what it "
             "says of a text depends on the others; give its tokenizing a fixed length, or its encoder a mask",
             reason="DEPENDS_ON_COMPANY",
         )
@@ -207,7 +205,7 @@ def _contradiction(outcome: experiment.Outcome, opened: Opened, survey: Survey |
     first = first_that_mixes(survey, probe.MIXED) if survey else None
     begins = f"; it begins with {first}" if first else ""
     return ModelRefused(
-        f"{opened.directory}: what it says of a text depends on the texts beside it ({worst.meaning}: "
+        f"{opened.source}: what it says of a text depends on the texts beside it ({worst.meaning}: "
         f"{worst.value:.3g}, at most {worst.limit:.3g} is accepted){begins}; a layer that takes statistics of the "
         "batch, such as BatchNormalization, is in training mode: call it without training=True and save again",
         reason="DEPENDS_ON_COMPANY",

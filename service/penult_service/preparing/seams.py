@@ -6,8 +6,8 @@ between the text and the outputs. Seam 2 is the input of the last dropout that e
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+import re
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -17,34 +17,16 @@ from penult_service.prepared import Readout, Site, TokenInput
 from penult_service.preparing import tf_private
 from penult_service.preparing.graph import FlatGraph, Ref, node_of
 from penult_service.preparing.paths import dominators, smallest_cut
+from penult_service.preparing.places import Seams
 from penult_service.preparing.survey import FLOATS, INTEGERS, Survey
 from penult_service.preparing.unmarked import fronts
 
 _MOST_TOKEN_INPUTS = 6
+_NO_NAME = r"\W"  # what no argument of a signature may have
 _ROLES = {"ids": "input_ids", "mask": "input_mask", "types": "input_types", "other": "input_other"}
 _GATHERS = frozenset({"GatherV2", "ResourceGather"})
 # What they give is of the size, not of the values: positions counted along a mask would look like ids.
 _SIZES = frozenset({"Shape", "Size"})
-
-
-@dataclass(frozen=True)
-class Seams:
-    """The places to cut at.
-
-    `tokens` pairs each token input with its tensor, `read` each readout with its tensor, the default first.
-    `seam` is the layer of the readout that the head takes; `before` and `after` are the tensors on both sides of
-    its dropout (the same one when no dropout is there), of type `dtype`. `wordpieces` is a tensor of all word pieces,
-    if any.
-    """
-
-    tokens: tuple[tuple[TokenInput, Ref], ...]
-    read: tuple[tuple[Readout, Ref], ...]
-    seam: str
-    before: Ref
-    after: Ref
-    dtype: tf.DType
-    sites: tuple[Site, ...]
-    wordpieces: Ref | None
 
 
 def find_seams(survey: Survey, layer: str | None = None) -> Seams:
@@ -69,13 +51,22 @@ def find_seams(survey: Survey, layer: str | None = None) -> Seams:
         taken = {other for other, _, _ in chosen}
         chosen.append((f"{name}/tokens" if name in taken else name, "tokens", outputs))
     read = tuple((Readout(name, survey.shapes[ref][-1], kind), ref) for name, kind, ref in chosen)
-    dtype = survey.tensors[before]
-    return Seams(tokens, read, seam, before, after, dtype, _sites(survey, after), _wordpieces(survey.flat))
+    return Seams(
+        tokens=tokens,
+        read=read,
+        seam=seam,
+        before=before,
+        after=after,
+        dtype=survey.tensors[before],
+        sites=_sites(survey, after),
+        wordpieces=_wordpieces(survey.flat),
+        vocabulary=_vocabulary(survey, tokens),
+    )
 
 
 def _dropout_seam(survey: Survey, layer: str | None) -> tuple[Ref, Ref]:
     """The tensors before and after the last dropout that all paths pass; without one, the layer asked for."""
-    layers, where = survey.readable(), survey.opened.directory
+    layers, where = survey.readable(), survey.opened.source
     if layer is not None and layer not in layers:
         raise ModelRefused(
             f"{where} has no layer {layer!r} that can be read; these can: {', '.join(layers) or 'none'}",
@@ -98,21 +89,33 @@ def _dropout_seam(survey: Survey, layer: str | None) -> tuple[Ref, Ref]:
 
 def _token_seam(survey: Survey) -> tuple[tuple[TokenInput, Ref], ...]:
     matrices = [r for r, dtype in survey.tensors.items() if dtype in INTEGERS and survey.rows(r, 2)]
-    found = smallest_cut(survey.flat, survey.opened.text, survey.outputs, matrices, _MOST_TOKEN_INPUTS) or []
+    found = (
+        smallest_cut(survey.flat, survey.opened.sources, survey.outputs, matrices, _MOST_TOKEN_INPUTS) or []
+    )
     found = [_past_assertions(survey, ref) for ref in found]
     roles = {ref: _role(survey, ref, found) for ref in found}
     if "ids" not in roles.values():
         raise ModelRefused(
-            f"{survey.opened.directory}: no token ids were found between the text and the encoder (integer matrices "
+            f"{survey.opened.source}: no token ids were found between the text and the encoder (integer matrices "
             "that all paths pass and that look up an embedding), so its texts cannot be batched by length",
             reason="NO_TOKEN_SEAM",
         )
+    fields = {_past_assertions(survey, one.ref): one.name for one in survey.opened.inputs if not one.is_text}
     tokens = []
     for role, name in _ROLES.items():
         for number, ref in enumerate(ref for ref in found if roles[ref] == role):
             numbered = name if number == 0 else f"{name}_{number + 1}"
-            tokens.append((TokenInput(numbered, role, survey.tensors[ref].name), ref))
-    return tuple(tokens)
+            tokens.append((TokenInput(numbered, role, survey.tensors[ref].name, fields.get(ref, "")), ref))
+    return (*tokens, *_values(survey, {token.field for token, _ in tokens}))
+
+
+def _values(survey: Survey, tokens: Collection[str]) -> Iterator[tuple[TokenInput, Ref]]:
+    """The inputs that are neither text nor token: they go past the tokenizing as they are."""
+    for number, one in enumerate(survey.opened.inputs):
+        if not one.is_text and one.name not in tokens:
+            shape = tuple(length or -1 for length in one.shape[1:])
+            name = f"value_{number}_{re.sub(_NO_NAME, '_', one.name)}"
+            yield TokenInput(name, "value", one.dtype.name, one.name, shape), one.ref
 
 
 def _past_assertions(survey: Survey, ref: Ref) -> Ref:
@@ -131,6 +134,12 @@ def _role(survey: Survey, ref: Ref, seam: Collection[Ref]) -> str:
 
     A one-hot of a few classes is how some encoders look up types.
     """
+    rows = _rows(survey, ref, seam)
+    return "mask" if rows == 0 else "types" if rows <= 16 else "ids"
+
+
+def _rows(survey: Survey, ref: Ref, seam: Collection[Ref]) -> int:
+    """Rows of the largest table that a tensor of the seam looks up, away from the others; 0 without one."""
     reached, rows = {ref}, 0
     others = set(seam) - {ref}
     for node in survey.flat.nodes.values():
@@ -142,7 +151,13 @@ def _role(survey: Survey, ref: Ref, seam: Collection[Ref]) -> str:
             rows = max(rows, _constant(survey.flat, node.input[1]))
         elif node.op not in _SIZES and survey.tensors.get(f"{node.name}:0") in INTEGERS:
             reached.add(f"{node.name}:0")
-    return "mask" if rows == 0 else "types" if rows <= 16 else "ids"
+    return rows
+
+
+def _vocabulary(survey: Survey, tokens: Sequence[tuple[TokenInput, Ref]]) -> int:
+    """How many token ids there are: the rows of the smallest table that ids look up; 0 when none was found."""
+    seam = [ref for token, ref in tokens if token.role != "value"]
+    return min((_rows(survey, ref, seam) for token, ref in tokens if token.role == "ids"), default=0)
 
 
 def _table_rows(flat: FlatGraph, table: Ref) -> int:
@@ -159,7 +174,7 @@ def _constant(flat: FlatGraph, ref: Ref) -> int:
 
 def _token_outputs(survey: Survey, before: Ref) -> Ref | None:
     """The last float tensor [n, length, d] that all paths from the text to the embedding pass, or None."""
-    line = dominators(survey.flat, survey.opened.text, [before])
+    line = dominators(survey.flat, survey.opened.sources, [before])
     threes = [r for r in line if survey.tensors.get(r) in FLOATS and survey.rows(r, 3)]
     lengths = {
         survey.shapes[r][1] for r in survey.tensors if survey.tensors[r] in INTEGERS and survey.rows(r, 2)

@@ -1,4 +1,4 @@
-"""What stands between the text and the outputs: types, shapes found by running the graph once, layers."""
+"""What stands between the inputs and the outputs: types, shapes found by running the graph once, layers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from functools import cached_property
 import tensorflow as tf
 
 from penult_service.preparing.cut import cut, imported
+from penult_service.preparing.examples import Examples, feeds
 from penult_service.preparing.graph import Ref, node_of
 from penult_service.preparing.naming import layer_at
 from penult_service.preparing.opened import NOISE_CLASSES, Layer, Opened
@@ -20,14 +21,14 @@ INTEGERS = (tf.int32, tf.int64, tf.bool)
 
 
 class Survey:
-    """A model's graph between the text and the outputs.
+    """A model's graph between the inputs that it reads (`Opened.sources`) and the outputs.
 
     Attributes:
-        line: The tensors that every path from the text to any output passes, in order.
+        line: The tensors that every path from there to any output passes, in order.
         tensors: The numeric tensors on any path, in order: tensor -> dtype.
         shapes: The same -> shape for `PROBE`.
-        marks: The `Identity` that tf_keras leaves for a dropout in inference -> the dropout's layer, in order. With
-            `noise_is_on` also what comes out of a dropout that is active.
+        marks: What comes out of a dropout -> its layer, in order: as the reader of the file knows it, else by the
+            `Identity` that tf_keras leaves. With `noise_is_on` also what comes out of a dropout that is active.
     """
 
     def __init__(self, opened: Opened, *, noise_is_on: bool = False) -> None:
@@ -35,11 +36,16 @@ class Survey:
         self._noise_is_on = noise_is_on
         self.flat = opened.flat
         self.outputs = list(opened.flat.outputs.values())
-        self.line = dominators(opened.flat, opened.text, self.outputs)
+        self.line = dominators(opened.flat, opened.sources, self.outputs)
+
+    @cached_property
+    def examples(self) -> Examples:
+        """Feeds the model before its inputs have roles: tokens are then nothing but padding."""
+        return Examples(self.opened)
 
     @cached_property
     def tensors(self) -> dict[Ref, tf.DType]:
-        nodes = path_nodes(self.flat, self.opened.text, self.outputs)
+        nodes = path_nodes(self.flat, self.opened.sources, self.outputs)
         with tf.Graph().as_default() as graph:
             imported(self.flat, self.outputs)
             found = {t.name: t.dtype for name in nodes for t in graph.get_operation_by_name(name).outputs}
@@ -47,14 +53,15 @@ class Survey:
 
     @cached_property
     def shapes(self) -> dict[Ref, tuple[int, ...]]:
-        spec = tf.TensorSpec([None], tf.string, name="text")
         numbered = {str(i): ref for i, ref in enumerate(self.tensors)}
-        measure = cut(self.flat, {self.opened.text: spec}, numbered, lambda _, tensor: tf.shape(tensor))
-        shapes = measure(tf.constant(PROBE))
+        measure = cut(self.flat, feeds(self.opened), numbered, lambda _, tensor: tf.shape(tensor))
+        shapes = measure(*self.examples.arguments(self.examples.rows(PROBE)))
         return {ref: tuple(int(n) for n in shapes[name]) for name, ref in numbered.items()}
 
     @cached_property
     def marks(self) -> dict[Ref, Layer]:
+        if self.opened.marks is not None:
+            return {mark.after: mark.layer for mark in self.opened.marks if mark.after in self.tensors}
         noisy = {layer.name: layer for layer in self.opened.layers if layer.class_name in NOISE_CLASSES}
         names = {layer.name for layer in self.opened.layers}
         marks = {}
@@ -79,6 +86,9 @@ class Survey:
 
     def ahead(self, mark: Ref) -> Ref:
         """The tensor in front of a dropout, by its mark."""
+        known = next((one.before for one in self.opened.marks or () if one.after == mark), None)
+        if known is not None:
+            return known
         layer = self._active.get(mark) if self._noise_is_on else None
         if layer is None:
             return self.flat.nodes[node_of(mark)].input[0]

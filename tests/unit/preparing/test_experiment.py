@@ -204,9 +204,9 @@ def test_keras_contradicts_other_numbers_and_says_when_it_has_no_such_layer(
     monkeypatch.setattr(models, "load_model", lambda *_, **__: once)
     seams = find_seams(Survey(opened))
     (site,) = seams.sites
-    texts = list(probe.MIXED)
-    embedding = parts.references(opened, [seams.before])(tf.constant(texts))[seams.before].numpy()
-    outputs = opened.function(tf.constant(texts))["output"].numpy()
+    texts = [tf.constant(probe.MIXED)]
+    embedding = parts.references(opened, [seams.before])(*texts)[seams.before].numpy()
+    outputs = opened.function(*texts)["output"].numpy()
 
     wrong = Outcome()
     keras_oracle.compare(wrong, opened, site, texts, embedding + 1e-3, [outputs + 1e-3])

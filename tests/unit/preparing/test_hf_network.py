@@ -21,12 +21,24 @@ def tiny(place: Path, kind: str, **settings: Any) -> TinyHf:
     return write_tiny_hf(place / kind, kind, **SETTINGS.get(kind, {}), **settings)
 
 
+def examples(model: Any) -> Any:
+    from penult_service.preparing.examples import Examples
+
+    return Examples(model, [token for token, _ in model.known.seams.tokens])
+
+
+def tokenizer(model: Any) -> Any:
+    return examples(model).tokenizer
+
+
 def read(model: Any, texts: list[str]) -> dict[str, np.ndarray]:
     """The readouts and outputs of the graph that was built."""
     from penult_service.preparing.parts import references
 
-    (pooled, before), (tokens, everywhere) = model.seams.read
-    found = references(model, {before, everywhere, *model.flat.outputs.values()})(*model.arguments(texts))
+    (pooled, before), (tokens, everywhere) = model.known.seams.read
+    feeds = examples(model)
+    function = references(model, {before, everywhere, *model.flat.outputs.values()})
+    found = function(*feeds.arguments(feeds.rows(texts)))
     named = {pooled.layer: before, tokens.layer: everywhere, **model.flat.outputs}
     return {name: found[ref].numpy() for name, ref in named.items()}
 
@@ -37,13 +49,13 @@ def test_graph_equals_numpy(tmp_path: Path, kind: str) -> None:
 
     made = tiny(tmp_path, kind)
     model = open_model(made.directory)
-    inputs = model.tokenizer.tokenize(TEXTS).inputs
+    inputs = tokenizer(model).tokenize(TEXTS).inputs
     types = inputs.get("input_types", np.zeros_like(inputs["input_ids"]))
     tokens, embedding, logits = made.oracle.outputs(inputs["input_ids"], inputs["input_mask"], types)
     found = read(model, TEXTS)
     real = inputs["input_mask"] == 1
     assert embedding.std() > 0.1
-    assert model.seams.seam == READOUTS[kind]
+    assert model.known.seams.seam == READOUTS[kind]
     np.testing.assert_allclose(found[READOUTS[kind]], embedding, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(found["last_hidden_state"][real], tokens[real], rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(found["logits"], logits, rtol=1e-5, atol=1e-5)
@@ -103,7 +115,7 @@ def test_dropouts_are_those_of_the_configuration(tmp_path: Path) -> None:
     from penult_service.preparing.hf_model import open_model
 
     rates = {"hidden_dropout_prob": 0.15, "attention_probs_dropout_prob": 0.25, "classifier_dropout": 0.35}
-    sites = open_model(tiny(tmp_path, "bert", **rates).directory).seams.sites
+    sites = open_model(tiny(tmp_path, "bert", **rates).directory).known.seams.sites
     layers = [f"bert.encoder.layer.{i}" for i in range(LAYERS)]
     ends = {"attention.self.dropout": 0.25, "attention.output.dropout": 0.15, "output.dropout": 0.15}
     inside = [("bert.embeddings.dropout", 0.15)]
@@ -117,10 +129,12 @@ def test_a_dropout_that_acts_twice_in_the_head_is_read_the_last_time(tmp_path: P
     from penult_service.preparing.hf_model import open_model
 
     model = open_model(tiny(tmp_path, "electra").directory)
-    places = [(site.place, site.tensor) for site in model.seams.sites if site.path == "classifier.dropout"]
+    places = [
+        (site.place, site.tensor) for site in model.known.seams.sites if site.path == "classifier.dropout"
+    ]
     assert [place for place, _ in places] == ["before", "at"]
-    assert model.seams.after == f"{places[1][1]}:0"
-    assert {readout.dimension for readout, _ in model.seams.read} == {WIDTH}
+    assert model.known.seams.after == f"{places[1][1]}:0"
+    assert {readout.dimension for readout, _ in model.known.seams.read} == {WIDTH}
 
 
 @pytest.mark.parametrize(("key", "rate"), [("seq_classif_dropout", 0.2), ("dropout", 0.3)])
@@ -128,7 +142,7 @@ def test_distilbert_has_a_rate_of_its_own_for_the_head(tmp_path: Path, key: str,
     from penult_service.preparing.hf_model import open_model
 
     made = tiny(tmp_path, "distilbert", **{key: rate})
-    assert open_model(made.directory).seams.sites[-1].rate == 0.2
+    assert open_model(made.directory).known.seams.sites[-1].rate == 0.2
 
 
 @pytest.mark.parametrize("activation", ["relu", "gelu_new", "gelu_pytorch_tanh"])
@@ -137,7 +151,7 @@ def test_activation_of_the_configuration(tmp_path: Path, activation: str) -> Non
 
     made = tiny(tmp_path, "bert", hidden_act=activation, layer_norm_eps=1e-3)
     model = open_model(made.directory)
-    inputs = model.tokenizer.tokenize(TEXTS).inputs
+    inputs = tokenizer(model).tokenize(TEXTS).inputs
     _, embedding, _ = made.oracle.outputs(*inputs.values())
     np.testing.assert_allclose(read(model, TEXTS)["pooler_output"], embedding, rtol=1e-5, atol=1e-5)
 
@@ -148,7 +162,7 @@ def test_ids_are_those_of_the_library(tmp_path: Path) -> None:
     made = tiny(tmp_path, "bert")
     theirs = wordpieces(made.directory)
     theirs.enable_truncation(48)
-    table = open_model(made.directory).tokenizer.tokenize(TEXTS)
+    table = tokenizer(open_model(made.directory)).tokenize(TEXTS)
     rows = [
         row[:length].tolist() for row, length in zip(table.inputs["input_ids"], table.lengths, strict=True)
     ]

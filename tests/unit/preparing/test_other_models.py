@@ -17,6 +17,7 @@ from penult_service.prepared import NO_LIMIT, TOKENIZE, Manifest, Site, load_man
 from penult_service.preparing import experiment, keras_oracle, pipeline
 from penult_service.preparing.dropout import effect_of
 from penult_service.preparing.formats.tf_keras_saved_model import open_model
+from penult_service.preparing.served import Served
 from penult_service.tokenizing.graph import GraphTokenizer
 from support import seed_model as seeds
 from support import text_models as tm
@@ -206,8 +207,8 @@ def test_what_is_served_differs_from_the_model(
     fault: Callable[[Any], Any],
     expected: set[str],
 ) -> None:
-    right = getattr(experiment.Served, method)
-    monkeypatch.setattr(experiment.Served, method, lambda self, x: fault(right(self, x)))
+    right = getattr(Served, method)
+    monkeypatch.setattr(Served, method, lambda self, *x: fault(right(self, *x)))
     error = refusal(model_of(softmax), tmp_path)
     assert error.reason == "PROOF_FAILED"
     assert set(error.metadata) == expected
@@ -225,13 +226,13 @@ def test_a_batch_that_changes_from_run_to_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Any], Any]
 ) -> None:
     """Now and then, and by less than any tolerance: 20 runs of one batch must give the same bits."""
-    right, calls = experiment.Served.encode, iter(range(1000))
+    right, calls = Served.encode, iter(range(1000))
 
     def encode(self: Any, inputs: Any) -> Any:
         found = right(self, inputs)
         return change(found) if next(calls) % 17 == 16 else found
 
-    monkeypatch.setattr(experiment.Served, "encode", encode)
+    monkeypatch.setattr(Served, "encode", encode)
     error = refusal(model_of(softmax), tmp_path)
     assert error.reason == "PROOF_FAILED"
     assert "repeats" in error.metadata
@@ -261,7 +262,9 @@ def test_keras_is_asked_for_the_tensors_of_a_model_with_two_outputs(tmp_path: Pa
     right = tm.answers(seeds.keras().Model(model.inputs, model.get_layer("dropout").input))
     outcome = experiment.Outcome()
     outputs = [np.zeros((len(right), 1), np.float32), np.zeros((len(right), 2), np.float32)]
-    keras_oracle.compare(outcome, replace(opened, keras_safe=True), site, tm.TEXTS, right, outputs)
+    keras_oracle.compare(
+        outcome, replace(opened, keras=lambda: model), site, [tf.constant(tm.TEXTS)], right, outputs
+    )
     # Which of ours is which of theirs is not guessed, so the predictions are not compared.
     assert [figure.name for figure in outcome.figures] == [
         "embedding_vs_keras_before",

@@ -55,7 +55,7 @@ def test_a_dominator_is_a_tensor_without_which_no_sink_is_reached(
     flat, sinks, _ = case
     everything = [f"{name}:{k}" for name in flat.nodes for k in (0, 1)]
     needed = [] if cuts(flat, sinks, ()) else [ref for ref in everything if cuts(flat, sinks, [ref])]
-    assert dominators(flat, SOURCE, sinks) == needed
+    assert dominators(flat, [SOURCE], sinks) == needed
 
 
 @given(graphs())
@@ -64,7 +64,7 @@ def test_the_smallest_cut_is_the_first_of_the_smallest_subsets(
     case: tuple[FlatGraph, list[Ref], list[Ref]],
 ) -> None:
     flat, sinks, candidates = case
-    found = smallest_cut(flat, SOURCE, sinks, candidates, MOST)
+    found = smallest_cut(flat, [SOURCE], sinks, candidates, MOST)
     sizes = ([s for s in combinations(candidates, n) if cuts(flat, sinks, s)] for n in range(MOST + 1))
     smallest = next((subsets for subsets in sizes if subsets), None)
     if smallest is None:
@@ -88,31 +88,31 @@ def test_path_nodes_lie_on_a_path(case: tuple[FlatGraph, list[Ref], list[Ref]]) 
         return any(leads_to_a_sink(user) for user in users)
 
     behind = {node_of(ref) for ref in reached(flat, ())} - {node_of(SOURCE)}
-    assert path_nodes(flat, SOURCE, sinks) == [
+    assert path_nodes(flat, [SOURCE], sinks) == [
         name for name in flat.nodes if name in behind and leads_to_a_sink(name)
     ]
 
 
 def test_no_path_has_no_dominator_and_an_empty_cut() -> None:
     flat = flat_graph([[], [], ["n1:0"]])
-    assert dominators(flat, SOURCE, ["n2:0"]) == []
-    assert smallest_cut(flat, SOURCE, ["n2:0"], ["n1:0"], MOST) == []
+    assert dominators(flat, [SOURCE], ["n2:0"]) == []
+    assert smallest_cut(flat, [SOURCE], ["n2:0"], ["n1:0"], MOST) == []
 
 
 def test_two_outputs_of_one_node_are_two_paths() -> None:
     flat = flat_graph([[], ["n0:0"], ["n1:0", "n1:1"]])
-    assert dominators(flat, SOURCE, ["n2:0"]) == ["n0:0", "n2:0"]
-    assert smallest_cut(flat, SOURCE, ["n2:0"], ["n1:0", "n1:1"], MOST) == ["n1:0", "n1:1"]
-    assert smallest_cut(flat, SOURCE, ["n2:0"], ["n1:0", "n1:1"], 1) is None
-    assert smallest_cut(flat, SOURCE, ["n2:0"], ["n1:0"], MOST) is None
+    assert dominators(flat, [SOURCE], ["n2:0"]) == ["n0:0", "n2:0"]
+    assert smallest_cut(flat, [SOURCE], ["n2:0"], ["n1:0", "n1:1"], MOST) == ["n1:0", "n1:1"]
+    assert smallest_cut(flat, [SOURCE], ["n2:0"], ["n1:0", "n1:1"], 1) is None
+    assert smallest_cut(flat, [SOURCE], ["n2:0"], ["n1:0"], MOST) is None
 
 
 def test_of_two_cuts_in_a_row_the_one_nearer_to_the_source() -> None:
     flat = flat_graph([[], ["n0:0"], ["n1:0"], ["n2:0"]])
-    assert smallest_cut(flat, SOURCE, ["n3:0"], ["n2:0", "n1:0"], MOST) == ["n1:0"]
+    assert smallest_cut(flat, [SOURCE], ["n3:0"], ["n2:0", "n1:0"], MOST) == ["n1:0"]
 
 
 def test_a_long_chain_is_no_matter_of_recursion() -> None:
     flat = flat_graph([[], *([f"n{i}:0"] for i in range(3000))])
-    assert len(dominators(flat, SOURCE, ["n3000:0"])) == 3001
-    assert smallest_cut(flat, SOURCE, ["n3000:0"], ["n1500:0"], MOST) == ["n1500:0"]
+    assert len(dominators(flat, [SOURCE], ["n3000:0"])) == 3001
+    assert smallest_cut(flat, [SOURCE], ["n3000:0"], ["n1500:0"], MOST) == ["n1500:0"]

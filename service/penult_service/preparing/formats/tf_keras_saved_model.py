@@ -16,8 +16,8 @@ import tensorflow_text  # noqa: F401  (registers the operations that a text mode
 
 from penult_service.errors import InvalidInput, ModelRefused
 from penult_service.preparing import tf_private
-from penult_service.preparing.graph import FlatGraph, Ref, flatten
-from penult_service.preparing.opened import NOISE_CLASSES, Layer, Opened, read_labels
+from penult_service.preparing.graph import FlatGraph, flatten
+from penult_service.preparing.opened import NOISE_CLASSES, Input, Layer, Opened, read_labels
 
 FORMAT = "tf_keras SavedModel"
 SIGNATURE = "serving_default"
@@ -70,8 +70,23 @@ def open_model(directory: Path) -> Opened:
             reason="NO_SIGNATURE",
         )
     flat = flatten(function)
-    text = _text_input(directory, function, flat)
-    return Opened(directory, FORMAT, root, function, flat, text, layers, read_labels(directory), safe)
+    return Opened(
+        source=directory,
+        format=FORMAT,
+        root=root,
+        function=function,
+        flat=flat,
+        inputs=(_text_input(directory, function, flat),),
+        layers=layers,
+        labels=read_labels(directory),
+        keras=(lambda: _with_keras(directory)) if safe else None,
+    )
+
+
+def _with_keras(directory: Path) -> Any:
+    import tf_keras
+
+    return tf_keras.models.load_model(str(directory), compile=False)
 
 
 def _scan(directory: Path) -> None:
@@ -134,10 +149,11 @@ def _class_names(value: Any) -> Iterator[str]:
             yield from _class_names(item)
 
 
-def _text_input(directory: Path, function: Any, flat: FlatGraph) -> Ref:
+def _text_input(directory: Path, function: Any, flat: FlatGraph) -> Input:
     inputs = [tensor for tensor in function.inputs if tensor.op.name in flat.inputs]
     if len(inputs) == 1 and inputs[0].dtype == tf.string and inputs[0].shape.rank in (None, 1):
-        return flat.inputs[inputs[0].op.name]
+        name = inputs[0].op.name
+        return Input(name, flat.inputs[name], tf.string, (None,))
     found = ", ".join(f"{t.op.name} ({t.dtype.name} {t.shape})" for t in inputs) or "none"
     raise ModelRefused(
         f"{directory} does not take text: it must have one input of strings, shape (None,); its inputs: {found}",

@@ -1,0 +1,28 @@
+"""Which reader a model needs, by what lies there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from penult_service.preparing import hf_model
+from penult_service.preparing.declaration import Declaration
+from penult_service.preparing.formats import hf_classifier, keras_file, keras_saved, tf_keras_saved_model
+from penult_service.preparing.opened import Opened
+
+
+def open_model(source: Path, layer: str | None, declared: Declaration) -> Opened:
+    """Reads the model, whatever its format.
+
+    Args:
+        source: The directory or file; it has been looked at (`inspecting`).
+        layer: A layer to read instead of the one in front of the dropout.
+        declared: What a person says of it.
+
+    Raises:
+        InvalidInput, ModelRefused: as the reader tells.
+    """
+    if hf_classifier.is_directory(source):
+        return hf_model.open_model(source, layer)
+    if keras_saved.is_keras_file(source):
+        return keras_file.open_file(source)
+    return tf_keras_saved_model.open_model(source)

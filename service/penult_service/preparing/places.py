@@ -1,0 +1,41 @@
+"""Where a model is cut, and what is known of it before it is searched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from penult_service.prepared import Head, Readout, Site, TokenInput
+from penult_service.preparing.graph import Ref
+
+
+@dataclass(frozen=True)
+class Seams:
+    """The places to cut at.
+
+    `tokens` pairs each input of `encode` with its tensor, `read` each readout with its tensor, the default first.
+    `seam` is the layer of the readout that the head takes; `before` and `after` are the tensors on both sides of
+    its dropout (the same one when no dropout is there), of type `dtype`. `wordpieces` is a tensor of all word pieces,
+    if any. `vocabulary` is how many token ids there are, 0 when no table of them was found. `unread` says why nothing
+    can be read; then only the whole function is served.
+    """
+
+    tokens: tuple[tuple[TokenInput, Ref], ...]
+    read: tuple[tuple[Readout, Ref], ...]
+    seam: str
+    before: Ref
+    after: Ref
+    dtype: tf.DType
+    sites: tuple[Site, ...]
+    wordpieces: Ref | None
+    vocabulary: int = 0
+    unread: str = ""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a reader knows of a model that it built itself: nothing is searched then."""
+
+    seams: Seams
+    head: Head
