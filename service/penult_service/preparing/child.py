@@ -1,8 +1,8 @@
 """The child process that prepares: one job as JSON on standard input, JSON lines on standard output.
 
-Lines: `{"confined": {...}}` (see `confine`), `{"progress": [stage, share]}`, then one `{"done": {...}}` or
-`{"error": {...}}`. It ends when its standard input closes, so it does not outlive the process that asked. Run with
-`python -m penult_service.preparing.child`.
+Lines: `{"confined": {...}}` (see `confine`), `{"progress": [stage, share]}`, of a file first with the stage `LOOKING`;
+then one `{"done": {...}}` or `{"error": {...}}`. It ends when its standard input closes, so it does not outlive the
+process that asked. Run with `python -m penult_service.preparing.child`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from typing import Any
 from penult_service import errors
 from penult_service.errors import ModelRefused, PenultError
 from penult_service.preparing import confine
+
+# The stage until what a file holds has been looked at. Whoever asked waits for its end no longer than looking may take.
+LOOKING = "looking at the file"
 
 
 def main() -> None:
@@ -61,7 +64,10 @@ def _refusal(source: str, error: Exception) -> ModelRefused:
 
 def _confined(job: dict[str, Any], rules: dict[str, Any]) -> dict[str, str]:
     limits = confine.Limits(rules["memory"], rules["file"], rules["processor"])
-    return confine.confine([Path(job["source"])], [Path(place) for place in rules["writable"]], limits)
+    readable = [job["source"], *job.get("modules", {}).values()]
+    return confine.confine(
+        [Path(place) for place in readable], [Path(place) for place in rules["writable"]], limits
+    )
 
 
 def _run(job: dict[str, Any], progress: Any) -> dict[str, Any]:
@@ -70,15 +76,23 @@ def _run(job: dict[str, Any], progress: Any) -> dict[str, Any]:
 
         effect = effect_of(Path(job["source"]), job["texts"], job["allow_ops"])
         return {"effect": None if effect is None else vars(effect)}
-    if job["what"] == "inspect":
-        from penult_service.preparing.inspecting.inspection import inspect
+    return _prepare(job, progress)
 
-        inspect(Path(job["source"]))
-        return {}
+
+def _prepare(job: dict[str, Any], progress: Any) -> dict[str, Any]:
+    """Nothing, when it is prepared; `handles` of the TF-Hub modules that a file needs, when not all are known yet."""
+    from penult_service.preparing.declaration import Declaration
+    from penult_service.preparing.inspecting.inspection import inspect
     from penult_service.preparing.pipeline import prepare
 
+    source, declared = Path(job["source"]), Declaration.from_json(job["declared"])
+    if source.is_file():
+        progress(LOOKING, 0.0)
+        handles = inspect(source, job["allow_ops"]) or ()
+        if set(handles) - set(declared.modules):
+            return {"handles": handles}
     allowed = job["allow_ops"], job["allow_stochastic"]
-    prepare(Path(job["source"]), Path(job["target"]), job["layer"], progress, *allowed)
+    prepare(source, Path(job["target"]), job["layer"], progress, *allowed, declared)
     return {}
 
 

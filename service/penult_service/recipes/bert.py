@@ -63,7 +63,10 @@ class BertSettings:
 
 @dataclass(frozen=True)
 class Handles:
-    """Where the two hub layers come from: a directory or a TF-Hub URL. `origin` is noted in training.json."""
+    """Where the two hub layers come from: a directory, or a URL of http(s), whose module is kept in TF-Hub's cache.
+
+    `origin` is noted in training.json.
+    """
 
     preprocessor: str
     encoder: str
@@ -123,7 +126,8 @@ def train(
 
     Raises:
         InvalidInput: The labels cannot be trained on or split, or `output` cannot be written to.
-        NotFound, Unavailable, ModelRefused: A hub layer cannot be loaded, or is no BERT encoder.
+        NotFound, Unavailable, ModelRefused: A hub layer cannot be had or loaded, or is no BERT encoder; see
+            `formats.hub_download.resolved`.
     """
     started = time.monotonic()
     for place in (output, *([untrained] if untrained else [])):
@@ -133,7 +137,7 @@ def train(
     progress("loading", 0, 1, "")
     from penult_service.recipes.bert_model import BertClassifier
 
-    classifier = BertClassifier(handles, labels, settings)
+    classifier = BertClassifier(handles, labels, settings, progress)
     tokens = [classifier.tokenize(side.texts) for side in sides]
     progress("loading", 1, 1, "")
     initial = classifier.model.get_weights() if untrained else []

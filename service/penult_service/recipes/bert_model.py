@@ -13,10 +13,11 @@ import tensorflow_text  # noqa: F401  (registers the operations of preprocessing
 import tf_keras
 from numpy.typing import NDArray
 
-from penult_service.errors import InvalidInput, ModelRefused, NotFound, Unavailable
+from penult_service.errors import InvalidInput, ModelRefused, NotFound
+from penult_service.preparing.formats import hub_download
 
 if TYPE_CHECKING:
-    from penult_service.recipes.bert import BertSettings, Handles
+    from penult_service.recipes.bert import BertSettings, Handles, Progress
 
 TOKENIZE_ROWS = 1024
 EVALUATE_ROWS = 64
@@ -40,15 +41,23 @@ class BertClassifier:
 
     Args:
         labels: Two give one sigmoid unit, the probability of the second; more give a softmax.
+        progress: Called while a hub layer is downloaded.
 
     Raises:
-        NotFound, Unavailable, ModelRefused: A hub layer cannot be loaded, or is no BERT encoder.
+        NotFound, Unavailable, InvalidInput, ModelRefused: A hub layer cannot be had or loaded (see
+            `formats.hub_download.resolved`), or is no BERT encoder.
     """
 
-    def __init__(self, handles: Handles, labels: Sequence[str], settings: BertSettings) -> None:
+    def __init__(
+        self,
+        handles: Handles,
+        labels: Sequence[str],
+        settings: BertSettings,
+        progress: Progress = lambda *_: None,
+    ) -> None:
         tf_keras.utils.set_random_seed(settings.seed)
-        self.preprocess = _preprocessing(handles.preprocessor, settings.max_length)
-        self.encoder = _load(handles.encoder, "encoder", trainable=True, name="BERT_encoder")
+        self.preprocess = _preprocessing(handles.preprocessor, settings.max_length, progress)
+        self.encoder = _load(handles.encoder, "encoder", progress, trainable=True, name="BERT_encoder")
         self.dropout = tf_keras.layers.Dropout(settings.dropout, name="dropout")
         binary = len(labels) == 2
         units, activation = (1, "sigmoid") if binary else (len(labels), "softmax")
@@ -126,25 +135,27 @@ def predicted_classes(probabilities: NDArray[np.float32]) -> NDArray[np.int64]:
     return np.argmax(probabilities, axis=1)
 
 
-def _load(handle: str, role: str, **kwargs: Any) -> Any:
+def _load(handle: str, role: str, progress: Progress, **kwargs: Any) -> Any:
     """A `hub.KerasLayer` from a directory or a TF-Hub URL."""
-    remote = "://" in handle
+
+    def fetching(done: int, total: int) -> None:
+        megabytes = done >> 20
+        progress(f"fetching the {role}", megabytes, (total >> 20) or megabytes + 1, "MiB")
+
+    directory = hub_download.resolved(handle, role, fetching)
     try:
-        return hub.KerasLayer(handle, **kwargs)
-    except Exception as error:  # hub raises whatever its resolvers, urllib and TensorFlow raise
-        what = f"{role} {handle} cannot be {'fetched' if remote else 'loaded'} ({_first_line(error)})"
-        if remote:
-            hint = "; without a network, name a directory or use --weights"
-            raise Unavailable(what + hint, reason="HANDLE_UNREACHABLE", field=role) from error
+        return hub.KerasLayer(str(directory), **kwargs)
+    except Exception as error:  # hub raises whatever TensorFlow raises
+        what = f"{role} {handle} cannot be loaded ({_first_line(error)}); name a SavedModel in TF-Hub format"
         raise NotFound(what, reason="HANDLE_NOT_FOUND", field=role) from error
 
 
-def _preprocessing(handle: str, max_length: int) -> Any:
+def _preprocessing(handle: str, max_length: int, progress: Progress) -> Any:
     """A layer from string [n] to the dict of int32 [n, max_length] that encoders take.
 
     A preprocessor of another length is used through its `tokenize` and `bert_pack_inputs`, as TF-Hub's are.
     """
-    layer = _load(handle, "preprocessor", name="preprocessing")
+    layer = _load(handle, "preprocessor", progress, name="preprocessing")
     try:
         length = int(layer(tf.constant([""]))["input_mask"].shape[1])
     except Exception as error:

@@ -156,8 +156,8 @@ OTHERS: dict[str, tuple[Change, str]] = {
         put(class_name="StringLookup", config={"vocabulary": "/etc/passwd"}),
         "READS_FILES",
     ),
-    "a hub model from the network": (
-        put(class_name="KerasLayer", module="tensorflow_hub.keras_layer", config={"handle": "https://evil/model"}),
+    "a hub model from a bucket": (
+        put(class_name="KerasLayer", module="tensorflow_hub.keras_layer", config={"handle": "gs://evil/model"}),
         "TALKS_TO_OTHERS",
     ),
     "a table larger than memory": (
@@ -187,13 +187,13 @@ def test_the_same_in_the_configuration_of_an_h5(files: Path, tmp_path: Path, att
     assert "posix.system" in error.message
 
 
-def test_a_hub_model_on_the_disk_is_named_to_the_reader(files: Path, tmp_path: Path) -> None:
-    """It needs the same look, by whoever reads it."""
-    hub = put(
-        class_name="KerasLayer", module="tensorflow_hub.keras_layer", config={"handle": "/models/encoder"}
-    )
+@pytest.mark.parametrize("handle", ["/models/encoder", "https://hub.invalid/encoder/1"])
+def test_a_hub_model_is_named_to_the_reader(files: Path, tmp_path: Path, handle: str) -> None:
+    """It needs the same look, by whoever reads it, and nobody fetches it."""
+    hub = put(class_name="KerasLayer", module="tensorflow_hub.keras_layer", config={"handle": handle})
     source = changed(files / "keras.keras", tmp_path / "model.keras", hub)
-    assert keras_archive.refuse_harmful(source) == ("/models/encoder",)
+    assert keras_archive.refuse_harmful(source) == (handle,)
+    assert inspect(source) == (handle,)
 
 
 def test_a_configuration_that_is_nested_without_end(tmp_path: Path) -> None:

@@ -226,7 +226,10 @@ def test_matrices_decay_and_biases_and_norms_do_not(tiny_hub: ConvertReport) -> 
     assert spared == 2 * 3 + 8
 
 
-def test_layers_that_cannot_be_had(tiny_hub: ConvertReport, tmp_path: Path) -> None:
+def test_layers_that_cannot_be_had(
+    tiny_hub: ConvertReport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path / "cache"))
     preprocessor, encoder = str(tiny_hub.preprocessor), str(tiny_hub.encoder)
     url = "https://penult.invalid/bert/1"
     for changed, error, reason, words in [

@@ -10,22 +10,24 @@ from penult_service.preparing.inspecting import harm, hdf5, keras_archive
 from penult_service.preparing.inspecting.kinds import is_archive, is_hdf5
 
 
-def inspect(source: Path, allow_ops: Collection[str] = ()) -> None:
+def inspect(source: Path, allow_ops: Collection[str] = ()) -> tuple[str, ...]:
     """Refuses what would do harm; what is no model at all is left to whoever reads it.
 
     Args:
         source: The folder of a SavedModel, or a file.
         allow_ops: Operations that the operator allows though they are refused otherwise.
 
+    Returns:
+        The handles of other models that a file names, which need the same look; see `keras_config.refuse_harmful`.
+
     Raises:
         ModelRefused, InvalidInput: with the reasons that the parts tell.
     """
     if source.is_file():
-        _inspect_file(source)
-        return
+        return _inspect_file(source)
     folder.refuse_unsafe_files(source)
     if not (source / saved_model.GRAPH_FILE).is_file():
-        return
+        return ()
     graph, what = saved_model.read(source), str(source)
     harm.refuse_harmful(what, graph, allow_ops)
     harm.refuse_at_load(what, graph, allow_ops)
@@ -33,11 +35,11 @@ def inspect(source: Path, allow_ops: Collection[str] = ()) -> None:
     sizes.refuse_bombs(what, graph)
     if source.joinpath(f"{sizes.CHECKPOINT}.index").is_file():
         sizes.refuse_claims(source)
+    return ()
 
 
-def _inspect_file(source: Path) -> None:
+def _inspect_file(source: Path) -> tuple[str, ...]:
     """By what is in it, not by its name: one that is both an archive and HDF5 must pass as both."""
-    if is_archive(source):
-        keras_archive.refuse_harmful(source)
-    if is_hdf5(source):
-        hdf5.refuse_harmful(source)
+    in_archive = keras_archive.refuse_harmful(source) if is_archive(source) else ()
+    in_hdf5 = hdf5.refuse_harmful(source) if is_hdf5(source) else ()
+    return tuple(dict.fromkeys((*in_archive, *in_hdf5)))

@@ -94,7 +94,8 @@ def refuse_harmful(what: str, config: Any) -> tuple[str, ...]:
         config: The parsed JSON.
 
     Returns:
-        The folders of other models that TF-Hub layers in it point to: they need the same look before they are read.
+        The other models that TF-Hub layers in it point to, folders and URLs of http(s): whoever reads the file finds
+        their folders with `formats.hub_handles.located`, which fetches nothing, and looks at these in the same way.
 
     Raises:
         ModelRefused: RUNS_PYTHON_CODE, NAMES_CODE, UNSAFE_CONFIG, READS_FILES, TALKS_TO_OTHERS or TOO_LARGE.
@@ -219,7 +220,7 @@ def _handles(what: str, config: Config) -> list[str]:
     handle = config.get("handle")
     if not isinstance(handle, str):
         return []
-    if "://" in handle:
+    if "://" in handle and not handle.startswith(("http://", "https://")):
         raise ModelRefused(
             f"{what} fetches a model from {handle[:200]!r}; save a SavedModel, which holds it: "
             "model.save('a_directory')",
