@@ -30,6 +30,7 @@ NAMES = {
             "Comparisons",
             "Datasets",
             "GrpcTransport",
+            "Inference",
             "Maps",
             "MockTransport",
             "Ongoing",

@@ -12,9 +12,10 @@ import grpc
 import numpy as np
 import penult_client
 import pytest
+from penult.v1 import common_pb2 as common
 from penult_client import AsyncClient, Client
 from support import wire_server
-from support.wire_server import Script, probabilities_of, status, vector_of
+from support.wire_server import Script, as_text, probabilities_of, status, token_vectors_of, vector_of
 
 TEXTS = ["one", "two words", "", "naïve café 😀", "שלום עולם", "nul\0inside", "x" * 200] + [
     f"text {i}" for i in range(30)
@@ -58,6 +59,106 @@ def test_the_other_calls(flavour, address):
     assert len(tokens) == len(TEXTS)
 
 
+PAIRS = [(text, f"answer {i}") for i, text in enumerate(TEXTS)]
+NAMED = [{"question": text, "age": i, "scores": [0.5 * i, -1.0]} for i, text in enumerate(TEXTS)]
+COLUMNS = {"input_ids": np.arange(60).reshape(20, 3), "attention_mask": np.ones((20, 3), bool)}
+BY_COLUMN = [{name: column[row] for name, column in COLUMNS.items()} for row in range(20)]
+
+
+@pytest.mark.parametrize(("given", "rows"), [(PAIRS, PAIRS), (NAMED, NAMED), (COLUMNS, BY_COLUMN)])
+def test_rows_of_several_inputs_in_parts_keep_the_order(flavour, address, script, given, rows):
+    client = flavour.client(address)
+    texts = [as_text(row) for row in rows]
+    script.fail("Embed", None, status(grpc.StatusCode.UNAVAILABLE, "loading", retry=0.01))
+    made = flavour.run(client.embed(given, probabilities=True))
+    np.testing.assert_array_equal(made.vectors, np.array([vector_of(t) for t in texts], dtype=np.float32))
+    assert made.probabilities.tolist() == [probabilities_of(t) for t in texts]
+    assert len(script.asked("Embed")) == -(-len(texts) // wire_server.LIMITS["max_texts"]) + 1
+    classified = flavour.run(client.classify(given))
+    assert classified.probabilities.tolist() == made.probabilities.tolist()
+    predicted = flavour.run(client.predict(given))
+    assert predicted.outputs["echo"].tolist() == [t.encode() for t in texts]
+    assert flavour.run(client.tokenize(given)).ids == [[101, *map(len, t.split()), 102] for t in texts]
+
+
+def test_one_row_a_token(flavour, address, script):
+    client = flavour.client(address)
+    made = flavour.run(client.embed(TEXTS, pooling="tokens", probabilities=True))
+    assert isinstance(made, penult_client.TokenEmbeddings)
+    assert isinstance(made.vectors, list)
+    assert [each.tolist() for each in made.vectors] == [token_vectors_of(t) for t in TEXTS]
+    assert {each.dtype for each in made.vectors} == {np.dtype(np.float32)}
+    assert [len(each) for each in made.vectors] == made.token_counts.tolist()
+    assert made.probabilities.shape == (len(TEXTS), 2)
+    assert len(made) == len(TEXTS)
+    assert (made.pooling, len(script.asked("Embed"))) == ("tokens", 5)
+
+
+def test_no_pooling_asks_for_the_models_own(flavour, address, script):
+    made = flavour.run(flavour.client(address).embed(["a"], pooling=None))
+    assert script.asked("Embed")[0].options.pooling == common.POOLING_UNSPECIFIED
+    assert type(made) is penult_client.Embeddings
+    flavour.run(flavour.client(address).embed(["a"]))
+    assert script.asked("Embed")[1].options.pooling == common.POOLING_POOLED
+
+
+def test_classes_without_names_have_their_numbers(flavour, address, script):
+    script.labels = ()
+    made = flavour.run(flavour.client(address).classify(["a", "bb", "ccc"]))
+    assert made.classes == ()
+    assert made.labels.tolist() == [int(np.argmax(probabilities_of(t))) for t in ("a", "bb", "ccc")]
+    assert made.labels.dtype.kind == "i"
+
+
+@pytest.mark.parametrize(
+    ("given", "rows"), [(PAIRS[:6], PAIRS), (NAMED[:6], NAMED), (COLUMNS, BY_COLUMN), (PAIRS, PAIRS)]
+)
+def test_rows_of_several_inputs_are_compared(flavour, address, script, given, rows):
+    client = flavour.client(address)
+    count = 20 if given is COLUMNS else len(given)
+    vectors = np.array([vector_of(as_text(row)) for row in rows[:count]], np.float32)
+    made = flavour.run(client.similarity(given, metric="dot"))
+    np.testing.assert_allclose(made.scores, vectors @ vectors.T)
+    assert (made.model, made.space) == ("reviews", "space-d1")
+    # What fits into one request the server embeds; tensors and more rows are embedded first.
+    first = count > wire_server.LIMITS["max_texts"]
+    assert bool(script.asked("Embed")) == first
+    assert script.asked("ComputeSimilarity")[0].a.WhichOneof("input") == ("vectors" if first else "records")
+    grouped = flavour.run(client.cluster(given, n_clusters=2, labels=[str(i) for i in range(count)]))
+    assert len(grouped.labels) == count
+
+
+def test_a_row_a_token_is_nothing_to_compare(flavour, address, script):
+    client = flavour.client(address)
+    for call in (client.similarity, client.neighbors, client.cluster, client.project):
+        with pytest.raises(penult_client.InvalidInputError, match="one row a token") as caught:
+            flavour.run(call(["a", "b"], pooling="tokens"))
+        assert (caught.value.reason, caught.value.field) == ("POOLING_UNAVAILABLE", "pooling")
+    tokens = flavour.run(client.embed(["a", "b"], pooling="tokens"))
+    with pytest.raises(penult_client.InvalidInputError, match="one row a token"):
+        flavour.run(client.similarity(tokens))
+    with pytest.raises(penult_client.InvalidInputError, match="one row a token"):
+        flavour.run(client.upload("set", tokens))
+    assert {method for method, _ in script.requests} == {"GetServerInfo", "Embed"}
+
+
+def test_a_bad_record_is_named_by_the_callers_index(flavour, address, script):
+    refusal = status(
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "records[2].question is a text, the model takes float32",
+        reason="WRONG_TYPE",
+        field="records[2].question",
+        metadata={"row": "2"},
+    )
+    script.fail("Embed", None, refusal)
+    with pytest.raises(penult_client.InvalidInputError) as caught:
+        flavour.run(flavour.client(address).embed(NAMED[:16]))
+    error = caught.value
+    assert error.index in (2, 8 + 2)
+    assert error.field == f"records[{error.index}].question"
+    assert error.message.startswith(f"{error.field} is a text")
+
+
 def test_similarity_carries_the_space(flavour, address):
     client = flavour.client(address)
     a, b = flavour.run(client.embed(["a", "bc"])), flavour.run(client.embed(["d", "ef", "ghi"]))
@@ -80,11 +181,17 @@ def test_what_the_server_tells_about_itself(flavour, address):
     assert (model.state, model.head, model.dimension, model.default) == ("ready", "sigmoid", 4, True)
     assert model.poolings == ("pooled", "mean")
     assert model.readouts[0].kind == "pooled"
+    assert [(i.name, i.dtype, i.shape, i.role, i.limit, i.made_by_tokenizing) for i in model.inputs] == [
+        ("text", "string", (), "text", 0, False),
+        ("input_ids", "int32", (-1,), "ids", 30_522, True),
+    ]
+    assert (model.tokenizer, model.pooling, model.unread, model.logits) == ("graph", "pooled", "", False)
+    assert model.outputs == ("output",)
     report = flavour.run(client.inspect_dropout())
     assert report.proven
-    assert [(s.path, s.rate, s.place, s.noise_shape) for s in report.sites] == [
-        ("dropout", 0.1, "at_seam", ()),
-        ("encoder/noise", None, "", (1, 4)),
+    assert [(s.path, s.rate, s.place, s.noise_shape, s.shared_axes, s.read) for s in report.sites] == [
+        ("dropout", 0.1, "at_seam", (), (), True),
+        ("encoder/noise", None, "", (1, 4), (0,), False),
     ]
     assert report.figures[0].name == "repeats"
     info = flavour.run(client.server_info())

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent import futures
 from contextlib import contextmanager
 from typing import Any
@@ -55,6 +55,60 @@ def vector_of(text: str) -> list[float]:
         float(data[0] if data else 0),
         float(len(text.split())),
     ]
+
+
+def token_vectors_of(text: str) -> list[list[float]]:
+    """A row a token, of the two special ones too: the text's, and the number of the token."""
+    return [[*vector_of(text)[:-1], float(number)] for number in range(len(text.split()) + 2)]
+
+
+def as_text(row: Any) -> str:
+    """The text that a row counts as: its values with the names of the inputs, in the order of the names."""
+    if isinstance(row, str):
+        return row
+    named = sorted(row.items()) if isinstance(row, Mapping) else [("", value) for value in row]
+    return "|".join(f"{name}={_said(value)}" for name, value in named)
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, str | bytes):
+        return value if isinstance(value, str) else value.decode()
+    return ",".join(f"{number:g}" for number in np.ravel(value).tolist())
+
+
+def rows_of(message: Any) -> list[str]:
+    """The rows of a request or source, each as a text."""
+    kind = message.WhichOneof("input")
+    if kind == "records":
+        return [as_text(_record(record)) for record in message.records.records]
+    if kind == "tensors":
+        columns = {name: _column(tensor) for name, tensor in message.tensors.tensors.items()}
+        return [
+            as_text(dict(zip(columns, values, strict=True))) for values in zip(*columns.values(), strict=True)
+        ]
+    return list(message.texts.texts)
+
+
+def _record(record: common.Record) -> Any:
+    def plain(value: common.RecordValue) -> Any:
+        return value.text if value.HasField("text") else list(value.numbers.numbers)
+
+    if record.ordered:
+        return tuple(plain(value) for value in record.ordered)
+    return {name: plain(value) for name, value in record.values.items()}
+
+
+def _column(tensor: common.Tensor) -> Any:
+    if tensor.data_type == common.DATA_TYPE_STRING:
+        return list(tensor.strings.values)
+    kinds = {
+        common.DATA_TYPE_FLOAT32: "<f4",
+        common.DATA_TYPE_FLOAT64: "<f8",
+        common.DATA_TYPE_INT32: "<i4",
+        common.DATA_TYPE_INT64: "<i8",
+        common.DATA_TYPE_BOOL: "?",
+    }
+    return np.frombuffer(tensor.data, kinds[tensor.data_type]).reshape(list(tensor.shape))
 
 
 def probabilities_of(text: str) -> list[float]:
@@ -114,6 +168,7 @@ class Script:
         self.most_running = 0
         self.pause = 0.0
         self.digest = "d1"
+        self.labels = LABELS
         self._lock = threading.Lock()
 
     def fail(self, method: str, *failures: Failure | None) -> None:
@@ -168,11 +223,13 @@ class _Inference(inference_grpc.InferenceServiceServicer):
 
     def Embed(self, request, context):  # noqa: N802
         with self._script.call("Embed", request, context):
-            texts = request.texts.texts
+            texts = rows_of(request)
             rows = [vector_of(text) for text in texts]
             bad = [i for i, text in enumerate(texts) if text == "bad row"]
             for i in bad:
                 rows[i] = [np.nan] * DIMENSION
+            if request.options.pooling == common.POOLING_TOKENS:
+                rows = [row for text in texts for row in token_vectors_of(text)]
             reply = inference.EmbedResponse(
                 embeddings=packed(rows),
                 token_counts=[len(text.split()) + 2 for text in texts],
@@ -187,11 +244,11 @@ class _Inference(inference_grpc.InferenceServiceServicer):
 
     def Classify(self, request, context):  # noqa: N802
         with self._script.call("Classify", request, context):
-            texts = request.texts.texts
+            texts = rows_of(request)
             rows = [probabilities_of(text) for text in texts]
             return inference.ClassifyResponse(
                 probabilities=packed(rows),
-                labels=LABELS,
+                labels=self._script.labels,
                 predicted=[int(np.argmax(row)) for row in rows],
                 token_counts=[len(text.split()) + 2 for text in texts],
                 truncations=[_cut(text) for text in texts],
@@ -200,7 +257,7 @@ class _Inference(inference_grpc.InferenceServiceServicer):
 
     def Predict(self, request, context):  # noqa: N802
         with self._script.call("Predict", request, context):
-            texts = request.texts.texts
+            texts = rows_of(request)
             lengths = np.array([[len(text)] for text in texts], dtype="<i8")
             return inference.PredictResponse(
                 outputs={
@@ -221,7 +278,7 @@ class _Inference(inference_grpc.InferenceServiceServicer):
             return inference.TokenizeResponse(
                 sequences=[
                     inference.TokenSequence(ids=[101, *map(len, text.split()), 102], truncation=_cut(text))
-                    for text in request.texts.texts
+                    for text in rows_of(request)
                 ],
                 provenance=self._script.provenance(),
             )
@@ -320,7 +377,11 @@ class _Analysis(analysis_grpc.AnalysisServiceServicer):
             )
 
     def _origin(self, source: common.Source) -> common.Provenance | None:
-        return self._script.provenance(source.options) if source.HasField("texts") else None
+        return (
+            self._script.provenance(source.options)
+            if source.WhichOneof("input") in ("texts", "records")
+            else None
+        )
 
 
 def _sides(request: Any, first: str, second: str) -> tuple[np.ndarray, np.ndarray]:
@@ -329,8 +390,8 @@ def _sides(request: Any, first: str, second: str) -> tuple[np.ndarray, np.ndarra
 
 
 def _rows(side: common.Source) -> np.ndarray:
-    if side.HasField("texts"):
-        return np.array([vector_of(text) for text in side.texts.texts], dtype=np.float32)
+    if side.WhichOneof("input") in ("texts", "records"):
+        return np.array([vector_of(text) for text in rows_of(side)], dtype=np.float32)
     vectors = side.vectors
     return np.frombuffer(vectors.data, dtype="<f4").reshape(vectors.rows, vectors.columns)
 
@@ -386,9 +447,15 @@ class _Models(models_grpc.ModelServiceServicer):
                 model_digest="d1",
                 sites=[
                     models.DropoutSite(
-                        path="dropout", rate=0.1, place=models.DROPOUT_PLACE_AT_SEAM, layer_class="Dropout"
+                        path="dropout",
+                        rate=0.1,
+                        place=models.DROPOUT_PLACE_AT_SEAM,
+                        layer_class="Dropout",
+                        read=True,
                     ),
-                    models.DropoutSite(path="encoder/noise", noise_shape=[1, 4], layer_class="GaussianNoise"),
+                    models.DropoutSite(
+                        path="encoder/noise", noise_shape=[1, 4], layer_class="GaussianNoise", shared_axes=[0]
+                    ),
                 ],
                 proof=models.DropoutProof(
                     proven=True,
@@ -418,6 +485,20 @@ def _model(version: int) -> models.Model:
         engine="wire",
         precision="fp32",
         dropout_proven_inactive=True,
+        inputs=[
+            models.ModelInput(name="text", data_type=common.DATA_TYPE_STRING, role=models.INPUT_ROLE_TEXT),
+            models.ModelInput(
+                name="input_ids",
+                data_type=common.DATA_TYPE_INT32,
+                shape=[-1],
+                role=models.INPUT_ROLE_IDS,
+                limit=30_522,
+                made_by_tokenizing=True,
+            ),
+        ],
+        tokenizer=models.TOKENIZER_KIND_GRAPH,
+        default_pooling=common.POOLING_POOLED,
+        outputs=["output"],
     )
 
 

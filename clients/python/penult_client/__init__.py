@@ -16,6 +16,7 @@ from penult_client._about import (
     DropoutSite,
     Limits,
     Model,
+    ModelInput,
     ProofFigure,
     Readout,
     ServerInfo,
@@ -51,7 +52,15 @@ from penult_client._exceptions import (
     UnavailableError,
 )
 from penult_client._operations import OperationReport, OperationStatus
-from penult_client._results import Classification, Embeddings, Prediction, RowError, Similarity, Tokens
+from penult_client._results import (
+    Classification,
+    Embeddings,
+    Prediction,
+    RowError,
+    Similarity,
+    TokenEmbeddings,
+    Tokens,
+)
 from penult_client._sync.client import Client
 from penult_client._sync.operations import Operation
 from penult_client._sync.transport import MockTransport
@@ -85,6 +94,7 @@ __all__ = [
     "Limits",
     "MockTransport",
     "Model",
+    "ModelInput",
     "Neighbors",
     "NotFoundError",
     "Operation",
@@ -103,6 +113,7 @@ __all__ = [
     "ServerStartError",
     "Similarity",
     "StoredInfo",
+    "TokenEmbeddings",
     "Tokens",
     "UnavailableError",
     "__version__",

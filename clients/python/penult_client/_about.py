@@ -15,6 +15,27 @@ class Readout:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ModelInput:
+    """An input of a model: what a record or a dict of arrays names.
+
+    Attributes:
+        name: As the model calls it.
+        dtype: ``string`` for text, else NumPy's name of what travels, such as ``float32`` or ``int64``.
+        shape: Of one row, the batch left out; -1: of any length. Empty: one value a row.
+        role: ``text``, ``ids``, ``mask``, ``types``, ``value`` (what no tokenizing touches), or empty when not known.
+        limit: Of ids: they are from 0 to this, this one left out; 0: not known.
+        made_by_tokenizing: Whether it is made of the texts, and may be given in their place.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    role: str
+    limit: int
+    made_by_tokenizing: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Model:
     """A version of a model on the server.
 
@@ -27,11 +48,19 @@ class Model:
         readouts: What can be read, the default first.
         poolings: The poolings it can do.
         labels: Names of the classes; empty when the file names none.
-        head: ``sigmoid``, ``softmax``, ``multilabel``, or empty when not known.
+        head: ``sigmoid``, ``softmax``, ``multilabel``, ``regression``, or empty when not known.
         max_length: The longest text in tokens, special tokens included.
         trims_padding: Whether batches are trimmed to their longest text.
         engine, precision: What computes.
         dropout_proven: Whether dropout was proven to play no part.
+        inputs: What is given for each row, in the order of the tuples that `Client.embed` takes; then what may be given
+            in place of the texts.
+        tokenizer: What makes tokens of texts: ``graph`` (the model itself), ``file`` (one that lay beside it), ``none``
+            (the model takes ids or numbers), or empty when not known.
+        pooling: What ``pooling=None`` means.
+        unread: Why nothing can be read in front of the head; empty when something can. `predict` works all the same.
+        logits: Whether the head gives logits, of which `classify` makes probabilities.
+        outputs: Names of the outputs of `predict`.
     """
 
     name: str
@@ -50,6 +79,12 @@ class Model:
     engine: str
     precision: str
     dropout_proven: bool
+    inputs: tuple[ModelInput, ...]
+    tokenizer: str
+    pooling: str
+    unread: str
+    logits: bool
+    outputs: tuple[str, ...]
 
     @property
     def id(self) -> str:
@@ -69,7 +104,10 @@ class DropoutSite:
     Attributes:
         place: ``before_embedding``, ``at_seam`` (the embedding is its input), ``in_head``, or empty when not
             known.
-        noise_shape: Empty: the shape of its input.
+        noise_shape: -1: as long as its input; empty: the shape of its input.
+        shared_axes: Axes of its input, from 0 (the batch), along which one draw is shared; empty: every number is drawn
+            on its own.
+        read: Whether the embedding is read in front of this one.
     """
 
     path: str
@@ -77,6 +115,8 @@ class DropoutSite:
     noise_shape: tuple[int, ...]
     place: str
     layer_class: str
+    shared_axes: tuple[int, ...]
+    read: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +135,8 @@ class DropoutReport:
 
     Attributes:
         model, version, digest: Which model.
-        sites: The dropout layers found.
+        sites: The dropout layers found, in the order in which the model computes them.
+        unread: As of `Model`.
         proven: Whether structure and experiment agree that they play no part.
         findings: What was looked at and found, a line each, for a person.
         figures: The experiment's figures.
@@ -110,6 +151,7 @@ class DropoutReport:
     findings: tuple[str, ...]
     figures: tuple[ProofFigure, ...]
     preparer: str
+    unread: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -61,9 +61,13 @@ class PenultError(Exception):
 
     @property
     def index(self) -> int | None:
-        """Number of the text or row at fault, from 0; None when the field names none."""
-        found = re.search(r"\[(\d+)\]$", self.field)
-        return int(found[1]) if found else None
+        """Number of the text or row at fault, from 0; None when the error names none."""
+        # `texts[17]`, `records[17].title`, `row 17 of tensors`; of `tensors[input_ids]` the metadata say it.
+        found = re.search(r"(?<!tensors)\[(\d+)\]|^row (\d+) of ", self.field)
+        if found:
+            return int(found[1] or found[2])
+        row = self.metadata.get("row", "")
+        return int(row) if row.isdigit() else None
 
 
 class InvalidInputError(PenultError):

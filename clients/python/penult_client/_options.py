@@ -1,10 +1,22 @@
-"""What may be given to an analysis by name: for type checkers, so that each signature stands in one place alone."""
+"""What may be given to a call by name: for type checkers, so that each signature stands in one place alone."""
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
-from penult_client._core.progress import Progress
+from penult_client._core.progress import Progress, Report
+
+
+class EmbedOptions(TypedDict, total=False):
+    """Of `embed`."""
+
+    normalize: bool
+    truncate: str
+    layer: str | None
+    probabilities: bool
+    progress: bool | Report
+    deadline: float | None
+    on_row_error: Literal["fail", "report"]
 
 
 class AnalysisOptions(TypedDict, total=False):

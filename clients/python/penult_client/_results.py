@@ -81,7 +81,7 @@ class Embeddings(_ByText):
         vectors: float32 [n, d]; NaN in rows that `row_errors` names.
         probabilities: float32 [n, classes] of the same forward pass when asked for, else None.
         labels: Names of the classes, in the order of the columns of `probabilities`; empty when there are none.
-        token_counts: int32 [n], tokens read, special tokens included.
+        token_counts: int32 [n], tokens read, special tokens included; of a row of several texts, those of all.
         truncated: str [n], each ``none``, ``cut`` or ``unknown``; `was_cut` is the same as booleans.
         row_errors: Rows that failed, with ``on_row_error="report"``.
         model, version: The model that answered, such as ``reviews`` and 3.
@@ -104,6 +104,18 @@ class Embeddings(_ByText):
 
     def __len__(self) -> int:
         return len(self.vectors)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class TokenEmbeddings(Embeddings):
+    """One row a token: what ``pooling="tokens"`` gives. Fields not named here are as in `Embeddings`.
+
+    Attributes:
+        vectors: A list of n arrays, float32 [tokens of the text, d], padding left out and special tokens included:
+            text i has `token_counts[i]` rows, in the order of its token ids (`Client.tokenize`).
+    """
+
+    vectors: list[FloatMatrix]  # type: ignore[assignment]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -145,10 +157,13 @@ class Tokens(_FromModel):
     Attributes:
         ids: One list a text, special tokens included, padding left out.
         truncated: str [n], each ``none``, ``cut`` or ``unknown``.
+        type_ids: One list a text, as long as its ids: which text of a pair a token is of. Empty lists when the model
+            takes none.
     """
 
     ids: list[list[int]]
     truncated: NDArray[np.str_]
+    type_ids: list[list[int]]
 
     @property
     def was_cut(self) -> NDArray[np.bool_]:

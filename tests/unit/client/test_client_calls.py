@@ -84,7 +84,7 @@ def test_options_reach_the_wire(flavour):
     ("options", "reason"),
     [
         ({"pooling": "average"}, "UNKNOWN_POOLING"),
-        ({"pooling": None}, "UNKNOWN_POOLING"),
+        ({"pooling": 3}, "UNKNOWN_POOLING"),
         ({"truncate": "middle"}, "UNKNOWN_TRUNCATE"),
         ({"on_row_error": "ignore"}, "UNKNOWN_ON_ROW_ERROR"),
         ({"layer": ""}, "BAD_LAYER"),

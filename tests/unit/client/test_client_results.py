@@ -69,6 +69,25 @@ def test_replies_that_do_not_fit_the_request_are_refused(wrong):
     assert caught.value.reason == "BAD_REPLY"
 
 
+OF_TOKENS = common.Provenance(model="models/m/versions/7", version=7, pooling=common.POOLING_TOKENS)
+
+
+def test_tokens_are_given_to_their_texts():
+    first = embedded([[1], [2], [3]], token_counts=[2, 1], truncations=[2, 2], provenance=OF_TOKENS)
+    second = embedded([[4], [5]], token_counts=[0, 2], truncations=[2, 2], provenance=OF_TOKENS)
+    made = results.embeddings([(Part(0, 2), first), (Part(2, 4), second)])
+    assert [each.tolist() for each in made.vectors] == [[[1], [2]], [[3]], [], [[4], [5]]]
+    assert [each.shape for each in made.vectors] == [(2, 1), (1, 1), (0, 1), (2, 1)]
+
+
+@pytest.mark.parametrize("counts", [[2, 2], [2], [4, -1]])
+def test_tokens_that_nobody_has_are_refused(counts):
+    reply = embedded([[1], [2], [3]], token_counts=counts, truncations=[2, 2], provenance=OF_TOKENS)
+    with pytest.raises(InternalError) as caught:
+        results.embeddings([(Part(0, 2), reply)])
+    assert caught.value.reason == "BAD_REPLY"
+
+
 def test_parts_of_different_width_are_refused():
     with pytest.raises(InternalError):
         to_matrix([packed([[1, 2]]), packed([[1]])], [1, 1])

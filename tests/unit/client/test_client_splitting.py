@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from penult.v1 import inference_service_pb2 as inference
 from penult_client import InvalidInputError, Limits
 from penult_client._core.inputs import check_texts
-from penult_client._core.requests import with_texts
-from penult_client._core.splitting import PART_BYTES, PART_TEXTS, Part, split_texts
+from penult_client._core.requests import with_rows
+from penult_client._core.splitting import PART_BYTES, PART_ROWS, Part, split_rows
 
 
 def limits(**changed: int) -> Limits:
@@ -38,8 +38,8 @@ def test_parts_cover_every_text_once_and_fit_the_wire(texts, most_texts, most_by
     checked = check_texts(texts)
     template = inference.EmbedRequest(probabilities=True)
     template.options.model = "reviews@3"
-    parts = split_texts(checked, told, template.ByteSize())
-    requests = [with_texts(template, checked, part.start, part.stop, told) for part in parts]
+    parts = split_rows(checked, told, template.ByteSize())
+    requests = [with_rows(template, checked, part.start, part.stop, told) for part in parts]
     assert [text for request in requests for text in request.texts.texts] == texts
     assert max(len(request.texts.texts) for request in requests) <= most_texts
     assert max(request.ByteSize() for request in requests) <= most_bytes
@@ -54,20 +54,20 @@ def test_parts_cover_every_text_once_and_fit_the_wire(texts, most_texts, most_by
 
 
 def test_a_part_is_bounded_in_texts_and_in_bytes():
-    parts = split_texts(check_texts(["short"] * 2500), limits(), 0)
-    assert [len(part) for part in parts] == [PART_TEXTS, PART_TEXTS, 2500 - 2 * PART_TEXTS]
-    parts = split_texts(check_texts(["x" * 1000] * 300), limits(), 0)
+    parts = split_rows(check_texts(["short"] * 2500), limits(), 0)
+    assert [len(part) for part in parts] == [PART_ROWS, PART_ROWS, 2500 - 2 * PART_ROWS]
+    parts = split_rows(check_texts(["x" * 1000] * 300), limits(), 0)
     assert [len(part) for part in parts[:-1]] == [PART_BYTES // 1006] * (len(parts) - 1)
 
 
 def test_a_text_longer_than_a_part_goes_alone():
-    parts = split_texts(check_texts(["a", "x" * (PART_BYTES + 1), "b"]), limits(), 0)
+    parts = split_rows(check_texts(["a", "x" * (PART_BYTES + 1), "b"]), limits(), 0)
     assert [(part.start, part.stop) for part in parts] == [(0, 1), (1, 2), (2, 3)]
 
 
 def test_a_text_that_no_request_can_hold_is_named():
     with pytest.raises(InvalidInputError) as caught:
-        split_texts(check_texts(["a", "é" * 600]), limits(max_request_bytes=1000), 10)
+        split_rows(check_texts(["a", "é" * 600]), limits(max_request_bytes=1000), 10)
     error = caught.value
     assert (error.reason, error.field) == ("TEXT_TOO_LARGE", "texts[1]")
     assert "1200 bytes" in error.message

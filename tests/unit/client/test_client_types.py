@@ -9,11 +9,17 @@ from pathlib import Path
 ROOT = Path(__file__).parents[3]
 PROGRAM = """
 from typing import Any, assert_type
+import numpy as np
+from numpy.typing import NDArray
 from penult_client import (
-    AsyncClient, AsyncOperation, Client, Clusters, Neighbors, Operation, OperationStatus, Projection, Similarity
+    AsyncClient, AsyncOperation, Client, Clusters, Embeddings, Neighbors, Operation, OperationStatus, Projection,
+    Similarity, TokenEmbeddings
 )
 
-def sync(client: Client, rows: Any, wait: bool) -> None:
+def sync(client: Client, rows: Any, wait: bool, pooling: str) -> None:
+    assert_type(client.embed(rows, pooling="tokens", truncate="error").vectors, list[NDArray[np.float32]])
+    assert_type(client.embed(rows, "reviews", pooling=pooling, progress=True).vectors, NDArray[np.float32])
+    assert_type(client.embed(rows, pooling=None), Embeddings)
     assert_type(client.similarity(rows, rows, pairs=True), Similarity)
     assert_type(client.neighbors(rows, None, 3, radius=0.5), Neighbors)
     assert_type(client.cluster(rows, "hdbscan", wait=True, name="topics"), Clusters)
@@ -28,12 +34,14 @@ def sync(client: Client, rows: Any, wait: bool) -> None:
     assert_type(client.operations(), list[OperationStatus])
 
 async def awaited(client: AsyncClient, rows: Any) -> None:
+    assert_type(await client.embed(rows, pooling="tokens"), TokenEmbeddings)
     assert_type(await client.project(rows), Projection)
     operation = await client.project(rows, wait=False)
     assert_type(operation, AsyncOperation[Projection])
     assert_type(await operation.wait(), Projection)
 
 def wrong(client: Client, rows: Any) -> None:
+    client.embed(rows, normalise=True)  # type: ignore[call-overload]
     client.project(rows, wiat=False)  # type: ignore[call-overload]
     client.project(rows, perplexity="3")  # type: ignore[call-overload]
     client.project(rows, wait=False).coordinates  # type: ignore[attr-defined]

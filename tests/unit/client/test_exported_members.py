@@ -136,6 +136,12 @@ def test_type_checkers_know_every_option_of_an_analysis(method):
     assert inspect.signature(method).parameters["wait"].default is True
 
 
+def test_type_checkers_know_every_option_of_embed():
+    parameters = inspect.signature(Client.embed).parameters.values()
+    by_name = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
+    assert typing.get_type_hints(_options.EmbedOptions).keys() | {"pooling"} == by_name
+
+
 def test_methods_of_both_operations():
     assert public(Operation) == public(AsyncOperation) == {"cancel", "delete", "status", "wait"}
     for name in public(Operation):

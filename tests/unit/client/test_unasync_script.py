@@ -27,7 +27,7 @@ def test_drift_is_shown_and_mended(script, tmp_path, monkeypatch, capsys):
     for folder in ("_async", "_sync"):
         shutil.copytree(script.PACKAGE / folder, tmp_path / folder)
     monkeypatch.setattr(script, "PACKAGE", tmp_path)
-    client = tmp_path / "_sync" / "client.py"
+    client = tmp_path / "_sync" / "inference.py"
     client.write_text(client.read_text().replace("def embed", "def embedd"))
     (tmp_path / "_sync" / "gone.py").write_text("left = 1\n")
     assert script.main(["--check"]) == 1

@@ -41,7 +41,7 @@ def test_requests_are_small_and_cover_every_text_once(
     # Small enough that the client makes no two of them.
     from penult_client._core import splitting
 
-    assert asking.REQUEST_TEXTS <= splitting.PART_TEXTS
+    assert asking.REQUEST_TEXTS <= splitting.PART_ROWS
     assert asking.REQUEST_BYTES <= splitting.PART_BYTES
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import grpc
 
@@ -13,23 +13,19 @@ from penult_client._about import DropoutReport, Model, ServerInfo
 from penult_client._async.calls import AsyncCaller
 from penult_client._async.comparisons import AsyncComparisons
 from penult_client._async.datasets import AsyncDatasets
+from penult_client._async.inference import AsyncInference
 from penult_client._async.maps import AsyncMaps
 from penult_client._async.operations import AsyncOperations
 from penult_client._async.starting import AsyncPrivateServer
 from penult_client._async.stored import AsyncStored
 from penult_client._async.transport import AsyncGrpcTransport, AsyncTransport
 from penult_client._channel import Metadata
-from penult_client._core import about, enums, requests, results, rpcs
-from penult_client._core.inputs import check_model, check_texts
-from penult_client._core.progress import Report, reporter
-from penult_client._core.timing import Deadline, check_seconds
-from penult_client._results import Classification, Embeddings, Prediction, Tokens
-
-OnRowError = Literal["fail", "report"]
-Progress = bool | Report
+from penult_client._core import about, rpcs
+from penult_client._core.inputs import check_model
+from penult_client._core.timing import check_seconds
 
 
-class AsyncClient(AsyncComparisons, AsyncMaps, AsyncDatasets, AsyncStored, AsyncOperations):
+class AsyncClient(AsyncInference, AsyncComparisons, AsyncMaps, AsyncDatasets, AsyncStored, AsyncOperations):
     """Talks to a Penult server.
 
     Calls with many texts are split to fit the server, sent two requests at a time, and put together in order.
@@ -94,124 +90,6 @@ class AsyncClient(AsyncComparisons, AsyncMaps, AsyncDatasets, AsyncStored, Async
         client = cls(timeout=timeout, transport=await server.ready(longest))
         client._server = server
         return client
-
-    async def embed(
-        self,
-        texts: Any,
-        model: str | None = None,
-        *,
-        pooling: str = "pooled",
-        normalize: bool = False,
-        truncate: str = "right",
-        layer: str | None = None,
-        probabilities: bool = False,
-        progress: Progress = False,
-        deadline: float | None = None,
-        on_row_error: OnRowError = "fail",
-    ) -> Embeddings:
-        """Embeddings in front of the dropout, in inference mode: float32 [n, d], in the order of the texts.
-
-        Args:
-            texts: A list, array or column of n str.
-            model: Such as ``reviews`` or ``reviews@3``; None: the only one loaded.
-            pooling: ``pooled`` (in front of the dropout), ``cls``, ``mean`` or ``max`` (over the tokens).
-            normalize: Scale every row to unit length.
-            truncate: Texts that are too long are cut at the end (``right``) or are an ``error``.
-            layer: A readout of the model; None: its default.
-            probabilities: Also class probabilities, from the same forward pass.
-            progress: True: a line on stderr; or a function of (done, total).
-            deadline: The longest wait for the whole call, in seconds.
-            on_row_error: ``fail`` with the first bad text, or ``report`` it in `row_errors` and fill its row
-                with NaN.
-
-        Raises:
-            PenultError: see `penult_client.PenultError` for the kinds.
-        """
-        template = rpcs.EMBED.request(
-            options=requests.embed_options(
-                model=model, layer=layer, pooling=pooling, normalize=normalize, truncate=truncate
-            ),
-            probabilities=bool(probabilities),
-            on_row_error=enums.to_number(on_row_error, enums.ON_ROW_ERRORS, "on_row_error"),
-        )
-        return results.embeddings(
-            await self._caller.send_texts(
-                rpcs.EMBED,
-                template,
-                check_texts(texts),
-                Deadline.begin(deadline),
-                reporter(progress, "embedding"),
-            )
-        )
-
-    async def classify(
-        self,
-        texts: Any,
-        model: str | None = None,
-        *,
-        truncate: str = "right",
-        progress: Progress = False,
-        deadline: float | None = None,
-        on_row_error: OnRowError = "fail",
-    ) -> Classification:
-        """Class probabilities, float32 [n, classes], and the most probable class of each text.
-
-        Arguments and errors as of `embed`.
-        """
-        template = rpcs.CLASSIFY.request(
-            model=check_model(model),
-            truncate=enums.to_number(truncate, enums.TRUNCATES, "truncate"),
-            on_row_error=enums.to_number(on_row_error, enums.ON_ROW_ERRORS, "on_row_error"),
-        )
-        return results.classification(
-            await self._caller.send_texts(
-                rpcs.CLASSIFY,
-                template,
-                check_texts(texts),
-                Deadline.begin(deadline),
-                reporter(progress, "classifying"),
-            )
-        )
-
-    async def predict(
-        self,
-        inputs: Any,
-        model: str | None = None,
-        *,
-        progress: Progress = False,
-        deadline: float | None = None,
-    ) -> Prediction:
-        """What the model's own predict returns, by output name. Arguments and errors as of `embed`."""
-        template = rpcs.PREDICT.request(model=check_model(model))
-        return results.prediction(
-            await self._caller.send_texts(
-                rpcs.PREDICT,
-                template,
-                check_texts(inputs),
-                Deadline.begin(deadline),
-                reporter(progress, "predicting"),
-            )
-        )
-
-    async def tokenize(
-        self,
-        texts: Any,
-        model: str | None = None,
-        *,
-        progress: Progress = False,
-        deadline: float | None = None,
-    ) -> Tokens:
-        """Token ids as the model's own preprocessing makes them. Arguments and errors as of `embed`."""
-        template = rpcs.TOKENIZE.request(model=check_model(model))
-        return results.tokens(
-            await self._caller.send_texts(
-                rpcs.TOKENIZE,
-                template,
-                check_texts(texts),
-                Deadline.begin(deadline),
-                reporter(progress, "tokenizing"),
-            )
-        )
 
     async def models(self) -> list[Model]:
         """Every version of every model, by name and descending version."""

@@ -6,7 +6,16 @@ from penult.v1 import common_pb2 as common
 from penult.v1 import model_service_pb2 as models
 from penult.v1 import server_service_pb2 as server
 
-from penult_client._about import DropoutReport, DropoutSite, Limits, Model, ProofFigure, Readout, ServerInfo
+from penult_client._about import (
+    DropoutReport,
+    DropoutSite,
+    Limits,
+    Model,
+    ModelInput,
+    ProofFigure,
+    Readout,
+    ServerInfo,
+)
 from penult_client._core.enums import to_word
 from penult_client._core.names import split_name
 
@@ -59,6 +68,23 @@ def model(told: models.Model) -> Model:
         engine=told.engine,
         precision=told.precision,
         dropout_proven=told.dropout_proven_inactive,
+        inputs=tuple(_input(each) for each in told.inputs),
+        tokenizer=to_word(told.tokenizer, models.TokenizerKind, "TOKENIZER_KIND_"),
+        pooling=to_word(told.default_pooling, common.Pooling, "POOLING_"),
+        unread=told.unread,
+        logits=told.logits,
+        outputs=tuple(told.outputs),
+    )
+
+
+def _input(told: models.ModelInput) -> ModelInput:
+    return ModelInput(
+        name=told.name,
+        dtype=to_word(told.data_type, common.DataType, "DATA_TYPE_"),
+        shape=tuple(told.shape),
+        role=to_word(told.role, models.InputRole, "INPUT_ROLE_"),
+        limit=told.limit,
+        made_by_tokenizing=told.made_by_tokenizing,
     )
 
 
@@ -76,6 +102,8 @@ def dropout_report(reply: models.InspectDropoutResponse) -> DropoutReport:
                 noise_shape=tuple(site.noise_shape),
                 place=to_word(site.place, models.DropoutPlace, "DROPOUT_PLACE_"),
                 layer_class=site.layer_class,
+                shared_axes=tuple(site.shared_axes),
+                read=site.read,
             )
             for site in reply.sites
         ),
@@ -86,4 +114,5 @@ def dropout_report(reply: models.InspectDropoutResponse) -> DropoutReport:
             for each in reply.proof.figures
         ),
         preparer=reply.proof.preparer,
+        unread=reply.unread,
     )

@@ -1,4 +1,4 @@
-"""Vectors and Tensors of the wire -> NumPy arrays."""
+"""Vectors and Tensors of the wire, from and to NumPy arrays."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from penult.v1 import common_pb2 as common
 
 from penult_client._exceptions import InternalError
 
-_DTYPES: dict[int, np.dtype[Any]] = {
+_DTYPES: dict[common.DataType, np.dtype[Any]] = {
     common.DATA_TYPE_UNSPECIFIED: np.dtype("<f4"),
     common.DATA_TYPE_FLOAT32: np.dtype("<f4"),
     common.DATA_TYPE_FLOAT64: np.dtype("<f8"),
@@ -20,6 +20,7 @@ _DTYPES: dict[int, np.dtype[Any]] = {
     common.DATA_TYPE_INT64: np.dtype("<i8"),
     common.DATA_TYPE_BOOL: np.dtype("?"),
 }
+_TYPES = {dtype: number for number, dtype in _DTYPES.items() if number}
 
 
 def bad_reply(what: str) -> InternalError:
@@ -56,3 +57,11 @@ def to_array(tensor: common.Tensor) -> NDArray[Any]:
     if prod(shape) != values.size:
         raise bad_reply(f"a tensor of shape {list(shape)} with {values.size} elements")
     return values.reshape(shape)
+
+
+def to_tensor(array: NDArray[Any]) -> common.Tensor:
+    """An array of a type of the wire, or an object array of bytes, as it travels."""
+    if array.dtype == object:
+        strings = common.ByteStrings(values=array.ravel().tolist())
+        return common.Tensor(shape=array.shape, data_type=common.DATA_TYPE_STRING, strings=strings)
+    return common.Tensor(shape=array.shape, data_type=_TYPES[array.dtype], data=array.tobytes())

@@ -18,7 +18,7 @@ from penult_client._about import Limits
 from penult_client._core import arrays, inputs
 from penult_client._core.enums import to_word
 from penult_client._core.names import split_name
-from penult_client._core.splitting import PART_BYTES, PART_TEXTS, Part
+from penult_client._core.splitting import PART_BYTES, PART_ROWS, Part
 from penult_client._core.tables import Column, as_matrix, check_columns, is_rows_of_numbers
 from penult_client._datasets import Appended, Dataset, DatasetInfo, DatasetRows
 from penult_client._exceptions import InputTypeError, InvalidInputError
@@ -85,7 +85,7 @@ def check_upload(source: Any, texts: Any, columns: Any, ids: Any, space: Any = N
             f"space={space!r}; it is a str, and of arrays only", reason="BAD_SPACE", field="space"
         )
     if isinstance(source, Embeddings):
-        vectors, space = inputs.check_vectors(source.vectors, "vectors"), source.space
+        vectors, space = inputs.check_embedded(source, "vectors"), source.space
     elif inputs.is_texts(source) and not is_rows_of_numbers(source):
         if texts is not None:
             raise InvalidInputError(
@@ -136,7 +136,7 @@ def parts(upload: Upload, limits: Limits) -> list[Part]:
             field=f"ids[{row}]",
         )
     if upload.vectors is None:
-        return [Part(*each) for each in _packed(sizes, PART_BYTES, min(PART_TEXTS, limits.max_texts))]
+        return [Part(*each) for each in _packed(sizes, PART_BYTES, min(PART_ROWS, limits.max_texts))]
     return [Part(*each) for each in _packed(sizes, STREAM_BYTES, len(upload))]
 
 

@@ -17,6 +17,7 @@ POOLINGS = {
     "cls": common.POOLING_CLS,
     "mean": common.POOLING_MEAN,
     "max": common.POOLING_MAX,
+    "tokens": common.POOLING_TOKENS,
 }
 TRUNCATES = {"right": common.TRUNCATE_MODE_RIGHT, "error": common.TRUNCATE_MODE_ERROR}
 ON_ROW_ERRORS = {"fail": common.ON_ROW_ERROR_FAIL, "report": common.ON_ROW_ERROR_REPORT}

@@ -79,28 +79,37 @@ def _detail(status: status_pb2.Status | None, kind: Any) -> Any:
     return None
 
 
-def count_from(start: int, error: PenultError, called: str = "texts") -> PenultError:
+def count_from(start: int, error: PenultError, called: str = "") -> PenultError:
     """The error with the server's ``texts[17]`` as the caller knows it: ``texts[2065]`` of a part from 2048 on.
 
-    Likewise the ids, vectors and columns of rows that are appended.
+    Likewise records and tensors, and the ids, vectors and columns of rows that are appended. `called` is what the
+    caller calls its texts, records or tensors; empty: as the server does.
 
     The error itself is changed, so that its traceback stays.
     """
     error.field = _shift(error.field, start, called)
     error.message = _shift(error.message, start, called)
+    if error.metadata.get("row", "").isdigit():
+        error.metadata["row"] = str(int(error.metadata["row"]) + start)
     error.args = (error.message,)
     return error
 
 
+# Inputs of tensors stand in brackets too, and their rows in front: `row 3 of tensors[input_ids]`.
 _ROW = re.compile(
-    r"(?<![\w.])(?:rows\.)?(texts|ids|vectors|columns\.[^\[\]]+)\[(\d+)\]|\b(row )(\d+)(?= of vectors\b)"
+    r"(?<![\w.])(?:rows\.)?(texts|records|ids|vectors|columns\.[^\[\]]+)\[(\d+)\]"
+    r"|\b(row )(\d+)(?= of (?:vectors|tensors)\b)"
+    r"|(?<![\w.])(tensors)(?=\[)"
 )
 
 
 def _shift(words: str, start: int, called: str) -> str:
     def shifted(found: re.Match[str]) -> str:
+        if found[5]:
+            return called or found[5]
         if found[3]:
             return f"{found[3]}{int(found[4]) + start}"
-        return f"{called if found[1] == 'texts' else found[1]}[{int(found[2]) + start}]"
+        what = called if called and found[1] in ("texts", "records") else found[1]
+        return f"{what}[{int(found[2]) + start}]"
 
     return _ROW.sub(shifted, words)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penult_client._exceptions import InputTypeError, InvalidInputError
+from penult_client._results import Embeddings, TokenEmbeddings
+
+# A token is about so many bytes of text: what token ids, and other numbers, count for beside texts.
+TOKEN_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -26,8 +30,24 @@ class Texts:
     sizes: list[int]
     field: str = "texts"
 
+    overhead = 6
+    frame = 0
+
     def __len__(self) -> int:
         return len(self.items)
+
+    @property
+    def weights(self) -> Sequence[int]:
+        """What each counts for where texts are shared out."""
+        return self.sizes
+
+    def place(self, index: int) -> str:
+        """What the caller calls that row."""
+        return f"{self.field}[{index}]"
+
+    def put(self, message: Any, start: int, stop: int) -> None:
+        """Puts texts `start` to `stop` into a request or a source."""
+        message.texts.texts.extend(self.items[start:stop])
 
 
 def check_texts(texts: Any, field: str = "texts") -> Texts:
@@ -74,15 +94,19 @@ def as_list(texts: Any, field: str, wanted: str = "list of str") -> list[Any]:
 
 def check_text(text: Any, index: int, field: str) -> int:
     """Bytes of one text, UTF-8. Raises as `check_texts`."""
-    where = f"{field}[{index}]"
+    if isinstance(text, str) and text.isascii():
+        return len(text)
+    return text_size(text, f"{field}[{index}]")
+
+
+def text_size(text: Any, where: str) -> int:
+    """Bytes of a text, UTF-8; `where` it stands is for the errors, which are those of `check_texts`."""
     if not isinstance(text, str):
         raise InputTypeError(
-            f"{where} is {_describe(text)}, not a str; leave such rows out or make text of them",
+            f"{where} is {describe(text)}, not a str; leave such rows out or make text of them",
             reason="NOT_TEXT",
             field=where,
         )
-    if text.isascii():
-        return len(text)
     try:
         return len(text.encode())
     except UnicodeEncodeError as error:
@@ -94,7 +118,8 @@ def check_text(text: Any, index: int, field: str) -> int:
         ) from None
 
 
-def _describe(value: Any) -> str:
+def describe(value: Any) -> str:
+    """The value, or what it is."""
     if value is None or isinstance(value, bool | int | float):
         return repr(value)
     return f"a {type(value).__name__}"
@@ -158,3 +183,18 @@ def check_vectors(vectors: Any, field: str) -> NDArray[np.float32]:
             field=f"{field}[{bad[0]}]",
         )
     return matrix
+
+
+def check_embedded(embedded: Embeddings, field: str) -> NDArray[np.float32]:
+    """The rows of embeddings, as `check_vectors` gives them.
+
+    Raises:
+        InvalidInputError: they are of tokens (WRONG_SHAPE), or as `check_vectors`.
+    """
+    if isinstance(embedded, TokenEmbeddings):
+        raise InvalidInputError(
+            f"{field} has one row a token, and this call needs one a text; embed with pooling 'cls', 'mean' or 'max'",
+            reason="WRONG_SHAPE",
+            field=field,
+        )
+    return check_vectors(embedded.vectors, field)

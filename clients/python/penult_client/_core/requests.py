@@ -6,21 +6,26 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any, TypeVar
 
+import numpy as np
 from google.protobuf.message import Message
+from numpy.typing import NDArray
 from penult.v1 import common_pb2 as common
 from penult.v1 import inference_service_pb2 as inference
 
 from penult_client._about import Limits
 from penult_client._core import enums, inputs
+from penult_client._core.inputs import Texts
+from penult_client._core.records import Records
+from penult_client._core.rows import Rows, check_rows
 from penult_client._datasets import Dataset
-from penult_client._exceptions import InvalidInputError
+from penult_client._exceptions import InputTypeError, InvalidInputError
 from penult_client._results import Embeddings
 
 # Of a request, for what is beside the rows.
 _ROOM = 512
 
-TextRequest = TypeVar(
-    "TextRequest",
+InputRequest = TypeVar(
+    "InputRequest",
     bound=inference.EmbedRequest
     | inference.ClassifyRequest
     | inference.PredictRequest
@@ -29,58 +34,70 @@ TextRequest = TypeVar(
 
 
 def embed_options(
-    *, model: Any, layer: Any, pooling: str, normalize: bool, truncate: str
+    *, model: Any, layer: Any, pooling: str | None, normalize: bool, truncate: str, tokens: bool = False
 ) -> common.EmbedOptions:
-    """Which model reads the texts, and how.
+    """Which model reads the rows, and how. With `tokens`, one row a token may be asked for.
 
     Raises:
-        InvalidInputError: an unknown word (UNKNOWN_POOLING, UNKNOWN_TRUNCATE) or a name that is none.
+        InvalidInputError: an unknown word (UNKNOWN_POOLING, UNKNOWN_TRUNCATE), a row a token where one a text is
+            needed (POOLING_UNAVAILABLE), or a name that is none.
     """
+    if pooling == "tokens" and not tokens:
+        raise InvalidInputError(
+            "pooling='tokens' gives one row a token, and this call needs one a text; take 'cls', 'mean' or 'max'",
+            reason="POOLING_UNAVAILABLE",
+            field="pooling",
+        )
     return common.EmbedOptions(
         model=inputs.check_model(model),
         layer=inputs.check_layer(layer),
-        pooling=enums.to_number(pooling, enums.POOLINGS, "pooling"),
+        pooling=enums.to_number_or_none(pooling, enums.POOLINGS, "pooling"),
         normalize=bool(normalize),
         truncate=enums.to_number(truncate, enums.TRUNCATES, "truncate"),
     )
 
 
-def with_texts(
-    template: TextRequest, texts: inputs.Texts, start: int, stop: int, limits: Limits
-) -> TextRequest:
-    """The template with texts `start` to `stop`, for a reply of any size that the server makes."""
+def with_rows(template: InputRequest, rows: Rows, start: int, stop: int, limits: Limits) -> InputRequest:
+    """The template with rows `start` to `stop`, for a reply of any size that the server makes."""
     request = deepcopy(template)
-    request.texts.texts.extend(texts.items[start:stop])
+    rows.put(request, start, stop)
     request.max_response_bytes = limits.max_response_bytes
     return request
 
 
-def check_source(side: Any, name: str) -> inputs.Texts | common.Source:
-    """A side of a comparison: texts, checked; an array [n, d] or Embeddings (which name their space), packed; or a
-    set by its name.
+def check_source(side: Any, name: str) -> Rows | common.Source:
+    """A side of a comparison: texts, records or tensors, checked; an array [n, d] or Embeddings (which name their
+    space), packed; or a set by its name.
 
     Raises:
-        InvalidInputError: see `inputs.check_texts` and `inputs.check_vectors`.
+        InvalidInputError: see `check_rows`, `inputs.check_vectors` and `inputs.check_embedded`.
     """
     if isinstance(side, Dataset):
         return common.Source(dataset=side.name)
     if isinstance(side, Embeddings):
         return vector_source(side, name)
-    if inputs.is_texts(side):
-        return inputs.check_texts(side, f"{name}.texts")
-    return _vectors(side, "", name)
+    if not inputs.is_texts(side):
+        return _packed(inputs.check_vectors(side, f"{name}.vectors"), "")
+    rows = check_rows(side, f"{name}.")
+    if isinstance(rows, Records) and not rows.has_text:
+        raise InputTypeError(
+            f"{name} is a list of numbers; pass vectors as an array: numpy.asarray({name})",
+            reason="NOT_TEXT",
+            field=f"{name}.records[0]",
+        )
+    return rows
 
 
-def check_sides(**sides: Any) -> dict[str, inputs.Texts | common.Source]:
+def check_sides(**sides: Any) -> dict[str, Rows | common.Source]:
     """The sides of an analysis by name, as of `check_source`; those that are None are left out."""
     return {name: check_source(side, name) for name, side in sides.items() if side is not None}
 
 
-def rows_of(side: inputs.Texts | common.Source) -> int | None:
+def rows_of(side: Rows | common.Source) -> int | None:
     """Rows of a checked side; None: the server knows."""
-    if isinstance(side, common.Source) and side.HasField("dataset"):
-        return None
-    return len(side) if isinstance(side, inputs.Texts) else side.vectors.rows
+    if not isinstance(side, common.Source):
+        return len(side)
+    return None if side.HasField("dataset") else side.vectors.rows
 
 
 def check_room(request: Message, sources: Mapping[str, common.Source], limits: Limits) -> None:
@@ -109,18 +126,19 @@ def _size(source: common.Source) -> int:
     return 4 * source.vectors.rows * source.vectors.columns
 
 
-def text_source(texts: inputs.Texts, options: common.EmbedOptions) -> common.Source:
-    """Texts for the server to embed."""
-    return common.Source(texts=common.TextList(texts=texts.items), options=options)
+def row_source(rows: Texts | Records, options: common.EmbedOptions) -> common.Source:
+    """Texts or records for the server to embed."""
+    source = common.Source(options=options)
+    rows.put(source, 0, len(rows))
+    return source
 
 
 def vector_source(embedded: Embeddings, name: str) -> common.Source:
-    """Embeddings with the space that they stand in."""
-    return _vectors(embedded.vectors, embedded.space, name)
+    """Embeddings with the space that they stand in. Raises as `inputs.check_embedded`."""
+    return _packed(inputs.check_embedded(embedded, f"{name}.vectors"), embedded.space)
 
 
-def _vectors(vectors: Any, space: str, name: str) -> common.Source:
-    matrix = inputs.check_vectors(vectors, f"{name}.vectors")
+def _packed(matrix: NDArray[np.float32], space: str) -> common.Source:
     rows, columns = matrix.shape
     return common.Source(
         vectors=common.Vectors(

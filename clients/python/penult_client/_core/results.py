@@ -15,19 +15,28 @@ from penult_client._core.enums import to_word
 from penult_client._core.names import split_name
 from penult_client._core.splitting import Part
 from penult_client._exceptions import PreconditionError
-from penult_client._results import Classification, Embeddings, Prediction, RowError, Tokens
+from penult_client._results import (
+    Classification,
+    Embeddings,
+    Prediction,
+    RowError,
+    TokenEmbeddings,
+    Tokens,
+)
 
 Reply = TypeVar("Reply")
 Replies = Sequence[tuple[Part, Reply]]
 
 
 def embeddings(replies: Replies[inference.EmbedResponse]) -> Embeddings:
-    """Embeddings of all parts."""
+    """Embeddings of all parts; with one row a token, as `TokenEmbeddings`."""
     rows, messages = _unzip(replies)
     source = _same_source(messages)
     asked = messages[0].HasField("probabilities")
-    return Embeddings(
-        vectors=arrays.to_matrix([m.embeddings for m in messages], rows),
+    of_tokens = source.pooling == common.POOLING_TOKENS
+    made: Any = TokenEmbeddings if of_tokens else Embeddings
+    found: Embeddings = made(
+        vectors=_token_vectors(messages, rows) if of_tokens else _vectors(messages, rows),
         probabilities=arrays.to_matrix([m.probabilities for m in messages], rows) if asked else None,
         labels=tuple(messages[0].labels),
         space=source.embedding_space,
@@ -36,6 +45,20 @@ def embeddings(replies: Replies[inference.EmbedResponse]) -> Embeddings:
         normalized=source.normalized,
         **_by_text(replies, source),
     )
+    return found
+
+
+def _vectors(messages: Sequence[inference.EmbedResponse], rows: Sequence[int]) -> NDArray[np.float32]:
+    return arrays.to_matrix([m.embeddings for m in messages], rows)
+
+
+def _token_vectors(messages: Sequence[inference.EmbedResponse], rows: Sequence[int]) -> Any:
+    """An array a text, each a view of one matrix."""
+    counts = _per_row((m.token_counts for m in messages), rows, np.int32)
+    if counts.min() < 0:
+        raise arrays.bad_reply(f"a text of {counts.min()} tokens")
+    whole = _vectors(messages, [sum(m.token_counts) for m in messages])
+    return np.split(whole, np.cumsum(counts)[:-1])
 
 
 def classification(replies: Replies[inference.ClassifyResponse]) -> Classification:
@@ -74,6 +97,7 @@ def tokens(replies: Replies[inference.TokenizeResponse]) -> Tokens:
         raise arrays.bad_reply(f"{len(sequences)} token sequences for {sum(rows)} texts")
     return Tokens(
         ids=[list(sequence.ids) for sequence in sequences],
+        type_ids=[list(sequence.type_ids) for sequence in sequences],
         truncated=_truncated(sequence.truncation for sequence in sequences),
         **_from_model(_same_source(messages)),
     )

@@ -27,7 +27,7 @@ class PartQueue(Generic[Reply]):
         parts: What is to be sent.
         timeout: The longest wait for one RPC, seconds; without a deadline, retries of a part end with it too.
         deadline: The end of the whole call.
-        called: What the caller calls the texts; the server says ``texts``.
+        called: What the caller calls the rows; the server says ``texts``, ``records`` or ``tensors``.
         jitter: Draws a factor between two, so that clients refused together do not come back together.
     """
 
@@ -37,7 +37,7 @@ class PartQueue(Generic[Reply]):
         *,
         timeout: float,
         deadline: Deadline,
-        called: str = "texts",
+        called: str = "",
         jitter: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self.waiting = deque(parts)

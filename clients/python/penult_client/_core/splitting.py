@@ -1,22 +1,22 @@
-"""How the texts of one call become several requests."""
+"""How the rows of one call become several requests."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from penult_client._about import Limits
 from penult_client._core.inputs import Texts
+from penult_client._core.rows import Rows
 from penult_client._exceptions import InvalidInputError
 
 # One part is some seconds of work even for a large encoder on a few cores, so that it ends within the default
 # timeout with another part ahead of it; and it is still many batches, so that packing by length pays. A function
-# of the texts alone: the same call is packed the same way each time.
-PART_TEXTS = 1024
+# of the rows alone: the same call is packed the same way each time.
+PART_ROWS = 1024
 PART_BYTES = 128 * 1024
 
-# Tag and length in front of a text, and around the list of texts.
-_TEXT_OVERHEAD = 6
+# Tag and length around the list of rows.
 _LIST_OVERHEAD = 16
 
 
@@ -40,34 +40,37 @@ class Part:
         ]
 
 
-def split_texts(texts: Texts, limits: Limits, options_bytes: int) -> list[Part]:
-    """Parts that the server takes, in order, covering every text once.
+def split_rows(rows: Rows, limits: Limits, options_bytes: int) -> list[Part]:
+    """Parts that the server takes, in order, covering every row once.
 
-    A text longer than `PART_BYTES` makes a part of its own.
+    A row that weighs more than `PART_BYTES` makes a part of its own.
 
     Raises:
-        InvalidInputError: a text alone is more than a request may hold (TEXT_TOO_LARGE).
+        InvalidInputError: a row alone is more than a request may hold (TEXT_TOO_LARGE, ROW_TOO_LARGE).
     """
-    room = limits.max_request_bytes - options_bytes - _LIST_OVERHEAD
-    largest = max(texts.sizes)
-    if largest + _TEXT_OVERHEAD > room:
-        index = texts.sizes.index(largest)
+    room = limits.max_request_bytes - options_bytes - _LIST_OVERHEAD - rows.frame
+    largest = max(rows.sizes)
+    if largest + rows.overhead > room:
+        index = rows.sizes.index(largest)
+        where = rows.place(index)
         raise InvalidInputError(
-            f"{texts.field}[{index}] has {largest} bytes; the server takes {max(room - _TEXT_OVERHEAD, 0)} in one "
-            "request: cut it",
-            reason="TEXT_TOO_LARGE",
-            field=f"{texts.field}[{index}]",
+            f"{where} has {largest} bytes; the server takes {max(room - rows.overhead, 0)} in one request"
+            + (": cut it" if isinstance(rows, Texts) else ""),
+            reason="TEXT_TOO_LARGE" if isinstance(rows, Texts) else "ROW_TOO_LARGE",
+            field=where,
             metadata={"max_request_bytes": str(limits.max_request_bytes)},
         )
-    return list(_pack(texts.sizes, min(PART_TEXTS, max(limits.max_texts, 1)), min(PART_BYTES, room)))
+    return list(_pack(rows, min(PART_ROWS, max(limits.max_texts, 1)), room))
 
 
-def _pack(sizes: Sequence[int], most_texts: int, most_bytes: int) -> Iterable[Part]:
-    start, held = 0, 0
-    for index, size in enumerate(sizes):
-        cost = size + _TEXT_OVERHEAD
-        if index > start and (index - start == most_texts or held + cost > most_bytes):
+def _pack(rows: Rows, most_rows: int, room: int) -> Iterable[Part]:
+    start, held, weight = 0, 0, 0
+    for index, (size, weighs) in enumerate(zip(rows.sizes, rows.weights, strict=True)):
+        size, weighs = size + rows.overhead, weighs + rows.overhead
+        full = index - start == most_rows or held + size > room or weight + weighs > PART_BYTES
+        if index > start and full:
             yield Part(start, index)
-            start, held = index, 0
-        held += cost
-    yield Part(start, len(sizes))
+            start, held, weight = index, 0, 0
+        held += size
+        weight += weighs
+    yield Part(start, len(rows))

@@ -13,22 +13,23 @@ from penult_client._sync.operations import Operation
 from penult_client._sync.waiting import Ongoing
 from penult_client._core import operations, requests, results, rpcs
 from penult_client._core.analysis_results import Origin
-from penult_client._core.inputs import Texts
 from penult_client._core.kinds import Kind, Record
 from penult_client._core.progress import Progress, reporter
-from penult_client._core.splitting import split_texts
+from penult_client._core.rows import Rows
+from penult_client._core.splitting import split_rows
+from penult_client._core.tensors import Tensors
 from penult_client._core.timing import Deadline
 from penult_client._exceptions import PenultError
 
-Sides = Mapping[str, Texts | common.Source]
+Sides = Mapping[str, Rows | common.Source]
 
 
 class Analysis:
     """What the methods of the client that analyse have in common.
 
-    A side (`a`, `b`, `queries`, `corpus`, `source`) is a list of texts, `Embeddings`, an array [n, d], or a
-    `Dataset` that the server keeps; an array says nothing about its space. More texts than one request should
-    hold are embedded first.
+    A side (`a`, `b`, `queries`, `corpus`, `source`) is a list of texts (or of dicts or tuples, or a dict of arrays, as
+    of `AsyncClient.embed`), `Embeddings`, an array [n, d], or a `Dataset` that the server keeps; an array says nothing
+    about its space. More texts than one request should hold are embedded first, and so are dicts of arrays.
 
     What the server does not answer at once, because it takes too long or its answer is too large, is started as an
     operation and waited for: without `deadline` as long as it takes. What is answered at once takes at most what
@@ -79,12 +80,12 @@ class Analysis:
         for name, side in sides.items():
             if isinstance(side, common.Source):
                 sources[name] = side
-            elif len(split_texts(side, limits, options.ByteSize())) == 1:
-                sources[name] = requests.text_source(side, options)
+            elif not isinstance(side, Tensors) and len(split_rows(side, limits, options.ByteSize())) == 1:
+                sources[name] = requests.row_source(side, options)
             else:
                 template = rpcs.EMBED.request(options=options)
                 report = reporter(progress, "embedding")
-                parts = self._caller.send_texts(rpcs.EMBED, template, side, ends, report)
+                parts = self._caller.send_input(rpcs.EMBED, template, side, ends, report)
                 embedded = results.embeddings(parts)
                 origin = Origin(embedded.model, embedded.version, embedded.digest, embedded.space)
                 sources[name] = requests.vector_source(embedded, name)

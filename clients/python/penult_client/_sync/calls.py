@@ -12,12 +12,12 @@ from penult_client._about import Limits, ServerInfo
 from penult_client._sync.transport import Pending, Receiving, Transport
 from penult_client._channel import sync_sleep
 from penult_client._core import about, rpcs
-from penult_client._core.inputs import Texts
 from penult_client._core.progress import Report, ignore
-from penult_client._core.requests import TextRequest, with_texts
+from penult_client._core.requests import InputRequest, with_rows
 from penult_client._core.retries import PartQueue
+from penult_client._core.rows import Rows
 from penult_client._core.rpcs import Reply, Request, Rpc
-from penult_client._core.splitting import Part, split_texts
+from penult_client._core.splitting import Part, split_rows
 from penult_client._core.timing import NO_DEADLINE, Deadline, analysis_seconds
 from penult_client._exceptions import ClientClosedError, PenultError
 
@@ -56,24 +56,24 @@ class Caller:
         """Sends a request that the server answers when something has happened, or after so many seconds."""
         return self._send(rpc, request, deadline, self._timeout + seconds)
 
-    def send_texts(
+    def send_input(
         self,
-        rpc: Rpc[TextRequest, Reply],
-        template: TextRequest,
-        texts: Texts,
+        rpc: Rpc[InputRequest, Reply],
+        template: InputRequest,
+        rows: Rows,
         deadline: Deadline,
         report: Report = ignore,
     ) -> list[tuple[Part, Reply]]:
-        """Sends the template with as many of the texts at a time as fit; the replies in the order of the texts."""
+        """Sends the template with as many of the rows at a time as fit; the replies in the order of the rows."""
         limits = self.limits(deadline)
         queue: PartQueue[Reply] = PartQueue(
-            split_texts(texts, limits, template.ByteSize()),
+            split_rows(rows, limits, template.ByteSize()),
             timeout=self._timeout,
             deadline=deadline,
-            called=texts.field,
+            called=rows.field,
         )
         return self._run(
-            rpc, lambda part: with_texts(template, texts, part.start, part.stop, limits), queue, report
+            rpc, lambda part: with_rows(template, rows, part.start, part.stop, limits), queue, report
         )
 
     def send_rows(

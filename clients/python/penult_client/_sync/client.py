@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import grpc
 
@@ -14,23 +14,19 @@ from penult_client._about import DropoutReport, Model, ServerInfo
 from penult_client._sync.calls import Caller
 from penult_client._sync.comparisons import Comparisons
 from penult_client._sync.datasets import Datasets
+from penult_client._sync.inference import Inference
 from penult_client._sync.maps import Maps
 from penult_client._sync.operations import Operations
 from penult_client._sync.starting import PrivateServer
 from penult_client._sync.stored import SyncStored
 from penult_client._sync.transport import GrpcTransport, Transport
 from penult_client._channel import Metadata
-from penult_client._core import about, enums, requests, results, rpcs
-from penult_client._core.inputs import check_model, check_texts
-from penult_client._core.progress import Report, reporter
-from penult_client._core.timing import Deadline, check_seconds
-from penult_client._results import Classification, Embeddings, Prediction, Tokens
-
-OnRowError = Literal["fail", "report"]
-Progress = bool | Report
+from penult_client._core import about, rpcs
+from penult_client._core.inputs import check_model
+from penult_client._core.timing import check_seconds
 
 
-class Client(Comparisons, Maps, Datasets, SyncStored, Operations):
+class Client(Inference, Comparisons, Maps, Datasets, SyncStored, Operations):
     """Talks to a Penult server.
 
     Calls with many texts are split to fit the server, sent two requests at a time, and put together in order.
@@ -95,124 +91,6 @@ class Client(Comparisons, Maps, Datasets, SyncStored, Operations):
         client = cls(timeout=timeout, transport=server.ready(longest))
         client._server = server
         return client
-
-    def embed(
-        self,
-        texts: Any,
-        model: str | None = None,
-        *,
-        pooling: str = "pooled",
-        normalize: bool = False,
-        truncate: str = "right",
-        layer: str | None = None,
-        probabilities: bool = False,
-        progress: Progress = False,
-        deadline: float | None = None,
-        on_row_error: OnRowError = "fail",
-    ) -> Embeddings:
-        """Embeddings in front of the dropout, in inference mode: float32 [n, d], in the order of the texts.
-
-        Args:
-            texts: A list, array or column of n str.
-            model: Such as ``reviews`` or ``reviews@3``; None: the only one loaded.
-            pooling: ``pooled`` (in front of the dropout), ``cls``, ``mean`` or ``max`` (over the tokens).
-            normalize: Scale every row to unit length.
-            truncate: Texts that are too long are cut at the end (``right``) or are an ``error``.
-            layer: A readout of the model; None: its default.
-            probabilities: Also class probabilities, from the same forward pass.
-            progress: True: a line on stderr; or a function of (done, total).
-            deadline: The longest wait for the whole call, in seconds.
-            on_row_error: ``fail`` with the first bad text, or ``report`` it in `row_errors` and fill its row
-                with NaN.
-
-        Raises:
-            PenultError: see `penult_client.PenultError` for the kinds.
-        """
-        template = rpcs.EMBED.request(
-            options=requests.embed_options(
-                model=model, layer=layer, pooling=pooling, normalize=normalize, truncate=truncate
-            ),
-            probabilities=bool(probabilities),
-            on_row_error=enums.to_number(on_row_error, enums.ON_ROW_ERRORS, "on_row_error"),
-        )
-        return results.embeddings(
-            self._caller.send_texts(
-                rpcs.EMBED,
-                template,
-                check_texts(texts),
-                Deadline.begin(deadline),
-                reporter(progress, "embedding"),
-            )
-        )
-
-    def classify(
-        self,
-        texts: Any,
-        model: str | None = None,
-        *,
-        truncate: str = "right",
-        progress: Progress = False,
-        deadline: float | None = None,
-        on_row_error: OnRowError = "fail",
-    ) -> Classification:
-        """Class probabilities, float32 [n, classes], and the most probable class of each text.
-
-        Arguments and errors as of `embed`.
-        """
-        template = rpcs.CLASSIFY.request(
-            model=check_model(model),
-            truncate=enums.to_number(truncate, enums.TRUNCATES, "truncate"),
-            on_row_error=enums.to_number(on_row_error, enums.ON_ROW_ERRORS, "on_row_error"),
-        )
-        return results.classification(
-            self._caller.send_texts(
-                rpcs.CLASSIFY,
-                template,
-                check_texts(texts),
-                Deadline.begin(deadline),
-                reporter(progress, "classifying"),
-            )
-        )
-
-    def predict(
-        self,
-        inputs: Any,
-        model: str | None = None,
-        *,
-        progress: Progress = False,
-        deadline: float | None = None,
-    ) -> Prediction:
-        """What the model's own predict returns, by output name. Arguments and errors as of `embed`."""
-        template = rpcs.PREDICT.request(model=check_model(model))
-        return results.prediction(
-            self._caller.send_texts(
-                rpcs.PREDICT,
-                template,
-                check_texts(inputs),
-                Deadline.begin(deadline),
-                reporter(progress, "predicting"),
-            )
-        )
-
-    def tokenize(
-        self,
-        texts: Any,
-        model: str | None = None,
-        *,
-        progress: Progress = False,
-        deadline: float | None = None,
-    ) -> Tokens:
-        """Token ids as the model's own preprocessing makes them. Arguments and errors as of `embed`."""
-        template = rpcs.TOKENIZE.request(model=check_model(model))
-        return results.tokens(
-            self._caller.send_texts(
-                rpcs.TOKENIZE,
-                template,
-                check_texts(texts),
-                Deadline.begin(deadline),
-                reporter(progress, "tokenizing"),
-            )
-        )
 
     def models(self) -> list[Model]:
         """Every version of every model, by name and descending version."""
