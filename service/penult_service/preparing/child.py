@@ -64,7 +64,7 @@ def _refusal(source: str, error: Exception) -> ModelRefused:
 
 def _confined(job: dict[str, Any], rules: dict[str, Any]) -> dict[str, str]:
     limits = confine.Limits(rules["memory"], rules["file"], rules["processor"])
-    readable = [job["source"], *job.get("modules", {}).values()]
+    readable = [job["source"], *job.get("readable", ())]
     return confine.confine(
         [Path(place) for place in readable], [Path(place) for place in rules["writable"]], limits
     )
