@@ -308,13 +308,3 @@ def test_what_a_saved_file_names(tiny_hub: ConvertReport, tmp_path: Path) -> Non
     assert hub_handles.located("m.keras", str(tiny_hub.encoder)) == tiny_hub.encoder
     shutil.copytree(tiny_hub.encoder, hub_handles.entry_of(url))
     assert hub_handles.located("m.keras", url) == hub_handles.entry_of(url)
-
-
-def test_a_configuration_with_its_modules_where_they_are_now() -> None:
-    layer = {"class_name": "KerasLayer", "config": {"handle": "https://h/1", "name": "encoder"}}
-    other = {"class_name": "Dense", "config": {"handle": "https://h/1", "units": 2}}
-    config = {"class_name": "Functional", "config": {"layers": [layer, other, [layer]]}}
-    found = hub_handles.moved(config, {"https://h/1": Path("/here")})
-    there = {"class_name": "KerasLayer", "config": {"handle": "/here", "name": "encoder"}}
-    assert found == {"class_name": "Functional", "config": {"layers": [there, other, [there]]}}
-    assert config["config"]["layers"][0] == layer  # type: ignore[index]

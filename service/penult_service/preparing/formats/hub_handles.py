@@ -12,7 +12,6 @@ import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from penult_service.errors import ModelRefused
 
@@ -96,12 +95,13 @@ def located(what: str, handle: str, modules: Mapping[str, str | Path] | None = N
     if place is not None and is_whole(place):
         return place
     instead = (
-        "or load it where the module is and save a SavedModel, which holds it: model.save('a_directory')"
+        f'name its directory in penult.toml (modules = {{ "{handle[:200]}" = "DIRECTORY" }}), or load the file where the '
+        "module is and save a SavedModel, which holds it: model.save('a_directory')"
     )
     if place is None:
         raise ModelRefused(
             f"{what} needs the TF-Hub module {handle[:200]}, which is not fetched here, and {entry_of(handle)} does "
-            f"not have it; set {CACHE} to a cache that holds the module, {instead}",
+            f"not hold it; set {CACHE} to a cache that does, {instead}",
             reason="TALKS_TO_OTHERS",
         )
     raise ModelRefused(
@@ -109,18 +109,3 @@ def located(what: str, handle: str, modules: Mapping[str, str | Path] | None = N
         f"module there, {instead}",
         reason="HANDLE_NOT_FOUND",
     )
-
-
-def moved(config: Any, modules: Mapping[str, str | Path]) -> Any:
-    """A copy of a Keras configuration, the `handle` of each KerasLayer that `modules` names being that directory."""
-    if isinstance(config, list):
-        return [moved(item, modules) for item in config]
-    if not isinstance(config, dict):
-        return config
-    found = {key: moved(value, modules) for key, value in config.items()}
-    inner = found.get("config")
-    if str(found.get("class_name")).rpartition(">")[2] == "KerasLayer" and isinstance(inner, dict):
-        handle = inner.get("handle")
-        if isinstance(handle, str) and handle in modules:
-            found["config"] = inner | {"handle": str(modules[handle])}
-    return found
