@@ -95,8 +95,8 @@ def located(what: str, handle: str, modules: Mapping[str, str | Path] | None = N
     if place is not None and is_whole(place):
         return place
     instead = (
-        f'name its directory in penult.toml (modules = {{ "{handle[:200]}" = "DIRECTORY" }}), or load the file where the '
-        "module is and save a SavedModel, which holds it: model.save('a_directory')"
+        f'name its directory in penult.toml (modules = {{ "{handle[:200]}" = "DIRECTORY" }}), or load the file where '
+        "the module is and save a SavedModel, which holds it: model.save('a_directory')"
     )
     if place is None:
         raise ModelRefused(
