@@ -16,8 +16,18 @@ from penult_service.errors import ModelRefused
 from penult_service.files import new_directory
 from penult_service.guard import prepared as guard
 from penult_service.guard.random_ops import RANDOM_OPS
-from penult_service.prepared import MANIFEST_NAME, NO_LIMIT, TOKENIZER_FILE, Cost, Head, Manifest, Proof
+from penult_service.prepared import (
+    GRAPH,
+    MANIFEST_NAME,
+    NO_LIMIT,
+    TOKENIZER_FILE,
+    Cost,
+    Head,
+    Manifest,
+    Proof,
+)
 from penult_service.preparing import experiment, keras_oracle, parts, probe
+from penult_service.preparing.beside import with_tokenizer
 from penult_service.preparing.company import first_that_mixes
 from penult_service.preparing.declaration import NOTHING, Declaration
 from penult_service.preparing.examples import Examples, fields_of
@@ -67,7 +77,6 @@ def prepare(
     progress("auditing the graph", 0.25)
     structure = Structure(allow_stochastic)
     opened = structure.as_saved(opened)
-    structure.findings[:0] = opened.notes
     progress("finding the seams", 0.3)
     survey: Survey | None = None
     if opened.known is not None:
@@ -76,6 +85,8 @@ def prepare(
         survey = Survey(opened, noise_is_on=bool(structure.random))
         seams = find_seams(survey, layer)
         head = _head(opened, survey)
+        opened = with_tokenizer(opened, seams, declared)
+    structure.findings[:0] = opened.notes
     tokens = [token for token, _ in seams.tokens]
     examples = Examples(opened, tokens, seams.vocabulary)
     with new_directory(target) as draft:
@@ -113,6 +124,7 @@ def prepare(
             cost=Cost(time.monotonic() - started, peak_memory()),
             files=file_hashes(draft),
         )
+        manifest = _as_declared(manifest, declared)
         (draft / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")
     progress("done", 1.0)
     return manifest
@@ -149,6 +161,30 @@ def _shape_of(opened: Opened, head: Head, seams: Seams, tokenizer: str, digest: 
         proof=Proof(False, (), ()),
         cost=Cost(0.0, 0),
         versions={name: _version(name) for name in _PACKAGES},
+    )
+
+
+def _as_declared(manifest: Manifest, declared: Declaration) -> Manifest:
+    """The manifest with what is declared of serving; refused where the model cannot do it."""
+    if declared.pooling and declared.pooling not in manifest.poolings:
+        raise _undeclarable(
+            manifest, f"pooling = {declared.pooling!r}", f"it can do {', '.join(manifest.poolings)}"
+        )
+    if declared.max_length and manifest.tokenizer == GRAPH and declared.max_length != manifest.max_length:
+        found = "none" if manifest.max_length == NO_LIMIT else f"{manifest.max_length}"
+        raise _undeclarable(
+            manifest,
+            f"max_length = {declared.max_length}",
+            f"its own graph cuts texts, and its length is {found}",
+        )
+    pooling = declared.pooling or manifest.pooling
+    return replace(manifest, pooling=pooling, warm_up=declared.warm_up)
+
+
+def _undeclarable(manifest: Manifest, what: str, why: str) -> ModelRefused:
+    return ModelRefused(
+        f"{manifest.source}: penult.toml declares {what}, which this model cannot do: {why}; change that line",
+        reason="BAD_DECLARATION",
     )
 
 

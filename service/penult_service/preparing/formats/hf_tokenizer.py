@@ -22,6 +22,7 @@ from penult_service.preparing.formats.hf_files import (
 from penult_service.preparing.formats.hf_network import Network
 from penult_service.tokenizing.parts import parts_of, refuse_unknown_parts
 
+_NO_WORD = 1_000_000  # transformers writes 10^30 for a tokenizer that was told no length
 _MAX_BYTES = 256 << 20  # a vocabulary of 250,000 tokens takes 17 MiB
 _WORDPIECE_CLASSES = frozenset(
     f"{kind}Tokenizer{fast}" for kind in ("Bert", "DistilBert", "Electra") for fast in ("", "Fast")
@@ -53,29 +54,71 @@ class HfTokenizer:
     origin: str
 
 
+@dataclass(frozen=True)
+class Takes:
+    """What a model takes of its tokenizer.
+
+    Attributes:
+        vocabulary: How many ids its table has.
+        padding: The id that texts are padded with; None: that of the tokenizer's [PAD] or <pad>, else 0.
+        longest: The most tokens of a text; 0: the tokenizer's files must say it.
+        width: The length that every text is padded to; 0: the longest of its batch.
+        wordpieces: Whether `vocab.txt` without `tokenizer.json` is enough: it means BERT's word pieces.
+    """
+
+    vocabulary: int
+    padding: int | None
+    longest: int
+    width: int = 0
+    wordpieces: bool = True
+
+
 def read(directory: Path, network: Network) -> HfTokenizer:
-    """Reads and checks the tokenizer.
+    """Reads and checks the tokenizer of a Hugging Face classifier.
 
     Raises:
         ModelRefused: FILE_MISSING, FILE_DAMAGED, TOKENIZER_UNSUPPORTED, VOCABULARY_UNSUPPORTED.
     """
-    has_config = (directory / TOKENIZER_CONFIG).exists()
-    settings = read_json(directory, TOKENIZER_CONFIG) if has_config else {}
+    family = network.family
+    known = family.model_type in ("bert", "distilbert", "electra")
+    takes = Takes(network.encoder.vocabulary_size, network.padding, network.longest, wordpieces=known)
+    names = settings_of(directory).get("model_input_names")
+    default = family.types and not family.behind_padding
+    types = family.types and "token_type_ids" in names if isinstance(names, list) else default
+    return read_for(directory, takes, types=types)
+
+
+def settings_of(directory: Path) -> Mapping[str, Any]:
+    """What `tokenizer_config.json` says; nothing without it."""
+    return read_json(directory, TOKENIZER_CONFIG) if (directory / TOKENIZER_CONFIG).exists() else {}
+
+
+def read_for(directory: Path, takes: Takes, *, types: bool, **defaults: Any) -> HfTokenizer:
+    """Reads and checks the tokenizer of a model that takes this.
+
+    Args:
+        directory: Where its files are.
+        takes: What the model takes.
+        types: Whether the model is given the types of tokens.
+        defaults: Settings for what `tokenizer_config.json` does not say.
+
+    Raises:
+        ModelRefused: as `read`; LENGTH_UNKNOWN, nothing says how many tokens of a text are read.
+    """
+    settings = {**defaults, **settings_of(directory)}
     if (directory / TOKENIZER_FILE).exists():
-        tokenizer, origin = _from_json(directory, settings), TOKENIZER_FILE
+        tokenizer, cut, origin = *_from_json(directory, settings), TOKENIZER_FILE
     else:
-        tokenizer, origin = _from_vocabulary(directory, settings, network), VOCABULARY
-    _check_against_model(directory, tokenizer, network)
-    length = _max_length(directory, settings, network)
+        tokenizer, cut, origin = _from_vocabulary(directory, settings, takes), 0, VOCABULARY
+    _check_against_model(directory, tokenizer, takes)
+    length = _max_length(directory, settings, takes, cut)
     side = settings.get("truncation_side", "right")
     if side not in ("right", "left"):
         raise _unsupported(directory, f"{TOKENIZER_CONFIG}: truncation_side is {side!r}")
     tokenizer.enable_truncation(length, direction=side)
-    padding = tokenizer.id_to_token(network.padding) or ""
-    tokenizer.enable_padding(direction="right", pad_id=network.padding, pad_token=padding)
-    names = settings.get("model_input_names")
-    default = network.family.types and not network.family.behind_padding
-    types = network.family.types and "token_type_ids" in names if isinstance(names, list) else default
+    padding = _padding(tokenizer) if takes.padding is None else takes.padding
+    token = tokenizer.id_to_token(padding) or ""
+    tokenizer.enable_padding(direction="right", pad_id=padding, pad_token=token, length=takes.width or None)
     return HfTokenizer(tokenizer.to_str(), length, types, origin)
 
 
@@ -83,7 +126,8 @@ def _unsupported(directory: Path, what: str) -> Exception:
     return refused(directory, "TOKENIZER_UNSUPPORTED", what)
 
 
-def _from_json(directory: Path, settings: Mapping[str, Any]) -> Any:
+def _from_json(directory: Path, settings: Mapping[str, Any]) -> tuple[Any, int]:
+    """The tokenizer, and the length that it cuts to, 0 when it does not."""
     from tokenizers import Tokenizer
 
     raw = read_json(directory, TOKENIZER_FILE, _MAX_BYTES)
@@ -99,7 +143,9 @@ def _from_json(directory: Path, settings: Mapping[str, Any]) -> Any:
             directory, "FILE_DAMAGED", f"{TOKENIZER_FILE} is no tokenizer ({str(error)[:200]})"
         ) from error
     _refuse_other_vocabulary(directory, raw)
-    return tokenizer
+    truncation = raw.get("truncation")
+    told = truncation.get("max_length") if isinstance(truncation, dict) else 0
+    return tokenizer, told if isinstance(told, int) and told > 0 else 0
 
 
 def _refuse_contradiction(
@@ -131,12 +177,11 @@ def _refuse_other_vocabulary(directory: Path, raw: Mapping[str, Any]) -> None:
             raise refused(directory, "VOCABULARY_UNSUPPORTED", what)
 
 
-def _from_vocabulary(directory: Path, settings: Mapping[str, Any], network: Network) -> Any:
+def _from_vocabulary(directory: Path, settings: Mapping[str, Any], takes: Takes) -> Any:
     """BERT's word pieces, as transformers makes them of `vocab.txt` and `tokenizer_config.json`."""
     from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
 
-    kind = network.family.model_type
-    default = "BertTokenizer" if kind in ("bert", "distilbert", "electra") else "another tokenizer"
+    default = "BertTokenizer" if takes.wordpieces else "another tokenizer"
     named = settings.get("tokenizer_class") or default
     if named not in _WORDPIECE_CLASSES or not (directory / VOCABULARY).is_file():
         what = (
@@ -193,9 +238,9 @@ def _content(value: Any) -> str | None:
     return found if isinstance(found, str) else None
 
 
-def _check_against_model(directory: Path, tokenizer: Any, network: Network) -> None:
+def _check_against_model(directory: Path, tokenizer: Any, takes: Takes) -> None:
     size = 1 + max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
-    rows = network.encoder.vocabulary_size
+    rows = takes.vocabulary
     if size > rows:
         what = f"the tokenizer has ids up to {size - 1}, the model's table {rows} rows; one of them is not this model's"
         raise refused(directory, "VOCABULARY_UNSUPPORTED", what)
@@ -210,9 +255,21 @@ def _check_against_model(directory: Path, tokenizer: Any, network: Network) -> N
         )
 
 
-def _max_length(directory: Path, settings: Mapping[str, Any], network: Network) -> int:
-    """What the tokenizer was told, at most what the positions have room for; no word is said with a huge number."""
-    told = settings.get("model_max_length", network.longest)
-    if isinstance(told, bool) or not isinstance(told, int | float) or told < 3 or network.longest < 3:
+def _padding(tokenizer: Any) -> int:
+    found = (tokenizer.token_to_id(name) for name in ("[PAD]", "<pad>"))
+    return next((number for number in found if number is not None), 0)
+
+
+def _max_length(directory: Path, settings: Mapping[str, Any], takes: Takes, cut: int) -> int:
+    """What the tokenizer was told, at most what the model has room for; no word is said with a huge number."""
+    told = settings.get("model_max_length", takes.longest or cut)
+    if not takes.longest and isinstance(told, int | float) and not 0 < told < _NO_WORD:
+        raise refused(
+            directory,
+            "LENGTH_UNKNOWN",
+            "nothing says how many tokens of a text the model reads; declare it in penult.toml: max_length = 128",
+        )
+    longest = takes.longest or told
+    if isinstance(told, bool) or not isinstance(told, int | float) or told < 3 or longest < 3:
         raise _unsupported(directory, f"{TOKENIZER_CONFIG}: model_max_length is {told!r}")
-    return int(min(told, network.longest))
+    return int(min(told, longest))
