@@ -88,7 +88,7 @@ def _prepare(job: dict[str, Any], progress: Any) -> dict[str, Any]:
     source, declared = Path(job["source"]), Declaration.from_json(job["declared"])
     if source.is_file():
         progress(LOOKING, 0.0)
-        handles = inspect(source, job["allow_ops"]) or ()
+        handles = inspect(source, job["allow_ops"])
         if set(handles) - set(declared.modules):
             return {"handles": handles}
     allowed = job["allow_ops"], job["allow_stochastic"]

@@ -236,6 +236,14 @@ def _file(found: _Found) -> str:
     return str(home / name)
 
 
+def _module(found: _Found) -> str:
+    """The directory of a TF-Hub module, anywhere: only what holds a SavedModel is read."""
+    place = found.path.parent / _name(found)
+    if not (place / "saved_model.pb").is_file():
+        raise found.wrong(f"there is no SavedModel in {str(place)!r}")
+    return str(place.absolute())
+
+
 def _shown(value: Any) -> str:
     words = {bool: str(value).lower(), list: "a list", dict: "a table"}
     return words.get(type(value), repr(value)[:60])
@@ -251,6 +259,7 @@ _KEYS: dict[str, Callable[[_Found], Any]] = {
     "tags": _list(_name),
     "inputs": _table(_one_of(ROLES), '{ title = "text", price = "value" }'),
     "tokenizer": _list(_file),
+    "modules": _table(_module, '{ "https://tfhub.dev/..." = "modules/encoder" }'),
     "max_length": _length,
     "pooling": _one_of(POOLINGS),
     "engine": _one_of(ENGINES),

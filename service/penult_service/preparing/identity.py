@@ -1,4 +1,4 @@
-"""What a model is known by: hashes of its files."""
+"""What a model is known by: hashes of its files, and of what is declared of its computation."""
 
 from __future__ import annotations
 
@@ -6,44 +6,109 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable
 from pathlib import Path
+from typing import Any
 
 from penult_service.files import sha256_file
+from penult_service.preparing import declaration
+from penult_service.preparing.declaration import NOTHING, Declaration
 from penult_service.preparing.formats.hf_classifier import is_directory
 from penult_service.preparing.formats.hf_files import MAX_CONFIG
 from penult_service.vectors import digest_of_parts
 
 # Raised whenever the same files would be prepared to something else.
-PREPARER = "penult-preparer-2"
-_COMPUTING = ("saved_model.pb", "variables", "assets")
+PREPARER = "penult-preparer-3"
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt")
+_GRAPH = "saved_model.pb"
+_COMPUTING = (_GRAPH, "variables", "assets", *TOKENIZER_FILES)
 _HF_CONFIG = "config.json"
-_HF_COMPUTING = ("model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt")
+_HF_COMPUTING = ("model.safetensors", *TOKENIZER_FILES)
 # What `config.json` says of names and origins, not of numbers.
 _HF_NOTES = ("id2label", "label2id", "_name_or_path", "transformers_version", "finetuning_task")
+# What lies in other folders beside what computes; `metadata.json` of a KerasHub preset has the day that it was saved.
+_NOTES = ("labels.json", "metadata.json", "keras_metadata.pb", "training.json")
 
 
-def model_digest(directory: Path) -> str:
-    """SHA-256 of the files that decide the computation: graph, weights, tokenizer assets.
+def model_digest(model: Path, declared: Declaration = NOTHING) -> str:
+    """SHA-256 of the files that decide the computation, and of what is declared of it.
 
-    Of a Hugging Face directory: weights, tokenizer, and the settings but for the names of the classes.
+    Of a SavedModel: graph, weights, tokenizer assets. Of a Hugging Face directory: weights, tokenizer, and the settings
+    but for the names of the classes. Of another directory: all but notes. Of a file: itself, and the files of a
+    tokenizer beside it.
     """
-    if is_directory(directory):
-        files = _digest(directory, (path for name in _HF_COMPUTING for path in _files(directory / name)))
-        return digest_of_parts([files, _settings(directory / _HF_CONFIG)])
-    return _digest(directory, (path for name in _COMPUTING for path in _files(directory / name)))
+    if model.is_file():
+        files = digest_of_parts([sha256_file(model), _digest(model.parent, tokenizer_files(model))])
+    elif is_directory(model):
+        found = _digest(model, (path for name in _HF_COMPUTING for path in _files(model / name)))
+        files = digest_of_parts([found, _settings(model / _HF_CONFIG)])
+    elif (model / _GRAPH).exists():
+        files = _digest(model, (path for name in _COMPUTING for path in _files(model / name)))
+    else:
+        files = _digest(model, (path for path in _declared_apart(model) if path.name not in _NOTES))
+    said = _computing(declared)
+    return digest_of_parts([files, json.dumps(said, sort_keys=True)]) if said else files
 
 
 def cache_key(
-    directory: Path, layer: str | None, allow_ops: Collection[str] = (), allow_stochastic: bool = False
+    model: Path,
+    layer: str | None,
+    allow_ops: Collection[str] = (),
+    allow_stochastic: bool = False,
+    declared: Declaration = NOTHING,
 ) -> str:
-    """Names the prepared form of exactly these files, this layer, with this allowed, by this preparer.
+    """Names the prepared form of exactly these files, this layer, with this allowed and declared, by this preparer.
 
     Of a Hugging Face directory, those that are read: checkpoints of training may lie there too.
     """
-    names = (_HF_CONFIG, "labels.json", *_HF_COMPUTING) if is_directory(directory) else (".",)
-    read = _digest(directory, (path for name in names for path in _files(directory / name)))
     more = [",".join(sorted(set(allow_ops)))] if allow_ops else []
     more += ["stochastic=1"] if allow_stochastic else []
-    return digest_of_parts([PREPARER, layer or "", read, *more])[:40]
+    if declared != NOTHING:
+        said = declared.to_json() | _computing(declared)
+        more.append(
+            "declared=" + json.dumps(said | {"inputs": list(declared.inputs.items())}, sort_keys=True)
+        )
+    return digest_of_parts([PREPARER, layer or "", _read(model), *more])[:40]
+
+
+def tokenizer_files(model: Path) -> list[Path]:
+    """The files of a tokenizer beside the model: in its directory, or in the folder of a file."""
+    folder = model if model.is_dir() else model.parent
+    return [path for name in TOKENIZER_FILES if (path := folder / name).is_file()]
+
+
+def label_files(model: Path) -> list[Path]:
+    """The files beside a model file that name its classes."""
+    names = (f"{model.stem}.labels.json", "labels.json")
+    return [path for name in names if (path := model.parent / name).is_file()]
+
+
+def _read(model: Path) -> str:
+    """Hash of all that is read of a model, notes included."""
+    if model.is_file():
+        # Not their names alone: which of two files of labels counts depends on the name of the model.
+        labels = [sha256_file(path) for path in label_files(model)]
+        return digest_of_parts([model_digest(model), *labels])
+    if is_directory(model):
+        names = (_HF_CONFIG, "labels.json", *_HF_COMPUTING)
+        return _digest(model, (path for name in names for path in _files(model / name)))
+    return _digest(model, _declared_apart(model))
+
+
+def _computing(declared: Declaration) -> dict[str, Any]:
+    """What is declared that decides the computation; files by their content, whatever their place."""
+    found = {
+        "signature": declared.signature,
+        "tags": declared.tags,
+        "inputs": dict(declared.inputs),
+        "max_length": declared.max_length,
+        "tokenizer": [(Path(name).name, sha256_file(Path(name))) for name in declared.tokenizer],
+        "modules": sorted(model_digest(Path(place)) for place in declared.modules.values()),
+    }
+    return {key: value for key, value in found.items() if value}
+
+
+def _declared_apart(directory: Path) -> list[Path]:
+    """The files of a directory without its declaration, which is known by what it says."""
+    return [path for path in _files(directory) if path != directory / declaration.NAME]
 
 
 def _settings(path: Path) -> str:

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
-import stat
-import time
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from penult_service.errors import InvalidInput, ModelRefused, NotFound, PenultError
+from penult_service.errors import InvalidInput, ModelRefused, PenultError
 from penult_service.files import new_directory
 from penult_service.guard.folder import refuse_unsafe_files
 from penult_service.guard.random_ops import RANDOM_OPS
 from penult_service.prepared import Manifest, is_prepared, load_manifest
-from penult_service.preparing import probe
-from penult_service.preparing.identity import PREPARER, cache_key, model_digest
-from penult_service.preparing.inspecting import kinds
+from penult_service.preparing import cached, declaring, modules, probe, sources
+from penult_service.preparing.declaration import Declaration
+from penult_service.preparing.identity import (
+    PREPARER,
+    cache_key,
+    label_files,
+    model_digest,
+    tokenizer_files,
+)
 from penult_service.preparing.report import DropoutEffect, Verification
 from penult_service.preparing.watch import CONFINED, Allowed, Progress
 from penult_service.preparing.watch import run as _in_child
-
-_DAY = 86_400.0  # seconds
-_LOOK = 120.0  # seconds for looking at one file: the HDF5 library does not end on some damaged ones
 
 _log = logging.getLogger(__name__)
 
@@ -58,47 +61,109 @@ def prepare(
         InvalidInput: not a model, damaged, or `output` exists.
         ModelRefused: the model was read and is not served; or the child crashed, hung or ran out of memory.
     """
-    source = _located(source)
     if output is not None and output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise InvalidInput(f"{output} is there already; name a new directory", reason="OUTPUT_EXISTS")
-    if source.is_file():
-        raise _refused_file(source, Allowed(timeout, memory_limit), progress)
-    refuse_unsafe_files(source)
+    source = sources.located(source)
     if is_prepared(source):
         manifest = load_manifest(source)
         original = _original_of(source, manifest)
         if original is None:
             return _as_it_is(source, manifest, output, layer, allow_stochastic)
-        refuse_unsafe_files(original)
-        source, layer = original, layer or _read_instead(manifest)
-    key = cache_key(source, layer, allow_ops, allow_stochastic)
-    target = output.absolute() if output is not None else _private(cache.absolute()) / key
-    if output is None and _usable(target):
-        return target
-    job = {
-        "what": "prepare",
-        "source": str(source),
-        "layer": layer,
-        "allow_ops": sorted(allow_ops),
-        "allow_stochastic": allow_stochastic,
-    }
+        source, layer = sources.located(original), layer or _read_instead(manifest)
+    asked = _Asked(source, layer, tuple(allow_ops), allow_stochastic, declaring.read(source))
+    home = None if output is not None else cached.private(cache.absolute())
+    asked = asked.with_handles(modules.recalled(home, asked.key))
+    allowed = Allowed(timeout, memory_limit)
+    for _ in range(2):
+        target = _target(asked, output, home)
+        if home is not None and cached.usable(target):
+            return target
+        handles = _made(asked, target, allowed, progress, kept=home is not None)
+        if not handles:
+            return target
+        modules.remember(home, asked.key, handles)
+        asked = asked.with_handles(handles)
+    raise _left_something_else(source, "the same question again")
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is to be prepared, and how; all that its place in the cache depends on."""
+
+    source: Path
+    layer: str | None
+    allow_ops: tuple[str, ...]
+    allow_stochastic: bool
+    declared: Declaration
+
+    @cached_property
+    def key(self) -> str:
+        """Its name in the cache."""
+        return cache_key(self.source, self.layer, self.allow_ops, self.allow_stochastic, self.declared)
+
+    def with_handles(self, handles: Collection[str]) -> _Asked:
+        """With the directories of the TF-Hub modules that the file turned out to need."""
+        if not handles:
+            return self
+        found = modules.found(self.source, handles, self.declared.modules)
+        return replace(self, declared=replace(self.declared, modules=found))
+
+    def job(self, target: Path) -> dict[str, Any]:
+        """As the child reads it."""
+        beside = [] if self.source.is_dir() else [*tokenizer_files(self.source), *label_files(self.source)]
+        readable = [*map(str, beside), *self.declared.tokenizer, *self.declared.modules.values()]
+        return {
+            "what": "prepare",
+            "source": str(self.source),
+            "target": str(target),
+            "layer": self.layer,
+            "allow_ops": sorted(self.allow_ops),
+            "allow_stochastic": self.allow_stochastic,
+            "declared": self.declared.to_json(),
+            "readable": readable,
+        }
+
+
+class _Wanted(Exception):
+    """The file needs modules of TF-Hub, which the child may not read without being allowed to."""
+
+    def __init__(self, handles: list[str]) -> None:
+        super().__init__(handles)
+        self.handles = handles
+
+
+def _target(asked: _Asked, output: Path | None, home: Path | None) -> Path:
+    if output is not None:
+        return output.absolute()
+    assert home is not None
+    return home / asked.key
+
+
+def _made(
+    asked: _Asked, target: Path, allowed: Allowed, progress: Progress | None, *, kept: bool
+) -> list[str]:
+    """Prepares into `target`: nothing, or the handles of the modules without which that cannot be done."""
     try:
         with new_directory(target) as draft:  # removed however the child ends
             made = draft / "model"
-            _in_child({**job, "target": str(made)}, Allowed(timeout, memory_limit), progress)
-            _refuse_leavings(source, draft, made)
+            told = _in_child(asked.job(made), allowed, progress)
+            if told.get("handles"):
+                raise _Wanted([str(handle) for handle in told["handles"]])
+            _refuse_leavings(asked.source, draft, made)
             for path in list(made.iterdir()):
                 path.rename(draft / path.name)
             made.rmdir()
+    except _Wanted as wanted:
+        return wanted.handles
     except OSError as error:
-        if output is None and _usable(target):  # another process prepared it in the meantime
-            return target
-        where = "--output" if output is not None else "--data"
+        if kept and cached.usable(target):  # another process prepared it in the meantime
+            return []
+        where = "--data" if kept else "--output"
         raise InvalidInput(
             f"{target} cannot be written ({error.strerror or error}); name another place with {where} DIR",
-            reason="CACHE_NOT_WRITABLE" if output is None else "OUTPUT_NOT_WRITABLE",
+            reason="CACHE_NOT_WRITABLE" if kept else "OUTPUT_NOT_WRITABLE",
         ) from error
-    return target
+    return []
 
 
 def verify(
@@ -150,18 +215,15 @@ def _refuse_leavings(source: Path, draft: Path, made: Path) -> None:
         why = "no directory, or files beside it"
     except PenultError as error:
         why = error.reason
-    raise ModelRefused(
+    raise _left_something_else(source, why)
+
+
+def _left_something_else(source: Path, why: str) -> ModelRefused:
+    return ModelRefused(
         f"the process that prepared {source} left something else than a prepared model ({why}); look at what the model "
         "does when it is loaded",
         reason="PREPARE_CRASHED",
     )
-
-
-def _located(source: Path) -> Path:
-    source = source.absolute()
-    if not source.exists():
-        raise NotFound(f"there is no {source}; name the directory of a saved model", reason="NO_SUCH_PATH")
-    return source
 
 
 def _original_of(prepared: Path, manifest: Manifest) -> Path | None:
@@ -169,7 +231,8 @@ def _original_of(prepared: Path, manifest: Manifest) -> Path | None:
     if manifest.preparer == PREPARER:
         return None
     original = Path(manifest.source)
-    if original.is_dir() and not is_prepared(original) and model_digest(original) == manifest.model_digest:
+    there = original.exists() and not is_prepared(original)
+    if there and model_digest(original, declaring.read(original)) == manifest.model_digest:
         return original
     _log.warning(
         "%s was prepared by %s, this is %s; its model is not in %s any more, so its proof is used as it was made then",
@@ -207,94 +270,7 @@ def _not_proven(prepared: Path, manifest: Manifest) -> ModelRefused:
     )
 
 
-def _refused_file(source: Path, allowed: Allowed, progress: Progress | None) -> PenultError:
-    """Why a file is not served: a child looks for what would do harm in it; without that, for its format."""
-    try:
-        looks_like_one = kinds.is_archive(source) or kinds.is_hdf5(source)
-    except OSError as error:
-        return InvalidInput(
-            f"{source} cannot be read ({error.strerror}); change its rights", reason="DAMAGED"
-        )
-    if looks_like_one:
-        look = Allowed(min(allowed.seconds, _LOOK), allowed.memory)
-        try:
-            _in_child({"what": "inspect", "source": str(source)}, look, progress)
-        except PenultError as error:
-            return _endless(source, look) if error.reason == "PREPARE_TIMEOUT" else error
-    return ModelRefused(
-        f"{source} is a file; this release reads SavedModel directories: load it with tf_keras and save it "
-        "again with model.save('a_directory')",
-        reason="UNSUPPORTED_FORMAT",
-    )
-
-
-def _endless(source: Path, look: Allowed) -> PenultError:
-    return InvalidInput(
-        f"{source} is damaged: looking at it had not ended after {look.seconds:g} s; copy it again",
-        reason="DAMAGED",
-    )
-
-
 def _copied(source: Path, output: Path) -> Path:
     with new_directory(output) as draft:
         shutil.copytree(source, draft, dirs_exist_ok=True)
     return output
-
-
-def _private(cache: Path) -> Path:
-    """The cache directory, for this user alone: what is in it is trusted."""
-    try:
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        cache.mkdir(mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise InvalidInput(
-            f"{cache} cannot be made ({error.strerror}), and prepared models are kept there; "
-            "give another place with --data DIR",
-            reason="CACHE_NOT_WRITABLE",
-        ) from error
-    found = cache.stat()
-    if found.st_uid != os.geteuid() or found.st_mode & 0o022:
-        raise InvalidInput(
-            f"{cache} belongs to another user, or others may write to it, so what is in it cannot be trusted; "
-            f"chmod 700 {cache}, or give another place with --data DIR",
-            reason="CACHE_NOT_PRIVATE",
-        )
-    for draft in cache.glob(".*.partial"):  # left by a child that was killed while it wrote
-        if time.time() - draft.stat().st_mtime > _DAY:
-            shutil.rmtree(draft, ignore_errors=True)
-    return cache
-
-
-def _usable(target: Path) -> bool:
-    """Whether the cache has it whole; what is damaged is removed, to be made again. InvalidInput: not ours."""
-    if not os.path.lexists(target):
-        return False
-    _refuse_foreign(target)
-    try:
-        load_manifest(target)
-    except InvalidInput:
-        if target.is_dir():
-            shutil.rmtree(target)
-        else:
-            target.unlink()
-        return False
-    return True
-
-
-def _refuse_foreign(entry: Path) -> None:
-    """What is in the cache is loaded as it is, so nobody else may have had a hand in it."""
-    for path in (entry, *entry.rglob("*")):
-        found = path.lstat()
-        what = ""
-        if stat.S_ISLNK(found.st_mode):
-            what = "is a link"
-        elif found.st_uid != os.geteuid():
-            what = "belongs to another user"
-        elif found.st_mode & 0o002:
-            what = "may be written by everybody"
-        if what:
-            raise InvalidInput(
-                f"{path}, in the cache of prepared models, {what}, so it cannot be trusted; remove {entry}, and the "
-                "model is prepared again",
-                reason="CACHE_NOT_PRIVATE",
-            )

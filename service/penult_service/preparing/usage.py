@@ -11,7 +11,7 @@ import psutil
 
 
 def size(places: Iterable[Path], most: int) -> tuple[int, int]:
-    """Bytes on the disk and count of the files there.
+    """Bytes on the disk and count of the files there: in directories, and of files.
 
     Not counted to the end when they are more than `most`; as many too when a directory cannot be listed, since what
     is in it is hidden.
@@ -19,17 +19,23 @@ def size(places: Iterable[Path], most: int) -> tuple[int, int]:
     found = count = 0
     hidden: list[OSError] = []
     for place in places:
+        if place.is_file():
+            found, count = found + _on_disk(place.stat()), count + 1
+            continue
         for directory, _, names in os.walk(place, onerror=hidden.append):
             for name in names:
                 with suppress(OSError):
-                    status = os.lstat(os.path.join(directory, name))  # noqa: PTH118
-                    found += max(status.st_size, status.st_blocks * 512)  # packed, or with more set aside
+                    found += _on_disk(os.lstat(os.path.join(directory, name)))  # noqa: PTH118
             count += 1 + len(names)
             if count > most:
                 return found, count
     if any(isinstance(error, PermissionError) for error in hidden):
         return found, most + 1
     return found, count
+
+
+def _on_disk(status: os.stat_result) -> int:
+    return max(status.st_size, status.st_blocks * 512)  # packed, or with more set aside
 
 
 def written(process: psutil.Process) -> int:

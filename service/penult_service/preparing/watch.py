@@ -17,21 +17,23 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 import psutil
 
 from penult_service import errors
-from penult_service.errors import ModelRefused
+from penult_service.errors import InvalidInput, ModelRefused
 from penult_service.preparing import bytecode, confine, usage
+from penult_service.preparing.child import LOOKING
 
 _log = logging.getLogger(__name__)
 
 Progress = Callable[[str, float], None]
 CONFINED = "confined"
 _COMMAND = (sys.executable, "-P", "-m", "penult_service.preparing.child")
+_LOOK, _LOOK_RATE = 120.0, 16 << 20  # seconds for looking at a file, and bytes of it that take another second
 _POLL = 0.25  # seconds between looks at the child
 _TO_END = 5.0  # seconds that it has to end when it has nothing more to say
 _SPARE = 256 << 20  # bytes of free memory that a child leaves to others
@@ -57,7 +59,8 @@ class Allowed:
 class _Watched:
     """A child, and everything that is looked at while it runs.
 
-    `parts` is what it first said of being confined, `began` the processes that it was seen to have.
+    `parts` is what it first said of being confined, `began` the processes that it was seen to have. `look` is how many
+    seconds it may look at a file: the HDF5 library does not end on some damaged ones. None: it is done with that.
     """
 
     child: subprocess.Popen[bytes]
@@ -69,24 +72,29 @@ class _Watched:
     places: tuple[Path, ...]
     stderr: IO[bytes]
     began: list[psutil.Process]
+    look: float | None = None
     parts: dict[str, str] | None = None
+    since: float = field(default_factory=time.monotonic)
 
 
 def run(job: dict[str, Any], allowed: Allowed, progress: Progress | None) -> dict[str, Any]:
     """Runs the job: its answer, with how it was confined as CONFINED; or its error, or the error that ended it.
 
     Args:
-        job: `what`, `source` and what else `child` reads; `target`, when it writes one, in an existing directory.
+        job: `what`, `source` and what else `child` reads; `target`, when it writes one, in an existing directory;
+            `readable`, files and directories beside the source.
         allowed: The most that it may use.
         progress: Called with the stage and the share done.
 
     Raises:
         PenultError: the child's own, or ModelRefused: PREPARE_TIMEOUT, OUT_OF_MEMORY, TOO_MUCH_WRITTEN,
-            TOO_MANY_PROCESSES, PREPARE_CRASHED.
+            TOO_MANY_PROCESSES, PREPARE_CRASHED; or InvalidInput: DAMAGED, looking at a file did not end.
     """
     bytecode.make_once()
     memory = allowed.memory or max(psutil.virtual_memory().available - _SPARE, _SPARE)
-    disk = _DISK + _TIMES * usage.size([Path(job["source"])], _FILES)[0]
+    source = Path(job["source"])
+    read = usage.size([source, *map(Path, job.get("readable", ()))], _FILES)[0]
+    disk = _DISK + _TIMES * read
     with tempfile.TemporaryDirectory(prefix="penult-prepare-", ignore_cleanup_errors=True) as scratch:
         writable = [Path(scratch).resolve()]
         if "target" in job:
@@ -97,6 +105,8 @@ def run(job: dict[str, Any], allowed: Allowed, progress: Progress | None) -> dic
             watched = _Watched(
                 child, job["source"], until, allowed.seconds, memory, disk, tuple(writable), stderr, began
             )
+            if source.is_file():
+                watched.look = _LOOK + read / _LOOK_RATE
             return _answer(watched, job, progress)
 
 
@@ -162,8 +172,11 @@ def _answer(watched: _Watched, job: dict[str, Any], progress: Progress | None) -
         if "confined" in told:
             watched.parts = watched.parts or told["confined"]
             _say_once(confine.described(told["confined"]))
-        elif progress is not None:
-            progress(*told["progress"])
+        else:
+            if told["progress"][0] != LOOKING:
+                watched.look = None
+            if progress is not None:
+                progress(*told["progress"])
     raise _crashed(watched)
 
 
@@ -227,8 +240,14 @@ def _say_once(line: str) -> None:
 
 
 def _watch(watched: _Watched) -> None:
-    """Looks at what the child uses. Raises ModelRefused when that is too much."""
-    if time.monotonic() > watched.deadline:
+    """Looks at what the child uses. Raises ModelRefused, or InvalidInput, when that is too much."""
+    now = time.monotonic()
+    if watched.look is not None and now > watched.since + watched.look:
+        raise InvalidInput(
+            f"{watched.source} is damaged: looking at it had not ended after {watched.look:.0f} s; copy it again",
+            reason="DAMAGED",
+        )
+    if now > watched.deadline:
         raise ModelRefused(
             f"preparing {watched.source} took longer than {watched.seconds:g} s and was ended; allow more time "
             "(PENULT_PREPARE_TIMEOUT), or look at what the model does when it is loaded",

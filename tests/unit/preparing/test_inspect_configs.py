@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -206,42 +205,13 @@ def test_a_configuration_that_is_nested_without_end(tmp_path: Path) -> None:
 # From outside
 
 
-def test_in_a_child_with_the_reason_first_and_the_format_else(files: Path, tmp_path: Path) -> None:
+def test_a_child_looks_before_it_reads(files: Path, tmp_path: Path) -> None:
     cache = tmp_path / "data" / "prepared"
     evil = changed(
         files / "keras.keras", tmp_path / "evil.keras", configure(activation=function("os", "system"))
     )
-    for source, reason in ((evil, "NAMES_CODE"), (files / "tf_keras.h5", "UNSUPPORTED_FORMAT")):
-        with pytest.raises(ModelRefused) as caught:
-            launch.prepare(source, cache=cache)
-        assert caught.value.reason == reason
-        assert str(source) in caught.value.message
-    assert not cache.exists()
-
-
-def test_a_file_that_is_looked_at_without_end_is_damaged(
-    files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The HDF5 library turns for ever in some damaged files; nobody waits as long as preparing may take."""
-
-    def turns(_: Any, allowed: Any, __: Any) -> Any:
-        raise ModelRefused(f"took longer than {allowed.seconds:g} s", reason="PREPARE_TIMEOUT")
-
-    monkeypatch.setattr(launch, "_in_child", turns)
-    for timeout, seconds in ((900, 120), (5, 5)):
-        with pytest.raises(InvalidInput) as caught:
-            launch.prepare(files / "tf_keras.h5", cache=tmp_path / "prepared", timeout=timeout)
-        assert caught.value.reason == "DAMAGED"
-        assert f"after {seconds} s" in caught.value.message
-
-
-def test_what_is_no_model_file_needs_no_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(launch, "_in_child", lambda *_: pytest.fail("a child was started"))
-    notes = tmp_path / "notes.txt"
-    notes.write_text("no model")
     with pytest.raises(ModelRefused) as caught:
-        launch.prepare(notes, cache=tmp_path / "prepared")
-    assert caught.value.reason == "UNSUPPORTED_FORMAT"
-    os.truncate(notes, 0)
-    with pytest.raises(ModelRefused):
-        launch.prepare(notes, cache=tmp_path / "prepared")
+        launch.prepare(evil, cache=cache)
+    assert caught.value.reason == "NAMES_CODE"
+    assert str(evil) in caught.value.message
+    assert not list(cache.iterdir())

@@ -14,7 +14,7 @@ import pytest
 from penult_service.errors import InvalidInput, ModelRefused, NotFound, PenultError
 from penult_service.files import sha256_file
 from penult_service.prepared import load_manifest
-from penult_service.preparing import launch
+from penult_service.preparing import cached, launch
 from support import seed_model as seeds
 
 pytestmark = pytest.mark.tensorflow
@@ -58,16 +58,6 @@ def test_nothing_there(tmp_path: Path, cache: Path) -> None:
     assert isinstance(error, NotFound)
     assert error.reason == "NO_SUCH_PATH"
     assert "name the directory of a saved model" in error.message
-
-
-@pytest.mark.parametrize("name", ["model.keras", "model.h5"])
-def test_a_file_of_another_format(tmp_path: Path, cache: Path, name: str) -> None:
-    (tmp_path / name).write_bytes(b"PK\x03\x04")
-    error = refusal(tmp_path / name, cache)
-    assert isinstance(error, ModelRefused)
-    assert error.reason == "UNSUPPORTED_FORMAT"
-    assert "model.save(" in error.message
-    assert not cache.exists()
 
 
 def test_the_result_lies_in_a_cache_of_the_user_alone(
@@ -285,7 +275,7 @@ def test_drafts_that_a_killed_process_left_are_removed_after_a_day(tmp_path: Pat
     for draft in (fresh, old):
         draft.mkdir()
     os.utime(old, (0, 0))
-    launch._private(tmp_path)
+    cached.private(tmp_path)
     assert fresh.exists()
     assert not old.exists()
 
@@ -293,7 +283,7 @@ def test_drafts_that_a_killed_process_left_are_removed_after_a_day(tmp_path: Pat
 def test_a_cache_that_others_may_write_to_is_not_trusted(tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
     with pytest.raises(InvalidInput) as caught:
-        launch._private(tmp_path)
+        cached.private(tmp_path)
     assert caught.value.reason == "CACHE_NOT_PRIVATE"
     assert "chmod 700" in caught.value.message
 

@@ -23,6 +23,13 @@ def test_bytes_and_files(tmp_path: Path) -> None:
     assert usage.size([tmp_path], 1)[1] > 1
 
 
+def test_a_file_by_itself(tmp_path: Path) -> None:
+    (tmp_path / "model.keras").write_bytes(bytes(10_000))
+    size, count = usage.size([tmp_path / "model.keras", tmp_path / "model.keras"], 100)
+    assert 20_000 <= size <= 40_000
+    assert count == 2
+
+
 def test_links_are_not_followed(tmp_path: Path) -> None:
     (tmp_path / "large").write_bytes(bytes(1 << 20))
     (tmp_path / "place").mkdir()
