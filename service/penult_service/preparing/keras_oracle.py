@@ -1,20 +1,24 @@
 """What Keras itself says: the original model's tensors on both sides of its dropout, and its prediction.
 
-Keras builds layers from their configs, and a config may hold code; so it is asked only when every class in the
-file is one that we know (`Opened.keras`), and only for comparison.
+Keras builds layers from their configs, and a config may hold code; so it is asked only where the reader says that it
+may be (`Opened.keras`), and only for comparison. Both Keras versions; the layer may stand in models within the model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from penult_service.errors import ModelRefused
 from penult_service.prepared import Site
 from penult_service.preparing.experiment import TOLERANCE, Outcome, relative
+from penult_service.preparing.formats.keras_marks import Placed, is_noise, layers_of, noted
+from penult_service.preparing.formats.keras_trace import arguments_of, given_to, named_outputs
+from penult_service.preparing.graph import node_of
 from penult_service.preparing.opened import Opened
 
 
@@ -32,9 +36,9 @@ def compare(
         outcome: What the figures are added to.
         opened: The model.
         site: The dropout at the seam.
-        given: The rows of the experiment, as the model takes them.
+        given: The rows of the experiment, as the model's inference function takes them.
         embedding: Ours, float32 [n, d].
-        outputs: Ours, in the order of the output names.
+        outputs: Ours, in the order of the sorted output names.
     """
     if opened.keras is None:
         outcome.notes.append(
@@ -43,23 +47,18 @@ def compare(
         return
     try:
         model = opened.keras()
+        fed = _fed(opened, model, given)
     except Exception as error:  # noqa: BLE001  (Keras is a witness only: whatever stops it does not stop the proof)
         outcome.notes.append(
             f"Keras could not load the file ({type(error).__name__}), so it was not compared with"
         )
         return
-    fed = given[0] if len(given) == 1 else given
-    predicted = model.predict(fed, batch_size=len(embedding), verbose=0)
-    if isinstance(predicted, np.ndarray) and len(outputs) == 1:
-        worst = relative(outputs[0], predicted)
-        outcome.add("prediction_vs_keras", "ours against Keras' predict, |d| / (1 + |x|)", worst, TOLERANCE)
-    else:
-        outcome.notes.append("several outputs: compared with the saved function, not with Keras' predict")
-    sides = _sides(model, site, fed)
+    predicted = named_outputs(model, model.predict(fed, batch_size=len(embedding), verbose=0))
+    ours = dict(zip(sorted(opened.flat.outputs), outputs, strict=True))
+    _predictions(outcome, ours, predicted)
+    sides = _sides(opened, model, site, fed)
     if sides is None:
-        outcome.notes.append(
-            "Keras shows no such layer at the top of this model, so its tensors were not compared"
-        )
+        outcome.notes.append("Keras shows no such layer of this model, so its tensors were not compared")
         return
     for side, tensor in zip(("before", "after"), sides, strict=True):
         where = "in front of" if side == "before" else "behind"
@@ -71,16 +70,78 @@ def compare(
         )
 
 
-def _sides(model: Any, site: Site | None, fed: Any) -> list[NDArray[np.float32]] | None:
-    """Keras' tensors in front of and behind the dropout; None when it has no such layer at the top."""
-    import tf_keras
+def _predictions(outcome: Outcome, ours: Mapping[str, Any], predicted: Mapping[str, Any]) -> None:
+    """Output by output; a graph that was saved may call its only one otherwise."""
+    if len(ours) == len(predicted) == 1:
+        pairs = list(zip(ours.values(), predicted.values(), strict=True))
+    elif set(ours) == set(predicted):
+        pairs = [(ours[name], predicted[name]) for name in ours]
+    else:
+        outcome.notes.append(
+            f"Keras calls the outputs {', '.join(predicted)}, the graph {', '.join(ours)}: its predict was not compared"
+        )
+        return
+    worst = max(relative(found, expected) for found, expected in pairs)
+    outcome.add("prediction_vs_keras", "ours against Keras' predict, |d| / (1 + |x|)", worst, TOLERANCE)
 
+
+def _fed(opened: Opened, model: Any, given: Sequence[tf.Tensor]) -> Any:
+    """The rows in the structure that Keras takes: inputs by their names, else in order."""
     try:
-        layer = model.get_layer(site.path) if site else None
-        tensors = [layer.input, layer.output] if layer is not None else None
-    except (ValueError, AttributeError, RuntimeError):
+        arguments = arguments_of(str(opened.source), model)
+    except ModelRefused:  # one that was saved as a graph, and shows no inputs
+        return given[0] if len(given) == 1 else list(given)
+    rows = {one.name: tensor for one, tensor in zip(opened.inputs, given, strict=True)}
+    in_order = (
+        [rows[one.name] for one in arguments] if set(rows) == {one.name for one in arguments} else given
+    )
+    return given_to(model, arguments, in_order)
+
+
+def _sides(
+    opened: Opened, model: Any, site: Site | None, fed: Any
+) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+    """Keras' tensors in front of and behind the dropout; None when it has no such layer, or which call is not clear."""
+    found = _layer(opened, model, site) if site else None
+    if found is None:
         return None
-    if tensors is None:
+    placed, call = found
+    calls: list[tuple[Any, Any]] = []
+    with noted(placed, lambda before, after: calls.append((before, after))):
+        model(fed, training=False)
+    if call is None and len(calls) != 1:
         return None
-    both = tf_keras.Model(model.inputs, tensors)
-    return [np.asarray(tensor) for tensor in both(fed, training=False)]
+    number = (call or 1) - 1
+    if number >= len(calls):
+        return None
+    before, after = calls[number]
+    return _float32(before), _float32(after)
+
+
+def _layer(opened: Opened, model: Any, site: Site) -> tuple[Placed, int | None] | None:
+    """The layer of the site, and which call of it; None: it is called once, or not clear."""
+    placed = layers_of(model)
+    for mark in opened.marks or ():
+        if node_of(mark.after) == site.tensor:
+            layer = next((one for one in placed if one.record.path == mark.layer.path), None)
+            return None if layer is None else (layer, mark.call)
+    name = site.path.rpartition("/")[2]
+    named = [one for one in placed if one.path[-1] == name and is_noise(one.layer)]
+    if len(named) != 1:
+        return None
+    return named[0], _call_by_scope(name, site.tensor) if len(named[0].path) == 1 else None
+
+
+def _call_by_scope(name: str, tensor: str) -> int | None:
+    """`dropout_1/Identity` is the second call of `dropout`."""
+    for scope in tensor.split("/")[-2:-1]:
+        if scope == name:
+            return 1
+        number = scope.removeprefix(f"{name}_")
+        if number != scope and number.isdigit():
+            return int(number) + 1
+    return None
+
+
+def _float32(tensor: Any) -> NDArray[np.float32]:
+    return np.asarray(tf.cast(tensor, tf.float32))

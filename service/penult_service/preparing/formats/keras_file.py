@@ -1,0 +1,62 @@
+"""Reads `.keras` and `.h5` files of tf_keras and of Keras 3: the model that Keras builds, and its inference function.
+
+The file has been looked at before (`inspecting`): it holds no code. Keras builds the model in safe mode, from classes of
+its own and of TF-Hub; it is not compiled, so neither optimizer nor loss is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from penult_service.preparing.formats import keras_loss, keras_saved
+from penult_service.preparing.formats.keras_load import load
+from penult_service.preparing.formats.keras_saved import KERAS_3, KerasFile
+from penult_service.preparing.formats.keras_trace import trace
+from penult_service.preparing.opened import Opened
+
+
+def open_file(source: Path, modules: Mapping[str, Path] | None = None) -> Opened:
+    """Reads the model.
+
+    Args:
+        source: A `.keras` or `.h5` file.
+        modules: Handle of a TF-Hub layer in it -> the directory that it stands for.
+
+    Raises:
+        InvalidInput: NOT_A_MODEL (weights alone), DAMAGED.
+        ModelRefused: UNKNOWN_WRITER, UNKNOWN_CLASS, CANNOT_LOAD, NO_VOCABULARY, NO_INPUTS, UNSUPPORTED_INPUT,
+            UNSUPPORTED_OUTPUT; what `hub_handles.located` and `inspect` say of the model behind a TF-Hub layer.
+    """
+    file = keras_saved.read(source)
+    return opened(file, load(file, modules))
+
+
+def opened(file: KerasFile, model: Any) -> Opened:
+    """The same, of the model that Keras built from the file."""
+    traced = trace(str(file.source), model)
+    return Opened(
+        source=file.source,
+        format=file.format,
+        root=_root(file, model),
+        function=traced.function,
+        flat=traced.flat,
+        inputs=traced.inputs,
+        layers=traced.layers,
+        keras=lambda: model,
+        marks=traced.marks,
+        loss=keras_loss.meanings(file.training, list(traced.flat.outputs)),
+        notes=traced.notes,
+    )
+
+
+def _root(file: KerasFile, model: Any) -> tf.Module:
+    """What tracks the model's variables and tables. A variable of Keras 3 is a wrapping that TensorFlow does not see."""
+    root = tf.Module()
+    root.model = model
+    if file.keras == KERAS_3:
+        root.values = [variable.value for variable in model.variables]
+    return root

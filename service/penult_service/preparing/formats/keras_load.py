@@ -1,0 +1,210 @@
+"""Keras builds the model of a `.keras` or `.h5` file: in safe mode, uncompiled, by the Keras that wrote it.
+
+Here stand the private names of both Keras that are needed for it (`SafeModeScope`: an `.h5` of tf_keras is else read
+without; how Keras 3 builds a model from the configuration in an `.h5`), with tests of their own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import tensorflow_text  # noqa: F401  (registers the operations that a text model needs)
+
+from penult_service.errors import ModelRefused, PenultError
+from penult_service.preparing.formats.hub_handles import located
+from penult_service.preparing.formats.keras_saved import (
+    CONFIG,
+    KERAS_2,
+    KERAS_3,
+    KerasFile,
+    damaged,
+    named,
+)
+from penult_service.preparing.inspecting.inspection import inspect
+
+# Layers whose words an `.h5` holds in its configuration, or nowhere.
+_LOOKUPS = frozenset({"TextVectorization", "StringLookup", "IntegerLookup"})
+_UNKNOWN_CLASS = re.compile(
+    r"(?:Could not (?:locate|find) (?:class|function)|Unknown (?:layer|object|config_item)):? '?([\w>.]+)"
+)
+_OPERATION = "operation>"
+
+
+def load(
+    file: KerasFile,
+    modules: Mapping[str, Path] | None = None,
+    custom_objects: Mapping[str, Any] | None = None,
+) -> Any:
+    """The Keras model of a file, its weights and vocabularies loaded.
+
+    Args:
+        file: The file.
+        modules: Handle of a TF-Hub layer -> its directory.
+        custom_objects: Class name -> class, for classes that neither Keras nor TF-Hub has.
+
+    Raises:
+        InvalidInput: DAMAGED.
+        ModelRefused: UNKNOWN_CLASS, NO_VOCABULARY, CANNOT_LOAD; what `hub_handles.located` and `inspect` say of the
+            model behind a TF-Hub layer.
+    """
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # read when Keras 3 is imported first
+    if not file.archive:
+        _refuse_lost_words(file)
+    objects = dict(custom_objects or {})
+    if any(found["class_name"].rpartition(">")[2] == "KerasLayer" for found in file.classes()):
+        objects["KerasLayer"] = _hub_layer(file, modules or {})
+    try:
+        with _named_as_it_is(file) as path:
+            return _by_tf_keras(path, objects) if file.keras == KERAS_2 else _by_keras_3(file, path, objects)
+    except PenultError:
+        raise
+    except (OSError, EOFError) as error:
+        raise damaged(file.source, error) from error
+    except Exception as error:
+        raise _not_loaded(file, error) from error
+
+
+def _by_tf_keras(path: Path, objects: Mapping[str, Any]) -> Any:
+    import tf_keras
+    from tf_keras.src.saving.serialization_lib import SafeModeScope
+
+    with SafeModeScope(True):
+        return tf_keras.models.load_model(str(path), custom_objects=objects, compile=False, safe_mode=True)
+
+
+def _by_keras_3(file: KerasFile, path: Path, objects: dict[str, Any]) -> Any:
+    import keras
+
+    if file.archive:
+        return keras.saving.load_model(path, custom_objects=objects, compile=False, safe_mode=True)
+    from keras.src.legacy.saving import json_utils
+    from keras.src.legacy.saving.saving_options import keras_option_scope
+    from keras.src.legacy.saving.saving_utils import model_from_config
+    from keras.src.saving.serialization_lib import SafeModeScope
+
+    # Not by `load_model`: it knows layers only, and a functional model may hold operations (`x[:, 0]`, a mask).
+    config = json_utils.decode(json.dumps(file.config))
+    operations = _operations()
+    for found in named(config):
+        name = found["class_name"]
+        if name in operations and "module" not in found and "trainable" not in (found.get("config") or {}):
+            found["class_name"] = _OPERATION + name
+            objects[_OPERATION + name] = operations[name]
+    with keras_option_scope(use_legacy_config=True), SafeModeScope(True):
+        model = model_from_config(config, custom_objects=objects)
+    model.load_weights(str(path))
+    return model
+
+
+def _operations() -> dict[str, type]:
+    """The operations of Keras 3 by class name; layers of the same names (`Add`, `Multiply`) are not among them."""
+    import keras
+
+    found: dict[str, type] = {}
+    waiting: list[type] = [keras.Operation]
+    while waiting:
+        cls = waiting.pop()
+        waiting += cls.__subclasses__()
+        if cls.__module__.startswith("keras.src.ops."):
+            found[cls.__name__] = cls
+    return found
+
+
+@contextmanager
+def _named_as_it_is(file: KerasFile) -> Iterator[Path]:
+    """A path of the file whose ending says what it is: both Keras go by it."""
+    ending = ".keras" if file.archive else ".h5"
+    copied = file.archive and file.changed
+    if not copied and file.source.name.endswith(ending) and not file.source.name.endswith(".weights.h5"):
+        yield file.source
+        return
+    with tempfile.TemporaryDirectory(prefix="penult-") as place:
+        path = Path(place) / f"model{ending}"
+        if copied:
+            _copy(file, path)
+        else:
+            path.symlink_to(file.source.absolute())
+        yield path
+
+
+def _copy(file: KerasFile, target: Path) -> None:
+    """The archive with the configuration that `file` has, everything else as it is."""
+    with zipfile.ZipFile(file.source) as old, zipfile.ZipFile(target, "w") as new:
+        for entry in old.infolist():
+            if entry.filename == CONFIG:
+                new.writestr(CONFIG, json.dumps(file.config))
+            else:
+                with old.open(entry) as read, new.open(entry.filename, "w", force_zip64=True) as write:
+                    shutil.copyfileobj(read, write, 1 << 20)
+
+
+def _hub_layer(file: KerasFile, modules: Mapping[str, Path]) -> type:
+    """`hub.KerasLayer`, reading the directories that the handles stand for, which are looked at first."""
+    if file.keras == KERAS_3:
+        raise ModelRefused(
+            f"{file.source} holds a hub.KerasLayer, which Keras 3 has not; save the model with tf_keras",
+            reason="UNKNOWN_CLASS",
+            metadata={"class": "KerasLayer"},
+        )
+    import tensorflow_hub as hub
+
+    looked_at: set[Path] = set()
+
+    class KerasLayer(hub.KerasLayer):  # type: ignore[misc]
+        @classmethod
+        def from_config(cls, config: dict[str, Any]) -> Any:
+            place = located(str(file.source), str(config.get("handle")), modules)
+            if place not in looked_at:
+                inspect(place)
+                looked_at.add(place)
+            return cls(**{**config, "handle": str(place)})
+
+    return KerasLayer
+
+
+def _refuse_lost_words(file: KerasFile) -> None:
+    """An `.h5` does not hold the words that a layer was adapted to: Keras 3 would read it and know none."""
+    for found in file.classes():
+        config = found.get("config")
+        if found["class_name"] in _LOOKUPS and isinstance(config, dict) and config.get("vocabulary") is None:
+            raise ModelRefused(
+                f"{file.source} does not hold the vocabulary of its layer {config.get('name')!r} "
+                f"({found['class_name']}), which an .h5 file keeps only when it was given as a list; save the model as "
+                ".keras: model.save('model.keras')",
+                reason="NO_VOCABULARY",
+            )
+
+
+def _not_loaded(file: KerasFile, error: Exception) -> ModelRefused:
+    """In one sentence: the class that is not known, or the first line of what Keras says."""
+    version = _version(file.keras)
+    unknown = _UNKNOWN_CLASS.search(str(error))
+    whole = "model.save('a_directory')" if file.keras == KERAS_2 else "model.export('a_directory')"
+    if unknown:
+        return ModelRefused(
+            f"{file.source} names {unknown[1]!r}, which {file.keras} {version} does not have; save a SavedModel, which "
+            f"needs no classes: {whole}",
+            reason="UNKNOWN_CLASS",
+            metadata={"class": unknown[1]},
+        )
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")[:300]
+    return ModelRefused(
+        f"{file.source}, written by Keras {file.version or '?'}, cannot be built by {file.keras} {version} "
+        f"({type(error).__name__}: {first}); save a SavedModel, which needs no building: {whole}",
+        reason="CANNOT_LOAD",
+    )
+
+
+def _version(name: str) -> str:
+    from importlib.metadata import version
+
+    return version("tf-keras" if name == KERAS_2 else "keras")
