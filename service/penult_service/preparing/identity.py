@@ -69,10 +69,17 @@ def cache_key(
     return digest_of_parts([PREPARER, layer or "", _read(model), *more])[:40]
 
 
-def tokenizer_files(model: Path) -> list[Path]:
-    """The files of a tokenizer beside the model: in its directory, or in the folder of a file."""
-    folder = model if model.is_dir() else model.parent
-    return [path for name in TOKENIZER_FILES if (path := folder / name).is_file()]
+def tokenizer_files(model: Path, declared: Declaration = NOTHING) -> list[Path]:
+    """The files of a tokenizer where one is declared; else beside the model: in its directory, or in a file's folder."""
+    folders = [Path(name).parent for name in declared.tokenizer] or [
+        model if model.is_dir() else model.parent
+    ]
+    return [
+        path
+        for folder in dict.fromkeys(folders)
+        for name in TOKENIZER_FILES
+        if (path := folder / name).is_file()
+    ]
 
 
 def label_files(model: Path) -> list[Path]:
@@ -100,10 +107,14 @@ def _computing(declared: Declaration) -> dict[str, Any]:
         "tags": declared.tags,
         "inputs": dict(declared.inputs),
         "max_length": declared.max_length,
-        "tokenizer": [(Path(name).name, sha256_file(Path(name))) for name in declared.tokenizer],
+        "tokenizer": [(path.name, sha256_file(path)) for path in _declared_tokenizer(declared)],
         "modules": sorted(model_digest(Path(place)) for place in declared.modules.values()),
     }
     return {key: value for key, value in found.items() if value}
+
+
+def _declared_tokenizer(declared: Declaration) -> list[Path]:
+    return tokenizer_files(Path(), declared) if declared.tokenizer else []
 
 
 def _declared_apart(directory: Path) -> list[Path]:

@@ -110,8 +110,9 @@ class _Asked:
 
     def job(self, target: Path) -> dict[str, Any]:
         """As the child reads it."""
-        beside = [] if self.source.is_dir() else [*tokenizer_files(self.source), *label_files(self.source)]
-        readable = [*map(str, beside), *self.declared.tokenizer, *self.declared.modules.values()]
+        beside = tokenizer_files(self.source, self.declared)
+        beside += [] if self.source.is_dir() else label_files(self.source)
+        readable = [*map(str, beside), *self.declared.modules.values()]
         return {
             "what": "prepare",
             "source": str(self.source),

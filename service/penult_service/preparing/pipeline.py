@@ -72,7 +72,7 @@ def prepare(
     started = time.monotonic()
     progress("reading the model", 0.0)
     inspect(source, allow_ops)
-    digest = model_digest(source)
+    digest = model_digest(source, declared)
     opened = open_model(source, layer, declared)
     progress("auditing the graph", 0.25)
     structure = Structure(allow_stochastic)
