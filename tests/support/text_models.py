@@ -14,10 +14,11 @@ from penult_service.preparing.formats.tf_keras_saved_model import FORMAT
 from penult_service.preparing.graph import flatten
 from penult_service.preparing.opened import Input, Layer, Opened
 from support import seed_model as seeds
-from support.tiny_bert import WORDS, sample_texts
+from support.formats import kit
+from support.formats.kit import TF_KERAS, Kit
 
-WIDTH, LENGTH = 8, 16
-TEXTS = ["a good film", "the plot , and the music", "Unknown words", *sample_texts(5, seed=3, longest=30)]
+TEXTS, WIDTH, LENGTH = list(kit.TEXTS), kit.WIDTH, kit.LENGTH
+_KIT = Kit(TF_KERAS)
 
 
 def layers() -> Any:
@@ -27,23 +28,17 @@ def layers() -> Any:
 
 def text_input() -> Any:
     """String [n], symbolic."""
-    return layers().Input(shape=(), dtype="string", name="text")
+    return _KIT.text()
 
 
 def vectors(text: Any, *, masked: bool = True, length: int | None = LENGTH) -> Any:
     """Word vectors float32 [n, length, WIDTH]; padded to the longest text of a batch when `length` is None."""
-    words = layers().TextVectorization(
-        vocabulary=list(WORDS), output_sequence_length=length, standardize="lower", name="words"
-    )
-    table = layers().Embedding(
-        len(WORDS) + 2, WIDTH, mask_zero=masked, embeddings_initializer=normal(1), name="vectors"
-    )
-    return table(words(text))
+    return _KIT.table(masked=masked)(_KIT.words(length)(text))
 
 
 def pooled(text: Any, *, masked: bool = True, length: int | None = LENGTH) -> Any:
     """Their average float32 [n, WIDTH]; over the padding too when not masked."""
-    return layers().GlobalAveragePooling1D(name="average")(vectors(text, masked=masked, length=length))
+    return _KIT.average()(vectors(text, masked=masked, length=length))
 
 
 def dense(units: int, name: str, activation: str | None = None) -> Any:
@@ -55,7 +50,7 @@ def dense(units: int, name: str, activation: str | None = None) -> Any:
 
 def normal(seed: int) -> Any:
     """Random weights far from 0."""
-    return seeds.keras().initializers.RandomNormal(stddev=0.5, seed=seed)
+    return _KIT.normal(seed)
 
 
 def save(model: Any, directory: Path) -> Path:

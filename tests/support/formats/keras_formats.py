@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from support import seed_model as seeds
 from support.formats import shapes
 from support.formats.case import BFLOAT16, FLOAT16, PREDICTED, REFUSED, Case, Made
 from support.formats.kit import KERAS, TF_KERAS, Kit, Network, by_hand, predicted, without_padding
@@ -135,6 +134,7 @@ def _question(kind: str, moved: bool) -> Callable[[Path], Made]:
 def _with_hub(place: Path) -> Network:
     import tensorflow_hub as hub
     from penult_service.preparing import convert
+    from support import seed_model as seeds
 
     shutil.copytree(seeds.converted(), place)
     kit = Kit(TF_KERAS)

@@ -1,18 +1,23 @@
-"""The same small layers in tf_keras and in Keras 3: a word table, an embedding, a pooling, a head."""
+"""The same small layers in every Keras: a word table, an embedding, a pooling, a head.
+
+Nothing of Penult, and Python 3.10: TensorFlow of years ago runs this too (`scripts/old_tensorflow`).
+"""
 
 from __future__ import annotations
 
+import importlib
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from support import seed_model as seeds
 from support.formats.case import Array
 from support.tiny_bert import WORDS, sample_texts
 
-TF_KERAS, KERAS = "tf_keras", "keras"
+# The modules: Keras 2 as it is installed today, Keras 3, and Keras 2 as TensorFlow before 2.16 brings it along.
+TF_KERAS, KERAS, OLD_KERAS = "tf_keras", "keras", "tensorflow.keras"
 WIDTH, LENGTH = 8, 16
 TEXTS = ("a good film", "the plot , and the music", "Unknown words", *sample_texts(5, seed=3, longest=30))
 
@@ -24,15 +29,18 @@ def texts(seed: int | None = None) -> Array:
 
 @dataclass(frozen=True)
 class Kit:
-    """What both flavours of Keras have, with weights that are the same every time."""
+    """What all flavours of Keras have, with weights that are the same every time."""
 
     flavour: str
 
     @property
     def keras(self) -> Any:
-        """The module."""
-        first = seeds.keras()  # it sets the backend, too
-        return first if self.flavour == TF_KERAS else __import__("keras")
+        """The module; the text operations are registered."""
+        os.environ["KERAS_BACKEND"] = "tensorflow"
+        importlib.import_module("tensorflow_text")
+        if self.flavour == OLD_KERAS:
+            return importlib.import_module("tensorflow").keras
+        return importlib.import_module(self.flavour)
 
     @property
     def layers(self) -> Any:
@@ -80,17 +88,14 @@ class Kit:
     @contextmanager
     def policy(self, name: str) -> Any:
         """Layers made meanwhile compute in half precision."""
-        precision = self.keras.mixed_precision
-        precision.set_global_policy(name) if self.flavour == TF_KERAS else self.keras.config.set_dtype_policy(
-            name
-        )
+        keras = self.keras
+        new = self.flavour == KERAS
+        setter = keras.config.set_dtype_policy if new else keras.mixed_precision.set_global_policy
+        setter(name)
         try:
             yield
         finally:
-            if self.flavour == TF_KERAS:
-                precision.set_global_policy("float32")
-            else:
-                self.keras.config.set_dtype_policy("float32")
+            setter("float32")
 
 
 @dataclass(frozen=True)

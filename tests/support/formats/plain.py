@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from support.formats.case import PREDICTED, REFUSED, Array, Case, Made
-from support.formats.kit import LENGTH, WIDTH, texts, without_padding
+from support.formats.kit import LENGTH, TF_KERAS, WIDTH, Kit, texts, without_padding
 from support.tiny_bert import VOCABULARY, WORDS
 
 ROW, OLD_ROW = "plain tf.saved_model.save", "TF1 SavedModel"
@@ -30,7 +30,6 @@ def weights() -> dict[str, Array]:
 def classifier(dropout: bool = True) -> Any:
     """A module: `ids`, `features` and `outputs` by hand, a dropout of tf_keras (or none) in front of the last."""
     import tensorflow as tf
-    from support import seed_model as seeds
 
     class Classifier(tf.Module):
         def __init__(self) -> None:
@@ -39,7 +38,7 @@ def classifier(dropout: bool = True) -> Any:
             self.table = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(words, numbers), 1)
             for name, value in weights().items():
                 setattr(self, name, tf.Variable(value, name=name))
-            self.dropout = seeds.keras().layers.Dropout(0.3, name="dropout") if dropout else None
+            self.dropout = Kit(TF_KERAS).dropout() if dropout else None
 
         def ids(self, text: Any) -> Any:
             words = self.table.lookup(tf.strings.split(tf.strings.lower(text)))
