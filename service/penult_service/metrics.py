@@ -144,10 +144,10 @@ class _Timed:
     def __init__(self, tokenizer: Tokenizer, seconds: Histogram) -> None:
         self._tokenizer, self._seconds = tokenizer, seconds
 
-    def tokenize(self, texts: Sequence[str]) -> TokenTable:
+    def tokenize(self, *texts: Sequence[str]) -> TokenTable:
         """As in `embedder.Tokenizer`."""
         with self._seconds.time():
-            return self._tokenizer.tokenize(texts)
+            return self._tokenizer.tokenize(*texts)
 
 
 def _model_of(queue: Hashable) -> str:

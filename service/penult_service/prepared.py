@@ -214,7 +214,9 @@ class Manifest:
     @property
     def poolings(self) -> tuple[str, ...]:
         """The poolings that this model can do."""
-        return ("pooled", "cls", "mean", "max") if self.tokens else ("pooled",)
+        if not self.readouts:
+            return ()
+        return ("pooled", "cls", "mean", "max", "tokens") if self.tokens else ("pooled",)
 
     def encode_signature(self, layers: Iterable[str]) -> str:
         """Name of the signature that gives exactly these readouts."""

@@ -8,14 +8,15 @@ import os
 import signal
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from penult_service import logs
 from penult_service.config import ServeConfig
-from penult_service.embedder import LoadedModel
+from penult_service.embedder import LoadedModel, Tokenizer
 from penult_service.guard.random_ops import RANDOM_OPS
-from penult_service.prepared import LIBRARY, TOKENIZE, load_manifest
+from penult_service.prepared import CALLER, LIBRARY, TOKENIZE, Manifest, load_manifest
 from penult_service.repository.repository import prepare_and_load
 from penult_service.repository.sources import Source, from_directory, from_paths
 from penult_service.server import Server, run
@@ -78,18 +79,28 @@ def loader(config: ServeConfig) -> Callable[[Source], LoadedModel]:
         functions = signatures(directory, (*config.allowed_ops, *random))
         for warning in manifest.warnings:
             _log.warning("%s: %s", name, warning)
-        if manifest.tokenizer == LIBRARY:
-            from penult_service.tokenizing.library import library_tokenizer
-
-            library = library_tokenizer(directory, manifest.inputs)
-            engine = TensorFlowEngine(functions, manifest, lambda texts: library.tokenize(texts).inputs)
-            return LoadedModel(name, version, manifest, library, engine)
-        from penult_service.tokenizing.graph import GraphTokenizer
-
-        tokenizer = GraphTokenizer(functions[TOKENIZE], manifest)
-        return LoadedModel(name, version, manifest, tokenizer, TensorFlowEngine(functions, manifest))
+        engine = TensorFlowEngine(functions, manifest)
+        return LoadedModel(name, version, manifest, _tokenizer(directory, manifest, functions), engine)
 
     return prepare_and_load(prepare, load, _fake)
+
+
+def _tokenizer(directory: Path, manifest: Manifest, functions: Mapping[str, Any]) -> Tokenizer:
+    """What makes the tokens of a prepared model."""
+    if manifest.tokenizer == LIBRARY:
+        from penult_service.tokenizing.library import library_tokenizer
+
+        made = [token for token in manifest.inputs if token.role != "value"]
+        return library_tokenizer(directory, made)
+    if manifest.tokenizer == CALLER or (TOKENIZE not in functions and manifest.unread):
+        from penult_service.tokenizing.absent import NoTokenizer
+
+        return NoTokenizer(
+            manifest.unread or "this model takes tokens or numbers; nothing makes them of texts"
+        )
+    from penult_service.tokenizing.graph import GraphTokenizer
+
+    return GraphTokenizer(functions[TOKENIZE], manifest)
 
 
 def _fake(name: str) -> LoadedModel:
@@ -98,8 +109,7 @@ def _fake(name: str) -> LoadedModel:
 
     manifest = fake_manifest()
     tokenizer = FakeTokenizer(manifest.max_length)
-    engine = FakeEngine(lambda texts: tokenizer.tokenize(texts).inputs)
-    return LoadedModel(name, 1, manifest, tokenizer, engine)
+    return LoadedModel(name, 1, manifest, tokenizer, FakeEngine(tokenizer))
 
 
 def _limit_threads(threads: int) -> None:

@@ -205,7 +205,7 @@ def test_class_probabilities_are_probabilities(model: LoadedModel, table: TokenT
 
 def test_the_parts_together_equal_the_whole(model: LoadedModel, table: TokenTable) -> None:
     parts = model.engine.head(seam_of(model, table))
-    whole = model.engine.whole(TEXTS)
+    whole = model.engine.whole({"text": np.array(TEXTS, object)})
     assert set(whole) == set(model.manifest.outputs)
     for name, output in whole.items():
         np.testing.assert_allclose(parts[name], output, **CLOSE)

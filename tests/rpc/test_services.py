@@ -116,7 +116,9 @@ def test_predict(channel: grpc.Channel) -> None:
     tensor = reply.outputs["output"]
     assert (list(tensor.shape), tensor.data_type) == ([5, 3], common.DATA_TYPE_FLOAT32)
     output = np.frombuffer(tensor.data, "<f4").reshape(5, 3)
-    assert np.allclose(output, MODEL.engine.whole(TEXTS)["output"], rtol=0, atol=1e-6)
+    assert np.allclose(
+        output, MODEL.engine.whole({"text": np.array(TEXTS, object)})["output"], rtol=0, atol=1e-6
+    )
     assert reply.provenance.model == "models/reviews/versions/3"
     assert not reply.provenance.embedding_space
 
@@ -184,6 +186,7 @@ def test_a_model_describes_itself(channel: grpc.Channel) -> None:
         common.POOLING_CLS,
         common.POOLING_MEAN,
         common.POOLING_MAX,
+        common.POOLING_TOKENS,
     ]
     assert model.labels == ["negative", "neutral", "positive"]
     assert (model.max_length, model.trims_padding, model.dropout_proven_inactive) == (128, True, True)

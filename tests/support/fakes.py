@@ -18,5 +18,5 @@ def fake_model(
     marks = {mark: word_id(traits.pop(mark)) for mark in MARKS if mark in traits}
     chosen = Traits(**traits, **marks)
     tokenizer = FakeTokenizer(chosen.max_length, tells_cuts=tells_cuts)
-    engine = FakeEngine(lambda texts: tokenizer.tokenize(texts).inputs, version, chosen)
+    engine = FakeEngine(tokenizer, version, chosen)
     return LoadedModel(name, version, fake_manifest(version, chosen), tokenizer, engine)

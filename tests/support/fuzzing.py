@@ -22,6 +22,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
 from penult_service.errors import ModelRefused, PenultError
 from penult_service.prepared import MANIFEST_NAME, load_manifest
 from penult_service.preparing import child
@@ -247,7 +248,7 @@ def _serve(model: Path) -> None:
     ):  # an error of TensorFlow is told to the caller; what must not be is the server's end
         tokens = loaded.tokenizer.tokenize(TEXTS)
         loaded.engine.encode(tokens.inputs, [loaded.manifest.seam])
-        loaded.engine.whole(TEXTS)
+        loaded.engine.whole({"text": np.array(TEXTS, object)})
 
 
 def _rehash(model: Path) -> None:
@@ -265,7 +266,7 @@ def _inspect(model: Path) -> None:
 
 def _open(model: Path) -> None:
     from penult_service.preparing.audit import audit
-    from penult_service.preparing.formats.tf_keras_saved_model import open_model
+    from penult_service.preparing.formats.saved_model import open_model
 
     inspect(model)
     with _as_the_child_tells(model):

@@ -73,7 +73,7 @@ def test_readouts_by_name_and_kind() -> None:
     manifest = fake_manifest()
     assert manifest.readout("sequence_output") == manifest.tokens == manifest.readouts[1]
     assert manifest.readout("nowhere") is None
-    assert manifest.poolings == ("pooled", "cls", "mean", "max")
+    assert manifest.poolings == ("pooled", "cls", "mean", "max", "tokens")
     pooled_only = fake_manifest(traits=Traits(tokens=False))
     assert pooled_only.tokens is None
     assert pooled_only.poolings == ("pooled",)

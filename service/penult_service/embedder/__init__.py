@@ -1,6 +1,7 @@
 """The path of a request: texts in, arrays out. Defines the protocols that tokenizers and engines fulfil."""
 
 from penult_service.embedder.core import Embedder
+from penult_service.embedder.given import Given, Records, Tensors, Value
 from penult_service.embedder.options import EmbedOptions, choose_readout
 from penult_service.embedder.protocols import Engine, LoadedModel, Tokenizer
 from penult_service.embedder.results import ClassifyResult, EmbedResult, TokenizeResult
@@ -15,9 +16,13 @@ __all__ = [
     "EmbedResult",
     "Embedder",
     "Engine",
+    "Given",
     "LoadedModel",
+    "Records",
+    "Tensors",
     "TokenTable",
     "TokenizeResult",
     "Tokenizer",
+    "Value",
     "choose_readout",
 ]

@@ -7,15 +7,17 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from penult_service.batching import Scheduler
+from penult_service.embedder.given import Given
+from penult_service.embedder.inputs import inputs_of
 from penult_service.embedder.options import EmbedOptions, check_classifier, choose_readout, space_of
-from penult_service.embedder.passes import EncodePass, WholePass
+from penult_service.embedder.passes import EncodePass, WholePass, class_probabilities
 from penult_service.embedder.protocols import LoadedModel
 from penult_service.embedder.results import (
     ClassifyResult,
@@ -26,9 +28,11 @@ from penult_service.embedder.results import (
     not_finite_error,
     too_long,
 )
-from penult_service.errors import DeadlineExceeded, PenultError
-from penult_service.prepared import Readout
-from penult_service.tokenizing import TokenTable
+from penult_service.embedder.tables import kind_of, table_of, whole_table
+from penult_service.embedder.warming import invented, warm_rows
+from penult_service.errors import DeadlineExceeded, PenultError, PreconditionFailed
+from penult_service.prepared import GRAPH, Readout
+from penult_service.tokenizing import UNKNOWN, TokenTable
 from penult_service.vectors import l2_normalize
 
 Value = TypeVar("Value")
@@ -37,9 +41,10 @@ Value = TypeVar("Value")
 class Embedder:
     """Tokenizes in a small thread pool, computes through the scheduler, answers in the caller's order.
 
-    Every method is called from the event loop, with at least one text. `deadline` is in seconds of the
-    monotonic clock; cancelling the awaiting task cancels the work. All of them raise what `Scheduler.submit`
-    raises, and DeadlineExceeded; errors of single rows are returned in the result.
+    Every method is called from the event loop, with at least one row: texts, `Records` or `Tensors`. `deadline` is in
+    seconds of the monotonic clock; cancelling the awaiting task cancels the work. All of them raise what
+    `inputs.inputs_of`, `tables.table_of` and `Scheduler.submit` raise, and DeadlineExceeded; errors of single rows are
+    returned in the result.
     """
 
     def __init__(self, scheduler: Scheduler, *, threads: int = 2) -> None:
@@ -49,31 +54,35 @@ class Embedder:
     async def embed(
         self,
         model: LoadedModel,
-        texts: Sequence[str],
+        given: Given,
         options: EmbedOptions | None = None,
         *,
         probabilities: bool = False,
+        check: Callable[[NDArray[np.int32]], None] | None = None,
         deadline: float | None = None,
     ) -> EmbedResult:
         """Embeddings, and class probabilities from the same forward pass when asked for.
 
+        `check` is called with the token counts int32 [n] before anything is computed, and may raise.
+
         Raises:
-            PreconditionFailed: the model cannot do it (LAYER_NOT_PREPARED, POOLING_UNAVAILABLE,
+            PreconditionFailed: the model cannot do it (NO_EMBEDDING, LAYER_NOT_PREPARED, POOLING_UNAVAILABLE,
                 NOT_A_CLASSIFIER).
         """
-        options = options or EmbedOptions()
+        options = (options or EmbedOptions()).on(model.manifest)
         readout = choose_readout(model.manifest, options)
         if probabilities:
             check_classifier(model.manifest)
-        encode = EncodePass(model.engine, model.manifest, readout.layer, options.pooling, probabilities)
+        pooling = options.pooling or ""
+        encode = EncodePass(model.engine, model.manifest, readout.layer, pooling, probabilities)
         async with _within(deadline):
-            readings = await self._read(model, texts, encode, options.truncate, deadline)
+            readings = await self._read(model, given, encode, options.truncate, deadline, check)
             return await self._in_thread(_embed_result, model, readings, readout, options, probabilities)
 
     async def classify(
         self,
         model: LoadedModel,
-        texts: Sequence[str],
+        given: Given,
         *,
         truncate: str = "right",
         deadline: float | None = None,
@@ -84,34 +93,51 @@ class Embedder:
             PreconditionFailed: the model gives none (NOT_A_CLASSIFIER).
         """
         check_classifier(model.manifest)
+        if not model.manifest.readouts:
+            return await self._classified_whole(model, given, deadline)
         encode = EncodePass(model.engine, model.manifest, None, "pooled", probabilities=True)
         async with _within(deadline):
-            readings = await self._read(model, texts, encode, truncate, deadline)
+            readings = await self._read(model, given, encode, truncate, deadline)
             return await self._in_thread(_classify_result, model, readings)
 
     async def predict(
-        self, model: LoadedModel, texts: Sequence[str], *, deadline: float | None = None
+        self, model: LoadedModel, given: Given, *, deadline: float | None = None
     ) -> dict[str, NDArray[Any]]:
-        """What the model's own predict returns: outputs by name, the first axis is the texts.
+        """What the model's own predict returns: outputs by name, the first axis is the rows.
 
         Raises:
             PreconditionFailed: an output is not one row a text (OUTPUT_NOT_BY_ROW), or a row is not finite
-                (NOT_FINITE, the field names the text).
+                (NOT_FINITE, the field names the row).
         """
-        costs = [model.manifest.padded_cost] * len(texts)
         async with _within(deadline):
-            rows = await self._submit(model, WholePass(model.engine), texts, costs, deadline)
-            return await self._in_thread(_joined, rows)
+            table = await self._in_thread(_whole_table, model, given)
+            run = WholePass(model.engine, kind_of(table, model.manifest))
+            costs = [_whole_cost(model, table)] * len(given)
+            rows = await self._submit(model, run, [(table, i) for i in range(len(given))], costs, deadline)
+            return await self._in_thread(_joined, rows, given)
 
     async def tokenize(
-        self, model: LoadedModel, texts: Sequence[str], *, deadline: float | None = None
+        self, model: LoadedModel, given: Given, *, deadline: float | None = None
     ) -> TokenizeResult:
-        """Token ids as the model's own preprocessing makes them."""
+        """Token ids as the model's own preprocessing makes them.
+
+        Raises:
+            PreconditionFailed: it makes none (NO_TOKENIZER).
+        """
+        names = {token.role: token.name for token in model.manifest.inputs}
+        if "ids" not in names:
+            raise PreconditionFailed(
+                "this model has no token ids; use predict or embed", reason="NO_TOKENIZER", field="model"
+            )
         async with _within(deadline):
-            table = await self._in_thread(model.tokenizer.tokenize, texts)
-        name = next(i.name for i in model.manifest.inputs if i.role == "ids")
-        ids = [row[:length] for row, length in zip(table.inputs[name], table.lengths, strict=True)]
-        return TokenizeResult(ids, table.truncations)
+            table = await self._in_thread(_table, model, given)
+        ids, types = (
+            [row[:length] for row, length in zip(table.inputs[names[role]], table.lengths, strict=True)]
+            if role in names
+            else None
+            for role in ("ids", "types")
+        )
+        return TokenizeResult(ids or [], table.truncations, types)
 
     async def warm(self, model: LoadedModel, *, deadline: float | None = None) -> None:
         """A real inference, all the way: at load, and to see that an idle server still works.
@@ -119,10 +145,19 @@ class Embedder:
         Raises:
             PenultError: it does not.
         """
-        classifier = model.manifest.head.kind != "other"
-        result = await self.embed(model, ["Is it warm yet?"], probabilities=classifier, deadline=deadline)
-        for error in result.row_errors.values():
-            raise error
+        manifest, given = model.manifest, warm_rows(model.manifest)
+        classifier = manifest.head.kind not in ("other", "regression")
+        try:
+            if not manifest.readouts:
+                await self.predict(model, given, deadline=deadline)
+                return
+            result = await self.embed(model, given, probabilities=classifier, deadline=deadline)
+            for error in result.row_errors.values():
+                raise error
+        except PreconditionFailed as failed:
+            # Numbers that were made up may be none that the model has a finite answer to.
+            if failed.reason != "NOT_FINITE" or not invented(manifest):
+                raise
 
     def close(self) -> None:
         """End the threads; the scheduler is closed by who made it."""
@@ -131,16 +166,34 @@ class Embedder:
     async def _read(
         self,
         model: LoadedModel,
-        texts: Sequence[str],
+        given: Given,
         encode: EncodePass,
         truncate: str,
         deadline: float | None,
+        check: Callable[[NDArray[np.int32]], None] | None = None,
     ) -> Readings:
-        """Tokenize, hand all texts to the scheduler in one step, and wait."""
-        asked = await self._in_thread(_tokenized, model, texts, truncate)
+        """Tokenize, hand all rows to the scheduler in one step, and wait."""
+        asked = await self._in_thread(_tokenized, model, given, truncate)
+        if check:
+            check(asked.table.lengths)
+        encode = replace(encode, kind=kind_of(asked.table, model.manifest))
         payloads = [(asked.table, i) for i in asked.rows]
         readings = await self._submit(model, encode, payloads, asked.costs, deadline)
-        return Readings(asked.table, asked.rows, readings, asked.errors)
+        return Readings(given, asked.table, asked.rows, readings, asked.errors)
+
+    async def _classified_whole(
+        self, model: LoadedModel, given: Given, deadline: float | None
+    ) -> ClassifyResult:
+        """Class probabilities of a model that is not cut, from its whole function."""
+        head = model.manifest.head
+        outputs = await self.predict(model, given, deadline=deadline)
+        return ClassifyResult(
+            probabilities=class_probabilities(head, outputs[head.output]),
+            row_errors={},
+            labels=head.labels,
+            token_counts=np.zeros(len(given), np.int32),
+            truncations=[UNKNOWN] * len(given),
+        )
 
     async def _submit(
         self,
@@ -170,21 +223,38 @@ class _Tokenized:
     errors: Mapping[int, PenultError]
 
 
-def _tokenized(model: LoadedModel, texts: Sequence[str], truncate: str) -> _Tokenized:
-    table = model.tokenizer.tokenize(texts)
-    errors: dict[int, PenultError] = too_long(table, model.manifest) if truncate == "error" else {}
-    rows = [i for i in range(len(texts)) if i not in errors]
+def _table(model: LoadedModel, given: Given) -> TokenTable:
+    return table_of(model.manifest, model.tokenizer, inputs_of(model.manifest, given), given)
+
+
+def _whole_table(model: LoadedModel, given: Given) -> TokenTable:
+    return whole_table(model.manifest, model.tokenizer, inputs_of(model.manifest, given), given)
+
+
+def _whole_cost(model: LoadedModel, table: TokenTable) -> int:
+    """Tokens that a row of the whole function costs."""
+    if model.manifest.tokenizer == GRAPH:
+        return model.manifest.padded_cost
+    return max(1, *(array.shape[1] for array in table.inputs.values()), 1)
+
+
+def _tokenized(model: LoadedModel, given: Given, truncate: str) -> _Tokenized:
+    table = _table(model, given)
+    errors: dict[int, PenultError] = too_long(table, model.manifest, given) if truncate == "error" else {}
+    rows = [i for i in range(len(given)) if i not in errors]
     # Where batches are not trimmed, every text costs the full length.
-    each = table.lengths if model.manifest.trims else np.full(len(texts), model.manifest.padded_cost)
+    each = table.lengths if model.manifest.trims else np.full(len(given), model.manifest.padded_cost)
     return _Tokenized(table, rows, np.maximum(each[rows], 1).tolist(), errors)
 
 
 def _embed_result(
     model: LoadedModel, readings: Readings, readout: Readout, options: EmbedOptions, probabilities: bool
 ) -> EmbedResult:
-    vectors = readings.matrix(0, readout.dimension)
-    classes = readings.matrix(1, model.manifest.head.classes) if probabilities else None
-    errors = readings.mark_not_finite(vectors, classes)
+    pooling = options.pooling or ""
+    vectors, counts = readings.vectors(readout.dimension, pooling)
+    classes = readings.probabilities(model.manifest.head.classes) if probabilities else None
+    one_each = np.ones(len(readings.table.lengths), np.int32)
+    errors = readings.mark_not_finite((vectors, counts), None if classes is None else (classes, one_each))
     return EmbedResult(
         vectors=l2_normalize(vectors) if options.normalize else vectors,
         probabilities=classes,
@@ -192,26 +262,28 @@ def _embed_result(
         truncations=readings.table.truncations,
         space=space_of(model.manifest, readout, options).digest,
         layer=readout.layer,
+        pooling=pooling,
         row_errors=errors,
     )
 
 
 def _classify_result(model: LoadedModel, readings: Readings) -> ClassifyResult:
-    probabilities = readings.matrix(1, model.manifest.head.classes)
+    probabilities = readings.probabilities(model.manifest.head.classes)
+    one_each = np.ones(len(probabilities), np.int32)
     return ClassifyResult(
         probabilities=probabilities,
-        row_errors=readings.mark_not_finite(probabilities),
+        row_errors=readings.mark_not_finite((probabilities, one_each)),
         labels=model.manifest.head.labels,
         token_counts=readings.table.lengths,
         truncations=readings.table.truncations,
     )
 
 
-def _joined(rows: Sequence[dict[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+def _joined(rows: Sequence[dict[str, NDArray[Any]]], given: Given) -> dict[str, NDArray[Any]]:
     outputs = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
     bad = first_not_finite(outputs)
     if bad is not None:
-        raise not_finite_error(bad)
+        raise not_finite_error(bad, given)
     return outputs
 
 

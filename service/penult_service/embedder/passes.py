@@ -2,46 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from penult_service.embedder.options import TOKENS
 from penult_service.embedder.protocols import Engine
-from penult_service.errors import PreconditionFailed
+from penult_service.embedder.tables import stacked
+from penult_service.errors import PenultError, PreconditionFailed
 from penult_service.prepared import Head, Manifest
 from penult_service.tokenizing import TokenTable
 from penult_service.vectors import FloatMatrix, pool_tokens
 
 # A text: its table, and its row there.
 TokenRow = tuple[TokenTable, int]
-# Of a text: its embedding float32 [d] and its probabilities float32 [classes], as far as asked for.
+# Of a text: its embedding float32 [d] ([tokens, d] of all its tokens) and its probabilities float32 [classes], as far
+# as asked for.
 Reading = tuple[FloatMatrix | None, FloatMatrix | None]
 
 
 @dataclass(frozen=True)
 class EncodePass:
-    """One forward pass for embeddings, probabilities or both. Equal passes share batches."""
+    """One forward pass for embeddings, probabilities or both. Equal passes share batches.
+
+    `kind` is that of the tables (see `tables.kind_of`).
+    """
 
     engine: Engine
     manifest: Manifest = field(compare=False)
     layer: str | None
     pooling: str
     probabilities: bool
+    kind: Hashable = ()
 
     def __call__(self, rows: Sequence[TokenRow]) -> list[Reading]:
-        """Rows of any tables -> a reading each."""
+        """Rows of any tables of that kind -> a reading each."""
         lengths = np.array([table.lengths[i] for table, i in rows])
-        inputs = self._stack(rows, lengths)
-        readouts = self.engine.encode(inputs, self._layers())
-        vectors = probabilities = None
+        # Cut to the longest row where the model allows it.
+        width = max(1, int(lengths.max())) if self.manifest.trims else None
+        inputs, values = stacked(rows, width=width)
+        readouts = self.engine.encode(inputs | values, self._layers())
+        vectors: Sequence[FloatMatrix] | FloatMatrix | None = None
+        probabilities = None
         if self.layer is not None:
             vectors = self._pooled(readouts[self.layer], inputs, lengths)
         if self.probabilities:
             seam = np.asarray(readouts[self.manifest.seam], dtype=np.float32)
-            outputs = self.engine.head(seam)
+            outputs = self.engine.head(seam, {name: values[name] for name in self.manifest.head_values})
             probabilities = class_probabilities(self.manifest.head, outputs[self.manifest.head.output])
         return [
             (None if vectors is None else vectors[i], None if probabilities is None else probabilities[i])
@@ -52,17 +62,15 @@ class EncodePass:
         wanted = {self.layer} | ({self.manifest.seam} if self.probabilities else set())
         return tuple(r.layer for r in self.manifest.readouts if r.layer in wanted)
 
-    def _stack(self, rows: Sequence[TokenRow], lengths: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        """Inputs int [n, width], cut to the longest row where the model allows it."""
-        width = max(1, int(lengths.max())) if self.manifest.trims else None
-        names = rows[0][0].inputs
-        return {name: np.stack([table.inputs[name][i, :width] for table, i in rows]) for name in names}
-
     def _pooled(
         self, readout: NDArray[Any], inputs: Mapping[str, NDArray[Any]], lengths: NDArray[Any]
-    ) -> FloatMatrix:
+    ) -> Sequence[FloatMatrix] | FloatMatrix:
         if self.pooling == "pooled":
             return np.asarray(readout, dtype=np.float32)
+        if self.pooling == TOKENS:  # copies, so that no row keeps its whole batch alive
+            return [
+                np.array(of_row[:length], np.float32) for of_row, length in zip(readout, lengths, strict=True)
+            ]
         name = next((i.name for i in self.manifest.inputs if i.role == "mask"), None)
         mask = inputs[name] if name else np.arange(readout.shape[1]) < lengths[:, None]
         return pool_tokens(readout, mask, self.pooling)
@@ -70,30 +78,48 @@ class EncodePass:
 
 @dataclass(frozen=True)
 class WholePass:
-    """The saved inference function as it is."""
+    """The saved inference function as it is. `kind` as in `EncodePass`."""
 
     engine: Engine
+    kind: Hashable = ()
 
-    def __call__(self, texts: Sequence[str]) -> list[dict[str, NDArray[Any]]]:
-        """Texts -> the outputs of each by name, the first axis kept (length 1)."""
+    def __call__(self, rows: Sequence[TokenRow]) -> list[dict[str, NDArray[Any]]]:
+        """Rows of any tables of that kind -> the outputs of each by name, the first axis kept (length 1)."""
+        inputs, values = stacked(rows)
         try:
-            outputs = self.engine.whole(texts)
+            outputs = self.engine.whole(inputs | values)
+        except PenultError:
+            raise
         except Exception as error:  # noqa: BLE001
             # Messages of string operations may quote the texts, and what is raised here is logged.
             raise RuntimeError(f"{type(error).__name__} in the saved inference function") from None
         for name, output in outputs.items():
-            if output.shape[:1] != (len(texts),):
+            if output.shape[:1] != (len(rows),):
                 raise PreconditionFailed(
-                    f"output {name!r} has shape {list(output.shape)} for {len(texts)} texts: not one row a "
+                    f"output {name!r} has shape {list(output.shape)} for {len(rows)} texts: not one row a "
                     "text, so predict cannot serve it",
                     reason="OUTPUT_NOT_BY_ROW",
                 )
-        return [{name: output[i : i + 1] for name, output in outputs.items()} for i in range(len(texts))]
+        return [{name: output[i : i + 1] for name, output in outputs.items()} for i in range(len(rows))]
 
 
 def class_probabilities(head: Head, output: NDArray[Any]) -> FloatMatrix:
-    """The head's output [n, outputs] or [n] -> float32 [n, classes]; one sigmoid gives (1 - p, p)."""
+    """The head's output [n, outputs] or [n] -> float32 [n, classes]; one sigmoid gives (1 - p, p).
+
+    Of a linear output, by the head's activation.
+    """
     columns = np.asarray(output, dtype=np.float32).reshape(len(output), -1)
+    if head.activation == "softmax":
+        powers = np.exp(columns - columns.max(axis=1, keepdims=True))
+        columns = powers / powers.sum(axis=1, keepdims=True)
+    elif head.activation == "sigmoid":
+        columns = _sigmoid(columns)
     if head.kind == "sigmoid" and columns.shape[1] == 1:
         return np.concatenate([1.0 - columns, columns], axis=1)
     return columns
+
+
+def _sigmoid(logits: FloatMatrix) -> FloatMatrix:
+    """1 / (1 + exp(-x)), by the power that does not overflow."""
+    powers = np.exp(-np.abs(logits))
+    return np.asarray(np.where(logits >= 0, 1.0, powers) / (1.0 + powers), dtype=np.float32)

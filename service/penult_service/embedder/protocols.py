@@ -16,13 +16,16 @@ from penult_service.tokenizing import TokenTable
 class Tokenizer(Protocol):
     """Texts to token ids, as the model was trained with. Called from several threads at once."""
 
-    def tokenize(self, texts: Sequence[str]) -> TokenTable:
-        """Tokens of the texts, in order."""
+    def tokenize(self, *texts: Sequence[str]) -> TokenTable:
+        """Tokens of n rows, in order: of n texts, or of as many lists of n texts as the model takes texts a row."""
         ...
 
 
 class Engine(Protocol):
-    """Runs a prepared model. Called from one thread at a time; blocking. Compared by identity."""
+    """Runs a prepared model. Called from one thread at a time; blocking. Compared by identity.
+
+    Arrays are named as the signatures of `prepared` name them. InvalidInput: the model refuses these numbers.
+    """
 
     name: str
     precision: str
@@ -30,15 +33,17 @@ class Engine(Protocol):
     def encode(
         self, inputs: Mapping[str, NDArray[Any]], layers: Sequence[str]
     ) -> dict[str, NDArray[np.float32]]:
-        """Token inputs int [n, length] -> readouts float32 by layer: [n, d], or [n, length, d] for tokens."""
+        """Tokens int [n, length], values [n, ...] -> readouts float32 by layer: [n, d], or [n, length, d] of tokens."""
         ...
 
-    def head(self, embedding: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
-        """Embedding at the seam float32 [n, d] -> the model's outputs by name."""
+    def head(
+        self, embedding: NDArray[np.float32], values: Mapping[str, NDArray[Any]] | None = None
+    ) -> dict[str, NDArray[Any]]:
+        """Embedding at the seam float32 [n, d], and the values that join it -> the model's outputs by name."""
         ...
 
-    def whole(self, texts: Sequence[str]) -> dict[str, NDArray[Any]]:
-        """Texts -> the model's outputs by name: the saved inference function as it is."""
+    def whole(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """What the model takes [n, ...] (texts as dtype object) -> its outputs by name: the saved function as it is."""
         ...
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from penult_service.embedder.given import Given, place_of
+from penult_service.embedder.options import TOKENS
 from penult_service.embedder.passes import Reading
 from penult_service.errors import InvalidInput, PenultError, PreconditionFailed
 from penult_service.prepared import Manifest
@@ -18,11 +20,12 @@ from penult_service.vectors import FloatMatrix, rows_not_finite
 
 @dataclass(frozen=True, eq=False)
 class EmbedResult:
-    """Embeddings of n texts, in the caller's order.
+    """Embeddings of n rows, in the caller's order.
 
-    `vectors` float32 [n, d]; `probabilities` float32 [n, classes] when asked for; `token_counts` int32 [n],
-    special tokens included; `truncations` one of ``unknown``, ``none``, ``cut`` a text; `space` the digest of
-    the embedding space. `row_errors` has the error of each row that failed; its numbers are NaN.
+    `vectors` float32 [n, d], of pooling ``tokens`` [sum of token_counts, d], row after row; `probabilities` float32
+    [n, classes] when asked for; `token_counts` int32 [n], special tokens included; `truncations` one of ``unknown``,
+    ``none``, ``cut`` a row; `space` the digest of the embedding space, of `layer` by `pooling`. `row_errors` has the
+    error of each row that failed; its numbers are NaN.
     """
 
     vectors: FloatMatrix
@@ -31,12 +34,16 @@ class EmbedResult:
     truncations: Sequence[str]
     space: str
     layer: str
+    pooling: str
     row_errors: Mapping[int, PenultError]
 
 
 @dataclass(frozen=True, eq=False)
 class ClassifyResult:
-    """Class probabilities of n texts: float32 [n, classes]; the rest as in `EmbedResult`."""
+    """Class probabilities of n rows: float32 [n, classes]; the rest as in `EmbedResult`.
+
+    Of a model without a seam nothing is known of its tokens: counts of 0, truncations ``unknown``.
+    """
 
     probabilities: FloatMatrix
     labels: Sequence[str]
@@ -47,13 +54,17 @@ class ClassifyResult:
 
 @dataclass(frozen=True, eq=False)
 class TokenizeResult:
-    """Token ids of n texts: int [tokens] each, without padding; the truncations as in `EmbedResult`."""
+    """Token ids of n texts: int [tokens] each, without padding; the truncations as in `EmbedResult`.
+
+    `types` are the segment ids of the same tokens; None when the model takes none.
+    """
 
     ids: Sequence[NDArray[Any]]
     truncations: Sequence[str]
+    types: Sequence[NDArray[Any]] | None = None
 
 
-def too_long(table: TokenTable, manifest: Manifest) -> dict[int, PenultError]:
+def too_long(table: TokenTable, manifest: Manifest, given: Given) -> dict[int, PenultError]:
     """The errors of texts that ``truncate="error"`` refuses.
 
     A text that fills the length exactly is accepted when the tokenizer tells that nothing was cut. When it
@@ -62,30 +73,33 @@ def too_long(table: TokenTable, manifest: Manifest) -> dict[int, PenultError]:
     errors: dict[int, PenultError] = {}
     for i, truncation in enumerate(table.truncations):
         if truncation in (CUT, UNKNOWN):
-            errors[i] = _too_long(i, truncation, manifest.max_length)
+            errors[i] = _too_long(i, truncation, manifest, given)
     return errors
 
 
-def _too_long(i: int, truncation: str, max_length: int) -> InvalidInput:
-    what = (
-        f"has more than the {max_length} tokens that the model reads"
-        if truncation == CUT
-        else f"fills all {max_length} tokens that the model reads, and its tokenizer cannot tell if any are cut"
-    )
+def _too_long(i: int, truncation: str, manifest: Manifest, given: Given) -> InvalidInput:
+    where, read = place_of(given, i), f"{manifest.max_length} tokens that the model reads"
+    if truncation == CUT:
+        what = f"has more than the {read}"
+    elif len(manifest.texts) > 1:
+        what = "may have been cut, its tokenizer cannot tell"
+    else:
+        what = f"fills all {read}, and its tokenizer cannot tell if any are cut"
     return InvalidInput(
-        f'texts[{i}] {what}; shorten it, or ask with truncate="right"',
+        f'{where.called} {what}; shorten it, or ask with truncate="right"',
         reason="TEXT_TOO_LONG",
-        field=f"texts[{i}]",
-        metadata={"max_length": str(max_length), "truncation": truncation},
+        field=where.field,
+        metadata={"max_length": str(manifest.max_length), "truncation": truncation},
     )
 
 
-def not_finite_error(i: int) -> PreconditionFailed:
-    """The error of a text for which the model computes NaN or infinity."""
+def not_finite_error(i: int, given: Given) -> PreconditionFailed:
+    """The error of a row for which the model computes NaN or infinity."""
+    where = place_of(given, i)
     return PreconditionFailed(
-        f"the model gives NaN or infinity for texts[{i}]; leave it out, or mend the model",
+        f"the model gives NaN or infinity for {where.called}; leave it out, or mend the model",
         reason="NOT_FINITE",
-        field=f"texts[{i}]",
+        field=where.field,
     )
 
 
@@ -97,28 +111,52 @@ def first_not_finite(outputs: Mapping[str, NDArray[Any]]) -> int | None:
 
 @dataclass(frozen=True, eq=False)
 class Readings:
-    """What came back for n texts: `rows` says which texts were run, `errors` which were not, and why."""
+    """What came back for the n rows given: `rows` says which were run, `errors` which were not, and why."""
 
+    given: Given
     table: TokenTable
     rows: Sequence[int]
     readings: Sequence[Reading]
     errors: Mapping[int, PenultError]
 
-    def matrix(self, which: int, columns: int) -> FloatMatrix:
-        """Embeddings (0) or probabilities (1): float32 [n, columns] in the caller's order.
+    def vectors(self, columns: int, pooling: str) -> tuple[FloatMatrix, NDArray[np.int32]]:
+        """Embeddings float32 [n, columns] in the caller's order, and how many rows of these each row has, int32 [n].
 
-        Rows of texts that were not run are NaN.
+        With pooling ``tokens`` each has its tokens. Rows that were not run are NaN.
         """
+        if pooling != TOKENS:
+            return self._matrix(0, columns), np.ones(len(self.table.lengths), np.int32)
+        counts = self.table.lengths
+        ends = np.cumsum(counts)
+        matrix = np.full((int(counts.sum()), columns), np.nan, dtype=np.float32)
+        for row, (tokens, _) in zip(self.rows, self.readings, strict=True):
+            assert tokens is not None
+            matrix[ends[row] - counts[row] : ends[row]] = tokens
+        return matrix, counts
+
+    def probabilities(self, columns: int) -> FloatMatrix:
+        """Probabilities float32 [n, columns] in the caller's order; rows that were not run are NaN."""
+        return self._matrix(1, columns)
+
+    def _matrix(self, which: int, columns: int) -> FloatMatrix:
         matrix = np.full((len(self.table.lengths), columns), np.nan, dtype=np.float32)
         found = [reading[which] for reading in self.readings]
         if found:
             matrix[self.rows] = np.stack([row for row in found if row is not None])
         return matrix
 
-    def mark_not_finite(self, *matrices: FloatMatrix | None) -> dict[int, PenultError]:
-        """All row errors, in order; a failed row is NaN in every matrix from here on."""
-        present = [matrix for matrix in matrices if matrix is not None]
-        bad = {int(i) for matrix in present for i in rows_not_finite(matrix)}
-        for matrix in present:
-            matrix[sorted(bad)] = np.nan
-        return {i: self.errors.get(i) or not_finite_error(i) for i in sorted(bad)}
+    def mark_not_finite(
+        self, *matrices: tuple[FloatMatrix, NDArray[np.int32]] | None
+    ) -> dict[int, PenultError]:
+        """All row errors, in order; a failed row is NaN in every matrix from here on.
+
+        Each matrix comes with how many of its rows each row has.
+        """
+        present = [pair for pair in matrices if pair is not None]
+        owners = [np.repeat(np.arange(len(counts)), counts) for _, counts in present]
+        bad = set(self.errors)
+        for (matrix, _), owner in zip(present, owners, strict=True):
+            bad |= {int(i) for i in owner[rows_not_finite(matrix)]}
+        for (matrix, _), owner in zip(present, owners, strict=True):
+            matrix[np.isin(owner, sorted(bad))] = np.nan
+        return {i: self.errors.get(i) or not_finite_error(i, self.given) for i in sorted(bad)}

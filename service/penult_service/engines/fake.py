@@ -7,32 +7,62 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from penult_service.prepared import Cost, Head, Manifest, Proof, Readout, Site, TokenInput
+from penult_service.prepared import (
+    CALLER,
+    GRAPH,
+    LIBRARY,
+    TEXT,
+    Cost,
+    Field,
+    Head,
+    Manifest,
+    Proof,
+    Readout,
+    Site,
+    TokenInput,
+)
 from penult_service.vectors import digest_of_parts
 
 DIMENSION = 16
 POOLED, TOKENS, OUTPUT = "pooled_output", "sequence_output", "output"
 LABELS = ("negative", "neutral", "positive")
+VOCABULARY = 30_000
+NUMBERS = 2
+NOT_CUT = "no tensor of this model lies on every way from its text to its outputs"
+_IDS = (Field("input_ids", "ids", "int32", (-1,)), Field("attention_mask", "mask", "int32", (-1,)))
+# What a caller gives it.
+_FIELDS = {
+    "text": (Field(TEXT, TEXT, "string"),),
+    "pair": (Field("premise", "premise", "string"), Field("hypothesis", "hypothesis", "string")),
+    "numbers": (Field(TEXT, TEXT, "string"), Field("age and size", "age", "float32", (NUMBERS,))),
+    "ids": _IDS,
+    "file": _IDS,
+}
 
 
 @dataclass(frozen=True)
 class Traits:
     """What kind of model it plays.
 
-    `head` is ``softmax`` over three labels, ``sigmoid`` (one output), ``multilabel`` or ``other``. Without
-    `tokens` only the pooled output can be read. Without `trims` the embedding really depends on the padding.
-    The marks are token ids: a batch with `fails_on` raises, one with `dies_on` ends the thread, a row with
-    `nan_on` is not finite. A batch takes `seconds`, and waits for `gate` where there is one.
+    `head` is ``softmax`` over three labels, ``sigmoid`` (one output), ``multilabel``, ``logits`` (linear, declared),
+    ``regression`` or ``other``. It `takes` ``text``, a ``pair``, a text with ``numbers``, ``ids``, or either way
+    (``file``). With `whole_only` nothing can be read; `pooling` is its default one. Without `tokens` only the pooled
+    output can be read. Without `trims` the embedding really depends on the padding. The marks are token ids: a batch
+    with `fails_on` raises, one with `dies_on` ends the thread, a row with `nan_on` is not finite. A batch takes
+    `seconds`, and waits for `gate` where there is one.
     """
 
     head: str = "softmax"
+    takes: str = "text"
+    whole_only: bool = False
+    pooling: str = "pooled"
     tokens: bool = True
     trims: bool = True
     max_length: int = 128
@@ -47,25 +77,56 @@ def fake_manifest(version: int = 1, traits: Traits | None = None) -> Manifest:
     """The manifest of a fake model; another version is another model."""
     traits = traits or Traits()
     computed = {k: v for k, v in vars(traits).items() if k in ("head", "trims", "max_length")}
-    classes = {"softmax": 3, "sigmoid": 2, "multilabel": 3, "other": 1}[traits.head]
+    if traits.takes != "text":
+        computed["takes"] = traits.takes
     pooled, tokens = Readout(POOLED, DIMENSION, "pooled"), Readout(TOKENS, DIMENSION, "tokens")
+    readouts = () if traits.whole_only else (pooled, tokens) if traits.tokens else (pooled,)
+    named = traits.takes in ("ids", "file")
+    inputs = tuple(
+        TokenInput(role, role, "int32", name if named else "")
+        for role, name in (("ids", "input_ids"), ("mask", "attention_mask"))
+    )
+    if traits.takes == "numbers":
+        inputs += (TokenInput("age", "value", "float32", "age and size", (NUMBERS,)),)
     return Manifest(
         source="fake",
         source_format="fake",
         model_digest=digest_of_parts(["fake", str(version), repr(computed)]),
         preparer="fake",
-        inputs=(TokenInput("ids", "ids", "int32"), TokenInput("mask", "mask", "int32")),
-        readouts=(pooled, tokens) if traits.tokens else (pooled,),
-        seam=POOLED,
+        inputs=inputs,
+        readouts=readouts,
+        seam="" if traits.whole_only else POOLED,
         outputs=(OUTPUT,),
-        head=Head(traits.head, OUTPUT, classes, LABELS[-classes:] if classes > 1 else ()),
+        head=_head(traits.head),
         max_length=traits.max_length,
         trims=traits.trims,
         counts_wordpieces=False,
         sites=(Site("dropout", "Dropout", 0.1, None, POOLED, "at"),),
         proof=Proof(proven=True, findings=("no graph, so no random operation",), figures=()),
         cost=Cost(0.0, 0),
+        tokenizer={"ids": CALLER, "file": LIBRARY}.get(traits.takes, GRAPH),
+        fields=_FIELDS[traits.takes],
+        head_values=("age",) if traits.takes == "numbers" else (),
+        unread=NOT_CUT if traits.whole_only else "",
+        vocabulary=VOCABULARY,
+        pooling=traits.pooling,
     )
+
+
+def _head(kind: str) -> Head:
+    classes = {"sigmoid": 2, "other": 1, "regression": 1}.get(kind, 3)
+    labels = LABELS[-classes:] if classes > 1 else ()
+    if kind == "logits":
+        return Head("softmax", OUTPUT, classes, labels, "softmax")
+    return Head(kind, OUTPUT, classes, labels)
+
+
+class Tokens(Protocol):
+    """What a fake model needs of a tokenizer."""
+
+    def tokenize(self, *texts: Sequence[str]) -> Any:
+        """As in `embedder.Tokenizer`."""
+        ...
 
 
 class FakeEngine:
@@ -74,19 +135,15 @@ class FakeEngine:
     name = "fake"
     precision = "float32"
 
-    def __init__(
-        self,
-        tokenize: Callable[[Sequence[str]], Mapping[str, NDArray[Any]]],
-        version: int = 1,
-        traits: Traits | None = None,
-    ) -> None:
-        self._tokenize, self._traits = tokenize, traits or Traits()
+    def __init__(self, tokenizer: Tokens, version: int = 1, traits: Traits | None = None) -> None:
+        self._tokenizer, self._traits = tokenizer, traits or Traits()
         self.batches: list[tuple[int, int]] = []
         random = np.random.default_rng(version)
-        outputs = 1 if self._traits.head in ("sigmoid", "other") else 3
+        outputs = 1 if self._traits.head in ("sigmoid", "other", "regression") else 3
         self._words = random.standard_normal((30_000, DIMENSION), dtype=np.float32)
         self._places = random.standard_normal((self._traits.max_length, DIMENSION), dtype=np.float32)
         self._weights = random.standard_normal((DIMENSION, outputs), dtype=np.float32)
+        self._beside = random.standard_normal((NUMBERS, DIMENSION), dtype=np.float32)
 
     def encode(
         self, inputs: Mapping[str, NDArray[Any]], layers: Sequence[str]
@@ -100,19 +157,28 @@ class FakeEngine:
         weights = (mask if self._traits.trims else np.ones_like(mask))[:, :, None].astype(np.float32)
         # Summed token by token, so that padding changes not even the last bit.
         pooled = np.add.accumulate(tokens * weights, axis=1)[:, -1] / weights.sum(axis=1)
+        if "age" in inputs:
+            pooled = pooled + inputs["age"] @ self._beside
         return {layer: {POOLED: pooled, TOKENS: tokens}[layer] for layer in layers}
 
-    def head(self, embedding: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+    def head(
+        self, embedding: NDArray[np.float32], values: Mapping[str, NDArray[Any]] | None = None
+    ) -> dict[str, NDArray[Any]]:
         """As in `Engine`."""
-        logits = embedding @ self._weights
+        seam = embedding + np.sin(values["age"] @ self._beside) if values else embedding
+        logits = seam @ self._weights
         if self._traits.head == "softmax":
             exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
             return {OUTPUT: exponentials / exponentials.sum(axis=1, keepdims=True)}
-        return {OUTPUT: logits if self._traits.head == "other" else 1.0 / (1.0 + np.exp(-logits))}
+        linear = self._traits.head in ("other", "regression", "logits")
+        return {OUTPUT: logits if linear else 1.0 / (1.0 + np.exp(-logits))}
 
-    def whole(self, texts: Sequence[str]) -> dict[str, NDArray[Any]]:
+    def whole(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """As in `Engine`."""
-        return self.head(self.encode(self._tokenize(texts), [POOLED])[POOLED])
+        values = {name: array for name, array in inputs.items() if name == "age"}
+        texts = [array.tolist() for array in inputs.values() if array.dtype == object]
+        tokens = self._tokenizer.tokenize(*texts).inputs if texts else inputs
+        return self.head(self.encode({**tokens, **values}, [POOLED])[POOLED], values)
 
     def _misbehave(self, ids: NDArray[Any]) -> None:
         if self._traits.gate:

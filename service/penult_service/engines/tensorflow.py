@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,10 @@ from numpy.typing import NDArray
 
 from penult_service.errors import InvalidInput
 from penult_service.guard import prepared as guard
-from penult_service.prepared import EMBEDDING, HEAD, TEXT, WHOLE, Manifest
+from penult_service.prepared import EMBEDDING, HEAD, WHOLE, Manifest
+
+# What TensorFlow says where a table has no such row.
+_OUT_OF_RANGE = re.compile(r"indices\[[\d, ]*\] = (-?\d+) is not in \[0, (\d+)\)")
 
 
 class TensorFlowEngine:
@@ -22,39 +27,53 @@ class TensorFlowEngine:
     Args:
         signatures: The model's functions.
         manifest: What they are.
-        tokenize: Texts -> token inputs int [n, length], for a model whose graph does not make them.
     """
 
     name = "tensorflow"
     precision = "fp32"
 
-    def __init__(
-        self,
-        signatures: Mapping[str, Any],
-        manifest: Manifest,
-        tokenize: Callable[[Sequence[str]], Mapping[str, NDArray[Any]]] | None = None,
-    ) -> None:
+    def __init__(self, signatures: Mapping[str, Any], manifest: Manifest) -> None:
         self._signatures = signatures
         self._manifest = manifest
-        self._tokenize = tokenize
+        self._wanted: dict[str, Mapping[str, tf.TensorSpec]] = {}
 
     def encode(
         self, inputs: Mapping[str, NDArray[Any]], layers: Sequence[str]
     ) -> dict[str, NDArray[np.float32]]:
-        """Token inputs int [n, length] -> readouts float32 by layer: [n, d], or [n, length, d] for tokens."""
-        signature = self._signatures[self._manifest.encode_signature(layers)]
-        return _numpy(signature(**{name: tf.constant(value) for name, value in inputs.items()}))
+        """As in `Engine`: readouts float32 by layer, [n, d], or [n, length, d] for tokens."""
+        return self._call(self._manifest.encode_signature(layers), inputs)
 
-    def head(self, embedding: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
-        """Embedding at the seam float32 [n, d] -> the model's outputs by name."""
-        return _numpy(self._signatures[HEAD](**{EMBEDDING: tf.constant(embedding)}))
+    def head(
+        self, embedding: NDArray[np.float32], values: Mapping[str, NDArray[Any]] | None = None
+    ) -> dict[str, NDArray[Any]]:
+        """As in `Engine`: the model's outputs by name."""
+        return self._call(HEAD, {EMBEDDING: embedding, **(values or {})})
 
-    def whole(self, texts: Sequence[str]) -> dict[str, NDArray[Any]]:
-        """Texts -> the model's outputs by name: the saved inference function as it is."""
-        whole = self._signatures[WHOLE]
-        if self._tokenize is None:
-            return _numpy(whole(**{TEXT: tf.constant(list(texts), dtype=tf.string)}))
-        return _numpy(whole(**{name: tf.constant(value) for name, value in self._tokenize(texts).items()}))
+    def whole(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """As in `Engine`: the model's outputs by name."""
+        return self._call(WHOLE, inputs)
+
+    def _call(self, name: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        signature = self._signatures[name]
+        wanted = self._wanted.get(name) or signature.structured_input_signature[1]
+        self._wanted[name] = wanted
+        with _out_of_range():
+            return _numpy(signature(**{key: _tensor(array, wanted[key]) for key, array in inputs.items()}))
+
+
+@contextmanager
+def _out_of_range() -> Iterator[None]:
+    """An id that a table does not have is the caller's; all else that TensorFlow raises goes on as it is."""
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        found = _OUT_OF_RANGE.search(error.message)
+        if found is None:
+            raise
+        raise InvalidInput(
+            f"an input holds {found[1]}, the model's table for it has 0 to {int(found[2]) - 1}",
+            reason="OUT_OF_RANGE",
+        ) from None
 
 
 def signatures(directory: Path, allow_ops: Collection[str] = ()) -> Mapping[str, Any]:
@@ -91,5 +110,14 @@ class _Kept(dict[str, Any]):
         )
 
 
+def _tensor(array: NDArray[Any], wanted: tf.TensorSpec) -> tf.Tensor:
+    """The array as the signature takes it: half precision that NumPy lacks comes as float32."""
+    if array.dtype == object:
+        return tf.constant(array.tolist(), dtype=tf.string)
+    return tf.cast(tf.constant(array), wanted.dtype)
+
+
 def _numpy(tensors: Mapping[str, tf.Tensor]) -> dict[str, NDArray[Any]]:
-    return {name: tensor.numpy() for name, tensor in tensors.items()}
+    """Arrays; half precision, of which NumPy cannot tell whether it is finite, as float32."""
+    half = (tf.float16, tf.bfloat16)
+    return {n: (tf.cast(t, tf.float32) if t.dtype in half else t).numpy() for n, t in tensors.items()}

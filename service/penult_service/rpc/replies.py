@@ -23,6 +23,7 @@ POOLINGS = {
     "cls": common_pb2.POOLING_CLS,
     "mean": common_pb2.POOLING_MEAN,
     "max": common_pb2.POOLING_MAX,
+    "tokens": common_pb2.POOLING_TOKENS,
 }
 TRUNCATIONS = {
     UNKNOWN: common_pb2.TRUNCATION_UNKNOWN,
@@ -119,7 +120,7 @@ def embedding_provenance(
     message = provenance(model)
     message.embedding_space = result.space
     message.layer = result.layer
-    message.pooling = POOLINGS[options.pooling]
+    message.pooling = POOLINGS[result.pooling]
     message.normalized = options.normalize
     return message
 

@@ -19,17 +19,20 @@ def word_id(word: str) -> int:
 
 
 class FakeTokenizer:
-    """[CLS] words [SEP], padded to `max_length`; it tells whether a text was cut, unless told not to."""
+    """[CLS] words [SEP], of a pair [CLS] words [SEP] words [SEP], padded to `max_length`.
+
+    It tells whether a text was cut, unless told not to.
+    """
 
     def __init__(self, max_length: int = 128, *, tells_cuts: bool = True) -> None:
         self._max_length, self._tells_cuts = max_length, tells_cuts
 
-    def tokenize(self, texts: Sequence[str]) -> TokenTable:
+    def tokenize(self, *texts: Sequence[str]) -> TokenTable:
         """Inputs ``ids`` and ``mask``, int32 [n, max_length]."""
-        ids = np.full((len(texts), self._max_length), PADDING, dtype=np.int32)
+        ids = np.full((len(texts[0]), self._max_length), PADDING, dtype=np.int32)
         truncations = []
-        for row, text in zip(ids, texts, strict=True):
-            words = [word_id(word) for word in text.split()]
+        for row, of_row in zip(ids, zip(*texts, strict=True), strict=True):
+            words = [id_ for text in of_row for id_ in (SEP, *(word_id(word) for word in text.split()))][1:]
             kept = words[: self._max_length - 2]
             row[: len(kept) + 2] = [CLS, *kept, SEP]
             truncations.append(self._truncation(len(words) + 2))

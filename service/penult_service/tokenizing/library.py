@@ -52,11 +52,16 @@ class LibraryTokenizer:
         self._padding = int(self._tokenizer.padding["pad_id"])
         self._inputs = tuple(inputs)
 
-    def tokenize(self, texts: Sequence[str]) -> TokenTable:
-        """Tokens of the texts, in order, padded to the longest."""
+    def tokenize(self, *texts: Sequence[str]) -> TokenTable:
+        """Tokens of the texts, or of pairs of them (two lists), in order, padded to the longest.
+
+        Raises:
+            InvalidInput: one text of a pair leaves no room for the other, and this tokenizer never cuts that one.
+        """
+        rows: Sequence[Any] = texts[0] if len(texts) == 1 else list(zip(*texts, strict=True))
         blocks, cuts = [], []
-        for start in range(0, len(texts), _ROWS):
-            encodings = self._tokenizer.encode_batch_fast(list(texts[start : start + _ROWS]))
+        for start in range(0, len(rows), _ROWS):
+            encodings = self._encoded(rows[start : start + _ROWS], start)
             blocks.append({token.name: _matrix(encodings, token) for token in self._inputs})
             cuts += [CUT if encoding.overflowing else NONE for encoding in encodings]
         width = max(next(iter(block.values())).shape[1] for block in blocks)
@@ -64,7 +69,21 @@ class LibraryTokenizer:
             token.name: np.concatenate([self._widened(block[token.name], width, token) for block in blocks])
             for token in self._inputs
         }
-        return TokenTable(inputs, token_lengths(inputs, self._inputs), cuts)
+        filling = {token.name: self._padding for token in self._inputs if token.role == "ids"}
+        return TokenTable(inputs, token_lengths(inputs, self._inputs), cuts, filling=filling)
+
+    def _encoded(self, rows: Sequence[Any], start: int) -> list[Any]:
+        try:
+            return list(self._tokenizer.encode_batch_fast(list(rows)))
+        except Exception as error:  # the library raises nothing more special
+            if len(rows) > 1:  # which of them it is
+                for i, row in enumerate(rows):
+                    self._encoded([row], start + i)
+            raise InvalidInput(
+                f"records[{start}] cannot be tokenized: {str(error)[:200]}",
+                reason="TEXT_TOO_LONG",
+                field=f"records[{start}]",
+            ) from error
 
     def _widened(self, matrix: NDArray[Any], width: int, token: TokenInput) -> NDArray[Any]:
         filling = self._padding if token.role == "ids" else 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,12 +20,15 @@ class TokenTable:
     """The tokens of n texts: token inputs by name, int [n, max_length], padded on the right.
 
     `lengths` int32 [n] counts tokens without padding, special tokens included; `truncations` has one of
-    ``unknown``, ``none``, ``cut`` a text.
+    ``unknown``, ``none``, ``cut`` a text. `values` has what the model takes beside tokens, by name, [n, ...]. Rows that
+    join longer ones are filled up with 0, or with what `filling` says for that input.
     """
 
     inputs: Mapping[str, NDArray[Any]]
     lengths: NDArray[np.int32]
     truncations: Sequence[str]
+    values: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    filling: Mapping[str, int] = field(default_factory=dict)
 
 
 def token_lengths(inputs: Mapping[str, NDArray[Any]], tokens: Sequence[TokenInput]) -> NDArray[np.int32]:

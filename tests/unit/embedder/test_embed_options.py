@@ -47,7 +47,7 @@ def test_a_pooling_that_the_model_cannot_do(pooling: str) -> None:
 @pytest.mark.parametrize(
     ("layer", "pooling", "possible"),
     [
-        ("sequence_output", "pooled", "cls, mean, max"),
+        ("sequence_output", "pooled", "cls, mean, max, tokens"),
         ("pooled_output", "mean", "pooled"),
         ("dense", "cls", "pooled"),
     ],

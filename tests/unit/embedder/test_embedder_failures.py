@@ -87,7 +87,7 @@ async def test_a_head_that_is_not_finite_takes_the_embedding_with_it(
     embedder: Embedder, value: float
 ) -> None:
     model = fake_model()
-    model.engine.head = lambda e: {"output": np.full((len(e), 3), value)}
+    model.engine.head = lambda e, _: {"output": np.full((len(e), 3), value)}
     result = await embedder.embed(model, ["a"], probabilities=True)
     assert result.row_errors[0].reason == "NOT_FINITE"
     assert np.isnan(result.vectors).all()
@@ -120,8 +120,8 @@ async def test_the_log_of_a_failing_predict_holds_no_texts(
 ) -> None:
     model = fake_model()
 
-    def whole(texts: list[str]) -> dict[str, np.ndarray]:
-        raise ValueError(f"cannot split {texts[0]!r}")
+    def whole(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        raise ValueError(f"cannot split {inputs['text'][0]!r}")
 
     model.engine.whole = whole
     with caplog.at_level(logging.DEBUG), pytest.raises(Internal):

@@ -97,7 +97,7 @@ async def test_probabilities_come_from_the_same_pass(embedder: Embedder, head: s
 async def test_one_sigmoid_of_any_rank_gives_two_classes(embedder: Embedder, rank: int) -> None:
     model = fake_model(head="sigmoid")
     head = model.engine.head
-    model.engine.head = lambda e: {"output": head(e)["output"].reshape((-1, 1)[:rank])}
+    model.engine.head = lambda e, _: {"output": head(e)["output"].reshape((-1, 1)[:rank])}
     probabilities = (await embedder.classify(model, ["a", "b"])).probabilities
     assert probabilities.shape == (2, 2)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1.0, atol=1e-6)
@@ -140,10 +140,11 @@ async def test_predict_gives_all_outputs_in_order(embedder: Embedder) -> None:
     model = fake_model()
     whole = model.engine.whole
 
-    def several(texts: Any) -> dict[str, np.ndarray]:
+    def several(inputs: Any) -> dict[str, np.ndarray]:
+        texts = inputs["text"]
         lengths = np.array([len(text) for text in texts])
         return {
-            **whole(texts),
+            **whole(inputs),
             "length": lengths,
             "text": np.array([t.encode() for t in texts], dtype=object),
         }
@@ -152,5 +153,5 @@ async def test_predict_gives_all_outputs_in_order(embedder: Embedder) -> None:
     outputs = await embedder.predict(model, TEXTS)
     assert outputs["length"].tolist() == [len(text) for text in TEXTS]
     assert outputs["text"].tolist() == [text.encode() for text in TEXTS]
-    one_by_one = np.concatenate([whole([text])["output"] for text in TEXTS])
+    one_by_one = np.concatenate([whole({"text": np.array([text], object)})["output"] for text in TEXTS])
     np.testing.assert_allclose(outputs["output"], one_by_one, atol=1e-6)

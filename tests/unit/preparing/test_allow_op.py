@@ -59,7 +59,9 @@ def test_with_the_operators_word_it_is_prepared_and_served_where_the_word_is_giv
         assert caught.value.reason == "OP_NOT_ALLOWED"
     assert effect_of(place, tm.TEXTS, ["Lgamma"]) is not None
     engine = TensorFlowEngine(signatures(place, ["Lgamma"]), load_manifest(place))
-    np.testing.assert_allclose(engine.whole(tm.TEXTS)["output"], tm.answers(model[0]), atol=1e-6)
+    np.testing.assert_allclose(
+        engine.whole({"text": np.array(tm.TEXTS, object)})["output"], tm.answers(model[0]), atol=1e-6
+    )
 
 
 def test_a_prepared_model_that_some_operator_allowed_is_not_taken_from_the_cache_by_another(

@@ -16,7 +16,7 @@ from penult_service.errors import ModelRefused, PenultError
 from penult_service.prepared import NO_LIMIT, TOKENIZE, Manifest, Site, load_manifest
 from penult_service.preparing import experiment, keras_oracle, pipeline
 from penult_service.preparing.dropout import effect_of
-from penult_service.preparing.formats.tf_keras_saved_model import open_model
+from penult_service.preparing.formats.saved_model import open_model
 from penult_service.preparing.served import Served
 from penult_service.tokenizing.graph import GraphTokenizer
 from support import seed_model as seeds
@@ -65,7 +65,7 @@ def run(place: Path, texts: list[str]) -> tuple[NDArray[Any], Outputs, Outputs]:
     engine = TensorFlowEngine(functions, manifest)
     table = GraphTokenizer(functions[TOKENIZE], manifest).tokenize(texts)
     embedding = engine.encode(table.inputs, [manifest.seam])[manifest.seam]
-    return embedding, engine.head(embedding), engine.whole(texts)
+    return embedding, engine.head(embedding), engine.whole({"text": np.array(texts, object)})
 
 
 # Outputs of other shapes

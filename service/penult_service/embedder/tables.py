@@ -1,0 +1,117 @@
+"""What the passes are given: tables of tokens and values, and the rows of the saved function as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penult_service.embedder.given import Given, place_of
+from penult_service.embedder.inputs import Inputs
+from penult_service.embedder.protocols import Tokenizer
+from penult_service.embedder.slots import slots
+from penult_service.errors import InvalidInput
+from penult_service.prepared import GRAPH, Manifest
+from penult_service.tokenizing import NONE, UNKNOWN, TokenTable, token_lengths
+
+
+def table_of(manifest: Manifest, tokenizer: Tokenizer, inputs: Inputs, given: Given) -> TokenTable:
+    """Tokens and values of the rows, by their names in `encode`.
+
+    Raises:
+        InvalidInput: token inputs of different lengths (WRONG_SHAPE), or rows with more tokens than the model reads
+            (TEXT_TOO_LONG). PenultError: as the tokenizer says.
+    """
+    known = {slot.name: slot for slot in slots(manifest) if slot.encode}
+    arrays = {known[name].encode: array for name, array in inputs.arrays.items() if name in known}
+    beside = {token.name for token in manifest.inputs if token.role == "value" or manifest.tokenizer == GRAPH}
+    values = {name: array for name, array in arrays.items() if name in beside}
+    if inputs.texts:
+        return replace(tokenizer.tokenize(*inputs.texts.values()), values=values)
+    tokens = {name: array for name, array in arrays.items() if name not in beside}
+    lengths = _lengths(manifest, tokens, inputs.count, given)
+    if manifest.trims and tokens:  # zeros behind the longest row, whoever put them there
+        width = int(lengths.max())
+        tokens = {name: array[:, :width] for name, array in tokens.items()}
+    return TokenTable(tokens, lengths, [NONE] * inputs.count, values)
+
+
+def _lengths(
+    manifest: Manifest, tokens: Mapping[str, NDArray[Any]], count: int, given: Given
+) -> NDArray[np.int32]:
+    """Tokens a row, int32 [n]; 1 where the model takes none."""
+    if not tokens:
+        return np.ones(count, np.int32)
+    widths = {name: array.shape[1] for name, array in tokens.items()}
+    if len(set(widths.values())) > 1 or not min(widths.values()):
+        said = ", ".join(f"{_called(manifest, name)} {width}" for name, width in widths.items())
+        raise InvalidInput(
+            f"all token inputs have the same number of tokens a row, at least 1; these have: {said}",
+            reason="WRONG_SHAPE",
+            field=place_of(given, 0).field,
+        )
+    made = [token for token in manifest.inputs if token.name in tokens]
+    if any(token.role in ("ids", "mask") for token in made):
+        lengths = token_lengths(tokens, made)
+    else:
+        lengths = np.full(count, next(iter(widths.values())), np.int32)
+    read = lengths if manifest.trims else np.full(count, next(iter(widths.values())))
+    too_many = np.flatnonzero(read > manifest.max_length)
+    if too_many.size:
+        row = int(too_many[0])
+        where = place_of(given, row)
+        raise InvalidInput(
+            f"{where.called} has {read[row]} tokens, the model reads at most {manifest.max_length}; cut them as its "
+            "tokenizer does",
+            reason="TEXT_TOO_LONG",
+            field=where.field,
+            metadata={"row": str(row), "max_length": str(manifest.max_length)},
+        )
+    return lengths
+
+
+def _called(manifest: Manifest, name: str) -> str:
+    return next(slot.name for slot in slots(manifest) if slot.encode == name)
+
+
+def whole_table(manifest: Manifest, tokenizer: Tokenizer, inputs: Inputs, given: Given) -> TokenTable:
+    """The rows by their names in `whole`: texts as they are where the graph tokenizes, else as `table_of` has them."""
+    if manifest.tokenizer != GRAPH:
+        return table_of(manifest, tokenizer, inputs, given)
+    arguments = {slot.name: slot.whole for slot in slots(manifest)}
+    columns = {arguments[name]: np.array(texts, dtype=object) for name, texts in inputs.texts.items()}
+    columns |= {arguments[name]: array for name, array in inputs.arrays.items()}
+    return TokenTable({}, np.ones(inputs.count, np.int32), [UNKNOWN] * inputs.count, columns)
+
+
+def kind_of(table: TokenTable, manifest: Manifest) -> Hashable:
+    """Rows of tables of one kind can share a batch: what is not cut or filled up is of one shape."""
+    values = tuple((name, array.shape[1:]) for name, array in sorted(table.values.items()))
+    widths = () if manifest.trims else tuple(sorted({array.shape[1] for array in table.inputs.values()}))
+    return (values, widths)
+
+
+def stacked(
+    rows: Sequence[tuple[TokenTable, int]], *, width: int | None = None
+) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
+    """Token inputs int [n, width] and values [n, ...] of rows of any tables of one kind.
+
+    Shorter rows are filled up. Without a width, that of the widest table.
+    """
+    first = rows[0][0]
+    width = width or max((a.shape[1] for table, _ in rows for a in table.inputs.values()), default=0)
+    tokens = {}
+    for name, like in first.inputs.items():
+        matrix = np.full((len(rows), width), first.filling.get(name, 0), like.dtype)
+        for into, (table, i) in zip(matrix, rows, strict=True):
+            row = table.inputs[name][i, :width]
+            into[: len(row)] = row
+        tokens[name] = matrix
+    values = {
+        name: np.array([table.values[name][i] for table, i in rows], dtype=like.dtype)
+        for name, like in first.values.items()
+    }
+    return tokens, values
