@@ -6,17 +6,17 @@ and keeps the model's own inference function beside it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
 import tensorflow as tf
 
 from penult_service.errors import ModelRefused
 from penult_service.preparing.audit import audit
-from penult_service.preparing.formats.tf_keras_saved_model import SIGNATURE
-from penult_service.preparing.graph import FlatGraph, flatten, node_of
-from penult_service.preparing.opened import Input, Opened
+from penult_service.preparing.formats.saved_model import inputs_of
+from penult_service.preparing.formats.signatures import Function, signatures_of, traces
+from penult_service.preparing.graph import flatten
+from penult_service.preparing.opened import Opened
 
 # What tf_keras traces when it saves a model: its call with training=False.
 OWN_INFERENCE = "_default_save_signature"
@@ -26,41 +26,38 @@ def clean_function(opened: Opened) -> tuple[str, Opened] | None:
     """The model's own inference function, or a signature like the refused one, that the audit finds clean.
 
     Returns:
-        Its name in the file, and the model read with it in the place of `serving_default`; None without such one.
+        Its name in the file, and the model read with it in the place of the one that was chosen; None without such one.
     """
-    for name, function in _candidates(opened):
+    for found in _candidates(opened):
         try:
+            function = found.traced()
             flat = flatten(function)
         except (ModelRefused, AttributeError, KeyError, TypeError, ValueError):
-            continue  # not a function with named outputs
-        inputs = _same_inputs(opened, flat)
-        if inputs and not audit(flat, opened.layers).refused:
-            return name, replace(opened, function=function, flat=flat, inputs=inputs)
+            continue  # not a function of named tensors
+        if not audit(flat, opened.layers).refused:
+            inputs = inputs_of(found, function, flat)
+            return found.name, replace(
+                opened, function=function, flat=flat, inputs=inputs, signature=found.name
+            )
     return None
 
 
-def _candidates(opened: Opened) -> Iterator[tuple[str, Any]]:
-    own = getattr(opened.root, OWN_INFERENCE, None)
-    if own is not None:
-        yield OWN_INFERENCE, own
-    for name, function in sorted(getattr(opened.root, "signatures", {}).items()):
-        if name != SIGNATURE and _outputs(function) == _outputs(opened.function):
-            yield name, function
+def _candidates(opened: Opened) -> Iterator[Function]:
+    """Those that take what the refused one takes; signatures must give what it gives, too."""
+    signatures = signatures_of(opened.root)
+    chosen = next((one for one in signatures if one.name == opened.signature), None)
+    if chosen is None:
+        return
+    others = (one for one in signatures if one != chosen and _kinds(one.outputs) == _kinds(chosen.outputs))
+    for one in (*traces(opened.root, OWN_INFERENCE), *others):
+        if _kinds(one.inputs) == _kinds(chosen.inputs):
+            yield one
+        elif len(one.inputs) == len(chosen.inputs) == 1:
+            renamed = replace(one, inputs=dict(zip(chosen.inputs, one.inputs.values(), strict=True)))
+            if _kinds(renamed.inputs) == _kinds(chosen.inputs):
+                yield renamed
 
 
-def _outputs(function: Any) -> dict[str, tuple[tf.DType, int | None]]:
-    """What a caller gets: name -> type and rank."""
-    return {name: (spec.dtype, spec.shape.rank) for name, spec in function.structured_outputs.items()}
-
-
-def _same_inputs(opened: Opened, flat: FlatGraph) -> tuple[Input, ...]:
-    """The inputs of another function, where it takes what the model's takes: the same names, or one of the type."""
-    if len(flat.inputs) != len(opened.inputs):
-        return ()
-    found = []
-    for one in opened.inputs:
-        ref = flat.inputs.get(one.name) or next(iter(flat.inputs.values()))
-        if flat.nodes[node_of(ref)].attr["dtype"].type != one.dtype.as_datatype_enum:
-            return ()
-        found.append(replace(one, ref=ref))
-    return tuple(found) if len({one.ref for one in found}) == len(found) else ()
+def _kinds(specs: Mapping[str, tf.TensorSpec]) -> dict[str, tuple[tf.DType, int | None]]:
+    """Name -> type and rank."""
+    return {name: (spec.dtype, spec.shape.rank) for name, spec in specs.items()}

@@ -80,6 +80,7 @@ class Opened:
             ``regression``; not there: nothing.
         known: Where it is cut, for a model that was built here; None: that is searched.
         notes: What a person should know of how it was read.
+        signature: The function of a SavedModel that was chosen.
     """
 
     source: Path
@@ -97,6 +98,7 @@ class Opened:
     loss: Mapping[str, str] = field(default_factory=dict)
     known: Known | None = None
     notes: tuple[str, ...] = ()
+    signature: str = ""
 
     @property
     def texts(self) -> tuple[Input, ...]:
@@ -112,8 +114,16 @@ class Opened:
 
 
 def read_labels(directory: Path) -> tuple[str, ...]:
-    """The class names of `labels.json` (a list of strings) beside the model; empty without that file."""
-    path = directory / "labels.json"
+    """The class names of `labels.json` beside the model; empty without that file."""
+    return labels_in(directory / "labels.json")
+
+
+def labels_in(path: Path) -> tuple[str, ...]:
+    """The class names of a file that is a list of strings; empty without that file.
+
+    Raises:
+        InvalidInput: BAD_LABELS.
+    """
     if not path.exists():
         return ()
     try:

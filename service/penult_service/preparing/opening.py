@@ -6,7 +6,7 @@ from pathlib import Path
 
 from penult_service.preparing import hf_model
 from penult_service.preparing.declaration import Declaration
-from penult_service.preparing.formats import hf_classifier, keras_file, keras_saved, tf_keras_saved_model
+from penult_service.preparing.formats import hf_classifier, keras_file, keras_saved, saved_model
 from penult_service.preparing.opened import Opened
 
 
@@ -24,5 +24,5 @@ def open_model(source: Path, layer: str | None, declared: Declaration) -> Opened
     if hf_classifier.is_directory(source):
         return hf_model.open_model(source, layer)
     if keras_saved.is_keras_file(source):
-        return keras_file.open_file(source)
-    return tf_keras_saved_model.open_model(source)
+        return keras_file.open_file(source, {name: Path(place) for name, place in declared.modules.items()})
+    return saved_model.open_model(source, declared)

@@ -9,7 +9,6 @@ from penult_service.errors import ModelRefused
 from penult_service.prepared import HEAD, WHOLE
 from penult_service.preparing.audit import Audit, Found, audit
 from penult_service.preparing.clean import clean_function
-from penult_service.preparing.formats.tf_keras_saved_model import SIGNATURE
 from penult_service.preparing.graph import FlatGraph
 from penult_service.preparing.opened import Layer, Opened
 
@@ -41,12 +40,12 @@ class Structure:
         Raises:
             ModelRefused: RANDOM_AT_INFERENCE, WRITES_AT_INFERENCE; `metadata` names op, node and layer.
         """
-        report = audit(opened.flat, opened.layers)
+        report, chosen = audit(opened.flat, opened.layers), opened.signature
         if report.refused and (found := clean_function(opened)) is not None:
             name, opened = found
             first = [*report.random, *report.writes][0]
             self.findings.append(
-                f"{SIGNATURE} is not served ({first} is active there); {name}, another function of the same file, is "
+                f"{chosen} is not served ({first} is active there); {name}, another function of the same file, is "
                 "clean, and is served instead"
             )
             self.look(opened.flat, f"{name} as saved", opened.layers)

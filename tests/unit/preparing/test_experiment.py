@@ -18,7 +18,7 @@ from penult_service.engines.tensorflow import TensorFlowEngine, signatures
 from penult_service.prepared import TOKENIZE, load_manifest
 from penult_service.preparing import keras_oracle, parts, pipeline, probe
 from penult_service.preparing.experiment import TOLERANCE, Outcome, relative
-from penult_service.preparing.formats.tf_keras_saved_model import open_model
+from penult_service.preparing.formats.saved_model import open_model
 from penult_service.preparing.seams import find_seams
 from penult_service.preparing.survey import Survey
 from penult_service.tokenizing.graph import GraphTokenizer

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from penult_service.preparing import parts
-from penult_service.preparing.formats.tf_keras_saved_model import open_model
+from penult_service.preparing.formats.saved_model import open_model
 from penult_service.preparing.seams import find_seams
 from penult_service.preparing.survey import Survey
 from support import seed_model as seeds

@@ -19,7 +19,7 @@ tf = pytest.importorskip("tensorflow")
 from penult_service.errors import ModelRefused  # noqa: E402
 from penult_service.preparing import pipeline  # noqa: E402
 from penult_service.preparing.audit import audit  # noqa: E402
-from penult_service.preparing.formats.tf_keras_saved_model import open_model  # noqa: E402
+from penult_service.preparing.formats.saved_model import open_model  # noqa: E402
 from penult_service.preparing.opened import Opened  # noqa: E402
 from support import body_edits, dropout_sites, mutants  # noqa: E402
 from support import text_models as tm  # noqa: E402

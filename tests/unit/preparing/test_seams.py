@@ -16,7 +16,7 @@ tf = pytest.importorskip("tensorflow")
 
 from penult_service.errors import ModelRefused  # noqa: E402
 from penult_service.preparing import parts  # noqa: E402
-from penult_service.preparing.formats.tf_keras_saved_model import open_model  # noqa: E402
+from penult_service.preparing.formats.saved_model import open_model  # noqa: E402
 from penult_service.preparing.seams import Seams, find_seams  # noqa: E402
 from penult_service.preparing.survey import Survey  # noqa: E402
 from support import seed_model as seeds  # noqa: E402

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from penult_service.errors import ModelRefused
 from penult_service.preparing import parts
-from penult_service.preparing.formats.tf_keras_saved_model import open_model
+from penult_service.preparing.formats.saved_model import open_model
 from penult_service.preparing.seams import Seams, find_seams
 from penult_service.preparing.survey import Survey
 from penult_service.preparing.unmarked import _in_front, _sources
