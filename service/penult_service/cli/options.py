@@ -23,12 +23,12 @@ TIMEOUT = 600.0
 Model = Annotated[
     str | None,
     typer.Option(
-        metavar="DIR|NAME",
-        help="A model's directory (a private server is started and ended), or a name with --server.",
+        metavar="PATH|NAME",
+        help="A model's directory or file (a private server is started and ended), or a name with --server.",
     ),
 ]
 Server = Annotated[
-    str | None, typer.Option(metavar="HOST:PORT", help="A running server; without it --model is a directory.")
+    str | None, typer.Option(metavar="HOST:PORT", help="A running server; without it --model is a path.")
 ]
 TextColumn = Annotated[str, typer.Option(metavar="NAME", help="The column that holds the texts.")]
 Pooling = Annotated[str, typer.Option(help=f"What is read: {', '.join(POOLINGS)}.")]
@@ -82,7 +82,7 @@ def connected(
 
     Raises:
         InvalidInput: neither a server nor a model is named.
-        NotFound: there is no such directory.
+        NotFound: there is no such directory or file.
     """
     from penult_client import Client
 
@@ -92,7 +92,7 @@ def connected(
         return
     if not model:
         raise InvalidInput(
-            "name a model's directory with --model DIR, or a running server with --server HOST:PORT"
+            "name a model's directory or file with --model PATH, or a running server with --server HOST:PORT"
         )
     if not Path(model).exists():
         raise NotFound(f"there is no {model}; a model by name needs --server HOST:PORT as well")

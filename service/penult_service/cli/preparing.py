@@ -25,7 +25,9 @@ USAGE_REASONS = (
     "LAYER_NOT_PREPARED",
 )
 
-ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="A saved model.")]
+ModelPath = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="A saved model: a directory, or a .keras or .h5 file.")
+]
 
 
 def register(app: typer.Typer) -> None:

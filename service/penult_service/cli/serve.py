@@ -20,8 +20,8 @@ def _serve(
         list[str] | None,
         typer.Argument(
             metavar="PATH...",
-            help="A saved model, a prepared model, or a directory <model>/ of numbered versions;"
-            " name=PATH gives it another name. fake:NAME is a tiny made-up model, for trying out clients.",
+            help="A saved model (a directory, or a .keras or .h5 file), a prepared model, or a directory <model>/ of"
+            " numbered versions; name=PATH gives it another name. fake:NAME is a tiny made-up model, to try clients with.",
             show_default=False,
         ),
     ] = None,
