@@ -28,6 +28,7 @@ from pathlib import Path
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
+from penult_service.cli.row_columns import Columns
 from penult_service.cli.rows import open_inputs
 from penult_service.files import sha256_file
 
@@ -104,7 +105,7 @@ def _reading(folder: Path, rows: int) -> None:
         times = [time.monotonic()]
         sha256_file(source)
         times.append(time.monotonic())
-        opened = open_inputs([source], "text")
+        opened = open_inputs([source], Columns.text("text"))
         times.append(time.monotonic())
         assert sum(len(chunk.texts) for chunk in opened.chunks(1024)) == rows
         times.append(time.monotonic())

@@ -13,23 +13,70 @@ from typing import Any
 
 import numpy as np
 import pytest
-from penult_client import Embeddings, RowError
+from penult_client import Embeddings, Model, ModelInput, RowError
 from penult_service.cli import options
 from penult_service.cli.app import main
+from support.wire_server import as_text
 
 DIMENSION, CLASSES = 5, 2
 
 
-class SmallClient:
-    """Embeds without a server. `fail` is called with the texts of each request, and may raise."""
+def an_input(
+    name: str, dtype: str = "string", *, made: bool = False, shape: tuple[int, ...] = ()
+) -> ModelInput:
+    """An input of a model, a text unless its dtype is another."""
+    role = {"string": "text"}.get(dtype, "ids" if made else "value")
+    return ModelInput(name=name, dtype=dtype, shape=shape, role=role, limit=0, made_by_tokenizing=made)
 
-    def __init__(self, fail: Callable[[list[str]], None] | None = None, **facts: Any) -> None:
-        self.requests: list[list[str]] = []
-        self._fail, self._facts = fail, facts
+
+class SmallClient:
+    """Embeds without a server. `fail` is called with the rows of each request, and may raise; `inputs` are those that
+    the model says it has."""
+
+    def __init__(
+        self,
+        fail: Callable[[list[Any]], None] | None = None,
+        inputs: tuple[ModelInput, ...] = (an_input("text"),),
+        **facts: Any,
+    ) -> None:
+        self.requests: list[list[Any]] = []
+        self._fail, self._inputs, self._facts = fail, inputs, facts
+
+    def model(self, name: str | None = None) -> Model:
+        """The model, of which only the inputs are looked at."""
+        del name
+        unread = {
+            "readouts": (),
+            "poolings": (),
+            "labels": (),
+            "outputs": (),
+            "state_message": "",
+            "unread": "",
+        }
+        words = {
+            "format": "",
+            "head": "",
+            "engine": "",
+            "precision": "",
+            "tokenizer": "graph",
+            "pooling": "pooled",
+        }
+        flags = {"default": True, "trims_padding": True, "dropout_proven": True, "logits": False}
+        return Model(
+            name="small",
+            version=1,
+            state="ready",
+            digest="d1",
+            max_length=8,
+            inputs=self._inputs,
+            **unread,
+            **words,
+            **flags,
+        )
 
     def embed(
         self,
-        texts: list[str],
+        rows: list[Any],
         *,
         model: str | None = None,
         on_row_error: str = "fail",
@@ -39,12 +86,13 @@ class SmallClient:
         truncate: str = "right",
         layer: str | None = None,
     ) -> Embeddings:
-        """Numbers that depend on the text alone; texts with `too long` in them are row errors."""
+        """Numbers that depend on the row alone; rows with `too long` in them are row errors."""
         del model, on_row_error, truncate
-        self.requests.append(texts)
+        self.requests.append(rows)
         if self._fail is not None:
-            self._fail(texts)
-        rows = [np.random.default_rng(zlib.crc32(text.encode())).random(DIMENSION) for text in texts]
+            self._fail(rows)
+        texts = [as_text(row) for row in rows]
+        numbers = [np.random.default_rng(zlib.crc32(text.encode())).random(DIMENSION) for text in texts]
         errors = tuple(
             RowError(
                 index=i, code="INVALID_ARGUMENT", reason="TEXT_TOO_LONG", field=f"texts[{i}]", message=message
@@ -53,7 +101,7 @@ class SmallClient:
             if "too long" in text
             for message in (f"texts[{i}] is too long",)
         )
-        vectors = np.array(rows, np.float32)
+        vectors = np.array(numbers, np.float32)
         facts = {
             "vectors": vectors,
             "probabilities": vectors[:, :CLASSES] if probabilities else None,

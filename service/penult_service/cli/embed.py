@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from penult_service.cli import embed_job, job_progress, options
+from penult_service.cli.embed_columns import Named
 from penult_service.errors import InvalidInput, NotFound
 from penult_service.vectors import POOLINGS, TRUNCATIONS
 
@@ -35,7 +36,21 @@ def embed(
     ],
     model: options.Model = None,
     server: options.Server = None,
-    text_column: options.TextColumn = "text",
+    text_column: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="The column that holds the texts; given twice, the two texts of a pair, in order. [default: text]",
+        ),
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="INPUT=NAME",
+            help="The column of an input, for a model of several (`penult models` lists them); can be given again. "
+            "[default: those called like the inputs]",
+        ),
+    ] = None,
     encoding: Annotated[
         str | None, typer.Option(metavar="NAME", help="Of text files. [default: UTF-8]")
     ] = None,
@@ -67,11 +82,14 @@ def embed(
         str, typer.Option(help=f"On stderr: {', '.join(job_progress.STYLES)}; auto: a bar on a screen.")
     ] = "auto",
 ) -> int:
-    """Embed the texts of files, row for row.
+    """Embed the texts of files, row for row; for a model of several inputs, rows of texts and numbers.
 
     As many rows come out as go in, in their order. A row without a usable text is null in a .parquet or .arrow and
     NaN in a .npy, and stands with its place and the reason in OUT.errors.jsonl; the rest is done, and the exit code
     is 3. When no row can be embedded, nothing is written, and it is 2.
+
+    For a model of several inputs a row is made of the columns called like the inputs, or of those that --column names
+    (--column title=headline --column year=published). Numbers may be written down: 3, 2.5, true, [0.5, 1].
 
     A .parquet or .arrow keeps the columns of the input and adds embedding, token_count, truncation and error, with
     --probabilities also probabilities and predicted; its metadata (penult.*) says where the numbers came from.
@@ -81,6 +99,10 @@ def embed(
     with --resume goes on, and the output is, byte for byte, what it would have been; changed inputs, options or
     another model are refused.
     """
+    if pooling == "tokens":
+        raise InvalidInput(
+            "--pooling tokens gives one row a token, and an output has one a text; take cls, mean or max"
+        )
     options.one_of("--pooling", pooling, POOLINGS)
     options.one_of("--truncate", truncate, TRUNCATIONS)
     options.one_of("--progress", progress, job_progress.STYLES)
@@ -96,7 +118,7 @@ def embed(
             "truncate": truncate,
             "probabilities": probabilities,
         },
-        text_column=text_column,
+        named=Named.of(text_column or (), column or ()),
         encoding=encoding,
         batch_size=batch_size,
         shard_rows=shard_rows,

@@ -6,24 +6,33 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penult_service.cli import options, outputs
-from penult_service.cli.embedding import ClientEmbedder
+from penult_service.cli.embed_columns import Named
+from penult_service.cli.embedding import PROBE, ClientEmbedder
 from penult_service.cli.exits import PARTLY
+from penult_service.cli.row_columns import Columns
 from penult_service.cli.rows import Source, check_kinds, open_inputs
 from penult_service.errors import InvalidInput, PreconditionFailed
 
 if TYPE_CHECKING:
+    from penult_client import Embeddings
+
     from penult_service.cli.job_progress import Progress
-    from penult_service.jobs.asking import Reply
+    from penult_service.jobs.asking import Asking, Patience, Reply
+    from penult_service.jobs.chunks import Row
     from penult_service.jobs.folder import JobFolder
     from penult_service.jobs.identity import Input
     from penult_service.jobs.job import Summary
     from penult_service.jobs.manifest import Manifest
 
 LISTED = 20
+# A model of several inputs is tried with its first rows, until it takes one.
+PROBED = 16
 # Inputs of this size take some seconds to be looked at, before the first row is sent.
 SAID_BYTES = 1 << 29
 
@@ -35,7 +44,7 @@ class Asked:
     paths: list[Path]
     output: Path
     settings: dict[str, Any]
-    text_column: str
+    named: Named
     encoding: str | None
     batch_size: int
     shard_rows: int
@@ -49,7 +58,7 @@ class Asked:
         named = {f"--{name}": value for name, value in self.settings.items()}
         return {
             **named,
-            "--text-column": self.text_column,
+            **self.named.deciding(),
             "--encoding": self.encoding,
             "--batch-size": self.batch_size,
             "--shard-rows": self.shard_rows,
@@ -111,6 +120,7 @@ def _embed(
     shown: Progress,
 ) -> Summary:
     from penult_service.jobs import job
+    from penult_service.jobs.asking import Patience
     from penult_service.jobs.identity import check_untouched, identify
     from penult_service.jobs.manifest import refuse_changes, work_changes
 
@@ -120,14 +130,21 @@ def _embed(
     inputs = identify(asked.paths)
     if was:
         refuse_changes(work_changes(was, inputs, asked.deciding()))
-    source = open_inputs(asked.paths, asked.text_column, asked.encoding)
-    if asked.output.suffix.lower() != ".npy":
-        _check_names(asked, source)
+    columns = asked.named.before_the_model(asked.paths[0], asked.encoding)
+    source = open_inputs(asked.paths, columns, asked.encoding) if columns else None
+    _check_names(asked, source)
     model, server, data = place
     with options.connected(model, server, data) as (client, name):
         embedder = ClientEmbedder(client, name, asked.settings, private=server is None)
+        patience = Patience(asked.wait, embedder.away, shown.say)
+        taken = asked.named.of_model(patience(embedder.inputs))
+        if source is None or columns != taken:
+            columns, source = taken, open_inputs(asked.paths, taken, asked.encoding)
+            _check_names(asked, source)
         with _kept_work(folder, shown):
-            manifest, asking = _begun(asked, embedder, inputs, source, was, shown)
+            rows = [PROBE] if columns.plain else list(islice(_good_rows(source), PROBED))
+            first = patience(partial(embedder.probe, rows))
+            manifest, asking = _begun(asked, embedder, patience, first, (inputs, source.rows, was), shown)
             if was is None:
                 folder.begin(manifest)
             work = job.Work(
@@ -137,7 +154,7 @@ def _embed(
                 asking=asking,
                 check_inputs=lambda: check_untouched(asked.paths, inputs),
                 report=shown,
-                facts=_facts(asked, manifest),
+                facts=_facts(asked, manifest, columns),
                 batch_size=asked.batch_size,
                 shard_rows=asked.shard_rows,
                 kind=asked.output.suffix.lower(),
@@ -146,26 +163,47 @@ def _embed(
             return job.run(work)
 
 
+def _good_rows(source: Source) -> Iterator[Row]:
+    """The rows that can be sent.
+
+    Raises:
+        InvalidInput: there is none (NO_GOOD_ROWS).
+    """
+    none = True
+    for chunk in source.chunks(PROBED):
+        for row in chunk.rows:
+            if row is not None:
+                none = False
+                yield row
+    if none:
+        raise InvalidInput(
+            f"none of the {source.rows} rows can be embedded; the first is not: {next(source.chunks(1)).problems[0]}",
+            reason="NO_GOOD_ROWS",
+        )
+
+
 def _begun(
     asked: Asked,
     embedder: ClientEmbedder,
-    inputs: Sequence[Input],
-    source: Source,
-    was: Manifest | None,
+    patience: Patience,
+    first: Embeddings,
+    job: tuple[Sequence[Input], int, Manifest | None],
     shown: Progress,
-) -> tuple[Manifest, Any]:
-    """The job's manifest and the way to ask, after the first reply: it says what the model is."""
-    from penult_service.jobs.asking import Asking, Patience
+) -> tuple[Manifest, Asking]:
+    """The job's manifest and the way to ask, after the first reply: it says what the model is.
+
+    `job` is its inputs, their rows, and what it was before.
+    """
+    from penult_service.jobs.asking import Asking
     from penult_service.jobs.manifest import Manifest, model_changes, refuse_changes
 
-    patience = Patience(asked.wait, embedder.away, shown.say)
-    first = patience(embedder.probe)
+    inputs, rows, was = job
     now = outputs.provenance(first)
     for warning in first.warnings:
         shown.say(f"warning: {warning}")
     if was:
         refuse_changes(model_changes(was.model, now))
-    manifest = was or Manifest(tuple(inputs), asked.deciding(), now, source.rows, asked.overwrite)
+    manifest = was or Manifest(tuple(inputs), asked.deciding(), now, rows, asked.overwrite)
 
     def check(reply: Reply) -> None:
         found = model_changes(now, outputs.provenance(reply))  # type: ignore[arg-type]
@@ -191,18 +229,22 @@ def _kept_work(folder: JobFolder, shown: Progress) -> Iterator[None]:
         raise
 
 
-def _facts(asked: Asked, manifest: Manifest) -> dict[str, Any]:
+def _facts(asked: Asked, manifest: Manifest, columns: Columns) -> dict[str, Any]:
     names = [each.name for each in manifest.inputs]
+    by_input = {each.input or str(number): each.name for number, each in enumerate(columns.each)}
     return {
         **manifest.model,
         "truncate": asked.settings["truncate"],
         "source": names[0] if len(names) == 1 else names,
-        "text_column": asked.text_column,
+        **({"text_column": columns.each[0].name} if columns.plain else {"columns": by_input}),
     }
 
 
-def _check_names(asked: Asked, source: Source) -> None:
+def _check_names(asked: Asked, source: Source | None) -> None:
     from penult_service.jobs.columns import ADDED, ADDED_WITH_CLASSES
+
+    if source is None or asked.output.suffix.lower() == ".npy":
+        return
 
     added = {*ADDED, *(ADDED_WITH_CLASSES if asked.settings["probabilities"] else ())}
     taken = next((name for name in source.schema.names if name in added), None)

@@ -4,33 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from penult_service.cli.records import no_column
+from penult_service.cli.row_columns import Columns, numbers_in
 from penult_service.errors import InvalidInput
-from penult_service.jobs.chunks import Chunk, Problem, names_of
+from penult_service.jobs.chunks import Chunk, Problem, Row, names_of
 
 # Read a column of a row group in pieces of this many bytes: row groups may be larger than the memory.
 BUFFER_BYTES = 1 << 20
 
 
 class ParquetRows:
-    """A `jobs.chunks.Source`. The text column holds strings, or bytes that are read as UTF-8.
+    """A `jobs.chunks.Source`. Columns of text hold strings, or bytes that are read as UTF-8.
 
     Of several files, a column that one of them lacks is null there; no two may give it different types.
     """
 
     counted = "file_row"
 
-    def __init__(self, paths: Sequence[Path], column: str) -> None:
-        self._paths, self._column = list(paths), column
+    def __init__(self, paths: Sequence[Path], columns: Columns) -> None:
+        self._paths, self._columns = list(paths), columns
         self.rows, schemas = 0, []
         for path in self._paths:
-            rows, schema = _learn(path, column)
+            rows, schema = _learn(path, columns)
             self.rows += rows
             schemas.append(schema)
         self.schema: pa.Schema = schemas[0] if len(schemas) == 1 else _joined(self._paths, schemas)
@@ -40,8 +40,8 @@ class ParquetRows:
         first = 0
         for places, batch in _regrouped(self._pieces(size), size):
             if first >= start:
-                texts, problems = _texts(batch.column(self._column))
-                yield Chunk(first, texts, problems, self._readable(batch, problems), places=places)
+                rows, problems = self._rows(batch)
+                yield Chunk(first, rows, problems, self._readable(batch, problems), places=places)
             first += batch.num_rows
 
     def _pieces(self, size: int) -> Iterator[tuple[str, int, pa.RecordBatch]]:
@@ -56,17 +56,35 @@ class ParquetRows:
             except (pa.ArrowException, OSError) as error:
                 raise InvalidInput(f"{path} is damaged ({error})", reason="NOT_PARQUET") from error
 
+    def _rows(self, batch: pa.RecordBatch) -> tuple[list[Row | None], dict[int, Problem]]:
+        problems: dict[int, Problem] = {}
+        values: list[Sequence[Any]] = []
+        for column in self._columns.each:
+            cells = batch.column(column.name)
+            found = [numbers_in(cell) for cell in cells.to_pylist()] if column.numbers else _texts(cells)
+            values.append(found)
+            for place, value in enumerate(found):
+                if isinstance(value, Problem):
+                    problems.setdefault(place, self._columns.told(value, column))
+        rows = [
+            None if place in problems else self._columns.row(row)
+            for place, row in enumerate(zip(*values, strict=True))
+        ]
+        return rows, problems
+
     def _readable(self, batch: pa.RecordBatch, problems: dict[int, Problem]) -> pa.RecordBatch:
         """Strings that are not UTF-8 become null: with them, hardly any program could read the output."""
-        place = batch.schema.get_field_index(self._column)
-        bad = [number for number, problem in problems.items() if problem.reason == "NOT_UTF8"]
-        kind = batch.schema.field(place).type
-        if not bad or not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        if not any(problem.reason == "NOT_UTF8" for problem in problems.values()):
             return batch
-        mask = np.zeros(batch.num_rows, bool)
-        mask[bad] = True
         columns = list(batch.columns)
-        columns[place] = pc.if_else(pa.array(mask), pa.scalar(None, kind), columns[place])
+        for name in self._columns.texts:
+            place = batch.schema.get_field_index(name)
+            kind = batch.schema.field(place).type
+            if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+                bad = [
+                    isinstance(text, Problem) and text.reason == "NOT_UTF8" for text in _texts(columns[place])
+                ]
+                columns[place] = pc.if_else(pa.array(bad), pa.scalar(None, kind), columns[place])
         return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
 
     def _conformed(self, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -80,7 +98,7 @@ class ParquetRows:
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
 
-def _learn(path: Path, column: str) -> tuple[int, pa.Schema]:
+def _learn(path: Path, columns: Columns) -> tuple[int, pa.Schema]:
     """The number of rows and the schema, from the end of the file."""
     try:
         with pq.ParquetFile(path) as file:
@@ -89,11 +107,12 @@ def _learn(path: Path, column: str) -> tuple[int, pa.Schema]:
         raise InvalidInput(
             f"{path} is not a parquet file, or is damaged ({error})", reason="NOT_PARQUET"
         ) from error
-    if schema.names.count(column) != 1:
-        raise no_column(path, column, schema.names)
-    kind = schema.field(column).type
-    if not _holds_text(kind):
-        raise InvalidInput(f"{path}: column {column!r} holds {kind}, not texts", reason="NOT_A_TEXT")
+    columns.check_there(path, schema.names)
+    for column in columns.each:
+        kind = schema.field(column.name).type
+        if not (_holds_numbers(kind) if column.numbers else _holds_text(kind)):
+            what, reason = ("numbers", "NOT_A_NUMBER") if column.numbers else ("texts", "NOT_A_TEXT")
+            raise InvalidInput(f"{path}: column {column.name!r} holds {kind}, not {what}", reason=reason)
     return rows, schema
 
 
@@ -145,20 +164,24 @@ def _holds_text(kind: pa.DataType) -> bool:
     return any(test(kind) for test in tests)
 
 
-def _texts(column: pa.Array) -> tuple[list[str | None], dict[int, Problem]]:
-    """Texts, and by place why there is none. Strings are read as bytes: they may not be UTF-8."""
+def _holds_numbers(kind: pa.DataType) -> bool:
+    while pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        kind = kind.value_type
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+
+
+def _texts(column: pa.Array) -> list[str | Problem]:
+    """Texts, or why there is none. Strings are read as bytes: they may not be UTF-8."""
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
-    texts: list[str | None] = []
-    problems: dict[int, Problem] = {}
-    for place, data in enumerate(column.cast(pa.large_binary()).to_pylist()):
-        texts.append(None)
+    texts: list[str | Problem] = []
+    for data in column.cast(pa.large_binary()).to_pylist():
         if data is None:
-            problems[place] = Problem("the text is missing", "TEXT_MISSING")
+            texts.append(Problem("the text is missing", "TEXT_MISSING"))
             continue
         try:
-            texts[-1] = data.decode()
+            texts.append(data.decode())
         except UnicodeDecodeError as error:
             words = f"the text is not UTF-8 (byte 0x{data[error.start]:02x} at byte {error.start})"
-            problems[place] = Problem(words, "NOT_UTF8")
-    return texts, problems
+            texts.append(Problem(words, "NOT_UTF8"))
+    return texts

@@ -230,10 +230,10 @@ def _kind(value: Any) -> type:
     return type(value) if isinstance(value, str | bool | int | float) else object
 
 
-def no_column(path: Path, column: str, there: list[str]) -> InvalidInput:
-    """The error for a text column that is not there."""
+def no_column(path: Path, column: str, there: list[str], option: str = "--text-column") -> InvalidInput:
+    """The error for a column that is not there; `option` names it."""
     names = ", ".join(repr(name) for name in there) or "none"
     return InvalidInput(
-        f"{path} has no column {column!r}; there are {names}. Name the right one with --text-column",
+        f"{path} has no column {column!r}; there are {names}. Name the right one with {option}",
         reason="COLUMN_MISSING",
     )

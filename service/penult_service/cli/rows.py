@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penult_service.cli import records
-from penult_service.cli.records import Record, no_column
+from penult_service.cli.records import Record
+from penult_service.cli.row_columns import Columns, numbers_in
 from penult_service.errors import InvalidInput, NotFound
-from penult_service.jobs.chunks import Chunk, Problem, Source, names_of
+from penult_service.jobs.chunks import Chunk, Problem, Row, Source, names_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,21 +27,21 @@ PARQUET_ENDING = ".parquet"
 
 
 def open_rows(path: Path, column: str) -> Source:
-    """The rows of one file, by the end of its name.
+    """The texts of one file, by the end of its name.
 
     Raises:
         NotFound: no such file.
         InvalidInput: an unknown ending, no such column, no rows, or not a file of that kind.
     """
-    return open_inputs([path], column)
+    return open_inputs([path], Columns.text(column))
 
 
-def open_inputs(paths: Sequence[Path], column: str, encoding: str | None = None) -> Source:
+def open_inputs(paths: Sequence[Path], columns: Columns, encoding: str | None = None) -> Source:
     """The rows of several files, one after the other; the columns are those of all of them.
 
     Args:
         paths: Text files (any of `TEXT_ENDINGS`), or parquet files.
-        column: The column that holds the texts.
+        columns: Those that make a row.
         encoding: Of text files; None: UTF-8.
 
     Raises:
@@ -50,9 +51,9 @@ def open_inputs(paths: Sequence[Path], column: str, encoding: str | None = None)
     if PARQUET_ENDING in check_kinds(paths, encoding):
         from penult_service.cli.parquet_rows import ParquetRows
 
-        source: Source = ParquetRows(paths, column)
+        source: Source = ParquetRows(paths, columns)
     else:
-        source = TextRows(paths, column, encoding)
+        source = TextRows(paths, columns, encoding)
     if source.rows == 0:
         names = str(paths[0]) if len(paths) == 1 else f"{paths[0]} and the other {len(paths) - 1} files"
         raise InvalidInput(f"{names} {'has' if len(paths) == 1 else 'have'} no rows", reason="NO_ROWS")
@@ -77,15 +78,16 @@ class TextRows:
 
     counted = "line"
 
-    def __init__(self, paths: Sequence[Path], column: str, encoding: str | None = None) -> None:
+    def __init__(self, paths: Sequence[Path], columns: Columns, encoding: str | None = None) -> None:
         import pyarrow as pa
 
-        self._paths, self._column, self._encoding = list(paths), column, encoding
+        self._paths, self._columns, self._encoding = list(paths), columns, encoding
         self.rows = 0
         kinds: dict[str, set[type]] = {}
         for path in self._paths:
             self._learn(path, kinds)
-        kinds[column] = {str}
+        for name in columns.texts:
+            kinds[name] = {str}
         self.schema = pa.schema([pa.field(name, _arrow_type(kind)) for name, kind in kinds.items()])
 
     def chunks(self, size: int, start: int = 0) -> Iterator[Chunk]:
@@ -97,16 +99,17 @@ class TextRows:
 
     def _learn(self, path: Path, kinds: dict[str, set[type]]) -> None:
         """Count the rows of a file, and add its columns with the types of their values."""
-        found, rows = records.columns(path, self._column, self._encoding)
-        if rows and self._column not in found:
-            raise no_column(path, self._column, list(found))
+        self._columns.check_lines(path)
+        found, rows = records.columns(path, self._columns.each[0].name, self._encoding)
+        if rows:
+            self._columns.check_there(path, list(found))
         for name, seen in found.items():
             kinds.setdefault(name, set()).update(seen)
         self.rows += rows
 
     def _records(self) -> Iterator[tuple[str, Record]]:
         for path, name in zip(self._paths, names_of(self._paths), strict=True):
-            for record in records.read(path, self._column, self._encoding):
+            for record in records.read(path, self._columns.each[0].name, self._encoding):
                 yield name, record
 
     def _chunk(self, first: int, batch: list[tuple[str, Record]]) -> Chunk:
@@ -114,22 +117,47 @@ class TextRows:
 
         problems: dict[int, Problem] = {}
         damaged: dict[int, Problem] = {}
-        texts: list[str | None] = []
+        rows: list[Row | None] = []
+        texts: dict[str, list[str | None]] = {name: [] for name in self._columns.texts}
         for place, (_, record) in enumerate(batch):
-            found = record.problem or records.text_problem(record.cells.get(self._column), self._encoding)
+            values, found = self._values(record)
             if found:
                 problems[place] = Problem(f"{found} (line {record.line})", found.reason)
             elif bad := record.damaged(self._encoding):
                 damaged[place] = Problem(f"{bad} (line {record.line})", bad.reason)
-            texts.append(None if found else record.cells[self._column])
+            rows.append(None if found else self._columns.row(values))
+            for name, cells in texts.items():
+                cells.append(self._text(record, name) if found else record.cells[name])
         arrays = [
-            pa.array(texts, pa.string())
-            if item.name == self._column
+            pa.array(texts[item.name], pa.string())
+            if item.name in texts
             else pa.array([_cell(record.cells.get(item.name), item.type) for _, record in batch], item.type)
             for item in self.schema
         ]
         cells = pa.RecordBatch.from_arrays(arrays, schema=self.schema)
-        return Chunk(first, texts, problems, cells, damaged, [(name, r.line) for name, r in batch])
+        return Chunk(first, rows, problems, cells, damaged, [(name, r.line) for name, r in batch])
+
+    def _values(self, record: Record) -> tuple[list[Any], Problem | None]:
+        """A value a column, or why there is no such row."""
+        values: list[Any] = []
+        if record.problem:
+            return values, record.problem
+        for column in self._columns.each:
+            value = record.cells.get(column.name)
+            if column.numbers:
+                value = numbers_in(value)
+                problem = value if isinstance(value, Problem) else None
+            else:
+                problem = records.text_problem(value, self._encoding)
+            if problem:
+                return values, self._columns.told(problem, column)
+            values.append(value)
+        return values, None
+
+    def _text(self, record: Record, name: str) -> str | None:
+        """The text of a row that is not good, None where that is what is bad."""
+        cell = record.cells.get(name)
+        return None if record.problem or records.text_problem(cell, self._encoding) else cell
 
 
 def _checked_ending(path: Path) -> str:

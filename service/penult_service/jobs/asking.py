@@ -1,10 +1,10 @@
-"""Texts -> numbers, through whoever computes: in requests of one size, patiently, and around rows that are at fault."""
+"""Rows -> numbers, through whoever computes: in requests of one size, patiently, and around rows that are at fault."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
@@ -12,13 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penult_service.errors import Unavailable
-from penult_service.jobs.chunks import Chunk, Problem
+from penult_service.jobs.chunks import Chunk, Problem, Row
 from penult_service.jobs.columns import Answer
 
 # A request is so small that no client splits it and no two are under way at once: then how the server packs the
-# texts depends on the request alone, and so do the last digits of the numbers.
-REQUEST_TEXTS = 1024
+# rows depends on the request alone, and so do the last digits of the numbers.
+REQUEST_ROWS = 1024
 REQUEST_BYTES = 120 * 1024
+# What a row counts for beside its texts, and a number of it beside texts: a token is about so many bytes.
+ROW_BYTES, NUMBER_BYTES = 6, 4
 FIRST_DELAY, LONGEST_DELAY = 0.5, 5.0
 # When so many rows of a request fail one by one, and none is computed, it is not the rows.
 HOPELESS_ROWS = 16
@@ -27,7 +29,7 @@ Result = TypeVar("Result")
 
 
 class Reply(Protocol):
-    """What an embedder says: one row a text, as `penult_client.Embeddings`."""
+    """What an embedder says: one row each, as `penult_client.Embeddings`."""
 
     @property
     def vectors(self) -> NDArray[np.float32]: ...
@@ -44,8 +46,8 @@ class Reply(Protocol):
 class Embedder(Protocol):
     """Who computes. Its errors may be of any kind; the other methods say what they mean."""
 
-    def embed(self, texts: Sequence[str]) -> Reply:
-        """Numbers, and row errors, of these texts; raises where the request as a whole fails."""
+    def embed(self, rows: Sequence[Row]) -> Reply:
+        """Numbers, and row errors, of these; raises where the request as a whole fails."""
         ...
 
     def away(self, error: Exception) -> bool:
@@ -53,11 +55,11 @@ class Embedder(Protocol):
         ...
 
     def at_fault(self, error: Exception) -> int | None:
-        """The number of the text because of which the whole request was refused; None when it was not one."""
+        """The number of the row because of which the whole request was refused; None when it was not one."""
         ...
 
     def broke(self, error: Exception) -> bool:
-        """Whether the model failed on the request: then each text is tried by itself."""
+        """Whether the model failed on the request: then each row is tried by itself."""
         ...
 
     def problem(self, error: Any) -> Problem:
@@ -141,9 +143,9 @@ class Asking:
 
     def _fill(self, answer: Answer, places: list[int]) -> None:
         while places:
-            texts = [answer.chunk.texts[place] or "" for place in places]
+            rows = [_row(answer.chunk, place) for place in places]
             try:
-                reply = self._patience(partial(self._embedder.embed, texts))
+                reply = self._patience(partial(self._embedder.embed, rows))
             except Exception as error:
                 index = self._embedder.at_fault(error)
                 if index is not None and index < len(places):
@@ -158,12 +160,12 @@ class Asking:
             return
 
     def _one_by_one(self, answer: Answer, places: list[int]) -> None:
-        """Each text in a request of its own, so that only those at fault have no numbers."""
+        """Each row in a request of its own, so that only those at fault have no numbers."""
         failed = 0
         for number, place in enumerate(places):
-            text = answer.chunk.texts[place] or ""
+            row = _row(answer.chunk, place)
             try:
-                reply = self._patience(partial(self._embedder.embed, [text]))
+                reply = self._patience(partial(self._embedder.embed, [row]))
             except Exception as error:
                 failed += 1
                 if not self._embedder.broke(error) or failed == number + 1 >= HOPELESS_ROWS:
@@ -188,21 +190,41 @@ class Asking:
             answer.truncations[place] = str(reply.truncated[index])
 
 
+def _row(chunk: Chunk, place: int) -> Row:
+    row = chunk.rows[place]
+    assert row is not None, "a row with a problem is not asked for"
+    return row
+
+
 def _requests(chunk: Chunk) -> Iterator[list[int]]:
-    """The places of the chunk's good texts, cut into requests."""
+    """The places of the chunk's good rows, cut into requests."""
     places: list[int] = []
     held = 0
-    for place, text in enumerate(chunk.texts):
-        if text is None:
+    for place, row in enumerate(chunk.rows):
+        if row is None:
             continue
-        size = len(text.encode()) + 6
-        if places and (len(places) == REQUEST_TEXTS or held + size > REQUEST_BYTES):
+        size = weight(row)
+        if places and (len(places) == REQUEST_ROWS or held + size > REQUEST_BYTES):
             yield places
             places, held = [], 0
         places.append(place)
         held += size
     if places:
         yield places
+
+
+def weight(row: Row) -> int:
+    """What a row counts for in a request, in bytes of text."""
+    if isinstance(row, str):
+        return len(row.encode()) + ROW_BYTES
+    values = row.values() if isinstance(row, Mapping) else row
+    return sum(_value_weight(value) for value in values) + ROW_BYTES
+
+
+def _value_weight(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value.encode())
+    return sum(_value_weight(item) for item in value) if isinstance(value, list) else NUMBER_BYTES
 
 
 def _words(error: Exception) -> str:

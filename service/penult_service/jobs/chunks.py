@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+Row = str | Mapping[str, Any] | tuple[Any, ...]
+"""What is embedded as one: a text; or values by the names of the model's inputs, or in their order: texts and numbers
+(lists of them too)."""
 
 
 class Problem(str):
@@ -27,17 +31,22 @@ class Problem(str):
 class Chunk:
     """Rows in a row of the inputs: `first` is the number of the first, from 0 over all of them.
 
-    `texts` has None where `problems` (by place in the chunk) says why; `cells` holds the input's columns.
-    `damaged` names rows whose text is good while another cell could not be kept as it was. `places` has a row's
+    `rows` has None where `problems` (by place in the chunk) says why; `cells` holds the input's columns.
+    `damaged` names rows that are good while another cell could not be kept as it was. `places` has a row's
     file and its line (text files) or its number in the file (parquet).
     """
 
     first: int
-    texts: list[str | None]
+    rows: list[Row | None]
     problems: dict[int, Problem]
     cells: pa.RecordBatch
     damaged: dict[int, Problem] = field(default_factory=dict)
     places: Sequence[tuple[str, int]] = ()
+
+    @property
+    def texts(self) -> list[str | None]:
+        """The rows, where they are texts."""
+        return [None if row is None else str(row) for row in self.rows]
 
 
 class Source(Protocol):

@@ -34,7 +34,7 @@ class Answer:
     @classmethod
     def empty(cls, chunk: Chunk, dimension: int, classes: int) -> Answer:
         """No numbers yet, and the chunk's own problems."""
-        n = len(chunk.texts)
+        n = len(chunk.rows)
         return cls(
             chunk,
             np.full((n, dimension), np.nan, np.float32),

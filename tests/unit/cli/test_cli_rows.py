@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from penult_service.cli.row_columns import Column, Columns
 from penult_service.cli.rows import open_inputs, open_rows
 from penult_service.errors import InvalidInput, NotFound
 
@@ -83,7 +84,7 @@ def test_other_cells_that_are_not_utf8(tmp_path: Path) -> None:
 def test_an_encoding_with_no_room_for_wrong_bytes(tmp_path: Path, name: str) -> None:
     path = write(tmp_path / name, "text\nx\n".encode("utf-16") + b"\x00\xd8\x00")
     with pytest.raises(InvalidInput, match="is not utf-16"):
-        list(open_inputs([path], "text", "utf-16").chunks(10))
+        list(open_inputs([path], Columns.text("text"), "utf-16").chunks(10))
 
 
 @pytest.mark.parametrize("start", [0, 1, 4, 5, 9, 12])
@@ -98,7 +99,7 @@ def test_rows_from_a_number_on(tmp_path: Path, start: int, ending: str) -> None:
             paths[-1].write_text("\n".join(["text", *texts]) + "\n")
         else:
             pq.write_table(pa.table({"text": pa.array(texts, pa.string())}), paths[-1], row_group_size=2)
-    source = open_inputs(paths, "text")
+    source = open_inputs(paths, Columns.text("text"))
     everything = [text for chunk in source.chunks(100) for text in chunk.texts]
     places = [place for chunk in source.chunks(100) for place in chunk.places]
     assert len(everything) == source.rows == 12

@@ -36,12 +36,12 @@ def test_requests_are_small_and_cover_every_text_once(
     assert len(probe) == 1
     assert [text for request in requests for text in request] == texts
     for request in requests:
-        assert len(request) <= asking.REQUEST_TEXTS
+        assert len(request) <= asking.REQUEST_ROWS
         assert len(request) == 1 or sum(len(text.encode()) for text in request) <= asking.REQUEST_BYTES
     # Small enough that the client makes no two of them.
     from penult_client._core import splitting
 
-    assert asking.REQUEST_TEXTS <= splitting.PART_ROWS
+    assert asking.REQUEST_ROWS <= splitting.PART_ROWS
     assert asking.REQUEST_BYTES <= splitting.PART_BYTES
 
 
