@@ -165,8 +165,8 @@ def test_fewer_rows_than_asked_for_and_zero_rows(tmp_path: Path, capsys: pytest.
         (["there.csv", "-o", "there.csv", "--overwrite"], "is the input"),
         (["nothing.npy"], "not a file"),
         (["nan.npy"], "none of the 2 rows has an embedding"),
-        (["there.csv"], "--model DIR"),
-        (["--text", "x", "--corpus", "a.npy"], "--model DIR"),
+        (["there.csv"], "--model PATH"),
+        (["--text", "x", "--corpus", "a.npy"], "--model PATH"),
     ],
 )
 def test_bad_input(

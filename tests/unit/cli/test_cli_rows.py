@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from penult_service.cli.row_columns import Column, Columns
+from penult_service.cli.row_columns import Columns
 from penult_service.cli.rows import open_inputs, open_rows
 from penult_service.errors import InvalidInput, NotFound
 

@@ -135,7 +135,7 @@ def test_command_on_stored_vectors(tmp_path: Path, capsys: pytest.CaptureFixture
         (["x", "--file-a", "a.npy"], "not both"),
         (["x", "y", "--metric", "hamming"], "--metric is one of"),
         (["x", "y", "--pooling", "sum"], "--pooling is one of"),
-        (["x", "y"], "--model DIR"),
+        (["x", "y"], "--model PATH"),
         (["x", "y", "--model", "nowhere"], "needs --server"),
         (["x", "y", "-o", "s.txt"], "ends in .npy"),
         (["--file-a", "nowhere.npy"], "not a file"),
