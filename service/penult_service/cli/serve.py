@@ -21,7 +21,8 @@ def _serve(
         typer.Argument(
             metavar="PATH...",
             help="A saved model (a directory, or a .keras or .h5 file), a prepared model, or a directory <model>/ of"
-            " numbered versions; name=PATH gives it another name. fake:NAME is a tiny made-up model, to try clients with.",
+            " numbered versions; name=PATH gives it another name. fake:NAME is a tiny made-up model, for trying out"
+            " clients.",
             show_default=False,
         ),
     ] = None,

@@ -86,6 +86,7 @@ def prepare(
         seams = find_seams(survey, layer)
         head = _head(opened, survey)
         opened = with_tokenizer(opened, seams, declared)
+    head = _named(head, opened, declared)
     structure.findings[:0] = opened.notes
     tokens = [token for token, _ in seams.tokens]
     examples = Examples(opened, tokens, seams.vocabulary)
@@ -198,12 +199,19 @@ def _head(opened: Opened, survey: Survey) -> Head:
         sigmoid = "sigmoid" if classes == 1 else "multilabel"
         kind = {"Sigmoid": sigmoid, "Softmax": "softmax"}.get(made_by, "other")
     wanted = 2 if kind == "sigmoid" else classes
-    if opened.labels and kind != "other" and len(opened.labels) != wanted:
+    return Head(kind, name, wanted, opened.labels)
+
+
+def _named(head: Head, opened: Opened, declared: Declaration) -> Head:
+    """The head with the names of its classes: those that are declared, else those that were found."""
+    labels = declared.labels or head.labels
+    if labels and head.kind != "other" and len(labels) != head.classes:
+        whence = "penult.toml" if declared.labels else "labels.json"
         raise ModelRefused(
-            f"{opened.source}/labels.json names {len(opened.labels)} classes, the model has {wanted}",
+            f"{opened.source}: {whence} names {len(labels)} classes, the model has {head.classes}",
             reason="BAD_LABELS",
         )
-    return Head(kind, name, wanted, opened.labels)
+    return replace(head, labels=labels)
 
 
 def _ask_keras(
