@@ -106,9 +106,16 @@ def _sides(
     if found is None:
         return None
     placed, call = found
-    calls: list[tuple[Any, Any]] = []
-    with noted(placed, lambda before, after: calls.append((before, after))):
-        model(fed, training=False)
+
+    # In a graph, as `predict` runs it: one operation after the other rounds half precision otherwise.
+    @tf.function(autograph=False)
+    def around(rows: Any) -> list[tuple[Any, Any]]:
+        calls: list[tuple[Any, Any]] = []
+        with noted(placed, lambda before, after: calls.append((before, after))):
+            model(rows, training=False)
+        return calls
+
+    calls = around(fed)
     if call is None and len(calls) != 1:
         return None
     number = (call or 1) - 1

@@ -1,7 +1,7 @@
-"""Reads `.keras` and `.h5` files of tf_keras and of Keras 3: the model that Keras builds, and its inference function.
+"""Reads `.keras` and `.h5` files of tf_keras and of Keras 3: the model that Keras builds, its inference function.
 
-The file has been looked at before (`inspecting`): it holds no code. Keras builds the model in safe mode, from classes of
-its own and of TF-Hub; it is not compiled, so neither optimizer nor loss is needed.
+The file has been looked at before (`inspecting`): it holds no code. Keras builds the model in safe mode, of its own
+classes and of TF-Hub's; it is not compiled, so neither optimizer nor loss is needed.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from penult_service.preparing.formats import keras_loss, keras_saved
 from penult_service.preparing.formats.keras_load import load
 from penult_service.preparing.formats.keras_saved import KERAS_3, KerasFile
 from penult_service.preparing.formats.keras_trace import trace
-from penult_service.preparing.opened import Opened
+from penult_service.preparing.opened import Opened, labels_in
 
 
-def open_file(source: Path, modules: Mapping[str, Path] | None = None) -> Opened:
+def open_file(source: Path, modules: Mapping[str, str | Path] | None = None) -> Opened:
     """Reads the model.
 
     Args:
-        source: A `.keras` or `.h5` file.
+        source: A `.keras` or `.h5` file, `model.keras`; the names of its classes are in `model.labels.json` beside it.
         modules: Handle of a TF-Hub layer in it -> the directory that it stands for.
 
     Raises:
-        InvalidInput: NOT_A_MODEL (weights alone), DAMAGED.
+        InvalidInput: NOT_A_MODEL (weights alone), DAMAGED, BAD_LABELS.
         ModelRefused: UNKNOWN_WRITER, UNKNOWN_CLASS, CANNOT_LOAD, NO_VOCABULARY, NO_INPUTS, UNSUPPORTED_INPUT,
             UNSUPPORTED_OUTPUT; what `hub_handles.located` and `inspect` say of the model behind a TF-Hub layer.
     """
@@ -46,6 +46,7 @@ def opened(file: KerasFile, model: Any) -> Opened:
         flat=traced.flat,
         inputs=traced.inputs,
         layers=traced.layers,
+        labels=labels_in(file.source.with_name(f"{file.source.stem}.labels.json")),
         keras=lambda: model,
         marks=traced.marks,
         loss=keras_loss.meanings(file.training, list(traced.flat.outputs)),
@@ -54,7 +55,7 @@ def opened(file: KerasFile, model: Any) -> Opened:
 
 
 def _root(file: KerasFile, model: Any) -> tf.Module:
-    """What tracks the model's variables and tables. A variable of Keras 3 is a wrapping that TensorFlow does not see."""
+    """What tracks the model's variables and tables; a variable of Keras 3 hides the one of TensorFlow that it holds."""
     root = tf.Module()
     root.model = model
     if file.keras == KERAS_3:

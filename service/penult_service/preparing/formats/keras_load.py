@@ -41,7 +41,7 @@ _OPERATION = "operation>"
 
 def load(
     file: KerasFile,
-    modules: Mapping[str, Path] | None = None,
+    modules: Mapping[str, str | Path] | None = None,
     custom_objects: Mapping[str, Any] | None = None,
 ) -> Any:
     """The Keras model of a file, its weights and vocabularies loaded.
@@ -147,7 +147,7 @@ def _copy(file: KerasFile, target: Path) -> None:
                     shutil.copyfileobj(read, write, 1 << 20)
 
 
-def _hub_layer(file: KerasFile, modules: Mapping[str, Path]) -> type:
+def _hub_layer(file: KerasFile, modules: Mapping[str, str | Path]) -> type:
     """`hub.KerasLayer`, reading the directories that the handles stand for, which are looked at first."""
     if file.keras == KERAS_3:
         raise ModelRefused(
@@ -159,7 +159,7 @@ def _hub_layer(file: KerasFile, modules: Mapping[str, Path]) -> type:
 
     looked_at: set[Path] = set()
 
-    class KerasLayer(hub.KerasLayer):  # type: ignore[misc]
+    class KerasLayer(hub.KerasLayer):
         @classmethod
         def from_config(cls, config: dict[str, Any]) -> Any:
             place = located(str(file.source), str(config.get("handle")), modules)

@@ -42,7 +42,8 @@ def meanings(training: dict[str, Any], outputs: Sequence[str]) -> dict[str, str]
 
 
 def _meaning(loss: Any) -> str:
-    name, config = loss, {}
+    name: Any = loss
+    config: Any = None
     if isinstance(loss, dict):
         config = loss.get("config")
         is_function = loss.get("class_name") == "function"

@@ -32,7 +32,7 @@ class Traced:
 
 @dataclass(frozen=True)
 class Argument:
-    """An input of a Keras model: as `predict` calls it, its type, its shape with the batch axis, whether it is ragged."""
+    """An input of a Keras model: its name for `predict`, its type, its shape (batch axis first), whether it is ragged."""
 
     name: str
     dtype: tf.DType

@@ -21,7 +21,8 @@ from penult_service.preparing.inspecting import keras_config
 MAX_OBJECTS = 100_000
 MAX_RATIO = 100  # declared : stored, above the size where it matters
 _SMALL = 16 << 20
-_CONFIGS = ("model_config", "training_config")
+# Not `training_config`: a loss or an optimizer may be of the author's own, and whoever reads the file builds none.
+_CONFIG = "model_config"
 
 
 def refuse_harmful(source: Path) -> tuple[str, ...]:
@@ -44,7 +45,7 @@ def refuse_harmful_content(what: str, content: IO[bytes]) -> tuple[str, ...]:
     try:
         with h5py.File(content, "r") as file:
             _refuse_datasets(what, file, size)
-            return _refuse_configs(what, file)
+            return _refuse_config(what, file)
     except (OSError, KeyError, ValueError, RuntimeError, TypeError, OverflowError) as error:
         first = (str(error) or type(error).__name__).splitlines()[0][:300]
         raise InvalidInput(
@@ -100,17 +101,14 @@ def _datasets(what: str, file: h5py.File) -> Iterator[tuple[str, Any]]:
                     yield where, found
 
 
-def _refuse_configs(what: str, file: h5py.File) -> tuple[str, ...]:
-    """The attributes that Keras builds a model from, where they are."""
-    handles: tuple[str, ...] = ()
-    for name in _CONFIGS:
-        if name in file.attrs:
-            where = f"{what} ({name})"
-            text = file.attrs[name]
-            if not isinstance(text, (str, bytes)):
-                raise ValueError(f"{name} is no text")
-            handles += keras_config.refuse_harmful(where, keras_config.parse(where, text))
-    return handles
+def _refuse_config(what: str, file: h5py.File) -> tuple[str, ...]:
+    """The attribute that Keras builds a model from, where it is."""
+    if _CONFIG not in file.attrs:
+        return ()
+    where, text = f"{what} ({_CONFIG})", file.attrs[_CONFIG]
+    if not isinstance(text, (str, bytes)):
+        raise ValueError(f"{_CONFIG} is no text")
+    return keras_config.refuse_harmful(where, keras_config.parse(where, text))
 
 
 def _leaves(what: str, path: str, why: str) -> ModelRefused:

@@ -21,6 +21,9 @@ _SMALL = 16 << 20
 _PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _BLOCK = 1 << 20
 CONFIG = "config.json"
+# How the model was trained: a loss or an optimizer may be of the author's own. Nothing is built of it: whoever reads
+# the file does not compile the model.
+_TRAINING = "compile_config"
 
 
 def refuse_harmful(source: Path) -> tuple[str, ...]:
@@ -96,8 +99,10 @@ def _copy(source: Path, entry: zipfile.ZipInfo, file: IO[bytes], place: IO[bytes
 
 def _refuse_content(what: str, name: str, place: IO[bytes]) -> tuple[str, ...]:
     if name == CONFIG:
-        text = place.read(keras_config.MAX_CONFIG_BYTES + 1)
-        return keras_config.refuse_harmful(what, keras_config.parse(what, text))
+        config = keras_config.parse(what, place.read(keras_config.MAX_CONFIG_BYTES + 1))
+        if isinstance(config, dict):
+            config.pop(_TRAINING, None)
+        return keras_config.refuse_harmful(what, config)
     if name.endswith(".json"):
         keras_config.parse(what, place.read(keras_config.MAX_CONFIG_BYTES + 1))
     elif name.endswith(".h5") or place.read(len(HDF5_MAGIC)) == HDF5_MAGIC:

@@ -143,8 +143,8 @@ def _refuse_class(what: str, found: Config) -> None:
     registered = found.get("registered_name")
     if plain in _CODE or str(registered).rpartition(">")[2] in _CODE:
         raise ModelRefused(
-            f"{what} holds Python code (a {plain.strip('_')} layer), which would run when it is read; replace it by "
-            "layers of Keras, or save a SavedModel: model.save('a_directory')",
+            f"{what} holds Python code (a {plain.strip('_')} layer{_called(found)}), which would run when it is read; "
+            "replace it by layers of Keras, or save a SavedModel: model.save('a_directory')",
             reason="RUNS_PYTHON_CODE",
         )
     if plain == "TFSMLayer":
@@ -165,6 +165,12 @@ def _refuse_class(what: str, found: Config) -> None:
         if registered is not None and not (registered == name or _is_ours(str(registered), plain)):
             raise _names_code(what, "class", str(registered))
     _refuse_tf_function(what, plain, found.get("config"))
+
+
+def _called(found: Config) -> str:
+    config = found.get("config")
+    name = config.get("name") if isinstance(config, dict) else None
+    return f", {name[:60]!r}" if isinstance(name, str) else ""
 
 
 def _is_ours(name: str, plain: str) -> bool:
