@@ -12,7 +12,7 @@ from penult_service.cli import options
 from penult_service.cli.console import print_table
 
 if TYPE_CHECKING:
-    from penult_client import Model
+    from penult_client import Model, ModelInput
 
 
 def register(app: typer.Typer) -> None:
@@ -23,7 +23,8 @@ def register(app: typer.Typer) -> None:
 def models(server: options.Server = options.DEFAULT_SERVER, as_json: options.Json = False) -> None:
     """What a server has loaded.
 
-    Every version of every model, and whether its dropout is proven inactive.
+    Every version of every model: what it takes for each row (the names are those of `penult embed --column`), what can
+    be read of it, and whether its dropout is proven inactive.
     """
     with options.connected(None, server) as (client, _):
         found = client.models()
@@ -33,27 +34,50 @@ def models(server: options.Server = options.DEFAULT_SERVER, as_json: options.Jso
     if not found:
         print(f"{server} has no models loaded")
         return
-    headings = ("model", "state", "layer", "dimension", "poolings", "labels", "engine", "dropout")
-    print_table(headings, [_row(model) for model in found], right=(3,))
+    headings = ("model", "state", "takes", "layer", "dimension", "poolings", "classes", "engine", "dropout")
+    print_table(headings, [_row(model) for model in found], right=(4,))
     for model in found:
-        if model.state_message:
-            print(f"{model.id}: {model.state_message}")
+        for message in (model.state_message, model.unread and f"only predict works: {model.unread}"):
+            if message:
+                print(f"{model.id}: {message}")
 
 
 def _row(model: Model) -> tuple[str, ...]:
-    loaded = bool(model.readouts)
+    loaded = model.state == "ready"
+    read = bool(model.readouts)
     return (
         model.id + (" (default)" if model.default else ""),
         model.state,
-        model.readouts[0].layer if loaded else "-",
-        str(model.dimension) if loaded else "-",
-        ", ".join(model.poolings) or "-",
-        _labels(model.labels),
+        _inputs(model) or "-",
+        model.readouts[0].layer if read else "-",
+        str(model.dimension) if read else "-",
+        ", ".join(_poolings(model)) or "-",
+        _classes(model) or "-",
         f"{model.engine} {model.precision}".strip() or "-",
         ("proven inactive" if model.dropout_proven else "not proven") if loaded else "-",
     )
 
 
-def _labels(labels: tuple[str, ...]) -> str:
-    shown = ", ".join(labels[:4])
-    return f"{shown}, ... ({len(labels)})" if len(labels) > 4 else shown or "-"
+def _inputs(model: Model) -> str:
+    """What is given for each row; then what may take the place of the texts."""
+    given = ", ".join(_input(each) for each in model.inputs if not each.made_by_tokenizing)
+    made = ", ".join(_input(each) for each in model.inputs if each.made_by_tokenizing)
+    return f"{given}, or {made}" if made else given
+
+
+def _input(told: ModelInput) -> str:
+    if told.role == "text":
+        return told.name if told.name == "text" else f"{told.name} (text)"
+    axes = ", ".join("any" if length < 0 else str(length) for length in told.shape)
+    return f"{told.name} ({told.dtype}{f' [{axes}]' if axes else ''})"
+
+
+def _poolings(model: Model) -> list[str]:
+    """The default one first."""
+    return sorted(model.poolings, key=lambda pooling: pooling != model.pooling)
+
+
+def _classes(model: Model) -> str:
+    """Names of the classes, or what the head computes where they have none."""
+    shown = ", ".join(model.labels[:4])
+    return f"{shown}, ... ({len(model.labels)})" if len(model.labels) > 4 else shown or model.head
