@@ -37,7 +37,8 @@ def save(model: Any, place: Path, kind: str) -> Path:
     return target
 
 
-def _of(shape: Shape, flavour: str, kind: str) -> Callable[[Path], Made]:
+def of(shape: Shape, flavour: str, kind: str) -> Callable[[Path], Made]:
+    """A builder."""
     return lambda place: saved(shape(Kit(flavour)), place, kind)
 
 
@@ -88,6 +89,12 @@ def _row(flavour: str, kind: str) -> str:
     return f"{LABELS[flavour]} {kind}"
 
 
+def becomes_of(shape: str, kind: str) -> str:
+    """What must become of a shape in this format."""
+    # An exported graph has no mark of its dropouts.
+    return PREDICTED if shape == "no seam" or kind == EXPORT else Case.becomes
+
+
 def _grid() -> list[Case]:
     cases = []
     for flavour, kinds in FORMATS.items():
@@ -95,15 +102,14 @@ def _grid() -> list[Case]:
             for name, shape in SHAPES.items():
                 if flavour == KERAS and name == "ragged inside":  # Keras 3 has no ragged layers
                     continue
-                # An exported graph has no mark of its dropouts.
-                becomes = PREDICTED if name == "no seam" or kind == EXPORT else Case.becomes
+                becomes = becomes_of(name, kind)
                 quick = QUICK.get((flavour, kind)) == name
                 limit = LIMITS.get(name, Case.limit)
                 cases.append(
                     Case(
                         _row(flavour, kind),
                         name,
-                        _of(shape, flavour, kind),
+                        of(shape, flavour, kind),
                         becomes,
                         "",
                         "",
@@ -150,7 +156,8 @@ def _with_hub(place: Path) -> Network:
 # Code of the author's own
 
 
-def _subclassed(flavour: str, kind: str) -> Callable[[Path], Made]:
+def subclassed(flavour: str, kind: str) -> Callable[[Path], Made]:
+    """A builder of a model whose class is the author's."""
     return lambda place: saved(_subclass(Kit(flavour)), place, kind)
 
 
@@ -185,7 +192,7 @@ def _lambda_layer(flavour: str, kind: str) -> Callable[[Path], Made]:
         outputs = kit.dense(3, activation="softmax")(kit.dropout()(doubled))
         return Network(kit, kit.model(network_text, outputs), doubled, ids)
 
-    return _of(shape, flavour, kind)
+    return of(shape, flavour, kind)
 
 
 def _own_loss(flavour: str, kind: str) -> Callable[[Path], Made]:
@@ -233,13 +240,13 @@ def _hub() -> list[Case]:
 
 
 def _own_code() -> list[Case]:
-    cases = [Case(_row(TF_KERAS, SAVED_MODEL), "subclassed", _subclassed(TF_KERAS, SAVED_MODEL))]
-    cases.append(Case(_row(KERAS, EXPORT), "subclassed", _subclassed(KERAS, EXPORT), PREDICTED))
+    cases = [Case(_row(TF_KERAS, SAVED_MODEL), "subclassed", subclassed(TF_KERAS, SAVED_MODEL))]
+    cases.append(Case(_row(KERAS, EXPORT), "subclassed", subclassed(KERAS, EXPORT), PREDICTED))
     for flavour in (TF_KERAS, KERAS):
         alone = _weights_alone(flavour)
         cases.append(Case(_row(flavour, H5), "weights alone", alone, REFUSED, says="weights"))
         archive = _row(flavour, ARCHIVE)
-        cases.append(Case(archive, "subclassed", _subclassed(flavour, ARCHIVE), REFUSED, says="Classifier"))
+        cases.append(Case(archive, "subclassed", subclassed(flavour, ARCHIVE), REFUSED, says="Classifier"))
         for kind in (ARCHIVE, H5):
             cases.append(
                 Case(_row(flavour, kind), "a Lambda", _lambda_layer(flavour, kind), REFUSED, says="doubled")
