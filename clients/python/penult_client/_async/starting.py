@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from penult_client._async.transport import AsyncGrpcTransport, AsyncTransport
 from penult_client._channel import async_sleep
 from penult_client._core import about, rpcs
-from penult_client._exceptions import DeadlineError, ServerStartError, UnavailableError
+from penult_client._exceptions import CancelledError, DeadlineError, ServerStartError, UnavailableError
 from penult_client._process import ServerProcess
 
 # Longer than the server's own --grace, 10 s unless said otherwise.
@@ -70,7 +70,7 @@ async def _has_settled(transport: AsyncTransport) -> bool:
     call = transport.start(rpcs.LIST_MODELS, request, _PROBE_SECONDS)
     try:
         models = [about.model(told) for told in (await call.result()).models]
-    except (UnavailableError, DeadlineError):
+    except (UnavailableError, DeadlineError, CancelledError):  # the last: it ends, having no model to serve
         return False
     states = {model.state for model in models}
     if states == {"failed"}:
