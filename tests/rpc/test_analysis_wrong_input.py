@@ -55,7 +55,10 @@ def test_no_rows(channel: grpc.Channel, method: str) -> None:
             "EMPTY_INPUT",
             field + where,
         )
-        assert "at least one" in outcome.message or "give it texts, vectors or a dataset" in outcome.message
+        assert (
+            "at least one" in outcome.message
+            or "give it texts, records, vectors or a dataset" in outcome.message
+        )
 
 
 def test_k_below_nothing(channel: grpc.Channel) -> None:
@@ -118,7 +121,7 @@ def test_texts_and_arrays_mixed_up_in_the_client(client: Client) -> None:
         np.array([["a", "b"]]),
     ):
         for method in (client.neighbors, client.cluster, client.project, client.similarity):
-            assert refused(method, wrong).reason in ("NOT_TEXT", "NOT_A_LIST")
+            assert refused(method, wrong).reason in ("NOT_TEXT", "NOT_A_LIST", "MISSING_INPUT")
 
 
 def test_texts_on_one_side_and_arrays_on_the_other(client: Client) -> None:

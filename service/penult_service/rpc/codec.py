@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -11,17 +11,19 @@ from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 from penult.v1 import common_pb2, inference_service_pb2, model_service_pb2
 
 from penult_service.config import Limits
-from penult_service.embedder import EmbedOptions
+from penult_service.embedder import EmbedOptions, Given
 from penult_service.errors import InvalidInput, PenultError
 from penult_service.repository.names import Reference, parse_reference
+from penult_service.rpc import inputs
 from penult_service.rpc.limits import page_size, response_limit
 
 POOLINGS = {
-    common_pb2.POOLING_UNSPECIFIED: "pooled",
+    common_pb2.POOLING_UNSPECIFIED: None,
     common_pb2.POOLING_POOLED: "pooled",
     common_pb2.POOLING_CLS: "cls",
     common_pb2.POOLING_MEAN: "mean",
     common_pb2.POOLING_MAX: "max",
+    common_pb2.POOLING_TOKENS: "tokens",
 }
 TRUNCATIONS = {
     common_pb2.TRUNCATE_MODE_UNSPECIFIED: "right",
@@ -38,10 +40,10 @@ V = TypeVar("V")
 
 
 @dataclass(frozen=True)
-class TextsCall:
-    """Texts for one model, and the most bytes of the reply. With `reports` a failed row does not end the call."""
+class RowsCall:
+    """Rows for one model, and the most bytes of the reply. With `reports` a failed row does not end the call."""
 
-    texts: Sequence[str]
+    given: Given
     reference: Reference
     max_bytes: int
     truncate: str = "right"
@@ -50,17 +52,28 @@ class TextsCall:
 
 @dataclass(frozen=True)
 class EmbedCall:
-    """Texts to embed."""
+    """Rows to embed."""
 
-    on: TextsCall
+    on: RowsCall
     options: EmbedOptions
     probabilities: bool
 
 
-class _TextsRequest(Protocol):
-    """Classify, Predict and Tokenize requests."""
+class _Rows(Protocol):
+    """What every request of rows has."""
 
     texts: common_pb2.TextList
+    records: common_pb2.RecordList
+    tensors: common_pb2.TensorMap
+
+    def WhichOneof(self, name: Any, /) -> Any:  # noqa: N802
+        """As in protobuf."""
+        ...
+
+
+class _RowsRequest(_Rows, Protocol):
+    """Classify, Predict and Tokenize requests."""
+
     model: str
     max_response_bytes: int
 
@@ -72,27 +85,27 @@ class Codec:
         self._limits = limits
 
     def embed(self, request: inference_service_pb2.EmbedRequest) -> EmbedCall:
-        """The texts, the model, and how to embed."""
-        on = TextsCall(
-            texts=self.texts(request.texts, "texts"),
+        """The rows, the model, and how to embed."""
+        on = RowsCall(
+            given=self.given(request),
             reference=parse_reference(request.options.model, "options.model"),
             max_bytes=response_limit(request.max_response_bytes, self._limits),
             reports=_reports(request.on_row_error),
         )
         return EmbedCall(on, embed_options(request.options, "options"), request.probabilities)
 
-    def classify(self, request: inference_service_pb2.ClassifyRequest) -> TextsCall:
-        """The texts, the model, and what happens to those that are too long or fail."""
+    def classify(self, request: inference_service_pb2.ClassifyRequest) -> RowsCall:
+        """The rows, the model, and what happens to those that are too long or fail."""
         truncate = enum_value(TRUNCATIONS, request.truncate, common_pb2.TruncateMode, "truncate")
-        return self._texts_call(request, truncate, _reports(request.on_row_error))
+        return self._rows_call(request, truncate, _reports(request.on_row_error))
 
-    def predict(self, request: inference_service_pb2.PredictRequest) -> TextsCall:
-        """The texts and the model."""
-        return self._texts_call(request)
+    def predict(self, request: inference_service_pb2.PredictRequest) -> RowsCall:
+        """The rows and the model."""
+        return self._rows_call(request)
 
-    def tokenize(self, request: inference_service_pb2.TokenizeRequest) -> TextsCall:
-        """The texts and the model."""
-        return self._texts_call(request)
+    def tokenize(self, request: inference_service_pb2.TokenizeRequest) -> RowsCall:
+        """The rows and the model."""
+        return self._rows_call(request)
 
     def page(self, request: model_service_pb2.ListModelsRequest) -> tuple[int, int]:
         """First entry and number of entries of the page."""
@@ -106,44 +119,33 @@ class Codec:
             )
         return int(token or 0), size
 
-    def _texts_call(
-        self, request: _TextsRequest, truncate: str = "right", reports: bool = False
-    ) -> TextsCall:
-        return TextsCall(
-            texts=self.texts(request.texts, "texts"),
+    def _rows_call(self, request: _RowsRequest, truncate: str = "right", reports: bool = False) -> RowsCall:
+        return RowsCall(
+            given=self.given(request),
             reference=parse_reference(request.model, "model"),
             max_bytes=response_limit(request.max_response_bytes, self._limits),
             truncate=truncate,
             reports=reports,
         )
 
-    def texts(self, message: common_pb2.TextList, field: str) -> Sequence[str]:
+    def given(self, request: _Rows) -> Given:
+        """The rows, at least one, none over the limits."""
+        kind = request.WhichOneof("input")
+        if kind == "records":
+            return inputs.records(request.records, "records", self._limits)
+        if kind == "tensors":
+            return inputs.tensors(request.tensors, "tensors", self._limits)
+        return inputs.texts(request.texts, "texts", self._limits)
+
+    def texts(self, message: common_pb2.TextList, field: str) -> list[str]:
         """Texts, at least one, none over the limits."""
-        limits = self._limits
-        if not message.texts:
-            raise InvalidInput(
-                f"{field} is empty; send at least one text (an empty text is one)",
-                reason="EMPTY_INPUT",
-                field=field,
-            )
-        if len(message.texts) > limits.max_texts:
-            raise InvalidInput(
-                f"{field} has {len(message.texts)} texts, one call takes {limits.max_texts}; split them",
-                reason="TOO_MANY_TEXTS",
-                field=field,
-                metadata={"limit": str(limits.max_texts)},
-            )
-        texts = list(message.texts)
-        for i, text in enumerate(texts):
-            # A character takes four bytes at most, so only very long texts have to be encoded to know.
-            if len(text) * 4 > limits.max_text_bytes and len(text.encode()) > limits.max_text_bytes:
-                raise InvalidInput(
-                    f"{field}[{i}] has {len(text.encode())} bytes, over the limit of {limits.max_text_bytes}",
-                    reason="TEXT_TOO_LARGE",
-                    field=f"{field}[{i}]",
-                    metadata={"limit": str(limits.max_text_bytes)},
-                )
-        return texts
+        return inputs.texts(message, field, self._limits)
+
+    def side(self, source: common_pb2.Source, field: str) -> Given:
+        """The texts or records of a source."""
+        if source.WhichOneof("input") == "records":
+            return inputs.records(source.records, f"{field}.records", self._limits)
+        return inputs.texts(source.texts, f"{field}.texts", self._limits)
 
 
 @contextmanager

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 from penult.v1 import inference_service_pb2 as pb
 
-from penult_service.embedder import Embedder, LoadedModel
-from penult_service.embedder.options import choose_readout
+from penult_service.embedder import Embedder, EmbedOptions, LoadedModel
+from penult_service.embedder.options import TOKENS, choose_readout
 from penult_service.errors import PenultError
+from penult_service.prepared import Manifest
 from penult_service.repository.repository import Repository
 from penult_service.rpc import replies
-from penult_service.rpc.codec import Codec, TextsCall
+from penult_service.rpc.codec import Codec, EmbedCall, RowsCall
 from penult_service.rpc.handlers import Call
-from penult_service.rpc.limits import check_fits, check_rows_fit
+from penult_service.rpc.limits import check_fits, check_rows_fit, check_tokens_fit
 
 # A text's token count and truncation, at most: a varint of three bytes and one byte.
 _ROW_EXTRAS = 4
@@ -31,15 +32,13 @@ class InferenceService:
         """The embedding in front of the dropout; probabilities from the same pass when asked for."""
         asked = self._codec.embed(request)
         model = self._model(asked.on, "options.model", call)
-        manifest = model.manifest
-        columns = choose_readout(manifest, asked.options).dimension
-        columns += manifest.head.classes if asked.probabilities else 0
-        check_rows_fit(len(asked.on.texts), 4 * columns + _ROW_EXTRAS, asked.on.max_bytes)
+        options = asked.options.on(model.manifest)
         result = await self._embedder.embed(
             model,
-            asked.on.texts,
-            asked.options,
+            asked.on.given,
+            options,
             probabilities=asked.probabilities,
+            check=_fitting(model.manifest, options, asked),
             deadline=call.deadline,
         )
         _settle(result.row_errors, result.token_counts, asked.on, call)
@@ -48,13 +47,13 @@ class InferenceService:
                 embeddings=replies.vectors(result.vectors, result.space),
                 token_counts=result.token_counts.tolist(),
                 truncations=replies.truncations(result.truncations),
-                provenance=replies.embedding_provenance(model, result, asked.options),
+                provenance=replies.embedding_provenance(model, result, options),
                 row_errors=replies.row_errors(result.row_errors),
             )
             if result.probabilities is not None:
                 response.probabilities.CopyFrom(replies.vectors(result.probabilities))
-                response.labels.extend(manifest.head.labels)
-            check_fits(response, len(asked.on.texts), asked.on.max_bytes)
+                response.labels.extend(model.manifest.head.labels)
+            check_fits(response, len(asked.on.given), asked.on.max_bytes)
         return response
 
     async def classify(self, request: pb.ClassifyRequest, call: Call) -> pb.ClassifyResponse:
@@ -62,9 +61,9 @@ class InferenceService:
         asked = self._codec.classify(request)
         model = self._model(asked, "model", call)
         # The number of the class is a varint; -1, for a failed row, takes ten bytes.
-        check_rows_fit(len(asked.texts), 4 * model.manifest.head.classes + _ROW_EXTRAS + 10, asked.max_bytes)
+        check_rows_fit(len(asked.given), 4 * model.manifest.head.classes + _ROW_EXTRAS + 10, asked.max_bytes)
         result = await self._embedder.classify(
-            model, asked.texts, truncate=asked.truncate, deadline=call.deadline
+            model, asked.given, truncate=asked.truncate, deadline=call.deadline
         )
         _settle(result.row_errors, result.token_counts, asked, call)
         with call.stage("reply"):
@@ -77,49 +76,65 @@ class InferenceService:
                 provenance=replies.provenance(model),
                 row_errors=replies.row_errors(result.row_errors),
             )
-            check_fits(response, len(asked.texts), asked.max_bytes)
+            check_fits(response, len(asked.given), asked.max_bytes)
         return response
 
     async def predict(self, request: pb.PredictRequest, call: Call) -> pb.PredictResponse:
         """What the model's own predict returns."""
         asked = self._codec.predict(request)
         model = self._model(asked, "model", call)
-        outputs = await self._embedder.predict(model, asked.texts, deadline=call.deadline)
+        outputs = await self._embedder.predict(model, asked.given, deadline=call.deadline)
         with call.stage("reply"):
             response = pb.PredictResponse(
                 outputs={name: replies.tensor(array) for name, array in outputs.items()},
                 provenance=replies.provenance(model),
             )
-            check_fits(response, len(asked.texts), asked.max_bytes)
+            check_fits(response, len(asked.given), asked.max_bytes)
         return response
 
     async def tokenize(self, request: pb.TokenizeRequest, call: Call) -> pb.TokenizeResponse:
         """Token ids as the model's own preprocessing makes them."""
         asked = self._codec.tokenize(request)
         model = self._model(asked, "model", call)
-        result = await self._embedder.tokenize(model, asked.texts, deadline=call.deadline)
+        result = await self._embedder.tokenize(model, asked.given, deadline=call.deadline)
         call.tokens = sum(len(ids) for ids in result.ids)
         with call.stage("reply"):
             cut = replies.truncations(result.truncations)
             response = pb.TokenizeResponse(
                 sequences=[
-                    pb.TokenSequence(ids=ids.tolist(), truncation=truncation)
-                    for ids, truncation in zip(result.ids, cut, strict=True)
+                    pb.TokenSequence(
+                        ids=ids.tolist(),
+                        truncation=truncation,
+                        type_ids=None if result.types is None else result.types[i].tolist(),
+                    )
+                    for i, (ids, truncation) in enumerate(zip(result.ids, cut, strict=True))
                 ],
                 provenance=replies.provenance(model),
             )
-            check_fits(response, len(asked.texts), asked.max_bytes)
+            check_fits(response, len(asked.given), asked.max_bytes)
         return response
 
-    def _model(self, asked: TextsCall, field: str, call: Call) -> LoadedModel:
-        call.texts = len(asked.texts)
+    def _model(self, asked: RowsCall, field: str, call: Call) -> LoadedModel:
+        call.texts = len(asked.given)
         model = self._repository.resolve(asked.reference, field)
         call.model = f"models/{model.name}/versions/{model.version}"
         return model
 
 
+def _fitting(
+    manifest: Manifest, options: EmbedOptions, asked: EmbedCall
+) -> Callable[[NDArray[np.int32]], None] | None:
+    """Refuse what is too large for a reply: at once, or, where each token has a row, what to do once they are known."""
+    row, dimension = _ROW_EXTRAS, choose_readout(manifest, options).dimension
+    row += 4 * manifest.head.classes if asked.probabilities else 0
+    if options.pooling == TOKENS:
+        return lambda counts: check_tokens_fit(counts, 4 * dimension, row, asked.on.max_bytes)
+    check_rows_fit(len(asked.on.given), 4 * dimension + row, asked.on.max_bytes)
+    return None
+
+
 def _settle(
-    errors: Mapping[int, PenultError], token_counts: NDArray[np.int32], asked: TextsCall, call: Call
+    errors: Mapping[int, PenultError], token_counts: NDArray[np.int32], asked: RowsCall, call: Call
 ) -> None:
     """Note the tokens; raise the first row's error unless the caller wants them reported."""
     call.tokens = int(token_counts.sum())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
 from google.protobuf.message import Message
+from numpy.typing import NDArray
 
 from penult_service.config import Limits
 from penult_service.errors import InvalidInput
@@ -50,6 +52,18 @@ def check_rows_fit(rows: int, row_bytes: int, limit: int) -> None:
     """
     if rows * row_bytes + OVERHEAD_BYTES > limit:
         raise too_large(rows, rows * row_bytes + OVERHEAD_BYTES, limit, (limit - OVERHEAD_BYTES) // row_bytes)
+
+
+def check_tokens_fit(counts: NDArray[np.int32], token_bytes: int, row_bytes: int, limit: int) -> None:
+    """Refuse a reply in which row i has counts[i] rows of numbers, before it is computed.
+
+    Raises:
+        InvalidInput: it would be larger than the limit (RESPONSE_TOO_LARGE).
+    """
+    size = int(counts.sum()) * token_bytes + len(counts) * row_bytes + OVERHEAD_BYTES
+    if size > limit:
+        longest = int(counts.max()) * token_bytes + row_bytes
+        raise too_large(len(counts), size, limit, (limit - OVERHEAD_BYTES) // longest)
 
 
 def check_fits(response: Message, rows: int, limit: int) -> None:

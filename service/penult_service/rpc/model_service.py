@@ -7,7 +7,7 @@ from penult.v1 import model_service_pb2 as pb
 from penult_service.embedder import LoadedModel
 from penult_service.repository.names import parse_reference
 from penult_service.repository.repository import Repository, Version
-from penult_service.rpc import replies
+from penult_service.rpc import model_replies
 from penult_service.rpc.codec import Codec
 from penult_service.rpc.handlers import Call
 
@@ -39,10 +39,10 @@ class ModelService:
     ) -> pb.InspectDropoutResponse:
         """The dropout layers of a model and the proof that they play no part."""
         model = self._repository.resolve(parse_reference(request.name, "name"), "name")
-        response = replies.dropout_report(model)
+        response = model_replies.dropout_report(model)
         call.model = response.name
         return response
 
     def _message(self, version: Version[LoadedModel]) -> pb.Model:
         default = self._repository.default_version(version.name)
-        return replies.model(version, default=default is not None and default.number == version.number)
+        return model_replies.model(version, default=default is not None and default.number == version.number)

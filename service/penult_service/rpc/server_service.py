@@ -13,6 +13,9 @@ from penult_service.rpc.handlers import Call
 FEATURES = (
     "embed.probabilities",
     "embed.row_errors",
+    "embed.tokens",
+    "records",
+    "tensors",
     "similarity",
     "similarity.pairs",
     "neighbors",

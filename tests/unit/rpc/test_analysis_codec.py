@@ -114,7 +114,7 @@ def test_sides_are_texts_or_rows() -> None:
     queries, corpus = asked.sides["queries"], asked.sides["corpus"]
     assert isinstance(queries, TextSide)
     assert isinstance(corpus, VectorSide)
-    assert list(queries.texts) == ["a", "b"]
+    assert list(queries.given) == ["a", "b"]
     assert (queries.reference.name, queries.options.layer) == ("m", "l")
     assert (corpus.matrix.tolist(), corpus.space) == ([[1.0, 2.0]], "s")
     assert list(CODEC.neighbors(pb.SearchNeighborsRequest(queries=SOURCE)).sides) == ["queries"]

@@ -11,7 +11,7 @@ from penult.v1 import model_service_pb2 as models
 from penult_service.embedder import ClassifyResult
 from penult_service.errors import Internal, InvalidInput
 from penult_service.prepared import Figure, Proof, Site
-from penult_service.rpc import replies
+from penult_service.rpc import model_replies, replies
 from support.fakes import fake_model
 
 NUMBERS = {
@@ -68,7 +68,7 @@ def test_the_dropout_report_says_all_that_the_manifest_does() -> None:
         Site("head/dropout", "Dropout", 0.3, (1, 8), "t", "after"),
     )
     proof = Proof(False, ("one", "two"), (Figure("f", "what", 0.5, 1e-5),))
-    report = replies.dropout_report(
+    report = model_replies.dropout_report(
         replace(model, manifest=replace(model.manifest, sites=sites, proof=proof, preparer="7"))
     )
     first, second = report.sites

@@ -145,7 +145,9 @@ class AnalysisCodec:
         kind = source.WhichOneof("input")
         if kind is None:
             raise InvalidInput(
-                f"{field} is empty; give it texts, vectors or a dataset", reason="EMPTY_INPUT", field=field
+                f"{field} is empty; give it texts, records, vectors or a dataset",
+                reason="EMPTY_INPUT",
+                field=field,
             )
         if kind == "vectors":
             return _vectors(source.vectors, f"{field}.vectors")
@@ -153,7 +155,7 @@ class AnalysisCodec:
             return DatasetSide(set_name(source.dataset, f"{field}.dataset"))
         where = f"{field}.options"
         return TextSide(
-            texts=self._codec.texts(source.texts, f"{field}.texts"),
+            given=self._codec.side(source, field),
             reference=parse_reference(source.options.model, f"{where}.model"),
             options=embed_options(source.options, where),
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from penult.v1 import analysis_service_pb2 as pb
 from penult.v1 import common_pb2
 
 from penult_service.analysis.calls import Array, ArrayFile, Shapes
-from penult_service.embedder import Embedder, EmbedOptions, LoadedModel
+from penult_service.embedder import Embedder, EmbedOptions, Given, LoadedModel
 from penult_service.embedder.options import choose_readout, space_of
 from penult_service.errors import InvalidInput, PenultError, PreconditionFailed
 from penult_service.repository.names import Reference
@@ -25,9 +25,9 @@ from penult_service.vectors import FloatMatrix
 
 @dataclass(frozen=True)
 class TextSide:
-    """A side that has to be embedded first."""
+    """A side that has to be embedded first: texts, or records."""
 
-    texts: Sequence[str]
+    given: Given
     reference: Reference
     options: EmbedOptions
 
@@ -132,11 +132,11 @@ class Sources:
             return Side(asked, rows, columns, asked.space)
         model = self._repository.resolve(asked.reference, f"{field}.options.model")
         call.model = f"models/{model.name}/versions/{model.version}"
-        call.texts += len(asked.texts)
+        call.texts += len(asked.given)
         with fields_under(field):
-            readout = choose_readout(model.manifest, asked.options)
+            readout = choose_readout(model.manifest, asked.options, row_a_text=True)
         space = space_of(model.manifest, readout, asked.options).digest
-        return Side(asked, len(asked.texts), readout.dimension, space, model)
+        return Side(asked, len(asked.given), readout.dimension, space, model)
 
     async def _embedded(
         self, field: str, side: Side, asked: TextSide, call: Call
@@ -144,7 +144,7 @@ class Sources:
         assert side.model is not None
         with fields_under(field):
             result = await self._embedder.embed(
-                side.model, asked.texts, asked.options, deadline=call.deadline
+                side.model, asked.given, asked.options, deadline=call.deadline
             )
             for error in result.row_errors.values():
                 raise error

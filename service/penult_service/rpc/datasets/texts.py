@@ -35,15 +35,16 @@ class SetTexts:
         """
         assert asked.options is not None
         model = self._repository.resolve(asked.reference, "options.model")
-        readout = choose_readout(model.manifest, asked.options)
-        space = space_of(model.manifest, readout, asked.options).digest
+        options = asked.options.on(model.manifest)
+        readout = choose_readout(model.manifest, options, row_a_text=True)
+        space = space_of(model.manifest, readout, options).digest
         embedding = {
             "model": f"models/{model.name}/versions/{model.version}",
             "model_digest": model.manifest.model_digest,
             "layer": readout.layer,
-            "pooling": asked.options.pooling,
-            "normalize": asked.options.normalize,
-            "truncate": asked.options.truncate,
+            "pooling": options.pooling,
+            "normalize": options.normalize,
+            "truncate": options.truncate,
         }
         return embedding, space, readout.dimension
 
