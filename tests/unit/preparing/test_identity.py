@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from penult_service.files import sha256_file
 from penult_service.preparing import identity
+from penult_service.preparing.declaration import Declaration
 from penult_service.preparing.identity import cache_key, file_hashes, model_digest
 
 FILES = {
@@ -128,3 +129,129 @@ def test_moving_bytes_between_files_is_a_change(model: Path) -> None:
 def test_the_hashes_of_all_files_but_dot_files(model: Path) -> None:
     (model / ".note").write_bytes(b"x")
     assert file_hashes(model) == {name: sha256_file(model / name) for name in FILES}
+
+
+# What is declared
+
+DECLARED_COMPUTING: dict[str, Callable[[Path], Declaration]] = {
+    "a signature": lambda _: Declaration(signature="score"),
+    "tags": lambda _: Declaration(tags=("serve", "gpu")),
+    "roles": lambda _: Declaration(inputs={"a": "ids"}),
+    "a length": lambda _: Declaration(max_length=64),
+    "a tokenizer": lambda place: Declaration(tokenizer=(str(place / "vocab.txt"),)),
+    "a module": lambda place: Declaration(modules={"https://hub/encoder": str(place)}),
+}
+DECLARED_NOTING = {
+    "labels": Declaration(labels=("no", "yes")),
+    "the head": Declaration(head="softmax"),
+    "the output": Declaration(output="scores"),
+    "readouts": Declaration(readouts=("dense",)),
+    "rates": Declaration(dropout={"dropout": 0.1}),
+    "a pooling": Declaration(pooling="mean"),
+    "the engine": Declaration(engine="tensorflow"),
+    "texts to warm with": Declaration(warm_up=("a",)),
+}
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Path:
+    """A folder with a tokenizer, which is a module of TF-Hub too."""
+    place = tmp_path / "elsewhere"
+    place.mkdir()
+    for name in ("vocab.txt", "saved_model.pb"):
+        (place / name).write_text("first")
+    return place
+
+
+@pytest.mark.parametrize("declared", DECLARED_COMPUTING.values(), ids=DECLARED_COMPUTING.keys())
+def test_what_is_declared_of_the_computation_changes_both(
+    model: Path, elsewhere: Path, declared: Callable[[Path], Declaration]
+) -> None:
+    said = declared(elsewhere)
+    assert model_digest(model, said) != model_digest(model)
+    assert cache_key(model, None, declared=said) != cache_key(model, None)
+
+
+@pytest.mark.parametrize("declared", DECLARED_NOTING.values(), ids=DECLARED_NOTING.keys())
+def test_what_is_declared_of_serving_is_the_same_model(model: Path, declared: Declaration) -> None:
+    assert model_digest(model, declared) == model_digest(model)
+    assert cache_key(model, None, declared=declared) != cache_key(model, None)
+
+
+@pytest.mark.parametrize("what", ["a tokenizer", "a module"])
+def test_declared_files_are_known_by_their_content_and_not_by_their_place(
+    model: Path, elsewhere: Path, tmp_path: Path, what: str
+) -> None:
+    declared = DECLARED_COMPUTING[what]
+    moved = Path(shutil.copytree(elsewhere, tmp_path / "moved"))
+    assert model_digest(model, declared(elsewhere)) == model_digest(model, declared(moved))
+    assert cache_key(model, None, declared=declared(elsewhere)) == cache_key(
+        model, None, declared=declared(moved)
+    )
+    for name in ("vocab.txt", "saved_model.pb"):
+        (moved / name).write_text("other")
+    assert model_digest(model, declared(elsewhere)) != model_digest(model, declared(moved))
+    assert cache_key(model, None, declared=declared(elsewhere)) != cache_key(
+        model, None, declared=declared(moved)
+    )
+
+
+def test_the_order_of_inputs_is_that_of_tuples_and_not_of_the_model(model: Path) -> None:
+    one, other = (
+        Declaration(inputs={"a": "text", "b": "value"}),
+        Declaration(inputs={"b": "value", "a": "text"}),
+    )
+    assert model_digest(model, one) == model_digest(model, other)
+    assert cache_key(model, None, declared=one) != cache_key(model, None, declared=other)
+
+
+def test_the_file_that_declares_is_known_by_what_it_says(model: Path) -> None:
+    digest, key = model_digest(model), cache_key(model, None)
+    (model / "penult.toml").write_text("# nothing yet\n")
+    assert (model_digest(model), cache_key(model, None)) == (digest, key)
+
+
+# Files, and directories of other formats
+
+
+def test_a_file_is_its_content_and_the_tokenizer_beside_it(tmp_path: Path) -> None:
+    file = tmp_path / "model.keras"
+    file.write_bytes(b"weights")
+    known = [(model_digest(file), cache_key(file, None))]
+    for name in ("vocab.txt", "tokenizer.json"):
+        (tmp_path / name).write_text("words")
+        known.append((model_digest(file), cache_key(file, None)))
+    assert len({digest for digest, _ in known}) == len({key for _, key in known}) == 3
+    (tmp_path / "labels.json").write_text("[]")
+    assert model_digest(file) == known[-1][0]
+    assert cache_key(file, None) != known[-1][1]
+    for name in ("other.keras", "notes.txt", "other.labels.json"):
+        (tmp_path / name).write_text("x")
+    assert model_digest(file) == known[-1][0]
+    renamed = file.rename(tmp_path / "renamed.h5")
+    assert model_digest(renamed) == known[-1][0]
+    renamed.write_bytes(b"Weights")
+    assert model_digest(renamed) != known[-1][0]
+
+
+def test_of_a_directory_of_another_format_all_but_notes_computes(tmp_path: Path) -> None:
+    """Such as what KerasHub's `save_to_preset` writes."""
+    files = (
+        "config.json",
+        "model.weights.h5",
+        "assets/tokenizer/vocabulary.txt",
+        "tokenizer.json",
+        "task.json",
+    )
+    for name in (*files, "metadata.json", "labels.json"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("{}")
+    known = {model_digest(tmp_path)}
+    for name in ("metadata.json", "labels.json", "penult.toml"):
+        (tmp_path / name).write_text("other")
+        known.add(model_digest(tmp_path))
+    assert len(known) == 1
+    for name in files:
+        (tmp_path / name).write_text("other")
+        known.add(model_digest(tmp_path))
+    assert len(known) == 1 + len(files)
