@@ -306,7 +306,7 @@ def test_models(address: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(address, "models") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == [
-        *("model", "state", "takes", "layer", "dimension", "poolings", "classes", "engine", "dropout")
+        *("model", "state", "layer", "dimension", "poolings", "classes", "engine", "dropout")
     ]
     assert [line.split()[0] for line in lines[1:]] == ["other@1", "reviews@3"]
     assert run(address, "models", "--json") == 0

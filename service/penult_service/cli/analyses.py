@@ -58,8 +58,18 @@ class Embedding:
         self._stack.close()
 
     def __call__(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], Mapping[str, Any]]:
+        from penult_client import PenultError as ClientError
+
         client, name = self._client()
-        reply = client.embed(list(texts), model=name, progress=sys.stderr.isatty(), **self._settings)
+        try:
+            reply = client.embed(list(texts), model=name, progress=sys.stderr.isatty(), **self._settings)
+        except ClientError as error:
+            if error.reason in ("MISSING_INPUT", "TEXTS_NOT_TAKEN"):
+                advice = (
+                    "`penult embed FILE -o OUT.parquet` reads them from columns; then analyse OUT.parquet"
+                )
+                error.message += f"; {advice}"
+            raise
         return reply.vectors, {**outputs.provenance(reply), "truncate": self._settings["truncate"]}
 
     def analyse(self, call: Call, arrays: Mapping[str, NDArray[Any]], labels: Sequence[str] | None) -> Any:

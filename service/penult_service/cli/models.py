@@ -34,12 +34,16 @@ def models(server: options.Server = options.DEFAULT_SERVER, as_json: options.Jso
     if not found:
         print(f"{server} has no models loaded")
         return
-    headings = ("model", "state", "takes", "layer", "dimension", "poolings", "classes", "engine", "dropout")
-    print_table(headings, [_row(model) for model in found], right=(4,))
+    headings = ("model", "state", "layer", "dimension", "poolings", "classes", "engine", "dropout")
+    print_table(headings, [_row(model) for model in found], right=(3,))
     for model in found:
-        for message in (model.state_message, model.unread and f"only predict works: {model.unread}"):
+        for message in (
+            model.state_message and f": {model.state_message}",
+            model.unread and f": only predict works: {model.unread}",
+            _takes(model),
+        ):
             if message:
-                print(f"{model.id}: {message}")
+                print(f"{model.id}{message}")
 
 
 def _row(model: Model) -> tuple[str, ...]:
@@ -48,7 +52,6 @@ def _row(model: Model) -> tuple[str, ...]:
     return (
         model.id + (" (default)" if model.default else ""),
         model.state,
-        _inputs(model) or "-",
         model.readouts[0].layer if read else "-",
         str(model.dimension) if read else "-",
         ", ".join(_poolings(model)) or "-",
@@ -58,11 +61,13 @@ def _row(model: Model) -> tuple[str, ...]:
     )
 
 
-def _inputs(model: Model) -> str:
-    """What is given for each row; then what may take the place of the texts."""
-    given = ", ".join(_input(each) for each in model.inputs if not each.made_by_tokenizing)
+def _takes(model: Model) -> str:
+    """What is given for each row, then what may take the place of the texts; empty where it is one text."""
+    given = [_input(each) for each in model.inputs if not each.made_by_tokenizing]
     made = ", ".join(_input(each) for each in model.inputs if each.made_by_tokenizing)
-    return f"{given}, or {made}" if made else given
+    if given in ([], ["text"]) and not made:
+        return ""
+    return f" takes {', '.join(given)}" + (f", or {made}" if made else "")
 
 
 def _input(told: ModelInput) -> str:
