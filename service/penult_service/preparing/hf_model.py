@@ -25,18 +25,19 @@ _TOKENS = {
 }
 
 
-def open_model(directory: Path, layer: str | None = None) -> Opened:
+def open_model(directory: Path, layer: str | None = None, longest: int = 0) -> Opened:
     """Reads the directory and builds its network.
 
     Args:
         directory: As `save_pretrained` wrote it.
         layer: The layer to read; only the one in front of the head's dropout can be.
+        longest: The most tokens of a text that a person wants; 0: as many as the model reads.
 
     Raises:
         ModelRefused: as `formats.hf_classifier.read` and `formats.hf_tokenizer.read`; NO_SUCH_LAYER; BAD_LABELS.
     """
     classifier = hf_classifier.read(directory)
-    found = hf_tokenizer.read(directory, classifier.network)
+    found = hf_tokenizer.read(directory, classifier.network, longest)
     readout = classifier.network.family.readout
     if layer not in (None, readout):
         raise ModelRefused(

@@ -17,6 +17,7 @@ from penult_service.files import new_directory
 from penult_service.guard import prepared as guard
 from penult_service.guard.random_ops import RANDOM_OPS
 from penult_service.prepared import (
+    CALLER,
     GRAPH,
     MANIFEST_NAME,
     NO_LIMIT,
@@ -171,15 +172,14 @@ def _as_declared(manifest: Manifest, declared: Declaration) -> Manifest:
         raise _undeclarable(
             manifest, f"pooling = {declared.pooling!r}", f"it can do {', '.join(manifest.poolings)}"
         )
-    if declared.max_length and manifest.tokenizer == GRAPH and declared.max_length != manifest.max_length:
-        found = "none" if manifest.max_length == NO_LIMIT else f"{manifest.max_length}"
-        raise _undeclarable(
-            manifest,
-            f"max_length = {declared.max_length}",
-            f"its own graph cuts texts, and its length is {found}",
-        )
+    length, found = declared.max_length, manifest.max_length
+    if length and length != found and not (manifest.tokenizer == CALLER and found == NO_LIMIT):
+        cuts = {GRAPH: "its own graph cuts texts", CALLER: "it takes rows of one length"}
+        said = "none" if found == NO_LIMIT else str(found)
+        why = f"{cuts.get(manifest.tokenizer, 'its tokenizer cuts texts')}, and that length is {said}"
+        raise _undeclarable(manifest, f"max_length = {length}", why)
     pooling = declared.pooling or manifest.pooling
-    return replace(manifest, pooling=pooling, warm_up=declared.warm_up)
+    return replace(manifest, pooling=pooling, max_length=length or found, warm_up=declared.warm_up)
 
 
 def _undeclarable(manifest: Manifest, what: str, why: str) -> ModelRefused:

@@ -73,15 +73,21 @@ class Takes:
     wordpieces: bool = True
 
 
-def read(directory: Path, network: Network) -> HfTokenizer:
+def read(directory: Path, network: Network, longest: int = 0) -> HfTokenizer:
     """Reads and checks the tokenizer of a Hugging Face classifier.
+
+    Args:
+        directory: Where its files are.
+        network: The classifier.
+        longest: The most tokens of a text that a person wants; 0: as many as the model reads.
 
     Raises:
         ModelRefused: FILE_MISSING, FILE_DAMAGED, TOKENIZER_UNSUPPORTED, VOCABULARY_UNSUPPORTED.
     """
     family = network.family
     known = family.model_type in ("bert", "distilbert", "electra")
-    takes = Takes(network.encoder.vocabulary_size, network.padding, network.longest, wordpieces=known)
+    most = min(longest or network.longest, network.longest)
+    takes = Takes(network.encoder.vocabulary_size, network.padding, most, wordpieces=known)
     names = settings_of(directory).get("model_input_names")
     default = family.types and not family.behind_padding
     types = family.types and "token_type_ids" in names if isinstance(names, list) else default
