@@ -24,8 +24,9 @@ def test_passes_that_do_the_same_are_equal() -> None:
         replace(PASS, layer="sequence_output"),
         replace(PASS, pooling="mean"),
         replace(PASS, probabilities=True),
+        replace(PASS, kind=((), (8,))),
     ]
-    assert len({PASS, *others}) == 5
+    assert len({PASS, *others}) == 6
 
 
 def test_rows_of_several_tables_in_any_order() -> None:
@@ -64,3 +65,30 @@ def test_class_probabilities(kind: str, output: list[object], expected: list[lis
     probabilities = class_probabilities(Head(kind, "output", 2), np.array(output))
     assert probabilities.dtype == np.float32
     np.testing.assert_allclose(probabilities, expected, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("kind", "activation", "logits", "expected"),
+    [
+        ("softmax", "softmax", [[0.0, np.log(3.0)], [1e4, 0.0]], [[0.25, 0.75], [1.0, 0.0]]),
+        ("sigmoid", "sigmoid", [[np.log(3.0)], [-1e4], [1e4]], [[0.25, 0.75], [1.0, 0.0], [0.0, 1.0]]),
+        ("sigmoid", "sigmoid", [np.log(3.0)], [[0.25, 0.75]]),
+        ("multilabel", "sigmoid", [[0.0, np.log(4.0)]], [[0.5, 0.8]]),
+    ],
+)
+def test_probabilities_of_logits(kind: str, activation: str, logits: object, expected: object) -> None:
+    head = Head(kind, "output", 2, activation=activation)
+    with np.errstate(over="raise", invalid="raise"):
+        found = class_probabilities(head, np.array(logits, np.float32))
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    half = class_probabilities(head, np.array(np.clip(logits, -100, 100), np.float16))
+    np.testing.assert_allclose(half, expected, atol=1e-3)
+
+
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+def test_logits_that_are_not_finite_are_no_probabilities(activation: str) -> None:
+    kind = "softmax" if activation == "softmax" else "multilabel"
+    with np.errstate(invalid="ignore"):
+        found = class_probabilities(Head(kind, "o", 2, activation=activation), np.array([[np.nan, 0.0]]))
+    assert not np.isfinite(found).all()
