@@ -6,6 +6,7 @@ without; how Keras 3 builds a model from the configuration in an `.h5`), with te
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -14,6 +15,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -186,25 +188,31 @@ def _refuse_lost_words(file: KerasFile) -> None:
 
 def _not_loaded(file: KerasFile, error: Exception) -> ModelRefused:
     """In one sentence: the class that is not known, or the first line of what Keras says."""
-    version = _version(file.keras)
-    unknown = _UNKNOWN_CLASS.search(str(error))
+    installed = _version(file.keras)
+    found = _UNKNOWN_CLASS.search(str(error))
+    unknown = found[1] if found else _missing_layer(file)
     whole = "model.save('a_directory')" if file.keras == KERAS_2 else "model.export('a_directory')"
     if unknown:
         return ModelRefused(
-            f"{file.source} names {unknown[1]!r}, which {file.keras} {version} does not have; save a SavedModel, which "
+            f"{file.source} names {unknown!r}, which {file.keras} {installed} does not have; save a SavedModel, which "
             f"needs no classes: {whole}",
             reason="UNKNOWN_CLASS",
-            metadata={"class": unknown[1]},
+            metadata={"class": unknown},
         )
     first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")[:300]
     return ModelRefused(
-        f"{file.source}, written by Keras {file.version or '?'}, cannot be built by {file.keras} {version} "
+        f"{file.source}, written by Keras {file.version or '?'}, cannot be built by {file.keras} {installed} "
         f"({type(error).__name__}: {first}); save a SavedModel, which needs no building: {whole}",
         reason="CANNOT_LOAD",
     )
 
 
-def _version(name: str) -> str:
-    from importlib.metadata import version
+def _missing_layer(file: KerasFile) -> str | None:
+    """A layer that this Keras does not have: it does not always say so."""
+    layers = importlib.import_module(f"{file.keras}.layers")
+    public = (found["class_name"] for found in file.classes() if found.get("module") == "keras.layers")
+    return next((name for name in public if not hasattr(layers, name)), None)
 
+
+def _version(name: str) -> str:
     return version("tf-keras" if name == KERAS_2 else "keras")

@@ -32,7 +32,7 @@ class Traced:
 
 @dataclass(frozen=True)
 class Argument:
-    """An input of a Keras model: its name for `predict`, its type, its shape (batch axis first), whether it is ragged."""
+    """An input of a Keras model: its name for `predict`, its type, its shape (batch axis first), if it is ragged."""
 
     name: str
     dtype: tf.DType
@@ -80,7 +80,7 @@ def arguments_of(what: str, model: Any) -> tuple[Argument, ...]:
     """The inputs of a model: by the keys of its dict, or by the names of its input layers."""
     try:
         tensors = list(_leaves(_structure(model)))
-    except (AttributeError, RuntimeError, ValueError):
+    except (AttributeError, RuntimeError, TypeError, ValueError):
         tensors = []
     if not tensors:
         raise ModelRefused(
