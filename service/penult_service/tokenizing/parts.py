@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from penult_service.tokenizing import byte_pairs
+
 _KNOWN = {
     "model": {"WordPiece", "BPE", "Unigram"},
     "normalizer": {
@@ -16,13 +18,13 @@ _KNOWN = {
     },
     "pre_tokenizer": {
         *("Sequence", "BertPreTokenizer", "ByteLevel", "Whitespace", "WhitespaceSplit", "Metaspace"),
-        *("Punctuation", "Digits"),
+        *("Punctuation", "Digits", "Split"),
     },
     "post_processor": {
         *("Sequence", "TemplateProcessing", "BertProcessing", "RobertaProcessing", "ByteLevel"),
     },
 }
-# What transformers itself writes.
+# What transformers itself writes; those of KerasHub's byte pairs are known by their form.
 _PATTERNS = frozenset({" {2,}"})
 
 
@@ -35,10 +37,14 @@ def refuse_unknown_parts(raw: dict[str, Any]) -> None:
             if str(part["type"]) not in known:
                 raise ValueError(f"its {name} has a {str(part['type'])[:40]}, which is not known here")
             pattern = part.get("pattern")
-            if isinstance(pattern, dict) and "Regex" in pattern and pattern["Regex"] not in _PATTERNS:
+            if isinstance(pattern, dict) and "Regex" in pattern and not _is_known(pattern["Regex"]):
                 raise ValueError(
                     f"its {name} has the pattern {str(pattern['Regex'])[:40]!r}, which is not known here"
                 )
+
+
+def _is_known(pattern: Any) -> bool:
+    return isinstance(pattern, str) and (pattern in _PATTERNS or byte_pairs.is_known(pattern))
 
 
 def parts_of(raw: dict[str, Any], name: str) -> list[dict[str, Any]]:

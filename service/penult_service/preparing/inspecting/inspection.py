@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from penult_service.guard import folder, saved_model, sizes, tables
-from penult_service.preparing.inspecting import harm, hdf5, keras_archive
+from penult_service.preparing.inspecting import harm, hdf5, keras_archive, keras_preset
 from penult_service.preparing.inspecting.kinds import is_archive, is_hdf5
 
 
@@ -26,6 +26,8 @@ def inspect(source: Path, allow_ops: Collection[str] = ()) -> tuple[str, ...]:
     if source.is_file():
         return _inspect_file(source)
     folder.refuse_unsafe_files(source)
+    if keras_preset.is_preset(source):
+        keras_preset.refuse_harmful(source)
     if not (source / saved_model.GRAPH_FILE).is_file():
         return ()
     graph, what = saved_model.read(source), str(source)
