@@ -194,6 +194,12 @@ def test_what_the_server_tells_about_itself(flavour, address):
         ("encoder/noise", None, "", (1, 4), (0,), False),
     ]
     assert report.figures[0].name == "repeats"
+    assert str(report).splitlines() == [
+        "reviews@3: dropout plays no part",
+        "  dropout (Dropout, rate 0.1): at seam  <- the embedding is read in front of it",
+        "  encoder/noise (GaussianNoise, rate not known, one draw along axes 0): place not known",
+        "no random operation is reachable",
+    ]
     info = flavour.run(client.server_info())
     assert (info.version, info.default_model) == ("0.1.0", "reviews")
     assert info.limits.max_texts == wire_server.LIMITS["max_texts"]

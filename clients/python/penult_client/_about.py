@@ -118,6 +118,15 @@ class DropoutSite:
     shared_axes: tuple[int, ...]
     read: bool
 
+    def __str__(self) -> str:
+        """A line for a person."""
+        rate = "rate not known" if self.rate is None else f"rate {self.rate:g}"
+        shared = f", one draw along axes {', '.join(map(str, self.shared_axes))}" if self.shared_axes else ""
+        shape = f", noise shape {list(self.noise_shape)}" if self.noise_shape else ""
+        place = self.place.replace("_", " ") or "place not known"
+        read = "  <- the embedding is read in front of it" if self.read else ""
+        return f"{self.path} ({self.layer_class}, {rate}{shared or shape}): {place}{read}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class ProofFigure:
@@ -152,6 +161,12 @@ class DropoutReport:
     figures: tuple[ProofFigure, ...]
     preparer: str
     unread: str
+
+    def __str__(self) -> str:
+        """For a person: a line a dropout, in order, the one read marked; then what was found."""
+        verdict = "plays no part" if self.proven else "was not proven to play no part"
+        lines = [f"{self.model}@{self.version}: dropout {verdict}", *(f"  {site}" for site in self.sites)]
+        return "\n".join([*lines, *([self.unread] if self.unread else []), *self.findings])
 
 
 @dataclass(frozen=True, kw_only=True)
