@@ -65,17 +65,21 @@ def test_the_dropout_report_says_all_that_the_manifest_does() -> None:
     model = fake_model("m", 2)
     sites = (
         Site("encoder/dropout", "GaussianDropout", None, None, "t", "before"),
-        Site("head/dropout", "Dropout", 0.3, (1, 8), "t", "after"),
+        Site("head/dropout", "SpatialDropout1D", 0.3, (-1, 1, 8), "t", "after"),
+        Site("dropout", "Dropout", 0.1, None, "t", "at"),
     )
     proof = Proof(False, ("one", "two"), (Figure("f", "what", 0.5, 1e-5),))
     report = model_replies.dropout_report(
         replace(model, manifest=replace(model.manifest, sites=sites, proof=proof, preparer="7"))
     )
-    first, second = report.sites
+    first, second, read = report.sites
     assert not first.HasField("rate")
     assert (first.place, list(first.noise_shape)) == (models.DROPOUT_PLACE_BEFORE_EMBEDDING, [])
     assert (second.rate, second.place) == (0.3, models.DROPOUT_PLACE_IN_HEAD)
-    assert list(second.noise_shape) == [1, 8]
+    assert (list(second.noise_shape), list(second.shared_axes)) == ([-1, 1, 8], [1])
+    assert not first.shared_axes
+    assert [site.read for site in report.sites] == [False, False, True]
+    assert read.place == models.DROPOUT_PLACE_AT_SEAM
     assert report.proof == models.DropoutProof(
         proven=False,
         findings=["one", "two"],
