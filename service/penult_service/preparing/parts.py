@@ -91,11 +91,12 @@ def readout_sets(readouts: Sequence[Readout], seam: str) -> list[tuple[str, ...]
     return alone + [tuple(dict.fromkeys((layer, seam))) for (layer,) in alone if layer != seam]
 
 
-def save(parts: dict[str, Part], opened: Opened, directory: Path) -> None:
-    """Writes the SavedModel: the functions as signatures, the variables and tables that they need."""
+def save(parts: dict[str, Part], opened: Opened, directory: Path) -> tf.Module:
+    """Writes the SavedModel: the functions as signatures, the variables and tables that they need, which it returns."""
     module = owned(opened.root, list(parts.values()))
     signatures = {name: part.get_concrete_function() for name, part in parts.items()}  # type: ignore[attr-defined]
     tf.saved_model.save(module, str(directory), signatures=signatures)
+    return module
 
 
 def references(opened: Opened, refs: Iterable[Ref]) -> Part:

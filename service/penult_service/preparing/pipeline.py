@@ -10,8 +10,6 @@ from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import tensorflow as tf
-
 from penult_service.errors import ModelRefused
 from penult_service.files import new_directory
 from penult_service.guard import prepared as guard
@@ -27,7 +25,7 @@ from penult_service.prepared import (
     Manifest,
     Proof,
 )
-from penult_service.preparing import experiment, keras_oracle, parts, probe
+from penult_service.preparing import experiment, keras_oracle, parts, probe, reloading
 from penult_service.preparing.beside import with_tokenizer
 from penult_service.preparing.company import first_that_mixes
 from penult_service.preparing.declaration import NOTHING, Declaration
@@ -98,12 +96,12 @@ def prepare(
             layers: shape.encode_signature(layers)
             for layers in parts.readout_sets(shape.readouts, seams.seam)
         }
-        parts.save(parts.build(opened, seams, names), opened, draft)
+        written = parts.save(parts.build(opened, seams, names), opened, draft)
         if examples.tokenizer is not None:
             (draft / TOKENIZER_FILE).write_text(opened.tokenizer_text, encoding="utf-8")
         progress("auditing what is served", 0.55)
         guard.check(draft, (*allow_ops, *RANDOM_OPS) if structure.random else allow_ops, source)
-        signatures = tf.saved_model.load(str(draft)).signatures
+        signatures = reloading.load(draft, written).signatures
         for name, signature in signatures.items():
             structure.look(flatten(signature), f"{name}{AS_SERVED}", opened.layers)
         progress("experiments", 0.6)

@@ -1,0 +1,97 @@
+"""What was written, loaded again on the memory of what it was written of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from penult_service.errors import InvalidInput
+from penult_service.preparing import reloading
+
+pytestmark = pytest.mark.tensorflow
+
+DATA = Path("variables") / "variables.data-00000-of-00001"
+
+
+def saved(directory: Path, *, counts: bool = False) -> Any:
+    """A model of two weights, half precision among them, and a table of words; with `counts`, one of the checkpoint."""
+    import tensorflow as tf
+
+    module = tf.Module()
+    words = tf.lookup.KeyValueTensorInitializer(["a", "b"], tf.constant([0, 1], tf.int64))
+    module.held = [
+        tf.Variable(np.arange(6, dtype=np.float32).reshape(2, 3)),
+        tf.Variable(tf.constant([[np.nan], [-0.0], [3.0]], tf.bfloat16)),
+        tf.lookup.StaticHashTable(words, 0),
+    ]
+    if counts:
+        module.held.append(tf.lookup.experimental.MutableHashTable(tf.string, tf.float32, 0.0))
+        module.held[-1].insert(tf.constant(["a"]), tf.constant([7.0]))
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def call(texts: Any) -> dict[str, Any]:
+        rows = tf.gather(module.held[0], module.held[2].lookup(texts))
+        extra = module.held[3].lookup(texts) if counts else tf.zeros_like(rows[:, 0])
+        return {"rows": rows, "half": tf.cast(module.held[1], tf.float32), "extra": extra}
+
+    tf.saved_model.save(module, str(directory), signatures=call.get_concrete_function())
+    return module
+
+
+def answers(loaded: Any) -> dict[str, Any]:
+    import tensorflow as tf
+
+    found = loaded.signatures["serving_default"](texts=tf.constant(["b", "a", "b"]))
+    return {name: value.numpy() for name, value in found.items()}
+
+
+@pytest.mark.parametrize("counts", [False, True])
+def test_it_answers_as_one_loaded_from_the_disk(tmp_path: Path, counts: bool) -> None:
+    module = saved(tmp_path / "model", counts=counts)
+    found, expected = (
+        answers(m) for m in (reloading.load(tmp_path / "model", module), _plain(tmp_path / "model"))
+    )
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value)
+    assert found["rows"].tolist() == [[3, 4, 5], [0, 1, 2], [3, 4, 5]]
+    assert found["extra"].tolist() == ([0, 7, 0] if counts else [0, 0, 0])
+
+
+def _plain(directory: Path) -> Any:
+    import tensorflow as tf
+
+    return tf.saved_model.load(str(directory))
+
+
+def test_the_weights_are_there_once_until_one_is_written_to(tmp_path: Path) -> None:
+    module = saved(tmp_path / "model")
+    loaded = reloading.load(tmp_path / "model", module)
+    mine, theirs = (held[0] for held in (module.held, loaded.held))
+    assert _place(mine) == _place(theirs)
+    assert _place(mine) != _place(_plain(tmp_path / "model").held[0])
+    mine.assign_add(np.ones((2, 3), np.float32))
+    assert theirs.numpy()[0].tolist() == [0, 1, 2]
+
+
+def _place(variable: Any) -> int:
+    return int(np.from_dlpack(variable.read_value()).ctypes.data)
+
+
+def test_another_bit_on_the_disk(tmp_path: Path) -> None:
+    module = saved(tmp_path / "model")
+    data = bytearray((tmp_path / "model" / DATA).read_bytes())
+    place = data.index(np.float32(4.0).tobytes())
+    data[place] ^= 1
+    (tmp_path / "model" / DATA).write_bytes(bytes(data))
+    with pytest.raises(InvalidInput) as caught:
+        reloading.load(tmp_path / "model", module)
+    assert caught.value.reason == "DAMAGED"
+
+
+def test_other_weights_than_were_written(tmp_path: Path) -> None:
+    module = saved(tmp_path / "model")
+    module.held[0].assign(np.zeros((2, 3), np.float32))
+    with pytest.raises(InvalidInput, match="does not hold what was written to it"):
+        reloading.load(tmp_path / "model", module)
