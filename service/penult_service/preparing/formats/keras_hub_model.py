@@ -130,6 +130,7 @@ def _with_library(source: Path, form: str, task: Any, training: dict[str, Any]) 
     inputs = [(name, tf.TensorSpec([None, None], tf.int32)) for name in _ROLES]
 
     def made(ids: tf.Tensor, mask: tf.Tensor) -> Mapping[str, tf.Tensor]:
+        ids, mask = tf.identity(ids), tf.identity(mask)  # where it is cut: behind the inputs, before they mix
         # As the preprocessor makes its mask: a text that holds the padding's name is masked there too.
         return {"token_ids": ids, "padding_mask": mask * tf.cast(tf.not_equal(ids, padding), mask.dtype)}
 
