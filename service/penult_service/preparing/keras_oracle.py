@@ -6,6 +6,7 @@ may be (`Opened.keras`), and only for comparison. Both Keras versions; the layer
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -140,14 +141,12 @@ def _layer(opened: Opened, model: Any, site: Site) -> tuple[Placed, int | None] 
 
 
 def _call_by_scope(name: str, tensor: str) -> int | None:
-    """`dropout_1/Identity` is the second call of `dropout`."""
-    for scope in tensor.split("/")[-2:-1]:
-        if scope == name:
-            return 1
-        number = scope.removeprefix(f"{name}_")
-        if number != scope and number.isdigit():
-            return int(number) + 1
-    return None
+    """`dropout/Identity_1` is the second call of `dropout`, and `dropout_1/Identity` where scopes are numbered."""
+    *_, scope, last = ["", *tensor.split("/")]
+    match = re.fullmatch(rf"{re.escape(name)}(?:_(\d+))?/Identity(?:_(\d+))?", f"{scope}/{last}")
+    if match is None or (match[1] and match[2]):
+        return None
+    return int(match[1] or match[2] or 0) + 1
 
 
 def _float32(tensor: Any) -> NDArray[np.float32]:

@@ -117,7 +117,7 @@ def test_half_precision_is_rounded_as_predict_rounds_it(tmp_path: Path, flavour:
 
 
 def test_a_saved_model_by_the_names_of_its_scopes(tmp_path: Path) -> None:
-    """A SavedModel has no marks: the layer by its name, its second call by the scope `dropout_1`."""
+    """A SavedModel has no marks: the layer by its name, its second call by the number of its `Identity`."""
     kit = Kit(TF_KERAS)
     numbers = kit.layers.Input((6,), name="numbers")
     dropout = kit.dropout()
