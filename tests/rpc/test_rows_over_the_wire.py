@@ -18,7 +18,7 @@ from penult_service.engines.fake import NOT_CUT
 from penult_service.rpc import replies
 from support.calling import Outcome, call
 from support.fakes import fake_model
-from support.serving import serving
+from support.serving import serving, wait_until
 
 A, B = ["a fine film", "", "dull " * 40, "one two"], ["yes", "no", "maybe so", ""]
 NUMBERS = np.float32([[1, 2], [0.1, -3], [0, 0], [5, 1]])
@@ -39,7 +39,12 @@ MODELS = {
 
 @pytest.fixture(scope="module")
 def channel() -> Iterator[grpc.Channel]:
+    def all_ready() -> bool:
+        listed = call(opened, "ListModels").reply
+        return listed is not None and all(m.state == models.MODEL_STATE_READY for m in listed.models)
+
     with serving(*MODELS.values()) as server, server.channel() as opened:
+        wait_until(all_ready)
         yield opened
 
 
