@@ -30,7 +30,8 @@ from penult_service.preparing.beside import with_tokenizer
 from penult_service.preparing.company import first_that_mixes
 from penult_service.preparing.declaration import NOTHING, Declaration
 from penult_service.preparing.examples import Examples, fields_of
-from penult_service.preparing.graph import flatten, node_of
+from penult_service.preparing.graph import flatten
+from penult_service.preparing.heads import head_of
 from penult_service.preparing.identity import PREPARER, file_hashes, model_digest
 from penult_service.preparing.inspecting.inspection import inspect
 from penult_service.preparing.opened import Opened
@@ -79,14 +80,13 @@ def prepare(
     progress("finding the seams", 0.3)
     survey: Survey | None = None
     if opened.known is not None:
-        seams, head = opened.known.seams, opened.known.head
+        seams = opened.known.seams
     else:
         survey = Survey(opened, noise_is_on=bool(structure.random))
-        seams = find_seams(survey, layer)
-        head = _head(opened, survey)
+        seams = find_seams(survey, layer, declared)
         opened = with_tokenizer(opened, seams, declared)
-    head = _named(head, opened, declared)
-    structure.findings[:0] = opened.notes
+    head = head_of(opened, survey, declared)
+    structure.findings[:0] = (*opened.notes, *seams.notes)
     tokens = [token for token, _ in seams.tokens]
     examples = Examples(opened, tokens, seams.vocabulary)
     with new_directory(target) as draft:
@@ -185,31 +185,6 @@ def _undeclarable(manifest: Manifest, what: str, why: str) -> ModelRefused:
         f"{manifest.source}: penult.toml declares {what}, which this model cannot do: {why}; change that line",
         reason="BAD_DECLARATION",
     )
-
-
-def _head(opened: Opened, survey: Survey) -> Head:
-    """What the only output computes, by the operation that makes it; ``other`` with several outputs."""
-    name, ref = next(iter(opened.flat.outputs.items()))
-    made_by = opened.flat.nodes[node_of(survey.source_of(ref))].op
-    classes = survey.shapes[ref][-1] if survey.rows(ref, 2) else 0
-    kind = "other"
-    if len(opened.flat.outputs) == 1 and classes:
-        sigmoid = "sigmoid" if classes == 1 else "multilabel"
-        kind = {"Sigmoid": sigmoid, "Softmax": "softmax"}.get(made_by, "other")
-    wanted = 2 if kind == "sigmoid" else classes
-    return Head(kind, name, wanted, opened.labels)
-
-
-def _named(head: Head, opened: Opened, declared: Declaration) -> Head:
-    """The head with the names of its classes: those that are declared, else those that were found."""
-    labels = declared.labels or head.labels
-    if labels and head.kind != "other" and len(labels) != head.classes:
-        whence = "penult.toml" if declared.labels else "labels.json"
-        raise ModelRefused(
-            f"{opened.source}: {whence} names {len(labels)} classes, the model has {head.classes}",
-            reason="BAD_LABELS",
-        )
-    return replace(head, labels=labels)
 
 
 def _ask_keras(

@@ -10,7 +10,9 @@ import pytest
 import tensorflow as tf
 from penult_service.errors import ModelRefused
 from penult_service.preparing import pipeline
+from penult_service.preparing.declaration import NOTHING
 from penult_service.preparing.formats.saved_model import open_model
+from penult_service.preparing.heads import head_of
 from penult_service.preparing.survey import Survey
 from support import seed_model as seeds
 from support import text_models as tm
@@ -153,5 +155,5 @@ def test_the_kind_of_head(
     text = tm.text_input()
     dropped = tm.layers().Dropout(0.1, name="dropout")(tm.pooled(text))
     opened = open_model(saved(tmp_path, text, tm.dense(units, "output", activation)(dropped)))
-    head = pipeline._head(opened, Survey(opened))
+    head = head_of(opened, Survey(opened), NOTHING)
     assert (head.kind, head.classes, head.output) == (kind, classes, "output")
