@@ -14,6 +14,7 @@ from penult_service.preparing.formats.keras_marks import layers_of
 from penult_service.preparing.formats.keras_trace import Traced, trace
 from penult_service.preparing.graph import node_of
 from penult_service.preparing.naming import layer_at
+from penult_service.preparing.opened import Layer
 from support.formats import shapes
 from support.formats.kit import KERAS, TF_KERAS, Kit
 
@@ -34,7 +35,12 @@ def sides(found: Traced, given: Array) -> list[tuple[str, int, Array, Array]]:
     (one,) = found.inputs
     part = cut(found.flat, {one.ref: tf.TensorSpec(one.shape, one.dtype)}, refs)
     values = {ref: value.numpy() for ref, value in part(tf.constant(given)).items()}
-    return [(mark.layer.name, mark.call, values[mark.before], values[mark.after]) for mark in found.marks]
+    return [(path(mark.layer), mark.call, values[mark.before], values[mark.after]) for mark in found.marks]
+
+
+def path(layer: Layer) -> str:
+    """Of the models and layers around it, and itself: `encoder/block/dropout`."""
+    return layer.path.removeprefix("root.").replace(".", "/")
 
 
 def symbolic(kit: Kit, model: Any, *tensors: Any, given: Array = NUMBERS) -> list[Array]:
@@ -45,10 +51,10 @@ def symbolic(kit: Kit, model: Any, *tensors: Any, given: Array = NUMBERS) -> lis
 
 def check(found: Traced, expected: list[tuple[str, int, Array]], given: Array = NUMBERS) -> None:
     """That the marks are these, in any order, with this in front and the same behind."""
-    marks = {(path, call): (before, after) for path, call, before, after in sides(found, given)}
-    assert sorted(marks) == sorted((path, call) for path, call, _ in expected)
-    for path, call, value in expected:
-        before, after = marks[path, call]
+    marks = {(name, call): (before, after) for name, call, before, after in sides(found, given)}
+    assert sorted(marks) == sorted((name, call) for name, call, _ in expected)
+    for name, call, value in expected:
+        before, after = marks[name, call]
         np.testing.assert_allclose(before, value, rtol=1e-5, atol=1e-5)
         np.testing.assert_array_equal(before, after)
 
@@ -151,7 +157,7 @@ def test_dropouts_inside_of_layers(flavour: str) -> None:
     model = kit.model(inputs, kit.dense(2)(kit.layers.Flatten()(stepped)))
     found = traced(model)
     assert {mark.layer.config["rate"] for mark in found.marks} in ({0.25}, {0.25, 0.4})
-    assert all(mark.layer.name.startswith(("attention/", "steps/")) for mark in found.marks)
+    assert all(path(mark.layer).startswith(("attention/", "steps/")) for mark in found.marks)
     np.testing.assert_allclose(
         next(iter(found.function(tf.constant(NUMBERS)).values())),
         model(NUMBERS, training=False),
@@ -168,8 +174,8 @@ def test_a_dropout_of_ragged_rows() -> None:
     model = kit.model(text, kit.dense(2)(kit.average()(dropped)))
     found = traced(model)
     given = shapes.texts()
-    ((path, call, before, after),) = sides(found, given)
-    assert (path, call) == ("dropout", 1)
+    ((name, call, before, after),) = sides(found, given)
+    assert (name, call) == ("dropout", 1)
     expected = kit.keras.Model(text, vectors)(tf.constant(given)).flat_values
     np.testing.assert_allclose(before, expected, rtol=1e-5, atol=1e-5)
     np.testing.assert_array_equal(before, after)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
@@ -96,10 +96,7 @@ class Marker:
         return marked
 
     def marks(self, flat: FlatGraph) -> tuple[Mark, ...]:
-        """The marks that stand in the graph, in its order; what is inside of its loops and branches leaves none.
-
-        Their layers are called by their whole path, such as ``encoder/block/dropout``.
-        """
+        """The marks that stand in the graph, in its order; what is inside of its loops and branches leaves none."""
         found: dict[tuple[str, int], dict[str, str]] = {}
         for name in flat.nodes:
             scope, _, last = name.rpartition("/")
@@ -110,8 +107,7 @@ class Marker:
         for (_, number), sides in found.items():
             if len(sides) == 2:
                 one, call = self._calls[number]
-                layer = replace(one.record, name="/".join(one.path))
-                marks.append(Mark(sides["before"], sides["after"], layer, call))
+                marks.append(Mark(sides["before"], sides["after"], one.record, call))
         return tuple(marks)
 
 
