@@ -18,7 +18,7 @@ class Seams:
     `seam` is the layer of the readout that the head takes; `before` and `after` are the tensors on both sides of
     its dropout (the same one when no dropout is there), of type `dtype`. `wordpieces` is a tensor of all word pieces,
     if any. `vocabulary` is how many token ids there are, 0 when no table of them was found. `unread` says why nothing
-    can be read; then only the whole function is served.
+    can be read; then only the whole function is served. `notes` say how the seam was found.
     """
 
     tokens: tuple[tuple[TokenInput, Ref], ...]
@@ -31,6 +31,7 @@ class Seams:
     wordpieces: Ref | None
     vocabulary: int = 0
     unread: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

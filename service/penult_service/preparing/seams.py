@@ -1,211 +1,199 @@
 """Where to cut: seam 1 behind the tokenizing, seam 2 in front of the last dropout before the head.
 
-Both are found by structure. Seam 1 is the smallest cut, the earliest on ties, of integer or boolean matrices
-between the text and the outputs. Seam 2 is the input of the last dropout that every path to every output passes.
+Both are found by structure; where that does not tell a place from another one, nothing is read, and the message lists
+what can be chosen.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterator, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import tensorflow as tf
 
 from penult_service.errors import ModelRefused
-from penult_service.prepared import Readout, Site, TokenInput
-from penult_service.preparing import tf_private
-from penult_service.preparing.graph import FlatGraph, Ref, node_of
-from penult_service.preparing.paths import dominators, smallest_cut
+from penult_service.prepared import Readout, Site
+from penult_service.preparing import dropouts, exported
+from penult_service.preparing.declaration import NOTHING, Declaration
+from penult_service.preparing.dropouts import Place, Stand
+from penult_service.preparing.graph import Ref, node_of
+from penult_service.preparing.opened import Layer
 from penult_service.preparing.places import Seams
-from penult_service.preparing.survey import FLOATS, INTEGERS, Survey
-from penult_service.preparing.unmarked import fronts
+from penult_service.preparing.survey import FLOATS, INTEGERS, Survey, shown
+from penult_service.preparing.token_seam import Tokens, token_seam, vocabulary_of, wordpieces_of
 
-_MOST_TOKEN_INPUTS = 6
-_NO_NAME = r"\W"  # what no argument of a signature may have
-_ROLES = {"ids": "input_ids", "mask": "input_mask", "types": "input_types", "other": "input_other"}
-_GATHERS = frozenset({"GatherV2", "ResourceGather"})
-# What they give is of the size, not of the values: positions counted along a mask would look like ids.
-_SIZES = frozenset({"Shape", "Size"})
+_LISTED = 20  # layers that a message names
 
 
-def find_seams(survey: Survey, layer: str | None = None) -> Seams:
+def find_seams(survey: Survey, layer: str | None = None, declared: Declaration = NOTHING) -> Seams:
     """Finds both seams, and what can be read.
 
     Args:
         survey: The model.
         layer: A layer to read instead of the one in front of the dropout; that one stays readable.
+        declared: What a person says: more readouts, roles of inputs, rates.
+
+    Returns:
+        The seams; with `unread`, when nothing can be read, and why.
 
     Raises:
-        ModelRefused: NO_TOKEN_SEAM, NO_DROPOUT (the message says which layers can be read), NO_SUCH_LAYER.
+        ModelRefused: NO_SUCH_LAYER.
     """
-    before, after = _dropout_seam(survey, layer)
-    seam = survey.layer_of(before) or node_of(before)
-    chosen: list[tuple[str, str, Ref]] = [(seam, "pooled", before)]
-    if layer is not None and layer != seam:
-        chosen.insert(0, (layer, "other", survey.readable()[layer]))
-    tokens = _token_seam(survey)
-    outputs = _token_outputs(survey, before)
-    if outputs is not None:
-        name = survey.layer_of(outputs) or node_of(outputs)
-        taken = {other for other, _, _ in chosen}
-        chosen.append((f"{name}/tokens" if name in taken else name, "tokens", outputs))
-    read = tuple((Readout(name, survey.shapes[ref][-1], kind), ref) for name, kind, ref in chosen)
+    wanted = {name: named(survey, name) for name in ([layer] if layer else declared.readouts)}
+    place = dropouts.find_place(survey) if survey.opened.layers else exported.find_place(survey)
+    if place.unread and wanted:
+        place = _as_asked(survey, wanted, place)
+    tokens = token_seam(survey, declared.inputs)
+    unread = _unread(survey, place, tokens)
+    if unread:
+        return Seams(
+            tokens, (), "", "", "", tf.float32, _sites(survey, Place(), declared), None, unread=unread
+        )
+    seam = survey.name_of(place.before)
     return Seams(
         tokens=tokens,
-        read=read,
+        read=_readouts(survey, wanted, seam, place.before),
         seam=seam,
-        before=before,
-        after=after,
-        dtype=survey.tensors[before],
-        sites=_sites(survey, after),
-        wordpieces=_wordpieces(survey.flat),
-        vocabulary=_vocabulary(survey, tokens),
+        before=place.before,
+        after=place.after,
+        dtype=survey.tensors[place.before],
+        sites=_sites(survey, place, declared),
+        wordpieces=wordpieces_of(survey.flat),
+        vocabulary=vocabulary_of(survey, tokens),
+        notes=_notes(survey, place, seam),
     )
 
 
-def _dropout_seam(survey: Survey, layer: str | None) -> tuple[Ref, Ref]:
-    """The tensors before and after the last dropout that all paths pass; without one, the layer asked for."""
-    layers, where = survey.readable(), survey.opened.source
-    if layer is not None and layer not in layers:
-        raise ModelRefused(
-            f"{where} has no layer {layer!r} that can be read; these can: {', '.join(layers) or 'none'}",
-            reason="NO_SUCH_LAYER",
-        )
-    marked = [ref for ref in survey.line if ref in survey.marks and survey.rows(ref, 2)]
-    unmarked = [ref for ref, _ in fronts(survey)]
-    if unmarked and (not marked or survey.line.index(unmarked[-1]) > survey.line.index(marked[-1])):
-        return unmarked[-1], unmarked[-1]
-    if marked:
-        return survey.ahead(marked[-1]), marked[-1]
-    if layer is None:
-        raise ModelRefused(
-            f"{where}: there is no dropout on every path to the outputs, so nothing to read in front of; "
-            f"name a layer with --layer: {', '.join(layers) or 'none can be read'}",
-            reason="NO_DROPOUT",
-        )
-    return layers[layer], layers[layer]
+def named(survey: Survey, name: str) -> Ref:
+    """The tensor that a person means: the output of a layer, or of an operation.
 
-
-def _token_seam(survey: Survey) -> tuple[tuple[TokenInput, Ref], ...]:
-    matrices = [r for r, dtype in survey.tensors.items() if dtype in INTEGERS and survey.rows(r, 2)]
-    found = (
-        smallest_cut(survey.flat, survey.opened.sources, survey.outputs, matrices, _MOST_TOKEN_INPUTS) or []
-    )
-    found = [_past_assertions(survey, ref) for ref in found]
-    roles = {ref: _role(survey, ref, found) for ref in found}
-    if "ids" not in roles.values():
-        raise ModelRefused(
-            f"{survey.opened.source}: no token ids were found between the text and the encoder (integer matrices "
-            "that all paths pass and that look up an embedding), so its texts cannot be batched by length",
-            reason="NO_TOKEN_SEAM",
-        )
-    fields = {_past_assertions(survey, one.ref): one.name for one in survey.opened.inputs if not one.is_text}
-    tokens = []
-    for role, name in _ROLES.items():
-        for number, ref in enumerate(ref for ref in found if roles[ref] == role):
-            numbered = name if number == 0 else f"{name}_{number + 1}"
-            tokens.append((TokenInput(numbered, role, survey.tensors[ref].name, fields.get(ref, "")), ref))
-    return (*tokens, *_values(survey, {token.field for token, _ in tokens}))
-
-
-def _values(survey: Survey, tokens: Collection[str]) -> Iterator[tuple[TokenInput, Ref]]:
-    """The inputs that are neither text nor token: they go past the tokenizing as they are."""
-    for number, one in enumerate(survey.opened.inputs):
-        if not one.is_text and one.name not in tokens:
-            shape = tuple(length or -1 for length in one.shape[1:])
-            name = f"value_{number}_{re.sub(_NO_NAME, '_', one.name)}"
-            yield TokenInput(name, "value", one.dtype.name, one.name, shape), one.ref
-
-
-def _past_assertions(survey: Survey, ref: Ref) -> Ref:
-    """Forward over what only asserts the padded shape, which a trimmed batch would not have."""
-    while True:
-        consumers = [
-            n for n in survey.flat.nodes.values() if ref in n.input and f"{n.name}:0" in survey.tensors
-        ]
-        if len(consumers) != 1 or consumers[0].op not in ("EnsureShape", "Identity"):
-            return ref
-        ref = f"{consumers[0].name}:0"
-
-
-def _role(survey: Survey, ref: Ref, seam: Collection[Ref]) -> str:
-    """By what consumes it: ids look up a table of many rows, types one of a few, the mask none.
-
-    A one-hot of a few classes is how some encoders look up types.
+    Raises:
+        ModelRefused: NO_SUCH_LAYER, with those that there are.
     """
-    rows = _rows(survey, ref, seam)
-    return "mask" if rows == 0 else "types" if rows <= 16 else "ids"
+    layers = survey.readable()
+    if name in layers:
+        return layers[name]
+    for ref in survey.line:
+        if name in (ref, node_of(ref), shown(node_of(ref)), survey.name_of(ref)) and _can_be_read(
+            survey, ref
+        ):
+            return ref
+    there = list(layers) or [survey.name_of(ref) for ref in survey.line if _can_be_read(survey, ref)]
+    more = f" and {len(there) - _LISTED} more" if len(there) > _LISTED else ""
+    raise ModelRefused(
+        f"{survey.opened.source} has no layer {name!r} that can be read; these can: "
+        f"{', '.join(list(dict.fromkeys(there))[-_LISTED:]) or 'none'}{more}",
+        reason="NO_SUCH_LAYER",
+    )
 
 
-def _rows(survey: Survey, ref: Ref, seam: Collection[Ref]) -> int:
-    """Rows of the largest table that a tensor of the seam looks up, away from the others; 0 without one."""
-    reached, rows = {ref}, 0
-    others = set(seam) - {ref}
-    for node in survey.flat.nodes.values():
-        if not reached.intersection(node.input) or others.intersection(node.input):
-            continue
-        if node.op in _GATHERS and node.input[1] in reached:
-            rows = max(rows, _table_rows(survey.flat, node.input[0]))
-        elif node.op == "OneHot":
-            rows = max(rows, _constant(survey.flat, node.input[1]))
-        elif node.op not in _SIZES and survey.tensors.get(f"{node.name}:0") in INTEGERS:
-            reached.add(f"{node.name}:0")
-    return rows
+def _can_be_read(survey: Survey, ref: Ref) -> bool:
+    return survey.tensors.get(ref) in FLOATS and survey.rows(ref, 2)
 
 
-def _vocabulary(survey: Survey, tokens: Sequence[tuple[TokenInput, Ref]]) -> int:
-    """How many token ids there are: the rows of the smallest table that ids look up; 0 when none was found."""
-    seam = [ref for token, ref in tokens if token.role != "value"]
-    return min((_rows(survey, ref, seam) for token, ref in tokens if token.role == "ids"), default=0)
+def _as_asked(survey: Survey, wanted: Mapping[str, Ref], place: Place) -> Place:
+    """The head begins at the last of the tensors that were asked for."""
+    ref = max(wanted.values(), key=survey.line.index)
+    return Place(ref, ref, f"as asked for; not found, because {place.unread}")
 
 
-def _table_rows(flat: FlatGraph, table: Ref) -> int:
-    """Rows of the variable that a gather reads; 0 when it reads none."""
-    handles = [flat.captures[name] for name in flat.upstream([table]) if name in flat.captures]
-    shapes = [tf_private.variable_shape(handle) for handle in handles if handle.dtype == tf.resource]
-    return max((shape[0] for shape in shapes if shape), default=0)
+def _unread(survey: Survey, place: Place, tokens: Tokens) -> str:
+    """Why nothing can be read; empty when it can."""
+    source = survey.opened.source
+    if place.unread:
+        there = dropouts.candidates(survey)
+        if not there:
+            return f"{source}: {place.unread}; and no single tensor in it stands on every way to the outputs"
+        first = there.partition(" (")[0]
+        return (
+            f'{source}: {place.unread}, so that where it is to be read must be said: readouts = ["{first}"] in '
+            f"penult.toml, or --layer {first!r}. It can be: {there}"
+        )
+    if survey.opened.texts and not any(token.role == "ids" for token, _ in tokens):
+        return (
+            f"{source}: no token ids were found between the text and the encoder (integer matrices that all paths pass "
+            "and that look up an embedding), so its texts cannot be batched by length, and are not embedded"
+        )
+    return ""
 
 
-def _constant(flat: FlatGraph, ref: Ref) -> int:
-    node = flat.nodes[node_of(ref)]
-    return int(tf.make_ndarray(node.attr["value"].tensor)) if node.op == "Const" else 0
+def _readouts(
+    survey: Survey, wanted: Mapping[str, Ref], seam: str, before: Ref
+) -> tuple[tuple[Readout, Ref], ...]:
+    """What is asked for, what the head takes, and the token vectors."""
+    chosen = [(name, "other", ref) for name, ref in wanted.items() if ref != before and name != seam]
+    default = next(iter(wanted.values()), before)
+    chosen.insert(0 if default == before else len(chosen), (seam, "pooled", before))
+    outputs = _token_outputs(survey, before)
+    if outputs is not None:
+        name = survey.name_of(outputs)
+        taken = {other for other, _, _ in chosen}
+        chosen.append((f"{name}/tokens" if name in taken else name, "tokens", outputs))
+    return tuple((Readout(name, survey.shapes[ref][-1], kind), ref) for name, kind, ref in chosen)
 
 
 def _token_outputs(survey: Survey, before: Ref) -> Ref | None:
     """The last float tensor [n, length, d] that all paths from the text to the embedding pass, or None."""
-    line = dominators(survey.flat, survey.opened.sources, [before])
-    threes = [r for r in line if survey.tensors.get(r) in FLOATS and survey.rows(r, 3)]
+    threes = [r for r in survey.dominate(before) if survey.tensors.get(r) in FLOATS and survey.rows(r, 3)]
     lengths = {
         survey.shapes[r][1] for r in survey.tensors if survey.tensors[r] in INTEGERS and survey.rows(r, 2)
     }
     return next((ref for ref in reversed(threes) if survey.shapes[ref][1] in lengths), None)
 
 
-def _sites(survey: Survey, after: Ref) -> tuple[Site, ...]:
+def _notes(survey: Survey, place: Place, seam: str) -> tuple[str, ...]:
+    others = [name for name in survey.readable() if name != seam]
+    notes = [f"read at {seam}: {place.how}"]
+    if others:
+        notes.append(
+            f"with --layer or readouts in penult.toml these can be read as well: {', '.join(others)}"
+        )
+    return tuple(notes)
+
+
+def _sites(survey: Survey, place: Place, declared: Declaration) -> tuple[Site, ...]:
     """Every dropout with a mark, and those that the layer graph tells of; what is inside a hub layer leaves neither."""
     order = {name: number for number, name in enumerate(survey.flat.nodes)}
+    after = order.get(node_of(place.after), len(order)) if place.after else len(order)
     sites = []
-    for ref, layer in survey.marks.items():
-        before = order[node_of(ref)] < order[node_of(after)]
-        place = "at" if ref == after else "before" if before else "after"
-        sites.append(_site(layer.name, layer, node_of(ref), place))
-    for ref, layer in fronts(survey):
-        first, seam = order[node_of(ref)], order[node_of(after)]
-        place = "at" if ref == after else "before" if first < seam else "after"
-        sites.append(_site(layer.name, layer, node_of(ref), place))
+    for one in dropouts.stands(survey):
+        at = bool(place.before) and (one.after == place.after or _same(survey, one.before, place.before))
+        where = "at" if at else "before" if order[node_of(one.after)] < after else "after"
+        sites.append(_site(_path(survey, one), one.layer, node_of(one.after), where, declared.dropout))
+    if not sites and place.before and not survey.opened.layers:
+        sites = _declared_sites(survey, place, declared.dropout)
     return tuple(sites)
 
 
-def _site(path: str, layer: Any, tensor: str, place: str) -> Site:
-    rate = layer.config.get("rate", layer.config.get("stddev"))
+def _same(survey: Survey, ref: Ref, other: Ref) -> bool:
+    full = [survey.source_of(survey.in_full(one)) for one in (ref, other)]
+    return full[0] == full[1]
+
+
+def _path(survey: Survey, one: Stand) -> str:
+    """The names of the layers around it and its own; of a second call also its number: `head/dropout#2`."""
+    around = [
+        layer
+        for layer in survey.opened.layers
+        if layer.path != "root" and one.layer.path.startswith(f"{layer.path}.") and layer.name
+    ]
+    names = [layer.name for layer in sorted(around, key=lambda layer: len(layer.path))]
+    return "/".join([*names, one.layer.name]) + (f"#{one.call}" if one.call > 1 else "")
+
+
+def _declared_sites(survey: Survey, place: Place, rates: Mapping[str, float]) -> list[Site]:
+    """The dropout at the seam of a graph without layers, of the rate declared: the only one, or what is read's."""
+    seam = survey.name_of(place.before)
+    rate = rates.get(seam, next(iter(rates.values())) if len(rates) == 1 else None)
+    if rate is None:
+        return []
+    name = seam if seam in rates else next(iter(rates))
+    return [Site(name, "Dropout", rate, None, node_of(place.before), "at")]
+
+
+def _site(path: str, layer: Layer, tensor: str, place: str, rates: Mapping[str, float]) -> Site:
+    recorded = layer.config.get("rate", layer.config.get("stddev"))
+    rate = rates.get(path, rates.get(layer.name)) if recorded is None else float(recorded)
     shape = layer.config.get("noise_shape")
     items = shape.get("items") if isinstance(shape, dict) else shape
     noise_shape = None if items is None else tuple(-1 if n is None else int(n) for n in items)
-    return Site(path, layer.class_name, None if rate is None else float(rate), noise_shape, tensor, place)
-
-
-def _wordpieces(flat: FlatGraph) -> Ref | None:
-    """The values of the one word-piece tokenizer, all texts' pieces in a row before any is cut off."""
-    found = [n.name for n in flat.nodes.values() if n.op.startswith("WordpieceTokenizeWithOffsets")]
-    return f"{found[0]}:0" if len(found) == 1 else None
+    return Site(path, layer.class_name, rate, noise_shape, tensor, place)

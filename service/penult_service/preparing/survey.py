@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 
 import tensorflow as tf
@@ -17,7 +18,9 @@ from penult_service.preparing.paths import dominators, path_nodes
 PROBE = ("one", "two words", "and a few words more than two", "", "last", "a film, a good one!", "Ünïcode ok")
 _NUMBERS = (tf.float16, tf.bfloat16, tf.float32, tf.float64, tf.int32, tf.int64, tf.bool)
 FLOATS = (tf.float16, tf.bfloat16, tf.float32, tf.float64)
+HALVES = (tf.float16, tf.bfloat16)
 INTEGERS = (tf.int32, tf.int64, tf.bool)
+_CALLS = re.compile(r"^(?:(?:Stateful)?PartitionedCall(?:_\d+)?/)+")
 
 
 class Survey:
@@ -44,11 +47,15 @@ class Survey:
         return Examples(self.opened)
 
     @cached_property
+    def path(self) -> dict[str, None]:
+        """The operations on any path, in order."""
+        return dict.fromkeys(path_nodes(self.flat, self.opened.sources, self.outputs))
+
+    @cached_property
     def tensors(self) -> dict[Ref, tf.DType]:
-        nodes = path_nodes(self.flat, self.opened.sources, self.outputs)
         with tf.Graph().as_default() as graph:
             imported(self.flat, self.outputs)
-            found = {t.name: t.dtype for name in nodes for t in graph.get_operation_by_name(name).outputs}
+            found = {t.name: t.dtype for name in self.path for t in graph.get_operation_by_name(name).outputs}
         return {ref: dtype for ref, dtype in found.items() if dtype in _NUMBERS}
 
     @cached_property
@@ -101,6 +108,23 @@ class Survey:
             ref = self.flat.nodes[node_of(ref)].input[0]
         return ref
 
+    def in_full(self, ref: Ref) -> Ref:
+        """The tensor that was rounded to half precision to become this one; itself, when it was not."""
+        source = self.source_of(ref)
+        node = self.flat.nodes[node_of(source)]
+        if node.op != "Cast" or self.tensors.get(source) not in HALVES:
+            return ref
+        wider = node.input[0]
+        return wider if self.tensors.get(wider) in FLOATS and self.tensors[wider] not in HALVES else ref
+
+    def dominate(self, ref: Ref) -> list[Ref]:
+        """The tensors that every path to this one passes, in order, itself the last."""
+        return dominators(self.flat, self.opened.sources, [ref])
+
+    def name_of(self, ref: Ref) -> str:
+        """What a person calls the tensor: the layer that makes it, else the operation without the calls around it."""
+        return self.layer_of(ref) or shown(node_of(self.source_of(ref)))
+
     def layer_of(self, ref: Ref) -> str | None:
         """The name of the outermost Keras layer in whose scope the tensor is made, or None."""
         names = {layer.name for layer in self.opened.layers if layer.path != "root"}
@@ -121,3 +145,8 @@ class Survey:
     @cached_property
     def _final(self) -> set[Ref]:
         return {self.source_of(ref) for ref in self.outputs}
+
+
+def shown(node: str) -> str:
+    """The name of an operation without those of the calls that it was inlined from."""
+    return _CALLS.sub("", node)

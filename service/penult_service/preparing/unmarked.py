@@ -37,6 +37,18 @@ def fronts(survey: Survey) -> list[tuple[Ref, Layer]]:
     return sorted(found, key=lambda pair: place[pair[0]])
 
 
+def in_front(survey: Survey, layer: Layer) -> str:
+    """The name of the layer in front of a noise layer at the top of the model, past other noise; empty: not known."""
+    root = next((one.config for one in survey.opened.layers if one.path == "root"), None)
+    sources = _sources(root if isinstance(root, dict) else {})
+    noisy = {one.name for one in survey.opened.layers if one.class_name in NOISE_CLASSES}
+    name, passed = layer.name, set()
+    while name in noisy and name not in passed and len(sources.get(name, [])) == 1:
+        passed.add(name)
+        name = sources[name][0]
+    return "" if name in noisy else name
+
+
 def _in_front(name: str, noisy: Collection[str], sources: dict[str, list[str]]) -> str:
     """The layer in front of a noise layer, and of those in front of that; itself when that is not certain."""
     passed: set[str] = set()
