@@ -53,11 +53,7 @@ def _lengths(
             reason="WRONG_SHAPE",
             field=place_of(given, 0).field,
         )
-    made = [token for token in manifest.inputs if token.name in tokens]
-    if any(token.role in ("ids", "mask") for token in made):
-        lengths = token_lengths(tokens, made)
-    else:
-        lengths = np.full(count, next(iter(widths.values())), np.int32)
+    lengths = token_lengths(tokens, [token for token in manifest.inputs if token.name in tokens])
     read = lengths if manifest.trims else np.full(count, next(iter(widths.values())))
     too_many = np.flatnonzero(read > manifest.max_length)
     if too_many.size:

@@ -32,10 +32,16 @@ class TokenTable:
 
 
 def token_lengths(inputs: Mapping[str, NDArray[Any]], tokens: Sequence[TokenInput]) -> NDArray[np.int32]:
-    """Tokens a row without padding, int32 [n]: by the mask, else up to the last id that is not 0; at least 1."""
-    role = "mask" if any(token.role == "mask" for token in tokens) else "ids"
-    used = inputs[next(token.name for token in tokens if token.role == role)] != 0
-    if not used.shape[1]:  # nothing but empty texts, padded to the longest
-        return np.ones(len(used), np.int32)
+    """Tokens a row without padding, int32 [n]: by the mask, else up to the last id that is not 0; at least 1.
+
+    Without either every cell is a token; of values alone a row counts as one.
+    """
+    made = {token.role: inputs[token.name] for token in tokens if token.role != "value"}
+    used = made.get("mask", made.get("ids", next(iter(made.values()), None)))
+    if used is None or not used.shape[1]:  # values, or nothing but empty texts, padded to the longest
+        return np.ones(len(next(iter(inputs.values()))), np.int32)
+    if made.keys().isdisjoint(("mask", "ids")):
+        return np.full(len(used), used.shape[1], np.int32)
+    used = used != 0
     last = used.shape[1] - np.argmax(used[:, ::-1], axis=1)
     return np.where(used.any(axis=1), last, 1).astype(np.int32)
