@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from penult_service.errors import ModelRefused
-from penult_service.preparing.formats import hf_classifier
+from penult_service.preparing.formats import hf_classifier, hf_files
 from penult_service.preparing.identity import cache_key, model_digest
 from support.tiny_bert import write_tiny_bert
 from support.tiny_hf import KINDS, LAYERS, WIDTH, change_json, change_tensors, write_tiny_hf
@@ -190,6 +190,23 @@ def test_half_precision_and_old_names_are_read(directory: Path, half: str) -> No
     assert {value.dtype for value in found.values()} == {np.dtype(np.float32)}
     for name, value in exact.items():
         np.testing.assert_array_equal(found[name], value.astype(kind).astype(np.float32))
+
+
+def test_weights_are_read_a_few_rows_at_a_time(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from safetensors.numpy import load_file
+
+    exact = load_file(directory / "model.safetensors")
+    for block in (1, 7 * 4 * WIDTH):  # a row, and seven, which no tensor is a multiple of
+        monkeypatch.setattr(hf_files, "_BLOCK", block)
+        read = hf_classifier.read(directory)
+        for name, value in read.tensors():
+            np.testing.assert_array_equal(value, exact[read.stored[name]])
+    last = exact["bert.embeddings.word_embeddings.weight"].copy()
+    last[-1, -1] = np.nan
+    put("bert.embeddings.word_embeddings.weight", last)(directory)
+    with pytest.raises(ModelRefused, match="word_embeddings") as caught:
+        hf_classifier.read(directory)
+    assert caught.value.reason == "WEIGHTS_NOT_FINITE"
 
 
 def test_what_older_releases_wrote_besides_is_named(directory: Path) -> None:

@@ -26,6 +26,7 @@ from penult_service.preparing.formats.hf_files import (
     open_weights,
     plain_norm,
     read_json,
+    read_tensor,
     refused,
 )
 from penult_service.preparing.formats.hf_network import Network, network_of
@@ -66,9 +67,8 @@ class Classifier:
 
     def tensors(self) -> Iterator[tuple[str, NDArray[np.float32]]]:
         """Every tensor that is used: its name, and its values as float32."""
-        with open_weights(self.directory / WEIGHTS) as file:
-            for name, where in self.stored.items():
-                yield name, file.get_tensor(where).astype(np.float32, copy=False)
+        for name, where in self.stored.items():
+            yield name, read_tensor(self.directory / WEIGHTS, where)
 
 
 def is_directory(directory: Path) -> bool:

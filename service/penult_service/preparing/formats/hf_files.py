@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable
+import math
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from penult_service.errors import ModelRefused
 
@@ -16,6 +18,7 @@ CONFIG = "config.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
 VOCABULARY = "vocab.txt"
 WEIGHTS = "model.safetensors"
+_BLOCK = 64 << 20  # bytes
 MAX_CONFIG = 64 << 20  # bytes; with 100,000 names of classes it takes 5 MiB
 # What other weights are called, and why they are not read.
 _OTHER_WEIGHTS = {
@@ -113,6 +116,23 @@ def open_weights(path: Path) -> Any:
         raise refused(path.parent, "FILE_DAMAGED", what) from error
 
 
+def read_tensor(path: Path, name: str) -> NDArray[np.float32]:
+    """A tensor as float32, in parts: what was read of the file stays in memory until it is closed."""
+    with open_weights(path) as file:
+        values = np.empty(tuple(file.get_slice(name).get_shape()), np.float32)
+    for rows in _blocks(values.shape):
+        with open_weights(path) as file:
+            values[rows] = file.get_slice(name)[rows]
+    return values
+
+
+def _blocks(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Rows of a tensor that may be in memory beside it."""
+    step = max(1, _BLOCK // (4 * math.prod(shape[1:])))
+    for start in range(0, shape[0], step):
+        yield slice(start, min(start + step, shape[0]))
+
+
 def check_tensors(
     directory: Path,
     file: Any,
@@ -157,7 +177,7 @@ def _check_tensor(
         raise refused(directory, "TENSOR_SHAPE", what)
     if kind not in kinds:
         raise refused(directory, "TENSOR_TYPE", f"{name} is {kind}; save the model as float32 or float16")
-    if not np.isfinite(file.get_tensor(name)).all():
+    if not all(np.isfinite(view[rows]).all() for rows in _blocks(shape)):
         raise refused(directory, "WEIGHTS_NOT_FINITE", f"{name} holds NaN or infinity")
 
 
