@@ -15,8 +15,6 @@ from penult_service.files import new_directory
 from penult_service.guard import prepared as guard
 from penult_service.guard.random_ops import RANDOM_OPS
 from penult_service.prepared import (
-    CALLER,
-    GRAPH,
     MANIFEST_NAME,
     NO_LIMIT,
     TOKENIZER_FILE,
@@ -29,6 +27,7 @@ from penult_service.preparing import experiment, keras_oracle, parts, probe, rel
 from penult_service.preparing.beside import with_tokenizer
 from penult_service.preparing.company import first_that_mixes
 from penult_service.preparing.declaration import NOTHING, Declaration
+from penult_service.preparing.declared import as_declared, readouts_first
 from penult_service.preparing.examples import Examples, fields_of
 from penult_service.preparing.graph import flatten
 from penult_service.preparing.heads import head_of
@@ -80,7 +79,7 @@ def prepare(
     progress("finding the seams", 0.3)
     survey: Survey | None = None
     if opened.known is not None:
-        seams = opened.known.seams
+        seams = readouts_first(source, opened.known.seams, declared)
     else:
         survey = Survey(opened, noise_is_on=bool(structure.random))
         seams = find_seams(survey, layer, declared)
@@ -124,7 +123,7 @@ def prepare(
             cost=Cost(time.monotonic() - started, peak_memory()),
             files=file_hashes(draft),
         )
-        manifest = _as_declared(manifest, declared)
+        manifest = as_declared(manifest, declared)
         (draft / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")
     progress("done", 1.0)
     return manifest
@@ -161,29 +160,6 @@ def _shape_of(opened: Opened, head: Head, seams: Seams, tokenizer: str, digest: 
         proof=Proof(False, (), ()),
         cost=Cost(0.0, 0),
         versions={name: _version(name) for name in _PACKAGES},
-    )
-
-
-def _as_declared(manifest: Manifest, declared: Declaration) -> Manifest:
-    """The manifest with what is declared of serving; refused where the model cannot do it."""
-    if declared.pooling and declared.pooling not in manifest.poolings:
-        raise _undeclarable(
-            manifest, f"pooling = {declared.pooling!r}", f"it can do {', '.join(manifest.poolings)}"
-        )
-    length, found = declared.max_length, manifest.max_length
-    if length and length != found and not (manifest.tokenizer == CALLER and found == NO_LIMIT):
-        cuts = {GRAPH: "its own graph cuts texts", CALLER: "it takes rows of one length"}
-        said = "none" if found == NO_LIMIT else str(found)
-        why = f"{cuts.get(manifest.tokenizer, 'its tokenizer cuts texts')}, and that length is {said}"
-        raise _undeclarable(manifest, f"max_length = {length}", why)
-    pooling = declared.pooling or manifest.pooling
-    return replace(manifest, pooling=pooling, max_length=length or found, warm_up=declared.warm_up)
-
-
-def _undeclarable(manifest: Manifest, what: str, why: str) -> ModelRefused:
-    return ModelRefused(
-        f"{manifest.source}: penult.toml declares {what}, which this model cannot do: {why}; change that line",
-        reason="BAD_DECLARATION",
     )
 
 
