@@ -15,6 +15,7 @@ from typing import Any
 import tensorflow as tf
 from support import seed_model as seeds
 from support.tiny_bert import VOCABULARY, WORDS
+from support.tiny_keras_hub import pieces
 
 Kind = tuple[Callable[[Any], Any], Any]
 """A function of a tensor (or of a dict of them), and the TensorSpec (or the dict) of what it takes."""
@@ -48,6 +49,7 @@ def kinds() -> Iterator[tuple[str, Callable[[], Kind]]]:
     for backbone in ("Bert", "DistilBert", "Roberta", "Albert", "Electra"):
         yield f"KerasHub {backbone}", lambda backbone=backbone: _backbone(backbone)
     yield "KerasHub tokenizing", _hub_tokenizing
+    yield "KerasHub pieces", _hub_pieces
     yield "TF-Text BertTokenizer", _bert_tokenizing
     yield "TF-Text FastBertTokenizer", _fast_tokenizing
     yield "tf.strings by hand", _strings_by_hand
@@ -153,6 +155,13 @@ def _hub_tokenizing() -> Kind:
 
     tokenizer = keras_hub.models.BertTokenizer(list(VOCABULARY), lowercase=True)
     return keras_hub.models.BertTextClassifierPreprocessor(tokenizer, sequence_length=16), TEXTS
+
+
+def _hub_pieces() -> Kind:
+    import keras_hub
+
+    tokenizer = keras_hub.models.AlbertTokenizer(pieces())
+    return keras_hub.models.AlbertTextClassifierPreprocessor(tokenizer, sequence_length=16), TEXTS
 
 
 def _bert_tokenizing() -> Kind:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from penult_service.guard import folder, saved_model, sizes, tables
+from penult_service.guard import folder, pieces, saved_model, sizes, tables
 from penult_service.guard.allowed import refuse_others
 
 
@@ -17,7 +17,7 @@ def check(directory: Path, allow: Collection[str] = (), source: Path | None = No
 
     Raises:
         InvalidInput, ModelRefused: as `folder.refuse_unsafe_files`, `saved_model.read`, `sizes.refuse_bombs`,
-            `sizes.refuse_claims`, `allowed.refuse_others` and `tables.refuse_outside_files`.
+            `sizes.refuse_claims`, `allowed.refuse_others`, `tables.refuse_outside_files` and `pieces.refuse_damaged`.
     """
     folder.refuse_unsafe_files(directory)
     graph, what = saved_model.read(directory), str(source or directory)
@@ -25,3 +25,4 @@ def check(directory: Path, allow: Collection[str] = (), source: Path | None = No
     sizes.refuse_claims(directory)
     refuse_others(what, graph.uses(), allow)
     tables.refuse_outside_files(what, graph)
+    pieces.refuse_damaged(what, graph)

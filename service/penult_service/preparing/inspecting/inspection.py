@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from penult_service.guard import folder, saved_model, sizes, tables
+from penult_service.guard import folder, pieces, saved_model, sizes, tables
 from penult_service.preparing.inspecting import harm, hdf5, keras_archive, keras_preset
 from penult_service.preparing.inspecting.kinds import is_archive, is_hdf5
 
@@ -34,6 +34,7 @@ def inspect(source: Path, allow_ops: Collection[str] = ()) -> tuple[str, ...]:
     harm.refuse_harmful(what, graph, allow_ops)
     harm.refuse_at_load(what, graph, allow_ops)
     tables.refuse_outside_files(what, graph)
+    pieces.refuse_damaged(what, graph)
     sizes.refuse_bombs(what, graph)
     if source.joinpath(f"{sizes.CHECKPOINT}.index").is_file():
         sizes.refuse_claims(source)
