@@ -106,9 +106,11 @@ class WholePass:
 def class_probabilities(head: Head, output: NDArray[Any]) -> FloatMatrix:
     """The head's output [n, outputs] or [n] -> float32 [n, classes]; one sigmoid gives (1 - p, p).
 
-    Of a linear output, by the head's activation.
+    Of a linear output, by the head's activation; what is not finite there is NaN, also where its limit would be 0 or 1.
     """
     columns = np.asarray(output, dtype=np.float32).reshape(len(output), -1)
+    if head.activation:
+        columns = np.where(np.isfinite(columns), columns, np.float32(np.nan))
     if head.activation == "softmax":
         powers = np.exp(columns - columns.max(axis=1, keepdims=True))
         columns = powers / powers.sum(axis=1, keepdims=True)

@@ -86,9 +86,12 @@ def test_probabilities_of_logits(kind: str, activation: str, logits: object, exp
     np.testing.assert_allclose(half, expected, atol=1e-3)
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
-def test_logits_that_are_not_finite_are_no_probabilities(activation: str) -> None:
+def test_logits_that_are_not_finite_are_no_probabilities(activation: str, value: float) -> None:
     kind = "softmax" if activation == "softmax" else "multilabel"
-    with np.errstate(invalid="ignore"):
-        found = class_probabilities(Head(kind, "o", 2, activation=activation), np.array([[np.nan, 0.0]]))
-    assert not np.isfinite(found).all()
+    with np.errstate(all="raise"):
+        found = class_probabilities(
+            Head(kind, "o", 2, activation=activation), np.array([[value, 0.0], [0, 1]])
+        )
+    assert np.isfinite(found).all(axis=1).tolist() == [False, True]
