@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
+import textwrap
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -327,3 +329,17 @@ def test_nesting_has_a_bound() -> None:
     with pytest.raises(TooDeep) as caught:
         lines_of("\n" + "a." * DEEPEST + "b = 1")
     assert caught.value.line == 2
+
+
+# The page for people
+
+
+def test_the_page_names_every_key_and_its_example_is_one(model: Path) -> None:
+    assert list(declaring._KEYS) == list(Declaration.__dataclass_fields__)
+    page = (Path(__file__).parents[3] / "docs" / "declaration.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == list(Declaration.__dataclass_fields__) != []
+    example = "".join(line for line in page.splitlines(keepends=True) if line.startswith("    "))
+    (model / "penult.toml").write_text(textwrap.dedent(example))
+    said = read(model)
+    assert said.head == "logits"
+    assert list(said.inputs) == ["title", "body"]
