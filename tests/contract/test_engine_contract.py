@@ -22,6 +22,8 @@ MODELS: dict[str, Callable[[], LoadedModel]] = {
     "fake-sigmoid": lambda: fake_model(head="sigmoid"),
     "fake-untrimmed": lambda: fake_model(trims=False),
     "fake-pooled-only": lambda: fake_model(tokens=False, max_length=48),
+    "fake-logits": lambda: fake_model(head="logits"),
+    "fake-file": lambda: fake_model(takes="file"),
     "fake-cannot-tell": lambda: fake_model(tells_cuts=False, head="multilabel"),
     "tensorflow": loaded_seed_model,
 }

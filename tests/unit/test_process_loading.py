@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
 from penult_service import process
 from penult_service.config import serve_config
-from penult_service.prepared import GRAPH, HEAD, TOKENIZE
+from penult_service.engines.fake import Traits, fake_manifest
+from penult_service.errors import PreconditionFailed
+from penult_service.prepared import GRAPH, HEAD, TOKENIZE, TokenInput
 from penult_service.repository.sources import Source
 
 
@@ -87,6 +90,28 @@ def test_a_model_is_prepared_and_its_parts_are_put_together(
         "preparing /raw: reading",
         "preparing /raw: proving",
     ]
+
+
+@pytest.mark.parametrize(
+    ("traits", "says"),
+    [({"takes": "ids"}, "nothing makes them of texts"), ({"whole_only": True}, "no tensor of this model")],
+)
+def test_a_model_without_a_tokenizer_says_why(tmp_path: Path, traits: dict[str, object], says: str) -> None:
+    tokenizer = process._tokenizer(tmp_path, fake_manifest(traits=Traits(**traits)), {})
+    with pytest.raises(PreconditionFailed, match=says):
+        tokenizer.tokenize(["a"])
+
+
+def test_a_tokenizer_beside_the_model_makes_its_tokens_and_no_values(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = fake_manifest(traits=Traits(takes="file"))
+    beside = TokenInput("n", "value", "float32", "n", (1,))
+    module = ModuleType("penult_service.tokenizing.library")
+    module.library_tokenizer = lambda directory, inputs: (directory, inputs)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    found = process._tokenizer(tmp_path, replace(manifest, inputs=(beside, *manifest.inputs)), {})
+    assert found == (tmp_path, list(manifest.inputs))
 
 
 def test_threads_are_set_before_tensorflow_comes(monkeypatch: pytest.MonkeyPatch) -> None:
