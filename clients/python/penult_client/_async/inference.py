@@ -62,8 +62,9 @@ class AsyncInference:
             texts: A list, array or column of n str. For a model of several inputs, a list of n dicts by the names of
                 its inputs (`Model.inputs`), or of n tuples in their order, such as pairs of texts; a value is a str, a
                 number, or an array of numbers. Where the model takes one text, and its tokenizer file knows pairs, they
-                are tuples of two texts, or dicts of ``text`` and ``text_pair``. For token ids and other tensors, one dict of arrays by those names, the
-                batch of n first: ``{"input_ids": ids, "attention_mask": mask}``.
+                are tuples of two texts, or dicts of ``text`` and ``text_pair``. For token ids and other tensors, one
+                dict of arrays by the names of the inputs, the batch of n first:
+                ``{"input_ids": ids, "attention_mask": mask}``.
             model: Such as ``reviews`` or ``reviews@3``; None: the only one loaded.
             pooling: ``pooled`` (in front of the dropout), ``cls``, ``mean`` or ``max`` (over the tokens); ``tokens``:
                 one row a token, a list of n arrays (`TokenEmbeddings`); None: the model's default (`Model.pooling`).
