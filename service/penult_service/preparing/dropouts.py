@@ -17,10 +17,11 @@ from penult_service.preparing.naming import layer_at
 from penult_service.preparing.opened import Layer
 from penult_service.preparing.survey import FLOATS, Survey
 from penult_service.preparing.unmarked import fronts, in_front
-from penult_service.preparing.weights import last_trained, pooled
+from penult_service.preparing.weights import in_front_of, last_groups, last_trained, pooled, uses
 
 # Noise that leaves nothing in an inference graph.
 _TRACELESS = frozenset({"GaussianNoise", "GaussianDropout", "AlphaDropout"})
+_PRODUCTS = frozenset({"MatMul", "BatchMatMul", "BatchMatMulV2", "Einsum"})
 _CANDIDATES = 12  # that a message lists
 
 
@@ -117,11 +118,14 @@ def by_weights(survey: Survey, why: str = "no dropout stands on whole texts") ->
 def candidates(survey: Survey) -> str:
     """What a person can choose from, the last first: name, width, place."""
     wanted, found = pooled(survey), dict[str, int]()
-    for ref in reversed(survey.line):
-        if wanted(ref) and survey.flat.nodes[node_of(ref)].op != "Identity":
+    products = {use.node: use.node for use in uses(survey) if survey.flat.nodes[use.node].op in _PRODUCTS}
+    last = in_front_of(survey, last_groups(survey, products), wanted)
+    line = survey.line if last is None else survey.line[: survey.line.index(last) + 1]
+    for ref in reversed(line):
+        if wanted(ref) and survey.flat.nodes[node_of(ref)].op not in ("Identity", "Cast"):
             found.setdefault(survey.name_of(ref), survey.shapes[ref][-1])
     named = [
-        f"{name} ({width} numbers a row{', the last before the output' if number == 0 else ''})"
+        f"{name} ({width} numbers a row{', the input of the last layer' if number == 0 and last else ''})"
         for number, (name, width) in enumerate(found.items())
     ]
     more = f" and {len(named) - _CANDIDATES} more" if len(named) > _CANDIDATES else ""

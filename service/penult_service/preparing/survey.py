@@ -7,6 +7,7 @@ from functools import cached_property
 
 import tensorflow as tf
 
+from penult_service.errors import ModelRefused
 from penult_service.preparing.cut import cut, imported
 from penult_service.preparing.examples import Examples, feeds
 from penult_service.preparing.graph import Ref, node_of
@@ -18,7 +19,6 @@ from penult_service.preparing.paths import dominators, path_nodes
 PROBE = ("one", "two words", "and a few words more than two", "", "last", "a film, a good one!", "Ünïcode ok")
 _NUMBERS = (tf.float16, tf.bfloat16, tf.float32, tf.float64, tf.int32, tf.int64, tf.bool)
 FLOATS = (tf.float16, tf.bfloat16, tf.float32, tf.float64)
-HALVES = (tf.float16, tf.bfloat16)
 INTEGERS = (tf.int32, tf.int64, tf.bool)
 _CALLS = re.compile(r"^(?:(?:Stateful)?PartitionedCall(?:_\d+)?/)+")
 
@@ -62,7 +62,18 @@ class Survey:
     def shapes(self) -> dict[Ref, tuple[int, ...]]:
         numbered = {str(i): ref for i, ref in enumerate(self.tensors)}
         measure = cut(self.flat, feeds(self.opened), numbered, lambda _, tensor: tf.shape(tensor))
-        shapes = measure(*self.examples.arguments(self.examples.rows(PROBE)))
+        try:
+            shapes = measure(*self.examples.arguments(self.examples.rows(PROBE)))
+        except tf.errors.OpError as error:
+            first = (str(error.message).strip() or type(error).__name__).splitlines()
+            told = next(
+                (line.strip() for line in first if "not supported" in line or "rror" not in line), first[0]
+            )
+            raise ModelRefused(
+                f"{self.opened.source}: its own function cannot be run on texts ({told[:200]}); save it with the right "
+                "input_signature, and try what was saved",
+                reason="CANNOT_RUN",
+            ) from error
         return {ref: tuple(int(n) for n in shapes[name]) for name, ref in numbered.items()}
 
     @cached_property
@@ -109,13 +120,14 @@ class Survey:
         return ref
 
     def in_full(self, ref: Ref) -> Ref:
-        """The tensor that was rounded to half precision to become this one; itself, when it was not."""
+        """The tensor that was converted to another precision to become this one; itself, when it was not.
+
+        In front of a dropout in half precision that is the tensor before it is rounded.
+        """
         source = self.source_of(ref)
         node = self.flat.nodes[node_of(source)]
-        if node.op != "Cast" or self.tensors.get(source) not in HALVES:
-            return ref
-        wider = node.input[0]
-        return wider if self.tensors.get(wider) in FLOATS and self.tensors[wider] not in HALVES else ref
+        converted = node.op == "Cast" and self.tensors.get(node.input[0]) in FLOATS
+        return node.input[0] if converted and self.tensors.get(source) in FLOATS else ref
 
     def dominate(self, ref: Ref) -> list[Ref]:
         """The tensors that every path to this one passes, in order, itself the last."""

@@ -45,7 +45,7 @@ def test_a_second_dropout_with_a_number_and_a_third_call(tmp_path: Path) -> None
     assert [(site.path, site.rate, site.place) for site in seams.sites] == [
         ("dropout", 0.1, "before"),
         ("dropout_1", 0.2, "before"),
-        ("dropout", 0.1, "at"),
+        ("dropout#2", 0.1, "at"),
     ]
     found = parts.references(survey.opened, [seams.before])(tf.constant(tm.TEXTS))[seams.before]
     np.testing.assert_allclose(found, tm.answers(seeds.keras().Model(text, hidden)), atol=1e-6)
