@@ -42,7 +42,7 @@ ACTIVATIONS = (
 def kinds() -> Iterator[tuple[str, Callable[[], Kind]]]:
     """Name -> what makes it."""
     for flavour in ("tf_keras", "keras"):
-        for name in (*_SEQUENCES, *_CONVOLUTIONS, "attention", "merging", "activations"):
+        for name in (*_SEQUENCES, *_CONVOLUTIONS, *_OTHERS):
             yield f"{flavour} {name}", lambda flavour=flavour, name=name: _layers(flavour, name)
         for output in ("int", "multi_hot", "count", "tf_idf", "ngrams", "characters"):
             yield f"{flavour} words, {output}", lambda flavour=flavour, output=output: _words(flavour, output)
@@ -86,6 +86,7 @@ _CONVOLUTIONS: dict[str, Callable[[Any], list[Any]]] = {
         layers.GlobalAveragePooling1D(),
     ],
     "separable convolution": lambda layers: [layers.SeparableConv1D(4, 3), layers.GlobalMaxPooling1D()],
+    "transposed convolution": lambda layers: [layers.Conv1DTranspose(4, 3), layers.GlobalMaxPooling1D()],
     "dilated convolution": lambda layers: [
         layers.Conv1D(4, 3, padding="causal", dilation_rate=2),
         layers.SpatialDropout1D(0.1),
@@ -93,6 +94,7 @@ _CONVOLUTIONS: dict[str, Callable[[Any], list[Any]]] = {
         layers.GlobalMaxPooling1D(),
     ],
 }
+_OTHERS = ("attention", "merging", "reductions", "numbers in classes", "activations")
 
 
 def _keras(flavour: str) -> Any:
@@ -119,12 +121,29 @@ def _layers(flavour: str, name: str) -> Kind:
             getattr(layers, m)()([x, x]) for m in ("Subtract", "Multiply", "Average", "Maximum", "Minimum")
         ]
         x = layers.Dropout(0.1)(layers.Concatenate()([*merged, layers.Dot(1)([x, x])]))
+    elif name == "reductions":
+        x = layers.Concatenate()(_reductions(keras, x))
+    elif name == "numbers in classes":
+        hashed = layers.Hashing(50)(ids)
+        borders = layers.Discretization(bin_boundaries=[0.0, 0.5])(layers.GlobalMaxPooling1D()(x))
+        counted = layers.CategoryEncoding(3, output_mode="multi_hot")(borders)
+        x = layers.Concatenate()([layers.GlobalMaxPooling1D()(layers.Embedding(50, 8)(hashed)), counted])
     else:
         known = [a for a in ACTIVATIONS if hasattr(keras.activations, a)]
         x = layers.Concatenate()([layers.Dense(2, activation=a)(x) for a in known])
         x = layers.LeakyReLU()(layers.PReLU(shared_axes=[1])(x))
     model = keras.Model(ids, x)
     return lambda ids: model(ids, training=False), IDS
+
+
+def _reductions(keras: Any, x: Any) -> list[Any]:
+    """Vectors of words → their largest three, a soft maximum, where the largest stands: by functions, not layers."""
+    if not hasattr(keras, "ops"):
+        best = tf.math.argmax(x, axis=1)
+        return [tf.math.top_k(x[:, 0], 3)[0], tf.math.reduce_logsumexp(x, axis=1), tf.cast(best, tf.float32)]
+    best = keras.ops.argmax(x, axis=1)
+    largest, soft = keras.ops.top_k(x[:, 0], 3)[0], keras.ops.logsumexp(x, axis=1)
+    return [largest, soft, keras.ops.cast(best, "float32")]
 
 
 def _words(flavour: str, output: str) -> Kind:

@@ -249,6 +249,16 @@ def test_class_names_beside_the_file(tmp_path: Path, flavour: str, ending: str) 
     assert opened(source).labels == ("bad", "good")
 
 
+def test_a_setting_of_keras_3_that_is_called_like_a_function(tmp_path: Path) -> None:
+    """`score_mode="dot"`: Keras itself does not load such an `.h5`."""
+    kit = Kit(KERAS)
+    text = kit.text()
+    vectors = kit.table(masked=False)(kit.words()(text))
+    pooled = kit.average()(kit.layers.Attention(use_scale=True)([vectors, vectors]))
+    network = Network(kit, kit.model(text, kit.dense(2)(kit.dropout()(pooled))))
+    check(opened(save(network.model, tmp_path, ".h5")), network.given, predicted(network))
+
+
 # Training
 
 
@@ -396,6 +406,24 @@ def test_weights_that_are_missing(tmp_path: Path, flavour: str) -> None:
             if not entry.filename.endswith(".h5"):
                 new.writestr(entry.filename, old.read(entry))
     assert refusal(tmp_path / "half.keras").reason in ("DAMAGED", "CANNOT_LOAD")
+
+
+@FORMATS
+def test_code_does_not_run_even_where_nobody_has_looked(tmp_path: Path, flavour: str, ending: str) -> None:
+    """The file is refused when it is looked at; safe mode stands behind that."""
+    kit, marker = Kit(flavour), tmp_path / "marker"
+    numbers = kit.layers.Input((4,))
+    noted = kit.layers.Lambda(
+        lambda x, place=str(marker): (open(place, "a").write("ran"), x * 2)[1],  # noqa: SIM115
+        output_shape=(4,),
+    )
+    source = save(kit.model(numbers, kit.dense(2)(noted(numbers))), tmp_path, ending)
+    marker.unlink(missing_ok=True)
+    with pytest.raises(ModelRefused) as caught:
+        keras_load.load(keras_saved.read(source))
+    assert caught.value.reason == "CANNOT_LOAD"
+    assert not marker.exists()
+    assert refusal(source).reason == "RUNS_PYTHON_CODE"
 
 
 # TF-Hub layers

@@ -16,6 +16,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
+from inspect import isfunction
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,7 @@ def _by_keras_3(file: KerasFile, path: Path, objects: dict[str, Any]) -> Any:
 
     # Not by `load_model`: it knows layers only, and a functional model may hold operations (`x[:, 0]`, a mask).
     config = json_utils.decode(json.dumps(file.config))
+    objects |= dict.fromkeys(_functions_of_layers())
     operations = _operations()
     for found in named(config):
         name = found["class_name"]
@@ -105,6 +107,13 @@ def _by_keras_3(file: KerasFile, path: Path, objects: dict[str, Any]) -> Any:
         model = model_from_config(config, custom_objects=objects)
     model.load_weights(str(path))
     return model
+
+
+def _functions_of_layers() -> Iterator[str]:
+    """`dot`, `add` and their like: Keras 3 takes a setting of that name in an `.h5` (`score_mode="dot"`) for them."""
+    import keras
+
+    return (name for name, found in vars(keras.layers).items() if isfunction(found))
 
 
 def _operations() -> dict[str, type]:
