@@ -56,6 +56,9 @@ class Survey:
         with tf.Graph().as_default() as graph:
             imported(self.flat, self.outputs)
             found = {t.name: t.dtype for name in self.path for t in graph.get_operation_by_name(name).outputs}
+        # Of a model without texts the path begins at its tokens: they are where it may be cut.
+        tokens = {one.ref: one.dtype for one in self.opened.inputs if one.ref in self.opened.sources}
+        found = {ref: dtype for ref, dtype in tokens.items() if dtype in INTEGERS} | found
         return {ref: dtype for ref, dtype in found.items() if dtype in _NUMBERS}
 
     @cached_property
