@@ -121,6 +121,9 @@ def _against_the_graph(
 
 def _padding(outcome: Outcome, served: Served, inputs: Arrays, embedding: NDArray[np.float32]) -> None:
     """Rows cut to their own length; a model that changes by it needs its padding and is served untrimmed."""
+    if not served.takes_tokens:
+        outcome.trims = False
+        return
     try:
         worst = _worst(
             relative(served.encode(served.batch(inputs, [row], length))[0], embedding[row])
@@ -228,6 +231,9 @@ def _length(outcome: Outcome, opened: Opened, served: Served, examples: Examples
     """The longest text that the model takes, and whether all texts are padded to it."""
     if examples.tokenizer is not None:
         outcome.max_length = examples.tokenizer.max_length
+        return
+    if not served.takes_tokens:
+        outcome.max_length = 1
         return
     if served.manifest.tokenizer == CALLER:
         fed = [one.shape[1] for one in opened.inputs if one.ref in opened.sources and len(one.shape) == 2]

@@ -73,6 +73,11 @@ class Served:
         """How long each row is cut to: its tokens without padding, and at least 1, as batches are served."""
         return np.maximum(token_lengths(inputs, self.manifest.inputs), 1)
 
+    @property
+    def takes_tokens(self) -> bool:
+        """Whether `encode` takes tokens, and not values alone."""
+        return any(token.role != "value" for token in self.manifest.inputs)
+
     def batch(
         self, inputs: Arrays, rows: Sequence[int] | slice | NDArray[Any], width: int | None = None
     ) -> Arrays:
