@@ -10,7 +10,7 @@ import numpy as np
 from support.formats.case import REFUSED, Case, Made
 from support.formats.kit import TEXTS, texts
 from support.tiny_bert import VOCABULARY
-from support.tiny_hf import KINDS, change_tensors, wordpieces, write_tiny_hf
+from support.tiny_hf import KINDS, POSITIONS, change_tensors, wordpieces, write_tiny_hf
 
 ROW = "Hugging Face"
 
@@ -34,12 +34,30 @@ def directory(
     return build
 
 
+def pairs(place: Path) -> Made:
+    """Two texts a row, as BERT's tokenizer joins them: the oracle is told the segments."""
+    tiny = write_tiny_hf(place / "model")
+    given = {"text": texts(), "text_pair": texts(8)}
+    tokenizer = wordpieces(tiny.directory)
+    tokenizer.enable_truncation(POSITIONS)
+    rows = list(zip(*(column.tolist() for column in given.values()), strict=True))
+    found = tokenizer.encode_batch(rows)
+    answers = []
+    for one in found:
+        ids, types = np.array([one.ids]), np.array([one.type_ids])
+        answers.append(tiny.oracle.outputs(ids, np.ones_like(ids), types))
+    embedding, logits = (
+        np.concatenate([row[which] for row in answers]).astype(np.float32) for which in (1, 2)
+    )
+    return Made(tiny.directory, given, {"logits": logits}, embedding, [one.ids for one in found])
+
+
 def _ids(place: Path) -> list[Any]:
     """The vocabulary is the same for every kind, whatever file holds it."""
     (place / "vocab.txt").write_text("".join(f"{token}\n" for token in VOCABULARY), encoding="utf-8")
     tokenizer = wordpieces(place)
     (place / "vocab.txt").unlink()
-    tokenizer.enable_truncation(48)
+    tokenizer.enable_truncation(POSITIONS)
     return [np.array([encoding.ids]) for encoding in tokenizer.encode_batch(list(TEXTS))]
 
 
@@ -58,6 +76,7 @@ CASES = (
     *(Case(ROW, kind, directory(kind), quick=kind == "bert") for kind in KINDS),
     Case(ROW, "bert, multi-label", directory("bert", classes=4, **MULTI)),
     Case(ROW, "bert, regression", directory("bert", classes=1, problem_type="regression")),
+    Case(ROW, "bert, pairs", pairs),
     Case(ROW, "bert, no head", directory("bert", _without_head), REFUSED, says="classifier.weight"),
     Case(ROW, "bert, renamed tensors", directory("bert", _renamed), REFUSED, says="attention.self.query"),
 )

@@ -61,6 +61,7 @@ SHAPES: dict[str, Shape] = {
     "BatchNormalization before the dropout": shapes.batch_norm_before,
     "several outputs, one dropout": shapes.several_outputs,
     "several outputs, a dropout each": shapes.several_dropped_outputs,
+    "several dropouts side by side": shapes.multi_sample_dropout,
     "no dropout": shapes.no_dropout,
     "average without a mask": shapes.plain(masked=False),
     "padded to the batch's longest": shapes.plain(length=None),

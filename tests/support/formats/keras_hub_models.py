@@ -11,7 +11,7 @@ import numpy as np
 from support import tiny_keras_hub as tiny
 from support.formats.case import BFLOAT16, REFUSED, Case, Made
 from support.formats.keras_formats import ARCHIVE, H5, save
-from support.formats.kit import KERAS, Kit, as_numpy
+from support.formats.kit import KERAS, Kit, as_numpy, texts
 
 _NAMES = {"bert": "BERT", "distilbert": "DistilBERT", "roberta": "RoBERTa", "albert": "ALBERT"}
 PRESET = "preset"
@@ -50,11 +50,30 @@ def ids_alone(place: Path) -> Made:
     return Made(_save(model, place, ARCHIVE), **told | {"given": given, "ids": None})
 
 
+def pairs(family: str) -> Callable[[Path], Made]:
+    """Two texts a row, packed by its own preprocessor."""
+
+    def build(place: Path) -> Made:
+        import tensorflow as tf
+
+        model = tiny.classifier(family)
+        given = {"text": texts(), "text_pair": texts(8)}
+        # As `fit` calls it: a tuple without targets would be taken for texts and their targets.
+        targets = tf.zeros(len(given["text"]))
+        packed = tf.function(lambda *both: model.preprocessor(both, targets)[0], autograph=False)
+        tokens = {name: value.numpy() for name, value in packed(*map(tf.constant, given.values())).items()}
+        return Made(_save(model, place, PRESET), **_said(model, tokens) | {"given": given})
+
+    return build
+
+
 def _expected(model: Any) -> dict[str, Any]:
-    tokens = tiny.tokens(model, tiny.TEXTS)
+    return _said(model, tiny.tokens(model, tiny.TEXTS)) | {"given": {"text": np.array(tiny.TEXTS)}}
+
+
+def _said(model: Any, tokens: dict[str, Any]) -> dict[str, Any]:
     kept = tokens["padding_mask"].astype(bool)
     return {
-        "given": {"text": np.array(tiny.TEXTS)},
         "outputs": {"logits": as_numpy(model(tokens, training=False))},
         "embedding": as_numpy(tiny.features(model, tokens)).astype(np.float32),
         "ids": [row[used].tolist() for row, used in zip(tokens["token_ids"], kept, strict=True)],
@@ -77,6 +96,7 @@ CASES = (
     *_of_each(PRESET, lambda family: saved(family, PRESET)),
     *_of_each(H5, lambda family: saved(family, H5), becomes=REFUSED, says="vocab"),
     *_of_each("preset of an encoder", without_head, becomes=REFUSED, says="head"),
+    *_of_each("preset, pairs", pairs),
     Case("KerasHub BERT", "preset, softmax", saved("bert", PRESET, activation="softmax")),
     Case("KerasHub BERT", ".keras, one sigmoid", saved("bert", ARCHIVE, classes=1, activation="sigmoid")),
     Case("KerasHub BERT", ".keras, no preprocessor", ids_alone),

@@ -83,7 +83,10 @@ def opened(case: Kept, prepare: Prepare) -> Outcome:
         became = READ if model.manifest.readouts else PREDICTED
         figures = {"seconds": seconds, "peak": model.manifest.cost.peak_bytes, "load": load}
         said = model.manifest.unread
-        differences, wrong = _asked(case, model)
+        try:
+            differences, wrong = _asked(case, model)
+        except PenultError as error:
+            differences, wrong = {}, f"asked, it says {error.reason}: {error.message}"
         difference = max(differences.values(), default=None)
         if not wrong and became != case.becomes:
             wrong = f"it should be {case.becomes}"

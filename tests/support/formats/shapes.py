@@ -152,6 +152,17 @@ def several_dropped_outputs(kit: Kit) -> Network:
     return _headed(kit, head)
 
 
+def multi_sample_dropout(kit: Kit) -> Network:
+    """Three dropouts side by side on one vector, one dense layer behind each, the average of their logits."""
+
+    def head(x: Any) -> tuple[Any, Any]:
+        dense = kit.dense(3, "logits")
+        samples = [dense(kit.dropout(0.1 * number, f"dropout_{number}")(x)) for number in (1, 2, 3)]
+        return x, kit.layers.Activation("softmax", name="output")(kit.layers.Average(name="mean")(samples))
+
+    return _headed(kit, head)
+
+
 def no_dropout(kit: Kit) -> Network:
     """Average, `Dense`: what is read is the input of the last layer with weights."""
     return _headed(kit, lambda x: (x, kit.dense(3, activation="softmax")(x)))
