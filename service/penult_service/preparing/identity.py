@@ -17,7 +17,10 @@ from penult_service.vectors import digest_of_parts
 
 # Raised whenever the same files would be prepared to something else.
 PREPARER = "penult-preparer-3"
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt")
+TOKENIZER_FILES = (
+    *("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt"),
+    *("vocabulary.txt", "vocabulary.json", "vocabulary.spm", "spiece.model"),  # of KerasHub
+)
 _GRAPH = "saved_model.pb"
 _COMPUTING = (_GRAPH, "variables", "assets", *TOKENIZER_FILES)
 _HF_CONFIG = "config.json"

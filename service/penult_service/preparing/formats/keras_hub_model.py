@@ -109,7 +109,7 @@ def _with_graph(
     inputs = [(name, tf.TensorSpec([None], tf.string)) for name in names]
 
     def made(*texts: tf.Tensor) -> Mapping[str, tf.Tensor]:
-        return dict(task.preprocessor(texts if len(texts) > 1 else texts[0]))
+        return dict(task.preprocess_samples(texts if len(texts) > 1 else texts[0]))
 
     opened = _opened(source, form, task, training, inputs, made)
     return replace(opened, keras=lambda: _WithTexts(task, inputs), notes=(_BY_TENSORFLOW,))
@@ -206,7 +206,7 @@ class _WithTexts:
 
     def __init__(self, task: Any, inputs: Sequence[tuple[str, tf.TensorSpec]]) -> None:
         self._task = task
-        self._preprocess = tf.function(task.preprocessor, autograph=False)
+        self._preprocess = tf.function(task.preprocess_samples, autograph=False)
         specs = [tf.TensorSpec(spec.shape, spec.dtype, name) for name, spec in inputs]
         self.input = specs if len(specs) > 1 else specs[0]
         self.output_names = list(task.output_names)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from penult_service.preparing.formats.hf_files import first_of, need, read_json,
 from penult_service.preparing.formats.keras_hub_model import open_task
 from penult_service.preparing.formats.keras_saved import KERAS_3, KerasFile
 from penult_service.preparing.inspecting.keras_preset import TASK, is_preset
-from penult_service.preparing.opened import Opened
+from penult_service.preparing.opened import Opened, read_labels
 
 __all__ = ["is_preset", "open_preset"]
 
@@ -52,7 +53,7 @@ def open_preset(directory: Path, declared: Declaration) -> Opened:
         _load(directory, task, _HEAD_WEIGHTS, task.load_task_weights, but=task.backbone)
     if task.preprocessor is None:
         file = KerasFile(directory, KERAS_3, "", False, {}, {})
-        return keras_file.opened(file, task)
+        return replace(keras_file.opened(file, task), format=FORMAT, labels=read_labels(directory))
     return open_task(directory, FORMAT, task, {}, declared)
 
 
