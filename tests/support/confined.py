@@ -55,7 +55,14 @@ class Confined:
         (self.source / "saved_model.pb").write_bytes(b"a graph")
 
     def run(
-        self, body: str, *, before: str = "", seconds: float = 60.0, memory: int | None = None, **given: Any
+        self,
+        body: str,
+        *,
+        before: str = "",
+        seconds: float = 60.0,
+        memory: int | None = None,
+        what: str = "attack",
+        **given: Any,
     ) -> dict[str, Any]:
         """What the body of `run(job, progress)` returns.
 
@@ -64,6 +71,7 @@ class Confined:
             before: Code that runs before the child confines itself.
             seconds: Wall time that it may take.
             memory: Bytes resident that it may have.
+            what: The job's kind.
 
         Raises:
             PenultError: as the process that asks for a model to be prepared would get it.
@@ -82,7 +90,7 @@ class Confined:
         ]
         script.write_text("\n".join(lines), encoding="utf-8")
         self.monkeypatch.setattr(watch, "_COMMAND", (sys.executable, "-P", str(script)))
-        job = {"what": "attack", "source": str(self.source), "target": str(self.own / "model")}
+        job = {"what": what, "source": str(self.source), "target": str(self.own / "model")}
         told = watch.run(job, watch.Allowed(seconds, memory), None)
         self.said = told.pop(watch.CONFINED)
         return told

@@ -1,8 +1,8 @@
 """The child process that prepares: one job as JSON on standard input, JSON lines on standard output.
 
-Lines: `{"confined": {...}}` (see `confine`), `{"progress": [stage, share]}`, of a file first with the stage `LOOKING`;
-then one `{"done": {...}}` or `{"error": {...}}`. It ends when its standard input closes, so it does not outlive the
-process that asked. Run with `python -m penult_service.preparing.child`.
+Lines: `{"confined": {...}}` (see `confine`), `{"progress": [stage, share]}`, when it prepares first with the stage
+`LOOKING`; then one `{"done": {...}}` or `{"error": {...}}`. It ends when its standard input closes, so it does not
+outlive the process that asked. Run with `python -m penult_service.preparing.child`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from penult_service import errors
 from penult_service.errors import ModelRefused, PenultError
 from penult_service.preparing import confine
 
-# The stage until what a file holds has been looked at. Whoever asked waits for its end no longer than looking may take.
-LOOKING = "looking at the file"
+# The stage until the files have been looked at. Whoever asked waits for its end no longer than looking may take.
+LOOKING = "looking at the files"
 
 
 def main() -> None:
@@ -80,19 +80,18 @@ def _run(job: dict[str, Any], progress: Any) -> dict[str, Any]:
 
 
 def _prepare(job: dict[str, Any], progress: Any) -> dict[str, Any]:
-    """Nothing, when it is prepared; `handles` of the TF-Hub modules that a file needs, when not all are known yet."""
+    """Nothing, when it is prepared; `handles` of the TF-Hub modules that it needs, when not all are known yet."""
     from penult_service.preparing.declaration import Declaration
     from penult_service.preparing.inspecting.inspection import inspect
     from penult_service.preparing.pipeline import prepare
 
     source, declared = Path(job["source"]), Declaration.from_json(job["declared"])
-    if source.is_file():
-        progress(LOOKING, 0.0)
-        handles = inspect(source, job["allow_ops"])
-        if set(handles) - set(declared.modules):
-            return {"handles": handles}
+    progress(LOOKING, 0.0)
+    handles = inspect(source, job["allow_ops"])
+    if set(handles) - set(declared.modules):
+        return {"handles": handles}
     allowed = job["allow_ops"], job["allow_stochastic"]
-    prepare(source, Path(job["target"]), job["layer"], progress, *allowed, declared)
+    prepare(source, Path(job["target"]), job["layer"], progress, *allowed, declared, looked=True)
     return {}
 
 

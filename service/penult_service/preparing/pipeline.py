@@ -53,6 +53,8 @@ def prepare(
     allow_ops: Collection[str] = (),
     allow_stochastic: bool = False,
     declared: Declaration = NOTHING,
+    *,
+    looked: bool = False,
 ) -> Manifest:
     """Prepares the model in `source` into the new directory `target`, which is there whole or not at all.
 
@@ -64,13 +66,15 @@ def prepare(
         allow_ops: Operations that the operator allows beside those of the allow list.
         allow_stochastic: Prepare a model that is random at inference too: not proven, and with a warning.
         declared: What a person says of the model.
+        looked: Whether `inspect` has let it through already.
 
     Raises:
         InvalidInput, ModelRefused: from looking at the files, reading, cutting or proving; `target` is not made.
     """
     started = time.monotonic()
     progress("reading the model", 0.0)
-    inspect(source, allow_ops)
+    if not looked:
+        inspect(source, allow_ops)
     digest = model_digest(source, declared)
     opened = open_model(source, layer, declared)
     progress("auditing the graph", 0.25)

@@ -33,7 +33,10 @@ _log = logging.getLogger(__name__)
 Progress = Callable[[str, float], None]
 CONFINED = "confined"
 _COMMAND = (sys.executable, "-P", "-m", "penult_service.preparing.child")
-_LOOK, _LOOK_RATE = 120.0, 16 << 20  # seconds for looking at a file, and bytes of it that take another second
+_LOOK, _LOOK_RATE = (
+    120.0,
+    16 << 20,
+)  # seconds for looking at files, and bytes of them that take another second
 _POLL = 0.25  # seconds between looks at the child
 _TO_END = 5.0  # seconds that it has to end when it has nothing more to say
 _SPARE = 256 << 20  # bytes of free memory that a child leaves to others
@@ -60,7 +63,7 @@ class _Watched:
     """A child, and everything that is looked at while it runs.
 
     `parts` is what it first said of being confined, `began` the processes that it was seen to have. `look` is how many
-    seconds it may look at a file: the HDF5 library does not end on some damaged ones. None: it is done with that.
+    seconds it may look at the files: the HDF5 library does not end on some damaged ones. None: it is done with that.
     """
 
     child: subprocess.Popen[bytes]
@@ -88,7 +91,7 @@ def run(job: dict[str, Any], allowed: Allowed, progress: Progress | None) -> dic
 
     Raises:
         PenultError: the child's own, or ModelRefused: PREPARE_TIMEOUT, OUT_OF_MEMORY, TOO_MUCH_WRITTEN,
-            TOO_MANY_PROCESSES, PREPARE_CRASHED; or InvalidInput: DAMAGED, looking at a file did not end.
+            TOO_MANY_PROCESSES, PREPARE_CRASHED; or InvalidInput: DAMAGED, looking at the files did not end.
     """
     bytecode.make_once()
     memory = allowed.memory or max(psutil.virtual_memory().available - _SPARE, _SPARE)
@@ -105,7 +108,7 @@ def run(job: dict[str, Any], allowed: Allowed, progress: Progress | None) -> dic
             watched = _Watched(
                 child, job["source"], until, allowed.seconds, memory, disk, tuple(writable), stderr, began
             )
-            if source.is_file():
+            if job["what"] == "prepare":
                 watched.look = _LOOK + read / _LOOK_RATE
             return _answer(watched, job, progress)
 

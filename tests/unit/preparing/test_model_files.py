@@ -165,10 +165,13 @@ def test_the_child_may_read_what_lies_beside_a_file_and_is_meant_for_it(
         (folder / name).write_text("[]")
     (folder / "reviews.penult.toml").write_text('tokenizer = ["words/tokenizer.json"]\nmax_length = 16\n')
     launch.prepare(model_file, cache=cache)
-    (job,) = jobs
+    job = jobs[0]
     named = {Path(path).relative_to(folder).as_posix() for path in job["readable"]}
-    assert named == {"vocab.txt", "labels.json", "reviews.labels.json", "words/tokenizer.json"}
+    assert named == {"labels.json", "reviews.labels.json", "words/tokenizer.json"}
     assert job["declared"]["max_length"] == 16
+    (folder / "reviews.penult.toml").unlink()
+    launch.prepare(model_file, cache=cache)
+    assert str(folder / "vocab.txt") in jobs[1]["readable"]
     assert json.loads(json.dumps(job)) == {**job, "declared": json.loads(json.dumps(job["declared"]))}
 
 
@@ -269,11 +272,11 @@ def test_a_note_of_handles_that_is_damaged_is_made_again(
     assert len(list(cache.iterdir())) == 2
 
 
-# How long a file is looked at
+# How long files are looked at
 
 LOOKS = """
 progress(child.LOOKING, 0.0)
-time.sleep(seconds)
+time.sleep(looks)
 progress("reading the model", 0.0)
 time.sleep(after)
 return {"answer": 42}
@@ -281,41 +284,31 @@ return {"answer": 42}
 
 
 @pytest.fixture
-def looking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
-    """Runs a child that looks for some seconds at a file (or a directory), and goes on for some."""
-    confined = Confined(tmp_path, monkeypatch)
+def confined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Confined:
+    """A child that has 4 seconds for looking at a file."""
     monkeypatch.setattr(watch, "_LOOK", 4.0)
-
-    def run(seconds: float, after: float, *, file: bool = True, allowed: float = 60.0) -> dict[str, Any]:
-        if file:
-            confined.source = archive(tmp_path / "model.keras", config="{}")
-        return confined.run(
-            LOOKS, seconds=allowed, **{"after": after, "given": seconds}, before="seconds = given"
-        )
-
-    return run
+    made = Confined(tmp_path, monkeypatch)
+    made.source = archive(tmp_path / "model.keras", config="{}")
+    return made
 
 
-def test_a_file_that_is_looked_at_without_end_is_damaged(looking: Callable[..., Any], tmp_path: Path) -> None:
+def test_files_that_are_looked_at_without_end_are_damaged(confined: Confined) -> None:
     """The HDF5 library turns for ever in some damaged files; nobody waits as long as preparing may take."""
     with pytest.raises(InvalidInput) as caught:
-        looking(600, 0)
+        confined.run(LOOKS, what="prepare", looks=600, after=0)
     assert caught.value.reason == "DAMAGED"
-    assert (
-        f"{tmp_path / 'model.keras'} is damaged: looking at it had not ended after 4 s"
-        in caught.value.message
-    )
+    assert f"{confined.source} is damaged: looking at it had not ended after 4 s" in caught.value.message
 
 
-def test_what_comes_after_may_take_longer(looking: Callable[..., Any]) -> None:
-    assert looking(0, 5)["answer"] == 42
+def test_what_comes_after_may_take_longer(confined: Confined) -> None:
+    assert confined.run(LOOKS, what="prepare", looks=0, after=5)["answer"] == 42
 
 
-def test_a_directory_is_looked_at_as_long_as_preparing_may_take(looking: Callable[..., Any]) -> None:
-    assert looking(5, 0, file=False)["answer"] == 42
+def test_other_jobs_do_not_look(confined: Confined) -> None:
+    assert confined.run(LOOKS, what="effect", looks=5, after=0)["answer"] == 42
 
 
-def test_less_time_for_preparing_is_less_time_for_looking(looking: Callable[..., Any]) -> None:
+def test_less_time_for_preparing_is_less_time_for_looking(confined: Confined) -> None:
     with pytest.raises(ModelRefused) as caught:
-        looking(600, 0, allowed=2)
+        confined.run(LOOKS, what="prepare", looks=600, after=0, seconds=2)
     assert caught.value.reason == "PREPARE_TIMEOUT"
