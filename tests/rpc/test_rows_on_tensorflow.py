@@ -15,11 +15,12 @@ from penult_service import process
 from penult_service.config import serve_config
 from penult_service.embedder import LoadedModel
 from penult_service.preparing import pipeline
+from penult_service.preparing.declaration import Declaration
 from penult_service.repository.sources import Source
 from penult_service.rpc import replies
 from support import prepared_by_hand
 from support.calling import Outcome, call
-from support.formats import shapes
+from support.formats import shapes, tokens
 from support.formats.keras_formats import saved
 from support.formats.kit import TF_KERAS, Kit, Network
 from support.prepared_by_hand import by_numpy
@@ -27,7 +28,13 @@ from support.serving import serving, wait_until
 from support.tiny_bert import VOCABULARY, sample_texts
 
 LIMIT = 1e-5
-SHAPES = {"pair": shapes.shared_encoder, "numbers": shapes.text_and_numbers, "behind": shapes.numbers_behind}
+SAVED = "SavedModel"
+SHAPES = {
+    "pair": shapes.shared_encoder,
+    "numbers": shapes.text_and_numbers,
+    "behind": shapes.numbers_behind,
+    "tokens": tokens.network,
+}
 
 
 def bert_tokenizer() -> Any:
@@ -56,9 +63,14 @@ def channel(made: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> I
     }
     for name, shape in SHAPES.items():
         network: Network = shape(Kit(TF_KERAS))
-        made[name] = saved(network, place / name, "SavedModel")
+        made[name] = saved(network, place / name, SAVED)
         prepared[name] = place / f"prepared-{name}"
         pipeline.prepare(made[name].source, prepared[name], None, lambda *_: None)
+    (place / "words").mkdir()
+    made["words"] = tokens.with_vocabulary(TF_KERAS, SAVED)(place / "words")
+    prepared["words"] = place / "prepared-words"
+    declared = Declaration(max_length=256)
+    pipeline.prepare(made["words"].source, prepared["words"], None, lambda *_: None, declared=declared)
     load = process.loader(serve_config(paths=tuple(map(str, prepared.values())), data=place))
     loaded: list[LoadedModel] = [load(Source(name, 1, path)) for name, path in prepared.items()]
 
@@ -119,7 +131,7 @@ def close(found: np.ndarray, expected: np.ndarray) -> None:
     np.testing.assert_allclose(found, expected, rtol=LIMIT, atol=LIMIT)
 
 
-@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("name", [*SHAPES, "words"])
 @pytest.mark.parametrize("way", ["records", "tensors"])
 def test_as_the_live_model(channel: grpc.Channel, made: dict[str, Any], name: str, way: str) -> None:
     live = made[name]
@@ -163,7 +175,7 @@ def token_rows(width: int = 9) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("dtype", [np.int32, np.int64, np.uint8])
 def test_token_ids(channel: grpc.Channel, name: str, dtype: Any) -> None:
     given = token_rows()
-    tokens, pooled, logits = by_numpy(*given.values())
+    every, pooled, logits = by_numpy(*given.values())
     sent = columns({key: value.astype(dtype) for key, value in given.items()})
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     reply = embed(channel, name, tensors=sent)
@@ -172,8 +184,8 @@ def test_token_ids(channel: grpc.Channel, name: str, dtype: Any) -> None:
     close(predict(channel, name, tensors=sent), probabilities)
     counts = given["attention_mask"].sum(axis=1)
     assert list(reply.token_counts) == counts.tolist()
-    every = embed(channel, name, common.POOLING_TOKENS, tensors=sent)
-    close(matrix(every.embeddings), np.concatenate([row[:n] for row, n in zip(tokens, counts, strict=True)]))
+    read = embed(channel, name, common.POOLING_TOKENS, tensors=sent)
+    close(matrix(read.embeddings), np.concatenate([row[:n] for row, n in zip(every, counts, strict=True)]))
     mean = embed(channel, name, common.POOLING_MEAN, tensors=sent)
     close(matrix(mean.embeddings), pooled)
 
