@@ -6,15 +6,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import tensorflow as tf
+
 from penult_service.errors import ModelRefused
 from penult_service.prepared import TOKENIZER_FILE
+from penult_service.preparing.cut import cut
 from penult_service.preparing.declaration import Declaration
 from penult_service.preparing.formats.hf_files import TOKENIZER_CONFIG, VOCABULARY, read_vocabulary
-from penult_service.preparing.formats.hf_tokenizer import Takes, read_for
+from penult_service.preparing.formats.hf_tokenizer import LENGTH_UNKNOWN, Takes, read_for
 from penult_service.preparing.opened import Input, Opened
 from penult_service.preparing.places import Seams
 
 FILES = (TOKENIZER_FILE, VOCABULARY)
+_LEAST, _MOST = 8, 8192
+_NO_LENGTH = (
+    "nothing says where texts are cut, so they are where the model can read no more; when it was trained on shorter "
+    "ones, declare it in penult.toml: max_length = 128"
+)
 _ROLES = frozenset({"ids", "mask", "types"})
 
 
@@ -39,10 +47,46 @@ def with_tokenizer(opened: Opened, seams: Seams, declared: Declaration) -> Opene
     settings, notes = _casing(home)
     longest = declared.max_length or width
     takes = Takes(seams.vocabulary, None, min(longest, width or longest), width)
-    found = read_for(home, takes, types=any(token.role == "types" for token in tokens), **settings)
+    types = any(token.role == "types" for token in tokens)
+    try:
+        found = read_for(home, takes, types=types, **settings)
+    except ModelRefused as refused:
+        if refused.reason != LENGTH_UNKNOWN:
+            raise
+        found = read_for(home, replace(takes, longest=_room(opened, seams)), types=types, **settings)
+        notes = (*notes, _NO_LENGTH)
     origin = f"texts are made tokens by the tokenizers library, of {found.origin} beside the model"
     notes = (*opened.notes, f"{origin}, at most {found.max_length} a text", *notes)
     return replace(opened, tokenizer_text=found.text, notes=notes)
+
+
+def _room(opened: Opened, seams: Seams) -> int:
+    """The most tokens of a text that the graph can be run on, by trying; at most `_MOST`."""
+    specs = {
+        ref: tf.TensorSpec([None, *(None if n < 0 else n for n in token.shape)], tf.as_dtype(token.dtype))
+        for token, ref in seams.tokens
+    }
+    run = cut(opened.flat, specs, {"read": seams.before or next(iter(opened.flat.outputs.values()))})
+
+    def runs(length: int) -> bool:
+        rows = [
+            tf.zeros([1, *(length if n < 0 else n for n in token.shape)], token.dtype)
+            for token, _ in seams.tokens
+        ]
+        try:
+            run(*rows)
+        except (tf.errors.OpError, ValueError):
+            return False
+        return True
+
+    low = _LEAST
+    while low < _MOST and runs(2 * low):
+        low *= 2
+    high = min(2 * low, _MOST)
+    while high - low > 1 and low < _MOST:
+        middle = (low + high) // 2
+        low, high = (middle, high) if runs(middle) else (low, middle)
+    return low
 
 
 def _home(source: Path, declared: Declaration) -> Path | None:

@@ -78,13 +78,32 @@ def test_what_the_settings_say_goes_before_what_the_vocabulary_looks_like(tmp_pa
     assert ids(with_tokenizer(opened, seams), seams, ["Good"])["ids"][0, 1] == WORDS.index("[UNK]")
 
 
-def test_the_length_is_declared_or_told_or_asked_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize("positions", [37, 64, 10_000])
+def test_without_a_length_texts_are_cut_where_the_model_can_read_no_more(
+    tmp_path: Path, positions: int
+) -> None:
+    import tensorflow as tf
+    from penult_service.preparing.graph import flatten
+
+    words, places = tf.Variable(tf.ones([len(WORDS), 2])), tf.Variable(tf.ones([positions, 2]))
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32, name="ids")])
+    def read(ids: tf.Tensor) -> dict[str, tf.Tensor]:
+        place = tf.gather(places, tf.range(tf.shape(ids)[1]))
+        return {"output": tf.reduce_mean(tf.gather(words, ids) + place, axis=1)}
+
+    flat = flatten(read.get_concrete_function())
+    opened, seams = model(folder(tmp_path / "model"), width=None)
+    tokens = ((TokenInput("ids", "ids", "int32", "input_word_ids"), flat.inputs["ids"]),)
+    seams = replace(seams, tokens=tokens, before=flat.outputs["output"])
+    found = with_tokenizer(replace(opened, flat=flat), seams)
+    assert ids(found, seams, ["good " * 9000])["ids"].shape[1] == min(positions, 8192)
+    assert "max_length = " in " ".join(found.notes)
+
+
+def test_the_length_is_declared_or_told(tmp_path: Path) -> None:
     opened, seams = model(folder(tmp_path / "model"), width=None)
     assert ids(with_tokenizer(opened, seams, max_length=7), seams, TEXTS)["ids"].shape[1] == 7
-    with pytest.raises(ModelRefused) as refused:
-        with_tokenizer(opened, seams)
-    assert refused.value.reason == "LENGTH_UNKNOWN"
-    assert "max_length = " in refused.value.message
     told, seams = model(folder(tmp_path / "told", model_max_length=9), width=None)
     assert ids(with_tokenizer(told, seams), seams, TEXTS)["ids"].shape[1] == 9
 

@@ -22,6 +22,7 @@ from penult_service.preparing.formats.hf_files import (
 from penult_service.preparing.formats.hf_network import Network
 from penult_service.tokenizing.parts import parts_of, refuse_unknown_parts
 
+LENGTH_UNKNOWN = "LENGTH_UNKNOWN"
 _NO_WORD = 1_000_000  # transformers writes 10^30 for a tokenizer that was told no length
 _MAX_BYTES = 256 << 20  # a vocabulary of 250,000 tokens takes 17 MiB
 _WORDPIECE_CLASSES = frozenset(
@@ -272,7 +273,7 @@ def _max_length(directory: Path, settings: Mapping[str, Any], takes: Takes, cut:
     if not takes.longest and isinstance(told, int | float) and not 0 < told < _NO_WORD:
         raise refused(
             directory,
-            "LENGTH_UNKNOWN",
+            LENGTH_UNKNOWN,
             "nothing says how many tokens of a text the model reads; declare it in penult.toml: max_length = 128",
         )
     longest = takes.longest or told
