@@ -14,8 +14,7 @@ from penult.v1 import model_service_pb2 as models
 from penult_service import process
 from penult_service.config import serve_config
 from penult_service.embedder import LoadedModel
-from penult_service.preparing import pipeline
-from penult_service.preparing.declaration import Declaration
+from penult_service.preparing import declaring, pipeline
 from penult_service.repository.sources import Source
 from penult_service.rpc import replies
 from support import prepared_by_hand
@@ -69,7 +68,7 @@ def channel(made: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> I
     (place / "words").mkdir()
     made["words"] = tokens.with_vocabulary(TF_KERAS, SAVED)(place / "words")
     prepared["words"] = place / "prepared-words"
-    declared = Declaration(max_length=256)
+    declared = declaring.read(made["words"].source)
     pipeline.prepare(made["words"].source, prepared["words"], None, lambda *_: None, declared=declared)
     load = process.loader(serve_config(paths=tuple(map(str, prepared.values())), data=place))
     loaded: list[LoadedModel] = [load(Source(name, 1, path)) for name, path in prepared.items()]
