@@ -32,6 +32,11 @@ class SavedGraph:
         self.main = meta_graph.graph_def.node
         self.library = {f.signature.name: f for f in meta_graph.graph_def.library.function}
 
+    @property
+    def runs_as_it_stands(self) -> bool:
+        """Whether TensorFlow runs the graph around the functions: not that of TensorFlow 2."""
+        return False
+
     @cached_property
     def calls(self) -> dict[str, list[tuple[node_def_pb2.NodeDef, tuple[str, ...]]]]:
         """Function ("": the graph around) -> its nodes that name functions, with the names; some may not be there."""
@@ -112,12 +117,29 @@ class SavedGraph:
 
 
 def read(directory: Path) -> SavedGraph:
-    """The graph in a directory that has a `saved_model.pb`.
+    """The graph in a directory that has a `saved_model.pb`; only one, and of TensorFlow 2.
 
     Raises:
         InvalidInput: DAMAGED, the file cannot be read.
         ModelRefused: TOO_LARGE; UNSUPPORTED_FORMAT for one of TensorFlow 1; AMBIGUOUS_FUNCTION for a function that
             stands there twice, or is called like an operation.
+    """
+    meta_graphs = parsed(directory)
+    if len(meta_graphs) > 1 or not meta_graphs[0].HasField("object_graph_def"):
+        raise ModelRefused(
+            f"{directory} was written by TensorFlow 1, or holds several graphs; save the model with TensorFlow 2",
+            reason="UNSUPPORTED_FORMAT",
+        )
+    return SavedGraph(meta_graphs[0])
+
+
+def parsed(directory: Path) -> list[meta_graph_pb2.MetaGraphDef]:
+    """The graphs in a directory that has a `saved_model.pb`, at least one.
+
+    Raises:
+        InvalidInput: DAMAGED, the file cannot be read.
+        ModelRefused: TOO_LARGE; AMBIGUOUS_FUNCTION for a function that stands there twice, or is called like an
+            operation.
     """
     path = directory / GRAPH_FILE
     size = path.stat().st_size
@@ -138,14 +160,9 @@ def read(directory: Path) -> SavedGraph:
         raise InvalidInput(
             f"{path} is damaged or half copied (it holds no graph); copy it again", reason="DAMAGED"
         )
-    meta_graph = saved.meta_graphs[0]
-    if len(saved.meta_graphs) > 1 or not meta_graph.HasField("object_graph_def"):
-        raise ModelRefused(
-            f"{directory} was written by TensorFlow 1, or holds several graphs; save the model with TensorFlow 2",
-            reason="UNSUPPORTED_FORMAT",
-        )
-    _refuse_ambiguous(directory, meta_graph.graph_def.library.function)
-    return SavedGraph(meta_graph)
+    for meta_graph in saved.meta_graphs:
+        _refuse_ambiguous(directory, meta_graph.graph_def.library.function)
+    return list(saved.meta_graphs)
 
 
 def _named(node: node_def_pb2.NodeDef) -> str:

@@ -114,7 +114,7 @@ def _variables(graph: SavedGraph) -> Iterator[Declared]:
                 _bytes(thing.variable.shape, thing.variable.dtype),
             )
     for _, function, node in graph.nodes():
-        if function and node.op in ("VarHandleOp", "VariableV2", "Variable"):
+        if (function or graph.runs_as_it_stands) and node.op in ("VarHandleOp", "VariableV2", "Variable"):
             yield name_of(node, function), _bytes(node.attr["shape"].shape, node.attr["dtype"].type)
 
 

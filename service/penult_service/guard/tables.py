@@ -73,6 +73,10 @@ class _Trace:
     def _is_asset_around(self, name: str) -> bool:
         """TensorFlow 2 does not run that graph; others feed the assets, so only a name that stands there is wrong."""
         node = next((node for node in self._graph.main if node.name == name), None)
+        if self._graph.runs_as_it_stands:
+            return node is not None and (
+                name in self._assets or (node.op == "Identity" and self.is_asset("", node.input[0]))
+            )
         return node is not None and (node.op != "Const" or name in self._assets)
 
     def _is_asset_argument(self, function: str, index: int, arguments: int) -> bool:

@@ -4,13 +4,13 @@ Two things are evidence. Keras 2 and TensorFlow 1 leave an `Identity` in a scope
 And `model.export` of Keras 3 lists its variables in the order of its layers, with the state of a random generator for
 each dropout among the weights; the last state tells between which weights the last dropout stands. It does not tell how
 often that layer is called, what stands there without weights, or in which order code of the author's own calls its
-layers. So that place is accepted only when every model that fits the file is read at the same tensor.
+layers. So that place is accepted only when every model of whole layers that fits the file is read at the same tensor.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from penult_service.preparing.dropouts import Place, Stand, by_dropouts, root_of
@@ -79,6 +79,9 @@ def _by_states(survey: Survey) -> Place | None:
     if weights is None or any(_UNNAMED.fullmatch(one.name) for one in survey.opened.inputs):
         return None
     before, behind, drops = weights
+    only = _only_one(survey, [*before, *behind])
+    if only is not None:
+        return only
     if not all(one.in_order for one in (behind if drops else (*before, *behind))):
         return None
     groups = {use.node: one.name for one in behind for use in one.uses}
@@ -96,6 +99,23 @@ def _by_states(survey: Survey) -> Place | None:
         return None
     how = f"by the order of the variables: the state of the last dropout stands in front of the weights of {names}"
     return Place(ref, ref, f"{how}; what these read is read")
+
+
+def _only_one(survey: Survey, weights: Sequence[_Weight]) -> Place | None:
+    """In front of the last layers, when no other matrix with a row a text is handed from scope to scope at all."""
+    groups = {use.node: "/".join(_scopes(use.read)) for one in weights for use in one.uses}
+    last = last_groups(survey, groups)
+    front = in_front_of(survey, [node for node, group in groups.items() if group in last], pooled(survey))
+    if front is None or {root_of(survey, ref) for ref in _handed_on(survey, front, _around)} != {
+        root_of(survey, front)
+    }:
+        return None
+    ref = survey.in_full(front)
+    return Place(
+        ref,
+        ref,
+        "no other tensor is passed on between layers with one row a text, so that a dropout is there",
+    )
 
 
 def _weights(survey: Survey) -> tuple[list[_Weight], list[_Weight], bool] | None:
@@ -120,23 +140,32 @@ def _weights(survey: Survey) -> tuple[list[_Weight], list[_Weight], bool] | None
 
 
 def _could_be_dropped(survey: Survey, front: Ref, before: Sequence[_Weight]) -> Iterator[Ref]:
-    """What a layer hands to another one between the weights before the last state and `front`.
+    """What a layer hands to another one between the weights before the last state and `front`."""
+    earlier = survey.flat.upstream(
+        ref for one in before for use in one.uses for ref in survey.flat.nodes[use.node].input
+    )
+    return (ref for ref in _handed_on(survey, front, _layer) if node_of(ref) not in earlier)
+
+
+def _handed_on(survey: Survey, front: Ref, scope: Callable[[str], str]) -> Iterator[Ref]:
+    """What goes from one scope to another up to `front`.
 
     Only matrices with a row a text: a dropout on anything else stands inside of the encoder.
     """
     up = survey.flat.upstream([front])
-    earlier = survey.flat.upstream(
-        ref for one in before for use in one.uses for ref in survey.flat.nodes[use.node].input
-    )
     readers: dict[Ref, set[str]] = {}
     for name in survey.path:
         for ref in survey.flat.nodes[name].input:
-            readers.setdefault(ref, set()).add(_layer(name))
+            readers.setdefault(ref, set()).add(scope(name))
     for ref, dtype in survey.tensors.items():
-        node = node_of(ref)
-        handed_on = readers.get(ref, set()) - {_layer(node)}
-        if handed_on and node in up and node not in earlier and dtype in FLOATS and survey.rows(ref, 2):
+        handed_on = readers.get(ref, set()) - {scope(node_of(ref))}
+        if handed_on and node_of(ref) in up and dtype in FLOATS and survey.rows(ref, 2):
             yield ref
+
+
+def _around(node: str) -> str:
+    """All scopes of an operation."""
+    return shown(node).rpartition("/")[0]
 
 
 def _layer(node: str) -> str:

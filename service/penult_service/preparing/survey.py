@@ -20,6 +20,13 @@ PROBE = ("one", "two words", "and a few words more than two", "", "last", "a fil
 _NUMBERS = (tf.float16, tf.bfloat16, tf.float32, tf.float64, tf.int32, tf.int64, tf.bool)
 FLOATS = (tf.float16, tf.bfloat16, tf.float32, tf.float64)
 INTEGERS = (tf.int32, tf.int64, tf.bool)
+_AROUND = (
+    "Graph execution error",
+    "Detected at",
+    "<stack traces",
+    "[[",
+    "File ",
+)  # what goes before a message
 _CALLS = re.compile(r"^(?:(?:Stateful)?PartitionedCall(?:_\d+)?/)+")
 
 
@@ -68,9 +75,9 @@ class Survey:
         try:
             shapes = measure(*self.examples.arguments(self.examples.rows(PROBE)))
         except tf.errors.OpError as error:
-            first = (str(error.message).strip() or type(error).__name__).splitlines()
+            lines = [line.strip() for line in str(error.message).splitlines()]
             told = next(
-                (line.strip() for line in first if "not supported" in line or "rror" not in line), first[0]
+                (line for line in lines if line and not line.startswith(_AROUND)), type(error).__name__
             )
             raise ModelRefused(
                 f"{self.opened.source}: its own function cannot be run on texts ({told[:200]}); save it with the right "

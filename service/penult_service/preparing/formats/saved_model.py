@@ -13,7 +13,7 @@ import tensorflow_text  # noqa: F401  (registers the operations that a text mode
 
 from penult_service.errors import InvalidInput, ModelRefused
 from penult_service.preparing.declaration import NOTHING, Declaration
-from penult_service.preparing.formats import keras_loss
+from penult_service.preparing.formats import keras_loss, tf1_graph
 from penult_service.preparing.formats import tags as tag_sets
 from penult_service.preparing.formats import tf_keras_saved_model as tf_keras_files
 from penult_service.preparing.formats.signatures import Function, choose, full_shape
@@ -42,20 +42,23 @@ def open_model(directory: Path, declared: Declaration = NOTHING) -> Opened:
     _refuse_inputs(directory, chosen)
     function = chosen.traced()
     flat = flatten(function)
+    inputs, signature = inputs_of(chosen, function, flat), chosen.name
+    if tf1_graph.is_old(root):
+        root, flat = tf1_graph.renewed(str(directory), root, flat)
     return Opened(
         source=directory,
         format=tf_keras_files.FORMAT if by_keras else FORMAT,
         root=root,
         function=function,
         flat=flat,
-        inputs=inputs_of(chosen, function, flat),
+        inputs=inputs,
         layers=by_keras.layers if by_keras else (),
         labels=read_labels(directory),
         keras=by_keras.keras if by_keras else None,
         loss=keras_loss.meanings(by_keras.training, by_keras.outputs or list(flat.outputs))
         if by_keras
         else {},
-        signature=chosen.name,
+        signature=signature,
     )
 
 

@@ -37,6 +37,8 @@ def choose(directory: Path, declared: Sequence[str] = ()) -> list[str] | None:
         return sorted(declared)
     if len(there) == 1:
         return None if there[0] == [SERVE] else there[0]
+    if [SERVE] in there:
+        return [SERVE]
     inference = [tags for tags in there if TRAIN not in tags]
     if len(inference) == 1:
         return inference[0]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 from penult_service.guard import folder, pieces, saved_model, sizes, tables
+from penult_service.guard.old_graph import OldGraph
+from penult_service.guard.saved_model import SavedGraph
 from penult_service.preparing.inspecting import harm, hdf5, keras_archive, keras_preset
 from penult_service.preparing.inspecting.kinds import is_archive, is_hdf5
 
@@ -30,15 +33,25 @@ def inspect(source: Path, allow_ops: Collection[str] = ()) -> tuple[str, ...]:
         keras_preset.refuse_harmful(source)
     if not (source / saved_model.GRAPH_FILE).is_file():
         return ()
-    graph, what = saved_model.read(source), str(source)
-    harm.refuse_harmful(what, graph, allow_ops)
-    harm.refuse_at_load(what, graph, allow_ops)
-    tables.refuse_outside_files(what, graph)
-    pieces.refuse_damaged(what, graph)
-    sizes.refuse_bombs(what, graph)
+    what, meta_graphs = str(source), saved_model.parsed(source)
+    for graph in _graphs(meta_graphs):
+        harm.refuse_harmful(what, graph, allow_ops)
+        harm.refuse_at_load(what, graph, allow_ops)
+        if isinstance(graph, OldGraph):
+            graph.refuse_other_restores(what)
+        tables.refuse_outside_files(what, graph)
+        pieces.refuse_damaged(what, graph)
+        sizes.refuse_bombs(what, graph)
     if source.joinpath(f"{sizes.CHECKPOINT}.index").is_file():
         sizes.refuse_claims(source)
     return ()
+
+
+def _graphs(meta_graphs: Sequence[Any]) -> list[SavedGraph]:
+    """As TensorFlow loads them: one of TensorFlow 2 by its objects, others as they stand."""
+    if len(meta_graphs) == 1 and meta_graphs[0].HasField("object_graph_def"):
+        return [SavedGraph(meta_graphs[0])]
+    return [OldGraph(meta_graph) for meta_graph in meta_graphs]
 
 
 def _inspect_file(source: Path) -> tuple[str, ...]:
