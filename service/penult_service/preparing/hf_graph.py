@@ -15,6 +15,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from penult_service.preparing.formats.hf_classifier import LOGITS, MULTILABEL, PROBABILITIES, SOFTMAX
+from penult_service.preparing.formats.hf_files import ALIGNMENT, aligned
 from penult_service.preparing.formats.hf_network import Network, Part
 
 TOKENS = "last_hidden_state"
@@ -57,9 +58,7 @@ class HfNetwork(tf.Module):
         self._network = network
         self._problem = problem
         tables = {part.path for part in network.embeddings().values() if not part.bias}
-        self._weights = {
-            name: tf.Variable(_turned(name, value, tables), name=name) for name, value in tensors
-        }
+        self._weights = {name: _variable(name, _turned(name, value, tables)) for name, value in tensors}
         self._trace = _Trace()
         names = ("input_ids", "input_mask", *(["input_types"] if types else []))
         specs = [tf.TensorSpec([None, None], tf.int32, name=name) for name in names]
@@ -171,4 +170,12 @@ class _Trace:
 def _turned(name: str, value: NDArray[np.float32], tables: set[str]) -> NDArray[np.float32]:
     """Weights of dense layers as a product with rows of inputs takes them; the others as they are."""
     dense = value.ndim == 2 and name.removesuffix(".weight") not in tables
-    return np.ascontiguousarray(value.T) if dense else value
+    return value.T if dense else value
+
+
+def _variable(name: str, value: NDArray[np.float32]) -> tf.Variable:
+    """On the memory of the values, when they are `aligned` as TensorFlow needs it: it would make two copies else."""
+    if not value.flags.c_contiguous or value.ctypes.data % ALIGNMENT:
+        value, given = aligned(value.shape), value
+        value[...] = given
+    return tf.Variable(tf.experimental.dlpack.from_dlpack(value.__dlpack__()), name=name)

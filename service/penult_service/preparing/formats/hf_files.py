@@ -19,6 +19,7 @@ TOKENIZER_CONFIG = "tokenizer_config.json"
 VOCABULARY = "vocab.txt"
 WEIGHTS = "model.safetensors"
 _BLOCK = 64 << 20  # bytes
+ALIGNMENT = 64  # bytes, of the memory that TensorFlow computes in
 MAX_CONFIG = 64 << 20  # bytes; with 100,000 names of classes it takes 5 MiB
 # What other weights are called, and why they are not read.
 _OTHER_WEIGHTS = {
@@ -117,13 +118,21 @@ def open_weights(path: Path) -> Any:
 
 
 def read_tensor(path: Path, name: str) -> NDArray[np.float32]:
-    """A tensor as float32, in parts: what was read of the file stays in memory until it is closed."""
+    """A tensor as float32, `aligned`. In parts: what was read of the file stays in memory until it is closed."""
     with open_weights(path) as file:
-        values = np.empty(tuple(file.get_slice(name).get_shape()), np.float32)
+        values = aligned(tuple(file.get_slice(name).get_shape()))
     for rows in _blocks(values.shape):
         with open_weights(path) as file:
             values[rows] = file.get_slice(name)[rows]
     return values
+
+
+def aligned(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Memory for float32 numbers that TensorFlow can use as it is, without a copy."""
+    size = math.prod(shape)
+    room = np.empty(size + ALIGNMENT // 4, np.float32)
+    start = -room.ctypes.data % ALIGNMENT // 4
+    return room[start : start + size].reshape(shape)
 
 
 def _blocks(shape: tuple[int, ...]) -> Iterator[slice]:
