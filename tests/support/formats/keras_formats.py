@@ -19,19 +19,21 @@ FORMATS = {TF_KERAS: (SAVED_MODEL, H5, ARCHIVE), KERAS: (ARCHIVE, H5, EXPORT)}
 LABELS = {TF_KERAS: "tf_keras", KERAS: "Keras 3"}
 
 
-def saved(network: Network, place: Path, kind: str) -> Made:
+def saved(network: Network, place: Path, kind: str, **options: Any) -> Made:
     """Computes what is expected, then saves the model as a person would."""
     embedding = None if network.features is None else by_hand(network, network.features)
     ids = None if network.ids is None else without_padding(by_hand(network, network.ids))
     outputs = predicted(network)
-    return Made(save(network.model, place, kind), network.given, outputs, embedding, ids)
+    if kind == EXPORT and len(outputs) > 1:  # it keeps their order, not their names
+        outputs = {f"output_{number}": value for number, value in enumerate(outputs.values())}
+    return Made(save(network.model, place, kind, **options), network.given, outputs, embedding, ids)
 
 
-def save(model: Any, place: Path, kind: str) -> Path:
-    """Saves it into this directory; the path of what was saved."""
+def save(model: Any, place: Path, kind: str, **options: Any) -> Path:
+    """Saves it into this directory; the path of what was saved. `options` are those of `export`."""
     target = place / (f"model{kind}" if kind in (H5, ARCHIVE) else "model")
     if kind == EXPORT:
-        model.export(str(target), verbose=False)
+        model.export(str(target), verbose=False, **options)
     else:
         model.save(str(target))
     return target
@@ -90,10 +92,29 @@ def _row(flavour: str, kind: str) -> str:
     return f"{LABELS[flavour]} {kind}"
 
 
-def becomes_of(shape: str, kind: str) -> str:
-    """What must become of a shape in this format."""
-    # An exported graph has no mark of its dropouts.
-    return PREDICTED if shape == "no seam" or kind == EXPORT else Case.becomes
+# What an exported graph does not tell: where the dropout stands among layers without weights, in front of which of
+# several dense layers, or that something joins behind it. The message lists the tensors that can be chosen.
+UNTOLD = (
+    *(
+        "activation behind the dropout",
+        "BatchNormalization after the dropout",
+        "MLP head",
+        "nested three levels",
+    ),
+    *(
+        "one dropout called twice",
+        "two texts, shared encoder",
+        "text and numbers",
+        "numbers behind the dropout",
+    ),
+)
+
+
+def becomes_of(shape: str, kind: str) -> dict[str, str]:
+    """What must become of a shape in this format, and what the sentence then holds."""
+    if shape == "no seam":
+        return {"becomes": PREDICTED}
+    return {"becomes": PREDICTED, "says": "readouts = "} if kind == EXPORT and shape in UNTOLD else {}
 
 
 def _grid() -> list[Case]:
@@ -103,22 +124,10 @@ def _grid() -> list[Case]:
             for name, shape in SHAPES.items():
                 if flavour == KERAS and name == "ragged inside":  # Keras 3 has no ragged layers
                     continue
-                becomes = becomes_of(name, kind)
-                quick = QUICK.get((flavour, kind)) == name
-                limit = LIMITS.get(name, Case.limit)
-                cases.append(
-                    Case(
-                        _row(flavour, kind),
-                        name,
-                        of(shape, flavour, kind),
-                        becomes,
-                        "",
-                        "",
-                        limit,
-                        None,
-                        quick,
-                    )
-                )
+                told: dict[str, Any] = becomes_of(name, kind)
+                told["limit"] = LIMITS.get(name, Case.limit)
+                told["quick"] = QUICK.get((flavour, kind)) == name
+                cases.append(Case(_row(flavour, kind), name, of(shape, flavour, kind), **told))
     return cases
 
 
@@ -154,12 +163,34 @@ def _with_hub(place: Path) -> Network:
     return network.fitted(np.arange(8)[:, None] % 2, loss="binary_crossentropy")
 
 
+READOUTS = 'readouts = ["classifier_1/average_1/truediv"]\n'
+
+
+def declared(shape: Shape, said: str) -> Callable[[Path], Made]:
+    """A builder of an export, with what `penult.toml` says beside it."""
+
+    def build(place: Path) -> Made:
+        network = shape(Kit(KERAS))
+        model = network.kit.keras.Model(network.model.inputs, network.model.outputs, name="classifier")
+        (place / "penult.toml").write_text(said, encoding="utf-8")
+        return saved(replace(network, model=model), place, EXPORT)
+
+    return build
+
+
 # Code of the author's own
 
 
-def subclassed(flavour: str, kind: str) -> Callable[[Path], Made]:
-    """A builder of a model whose class is the author's."""
-    return lambda place: saved(_subclass(Kit(flavour)), place, kind)
+def subclassed(flavour: str, kind: str, *, signed: bool = True) -> Callable[[Path], Made]:
+    """A builder of a model whose class is the author's; not `signed`: exported without a word on what it takes."""
+
+    def build(place: Path) -> Made:
+        import tensorflow as tf
+
+        options = {"input_signature": [tf.TensorSpec([None], tf.string)]} if signed and kind == EXPORT else {}
+        return saved(_subclass(Kit(flavour)), place, kind, **options)
+
+    return build
 
 
 def _subclass(kit: Kit) -> Network:
@@ -242,7 +273,11 @@ def _hub() -> list[Case]:
 
 def _own_code() -> list[Case]:
     cases = [Case(_row(TF_KERAS, SAVED_MODEL), "subclassed", subclassed(TF_KERAS, SAVED_MODEL))]
-    cases.append(Case(_row(KERAS, EXPORT), "subclassed", subclassed(KERAS, EXPORT), PREDICTED))
+    row, says = _row(KERAS, EXPORT), "input_signature"
+    cases.append(Case(row, "subclassed", subclassed(KERAS, EXPORT), PREDICTED, says="readouts = "))
+    unsigned = subclassed(KERAS, EXPORT, signed=False)
+    cases.append(Case(row, "subclassed, no input_signature", unsigned, REFUSED, says=says))
+    cases.append(Case(row, "MLP head, declared", declared(shapes.mlp_head, READOUTS)))
     for flavour in (TF_KERAS, KERAS):
         alone = _weights_alone(flavour)
         cases.append(Case(_row(flavour, H5), "weights alone", alone, REFUSED, says="weights"))

@@ -28,10 +28,9 @@ def cases() -> list[Case]:
     made = []
     for kind in (keras_formats.SAVED_MODEL, keras_formats.H5, keras_formats.ARCHIVE):
         for name, shape in keras_formats.SHAPES.items():
-            becomes = keras_formats.becomes_of(name, kind)
-            limit = keras_formats.LIMITS.get(name, Case.limit)
-            builder = keras_formats.of(shape, OLD_KERAS, kind)
-            made.append(Case(row, f"{kind}, {name}", builder, becomes, limit=limit))
+            told: dict[str, Any] = keras_formats.becomes_of(name, kind)
+            told["limit"] = keras_formats.LIMITS.get(name, Case.limit)
+            made.append(Case(row, f"{kind}, {name}", keras_formats.of(shape, OLD_KERAS, kind), **told))
     subclassed = keras_formats.subclassed(OLD_KERAS, keras_formats.SAVED_MODEL)
     return [
         *made,

@@ -95,12 +95,14 @@ def _function(call: Callable[..., Any], *specs: Any) -> Any:
     return tf.function(call, input_signature=specs or (_text_spec(),))
 
 
-def one_signature(*, dropout: bool = True) -> Callable[[Path], Made]:
-    """`serving_default` alone; with a dropout of tf_keras inside, or none."""
+def one_signature(*, dropout: bool = True, declared: str = "") -> Callable[[Path], Made]:
+    """`serving_default` alone; with a dropout of tf_keras inside, or none; `declared` in `penult.toml`."""
 
     def build(place: Path) -> Made:
         module = classifier(dropout)
         told = expected(module)
+        if declared:
+            (place / "penult.toml").write_text(declared, encoding="utf-8")
         function = _function(lambda text: {"output": module.predict(text)})
         return Made(_saved(module, place, serving_default=function), **told)
 
@@ -308,7 +310,12 @@ def _old_graph(training: bool) -> tuple[Any, Any, Any, Any]:
 SERVE = (("serve",),)
 CASES = (
     Case(ROW, "one signature, a tf_keras dropout", one_signature(), quick=True),
-    Case(ROW, "one signature, no dropout", one_signature(dropout=False)),
+    Case(ROW, "one signature, no dropout", one_signature(dropout=False), PREDICTED, says="readouts = "),
+    Case(
+        ROW,
+        "one signature, no dropout, declared",
+        one_signature(dropout=False, declared='readouts = ["Tanh"]\n'),
+    ),
     Case(ROW, "many signatures, a default", many_signatures(default=True)),
     Case(ROW, "many signatures, no default", many_signatures(), REFUSED, says="classify"),
     Case(ROW, "many signatures, one declared", many_signatures(declared="classify")),

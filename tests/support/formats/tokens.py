@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from support.formats.case import PREDICTED, REFUSED, Array, Case, Made
+from support.formats.case import REFUSED, Array, Case, Made
 from support.formats.keras_formats import saved
 from support.formats.kit import KERAS, TEXTS, TF_KERAS, Kit, Network, by_hand, predicted
 from support.tiny_bert import VOCABULARY
 
 ROW = "ids and masks"
+LONGEST = 20
+DECLARED = f"max_length = {LONGEST}\n"
 
 
 def network(
@@ -61,30 +64,30 @@ def _padded(ids: list[list[int]], length: int | None = None) -> dict[str, Array]
     return {"input_ids": found, "attention_mask": (found > 0).astype(np.int32)}
 
 
-def with_vocabulary(flavour: str, kind: str, *, as_json: bool = False, words: int = len(VOCABULARY)) -> Any:
+def with_vocabulary(
+    flavour: str, kind: str, *, as_json: bool = False, words: int = len(VOCABULARY), declared: str = DECLARED
+) -> Callable[[Path], Made]:
     """A builder: `vocab.txt` of so many words (or `tokenizer.json`) lies beside the model, and it is asked texts."""
 
     def build(place: Path) -> Made:
         from tokenizers import BertWordPieceTokenizer
 
         live = network(Kit(flavour))
-        vocabulary = place / "model" / "vocab.txt"
-        made = saved(live, place, kind)
-        vocabulary.parent.mkdir(exist_ok=True)
+        source = saved(live, place, kind).source
+        vocabulary = (source if source.is_dir() else place) / "vocab.txt"
         more = [f"[unused{number}]" for number in range(words - len(VOCABULARY))]
         vocabulary.write_text("".join(f"{word}\n" for word in [*VOCABULARY, *more]), encoding="utf-8")
         tokenizer = BertWordPieceTokenizer(str(vocabulary))
-        ids = [encoding.ids for encoding in tokenizer.encode_batch(list(TEXTS))]
         if as_json:
             tokenizer.save(str(vocabulary.with_name("tokenizer.json")))
             vocabulary.unlink()
-        elif made.source.parent != vocabulary.parent and made.source != vocabulary.parent:
-            vocabulary.rename(made.source.parent / "vocab.txt")
-            vocabulary.parent.rmdir()
+        if declared:
+            (place / "penult.toml").write_text(declared, encoding="utf-8")
+        tokenizer.enable_truncation(LONGEST)
+        ids = [encoding.ids for encoding in tokenizer.encode_batch(list(TEXTS))]
         asked = replace(live, given=_padded(ids))
-        return Made(
-            made.source, {"text": np.array(TEXTS)}, predicted(asked), by_hand(asked, asked.features), ids
-        )
+        features = by_hand(asked, asked.features)
+        return Made(source, {"text": np.array(TEXTS)}, predicted(asked), features, ids)
 
     return build
 
@@ -93,12 +96,18 @@ def _by_ids(flavour: str, kind: str, **options: Any) -> Any:
     return lambda place: saved(network(Kit(flavour), **options), place, kind)
 
 
-ADDS = "vocab.txt"
 CASES = (
     Case(ROW, "tf_keras SavedModel, vocab.txt", with_vocabulary(TF_KERAS, "SavedModel"), quick=True),
     Case(ROW, "tf_keras SavedModel, tokenizer.json", with_vocabulary(TF_KERAS, "SavedModel", as_json=True)),
-    Case(ROW, "Keras 3 export, vocab.txt", with_vocabulary(KERAS, "export"), becomes=PREDICTED),
+    Case(ROW, "Keras 3 export, vocab.txt", with_vocabulary(KERAS, "export")),
     Case(ROW, "Keras 3 .keras, vocab.txt", with_vocabulary(KERAS, ".keras")),
+    Case(
+        ROW,
+        "tf_keras SavedModel, vocab.txt, no length",
+        with_vocabulary(TF_KERAS, "SavedModel", declared=""),
+        REFUSED,
+        says="max_length",
+    ),
     Case(ROW, "tf_keras SavedModel, no tokenizer", _by_ids(TF_KERAS, "SavedModel")),
     Case(ROW, "tf_keras .h5, no tokenizer", _by_ids(TF_KERAS, ".h5")),
     Case(ROW, "Keras 3 .keras, no tokenizer", _by_ids(KERAS, ".keras")),
