@@ -46,6 +46,8 @@ def kinds() -> Iterator[tuple[str, Callable[[], Kind]]]:
             yield f"{flavour} {name}", lambda flavour=flavour, name=name: _layers(flavour, name)
         for output in ("int", "multi_hot", "count", "tf_idf", "ngrams", "characters"):
             yield f"{flavour} words, {output}", lambda flavour=flavour, output=output: _words(flavour, output)
+    for name in ("average", "most", "LSTM"):
+        yield f"tf_keras ragged words, {name}", lambda name=name: _ragged(name)
     for backbone in ("Bert", "DistilBert", "Roberta", "Albert", "Electra"):
         yield f"KerasHub {backbone}", lambda backbone=backbone: _backbone(backbone)
     yield "KerasHub tokenizing", _hub_tokenizing
@@ -156,6 +158,16 @@ def _words(flavour: str, output: str) -> Kind:
     }
     layer = layers.TextVectorization(vocabulary=list(WORDS), **options.get(output, {"output_mode": output}))
     return layer, TEXTS
+
+
+def _ragged(name: str) -> Kind:
+    """Rows of words of different lengths, which Keras 3 does not have."""
+    layers = _keras("tf_keras").layers
+    words = layers.TextVectorization(vocabulary=list(WORDS), ragged=True)
+    table = layers.Embedding(50, 8)
+    pools = {"average": layers.GlobalAveragePooling1D, "most": layers.GlobalMaxPooling1D}
+    pool = layers.LSTM(3) if name == "LSTM" else pools[name]()
+    return lambda texts: pool(table(words(texts))), TEXTS
 
 
 def _backbone(name: str) -> Kind:
