@@ -23,10 +23,11 @@ from random import Random
 from typing import Any
 
 import numpy as np
-from penult_service.errors import ModelRefused, PenultError
+from penult_service.errors import PenultError
 from penult_service.prepared import MANIFEST_NAME, load_manifest
 from penult_service.preparing import child
 from penult_service.preparing.inspecting.inspection import inspect
+from penult_service.preparing.sources import located
 from support import mutations
 
 MEMORY = 8 << 30  # bytes of private memory that a child may have: beyond, it fails as on a full machine
@@ -92,8 +93,8 @@ TARGETS = (
     Target("prepared", INDEX, mutations.of_bytes, "guard", 0.05),
     Target("saved", GRAPH, mutations.of_graph, "inspect", 0.18),
     Target("saved", INDEX, mutations.of_bytes, "inspect", 0.05),
-    Target("file.h5", "", mutations.of_hdf5, "inspect", 0.10),
-    Target("file.keras", "", mutations.of_archive, "inspect", 0.10),
+    Target("file.h5", "", mutations.of_hdf5, "inspect", 0.08),
+    Target("file.keras", "", mutations.of_archive, "inspect", 0.08),
     # TensorFlow loads them: in the server what is prepared, in the child what is not.
     Target("prepared", GRAPH, mutations.of_graph, "serve", 0.04),
     Target("prepared", INDEX, mutations.of_bytes, "serve", 0.02),
@@ -103,6 +104,8 @@ TARGETS = (
     Target("saved", WEIGHTS, mutations.of_bytes, "open", 0.01),
     Target("saved", "keras_metadata.pb", mutations.of_keras_metadata, "open", 0.03),
     Target("saved", "labels.json", mutations.of_json, "open", 0.01),
+    Target("file.h5", "", mutations.of_hdf5, "open", 0.03),
+    Target("file.keras", "", mutations.of_archive, "open", 0.03),
     Target("saved", GRAPH, mutations.of_graph, "prepare", 0.008),
     Target("saved", "keras_metadata.pb", mutations.of_keras_metadata, "prepare", 0.008),
     Target("saved", WEIGHTS, mutations.of_bytes, "prepare", 0.004),
@@ -259,18 +262,17 @@ def _rehash(model: Path) -> None:
 
 def _inspect(model: Path) -> None:
     """As `launch` and the child look at what a person names, before anything reads it."""
-    inspect(model)
-    if model.is_file():
-        raise ModelRefused("a file", reason="UNSUPPORTED_FORMAT")  # as `launch` does after that
+    inspect(located(model))
 
 
 def _open(model: Path) -> None:
     from penult_service.preparing.audit import audit
-    from penult_service.preparing.formats.saved_model import open_model
+    from penult_service.preparing.declaration import NOTHING
+    from penult_service.preparing.opening import open_model
 
-    inspect(model)
+    _inspect(model)
     with _as_the_child_tells(model):
-        audit(open_model(model).flat)
+        audit(open_model(model, None, NOTHING).flat)
 
 
 def _prepare(model: Path) -> None:
