@@ -181,6 +181,21 @@ def test_a_dropout_of_ragged_rows() -> None:
     np.testing.assert_array_equal(before, after)
 
 
+def test_ragged_ids_go_by_way_of_a_matrix_and_its_mask() -> None:
+    network = shapes.ragged_inside(Kit(TF_KERAS))
+    found = traced(network.model)
+    given = tf.constant(["a good film", "", "the plot"])
+    (outputs,) = found.function(given).values()
+    np.testing.assert_array_equal(outputs, network.model(given, training=False))
+    padded = [name for name, node in found.flat.nodes.items() if node.op == "RaggedTensorToTensor"]
+    refs = {name: f"{name}:0" for name in padded}
+    values = cut(found.flat, {found.inputs[0].ref: tf.TensorSpec([None], tf.string)}, refs)(given).values()
+    ids, mask = (value.numpy() for value in values)
+    np.testing.assert_array_equal(mask, [[1, 1, 1], [0, 0, 0], [1, 1, 0]])
+    expected = np.asarray(network.model.get_layer("words")(given).to_tensor(0))
+    np.testing.assert_array_equal(ids, expected)
+
+
 @FLAVOURS
 @pytest.mark.parametrize(
     "shape", [shapes.nested, shapes.called_twice, shapes.recurrent, shapes.several_dropped_outputs]

@@ -1,8 +1,9 @@
 """The layers of a Keras model, and marks that its noise layers leave in a graph while it is traced.
 
 While the marks are on, `call` of each layer works in a scope that is named after its path, whatever Keras calls it, and
-`call` of a noise layer puts a named `tf.identity` on what comes in and on what goes out. Both Keras versions; undone
-afterwards. What a layer computes does not change.
+`call` of a noise layer puts a named `tf.identity` on what comes in and on what goes out. Ragged rows of ids, made of
+texts, become a matrix and ragged again, so that there is a place to cut at. Both Keras versions; undone afterwards. No
+layer computes anything else than before.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ class Marker:
     def __init__(self, placed: list[Placed]) -> None:
         self._placed = placed
         self._calls: list[tuple[Placed, int]] = []
+        self._reading = 0  # layers that read texts, one within the other
 
     @contextmanager
     def on(self) -> Iterator[None]:
@@ -85,6 +87,8 @@ class Marker:
         @tf.autograph.experimental.do_not_convert
         def marked(*args: Any, **kwargs: Any) -> Any:
             with tf.name_scope(scope):
+                if args and _is_text(args[0]) and not hasattr(one.layer, "layers"):
+                    return self._reads(call, *args, **kwargs)
                 if not is_noise(one.layer) or not args:
                     return call(*args, **kwargs)
                 counts[0] += 1
@@ -94,6 +98,15 @@ class Marker:
                 return _identity(call(before, *args[1:], **kwargs), f"penult_mark_{number}_after")
 
         return marked
+
+    def _reads(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """What a layer makes of texts, by way of a matrix when it is ragged; the outermost of such layers alone."""
+        self._reading += 1
+        try:
+            found = call(*args, **kwargs)
+        finally:
+            self._reading -= 1
+        return found if self._reading else _by_way_of_a_matrix(found)
 
     def marks(self, flat: FlatGraph) -> tuple[Mark, ...]:
         """The marks that stand in the graph, in its order; what is inside of its loops and branches leaves none."""
@@ -133,6 +146,20 @@ def _identity(value: Any, name: str) -> Any:
     if isinstance(value, tf.RaggedTensor):
         return value.with_flat_values(tf.identity(value.flat_values, name=name))
     return tf.identity(value, name=name) if tf.is_tensor(value) else value
+
+
+def _is_text(value: Any) -> bool:
+    return bool(getattr(value, "dtype", None) == tf.string)
+
+
+def _by_way_of_a_matrix(value: Any) -> Any:
+    """Ragged rows of ids: the same of a matrix, padded with 0, and its mask; anything else as it is."""
+    if not isinstance(value, tf.RaggedTensor) or value.shape.rank != 2 or not value.dtype.is_integer:
+        return value
+    ids = tf.identity(value.to_tensor(0))
+    mask = value.with_flat_values(tf.ones_like(value.flat_values)).to_tensor(0)
+    lengths = tf.cast(tf.reduce_sum(mask, axis=1), value.row_splits.dtype)
+    return tf.RaggedTensor.from_tensor(ids, lengths)
 
 
 def _is_keras(cls: type) -> bool:
