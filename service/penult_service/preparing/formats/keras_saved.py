@@ -113,7 +113,8 @@ def _of_archive(source: Path) -> tuple[Any, Any, str]:
         config = json.loads(archive.read(CONFIG))
         metadata = json.loads(archive.read(_METADATA)) if _METADATA in archive.namelist() else {}
     training = config.get("compile_config") if isinstance(config, dict) else None
-    return config, training or {}, str(metadata.get("keras_version", ""))
+    version = metadata.get("keras_version", "") if isinstance(metadata, dict) else ""
+    return config, training or {}, str(version)
 
 
 def _of_hdf5(source: Path) -> tuple[Any, Any, str]:
