@@ -6,6 +6,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -135,6 +136,9 @@ def prepare(
 
 def peak_memory() -> int:
     """The most memory that this process has had resident, in bytes."""
+    with suppress(OSError, StopIteration):  # on Linux, where getrusage counts what its parent had as well
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +97,11 @@ def test_other_weights_than_were_written(tmp_path: Path) -> None:
     module.held[0].assign(np.zeros((2, 3), np.float32))
     with pytest.raises(InvalidInput, match="does not hold what was written to it"):
         reloading.load(tmp_path / "model", module)
+
+
+def test_the_peak_memory_of_a_process_is_its_own() -> None:
+    """What getrusage says of a child begins with what its parent holds."""
+    command = "from penult_service.preparing.pipeline import peak_memory; print(peak_memory())"
+    ballast = np.ones(150_000_000)  # 1.2 GB
+    done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True)
+    assert 50e6 < int(done.stdout) < 1.2e9 <= ballast.nbytes
