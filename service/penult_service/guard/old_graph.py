@@ -18,6 +18,7 @@ from penult_service.guard.saved_model import SavedGraph, function_names
 
 _INITIAL = ("saved_model_main_op", "legacy_init_op")
 _INITIAL_SIGNATURE = "__saved_model_init_op"
+_ASSETS = "saved_model_assets"
 _RESTORES = "RestoreV2"
 _RESTORED_BY = frozenset(
     {
@@ -39,6 +40,9 @@ class OldGraph(SavedGraph):
 
     def __init__(self, meta_graph: meta_graph_pb2.MetaGraphDef) -> None:
         super().__init__(meta_graph)
+        if not meta_graph.asset_file_def and _ASSETS in meta_graph.collection_def:  # as TensorFlow reads it
+            for packed in meta_graph.collection_def[_ASSETS].any_list.value:
+                packed.Unpack(meta_graph.asset_file_def.add())
         self._by_name = {node.name: node for node in self.main}
 
     @property

@@ -57,12 +57,17 @@ def stands(survey: Survey) -> list[Stand]:
     return found + [Stand(front, front, layer) for front, layer in fronts(survey)]
 
 
-def by_dropouts(survey: Survey, known: Sequence[Stand]) -> Place | None:
-    """Where the last of these dropouts stand; None when none of them is on whole texts, or leads to an output."""
+def last_of(survey: Survey, known: Sequence[Stand]) -> list[Stand]:
+    """Those on whole texts from which an output is reached without meeting another of them."""
     whole = [one for one in known if survey.rows(one.after, 2) and survey.tensors.get(one.after) in FLOATS]
     reached = survey.flat.upstream(survey.outputs, stop=[one.after for one in whole])
     used = {ref for name in reached for ref in survey.flat.nodes[name].input} | set(survey.outputs)
-    last = [one for one in whole if one.after in used and node_of(one.after) in survey.path]
+    return [one for one in whole if one.after in used and node_of(one.after) in survey.path]
+
+
+def by_dropouts(survey: Survey, known: Sequence[Stand]) -> Place | None:
+    """Where the last of these dropouts stand; None when none of them is on whole texts, or leads to an output."""
+    last = last_of(survey, known)
     if not last:
         return None
     names = ", ".join(dict.fromkeys(one.layer.name for one in last))

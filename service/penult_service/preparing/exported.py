@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from penult_service.preparing.dropouts import Place, Stand, by_dropouts, root_of
+from penult_service.preparing.dropouts import Place, Stand, by_dropouts, last_of, root_of
 from penult_service.preparing.graph import Ref, node_of
 from penult_service.preparing.opened import Layer
 from penult_service.preparing.survey import FLOATS, Survey, shown
@@ -44,7 +44,7 @@ def _by_names(survey: Survey) -> Place | None:
             continue
         if survey.rows(ref, 2) and survey.source_of(ref) not in final:
             known.append(Stand(node.input[0], ref, Layer(f"root.{scopes[-1]}", scopes[-1], "Dropout", {})))
-    if any(not _DROPOUT.fullmatch(one.layer.name) for one in known):
+    if any(not _DROPOUT.fullmatch(one.layer.name) for one in last_of(survey, known)):
         return None
     return by_dropouts(survey, known)
 

@@ -40,6 +40,9 @@ def token_seam(survey: Survey, declared: Mapping[str, str]) -> Tokens:
     fields = {past_assertions(survey, one.ref): one.name for one in survey.opened.inputs if not one.is_text}
     said = {ref: declared.get(fields.get(ref, ""), "") for ref in found}
     roles = {ref: said[ref] if said[ref] in _ROLES else _role(survey, ref, found) for ref in found}
+    looking_up = [ref for ref in found if roles[ref] == "types" and not said[ref]]
+    if "ids" not in roles.values() and len(looking_up) == 1:
+        roles[looking_up[0]] = "ids"  # of a small vocabulary
     if "ids" not in roles.values():
         return tuple(_values(survey, ()))
     tokens = []

@@ -34,8 +34,10 @@ def open_model(directory: Path, declared: Declaration = NOTHING) -> Opened:
     _require_files(directory)
     tags = tag_sets.choose(directory, declared.tags)
     by_keras = tf_keras_files.read(directory)
+    nothing = not (directory / "variables" / "variables.index").is_file()
+    options = tf.saved_model.LoadOptions(experimental_skip_checkpoint=True) if nothing else None
     try:
-        root = tf.saved_model.load(str(directory), tags=tags)
+        root = tf.saved_model.load(str(directory), tags=tags, options=options)
     except (tf.errors.OpError, OSError, ValueError, KeyError, IndexError, AttributeError) as error:
         raise damaged(directory, error) from error
     chosen = choose(str(directory), root, declared.signature)

@@ -35,6 +35,7 @@ class Function:
         outputs: Name -> type and shape.
         call: Its outputs by name, of the arguments in order.
         trains: Whether it was traced for training.
+        settings: The plain values that it was traced with.
     """
 
     name: str
@@ -42,13 +43,14 @@ class Function:
     outputs: Mapping[str, tf.TensorSpec]
     call: Callable[[Sequence[tf.Tensor]], dict[str, tf.Tensor]] = field(repr=False, compare=False)
     trains: bool = False
+    settings: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         inputs, outputs = (
-            ", ".join(f"{name}: {spec.dtype.name} {_shape(spec.shape)}" for name, spec in specs.items())
+            [f"{name}: {spec.dtype.name} {_shape(spec.shape)}" for name, spec in specs.items()]
             for specs in (self.inputs, self.outputs)
         )
-        return f"{self.name}({inputs}) -> {outputs}"
+        return f"{self.name}({', '.join([*inputs, *self.settings])}) -> {', '.join(outputs)}"
 
     def traced(self) -> Any:
         """A concrete function that takes its inputs in order and gives its outputs by name."""
@@ -117,8 +119,7 @@ def _only(what: str, found: Sequence[Function]) -> Function:
     )
     if len({one.name for one in left}) == 1:  # the calls of one function: the one of plain text
         left = _kept(left, lambda one: [s.dtype for s in one.inputs.values()] == [tf.string])
-    alike = {(tuple(one.inputs.items()), tuple(one.outputs.items())) for one in left}
-    if len(left) > 1 and not (len(alike) == 1 and len({one.name for one in left}) == 1):
+    if any(str(one) != str(left[0]) for one in left):
         raise _refusal(what, f"no signature {DEFAULT}, and several functions that could be the model", left)
     return left[0]
 
@@ -187,7 +188,8 @@ def traces(root: Any, name: str) -> list[Function]:
         inputs = _arguments(concrete.structured_input_signature)
         outputs = _results(concrete.structured_outputs)
         if outputs and all(isinstance(spec, tf.TensorSpec) for spec in (*inputs.values(), *outputs.values())):
-            found.append(Function(name, inputs, outputs, _structured_call(concrete), _trains(concrete)))
+            call = _structured_call(concrete)
+            found.append(Function(name, inputs, outputs, call, _trains(concrete), _settings(concrete)))
     return found
 
 
@@ -197,6 +199,14 @@ def _structured_call(concrete: Any) -> Callable[[Sequence[tf.Tensor]], dict[str,
         return _results(concrete(*arguments, **keywords))
 
     return call
+
+
+def _settings(concrete: Any) -> tuple[str, ...]:
+    """The plain values among its arguments that say something."""
+    values = [
+        leaf for _, leaf in _walked(concrete.structured_input_signature) if not isinstance(leaf, tf.TypeSpec)
+    ]
+    return tuple(repr(value) for value in values if value is not None and value is not False)
 
 
 def _trains(concrete: Any) -> bool:
