@@ -330,7 +330,7 @@ CASES = (
     Case(
         OLD_ROW,
         "several tag sets",
-        session_graph(tag_sets=(("serve",), ("serve", "other")), signature="serving_default"),
+        session_graph(tag_sets=(("serve", "one"), ("serve", "other")), signature="serving_default"),
         REFUSED,
         says="other",
     ),
