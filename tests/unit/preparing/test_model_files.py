@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from penult_service.errors import InvalidInput, ModelRefused, PenultError
 from penult_service.preparing import launch, watch
+from penult_service.preparing.declaration import Declaration
+from penult_service.preparing.identity import model_digest
 from penult_service.preparing.sources import located
 from support.confined import Confined
 
@@ -194,6 +196,21 @@ def test_a_declaration_is_read_before_a_child_is_begun(
         launch.prepare(model_file, cache=cache)
     assert "penult.toml, line 2: there is no key 'heed'; did you mean head?" in caught.value.message
     assert not jobs
+
+
+def test_a_file_that_an_older_preparer_prepared_is_prepared_again(
+    model_file: Path, cache: Path, jobs: list[Any], prepared_seed_model: Path, tmp_path: Path
+) -> None:
+    (model_file.parent / "penult.toml").write_text("max_length = 16\n")
+    old = Path(shutil.copytree(prepared_seed_model, tmp_path / "old"))
+    raw = json.loads((old / "penult.json").read_text())
+    digest = model_digest(model_file, Declaration(max_length=16))
+    raw |= {"preparer": "penult-preparer-0", "source": str(model_file), "model_digest": digest}
+    (old / "penult.json").write_text(json.dumps(raw))
+    assert launch.prepare(old, cache=cache) == launch.prepare(model_file, cache=cache) != old
+    assert [job["source"] for job in jobs] == [str(model_file)]
+    (model_file.parent / "penult.toml").write_text("max_length = 8\n")  # not what it was made of
+    assert launch.prepare(old, cache=cache) == old
 
 
 # Modules of TF-Hub

@@ -44,6 +44,23 @@ def test_a_model_with_versions_and_one_of_them(tmp_path: Path) -> None:
     assert from_paths([str(one), str(ten)]) == [Source("genre", 1, one), Source("genre", 10, ten)]
 
 
+def test_a_version_may_hold_a_file(tmp_path: Path) -> None:
+    """The version is its folder, with what is declared there; who prepares it finds the file."""
+    version = tmp_path / "models" / "reviews" / "3"
+    version.mkdir(parents=True)
+    (version / "model.keras").touch()
+    for name in (
+        version / "penult.toml",
+        version.parent / "penult.toml",
+        tmp_path / "models" / "penult.toml",
+    ):
+        name.touch()
+    expected = [Source("reviews", 3, version)]
+    assert from_directory(tmp_path / "models") == expected
+    assert from_paths([str(version.parent)]) == from_paths([str(version)]) == expected
+    assert highest_version(version.parent) == version
+
+
 def test_the_name_does_not_depend_on_how_the_path_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
