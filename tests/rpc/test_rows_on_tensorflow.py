@@ -244,6 +244,17 @@ def test_ids_that_no_table_has(channel: grpc.Channel) -> None:
         assert "holds 7" in outcome.message
 
 
+@pytest.mark.parametrize("name", ["ids", "file"])
+def test_more_tokens_than_the_model_reads(channel: grpc.Channel, name: str) -> None:
+    given = {key: np.ones((2, prepared_by_hand.POSITIONS + 1), np.int32) for key in token_rows()}
+    message = inference.EmbedRequest(options=common.EmbedOptions(model=name), tensors=columns(given))
+    outcome = call(channel, "Embed", message)
+    assert outcome.code == "INVALID_ARGUMENT"
+    # What the manifest does not say, TensorFlow does.
+    assert outcome.reason == ("TEXT_TOO_LONG" if name == "file" else "REFUSED_BY_MODEL")
+    assert "41" in outcome.message
+
+
 def test_logits_in_half_precision(channel: grpc.Channel) -> None:
     given = token_rows()
     logits = by_numpy(*given.values())[2]

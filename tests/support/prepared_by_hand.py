@@ -14,6 +14,7 @@ from penult_service.prepared import (
     HEAD,
     LIBRARY,
     MANIFEST_NAME,
+    NO_LIMIT,
     TOKENIZER_FILE,
     WHOLE,
     Cost,
@@ -26,7 +27,7 @@ from penult_service.prepared import (
 )
 from support.tiny_bert import VOCABULARY
 
-WIDTH, CLASSES = 8, 3
+WIDTH, CLASSES, POSITIONS = 8, 3, 40
 SCALE = TokenInput("scale", "value", "bfloat16", "scale", (1,))
 INPUTS = (
     TokenInput("ids", "ids", "int32", "input_ids"),
@@ -39,7 +40,12 @@ READOUTS = (Readout("pooler", WIDTH, "pooled"), Readout("encoder", WIDTH, "token
 def weights() -> dict[str, NDArray[np.float32]]:
     """The same every time."""
     random = np.random.default_rng(23)
-    shapes = {"table": (len(VOCABULARY), WIDTH), "segments": (2, WIDTH), "kernel": (WIDTH, CLASSES)}
+    shapes = {
+        "table": (len(VOCABULARY), WIDTH),
+        "segments": (2, WIDTH),
+        "positions": (POSITIONS, WIDTH),
+        "kernel": (WIDTH, CLASSES),
+    }
     return {name: random.normal(scale=0.7, size=shape).astype(np.float32) for name, shape in shapes.items()}
 
 
@@ -48,7 +54,7 @@ def by_numpy(
 ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """Int [n, length] each → token vectors [n, length, WIDTH], embedding [n, WIDTH], logits [n, CLASSES]; float64."""
     own = {name: array.astype(np.float64) for name, array in weights().items()}
-    tokens = np.tanh(own["table"][ids] + own["segments"][types])
+    tokens = np.tanh(own["table"][ids] + own["segments"][types] + own["positions"][: np.shape(ids)[1]])
     shares = np.asarray(mask, np.float64)[:, :, None]
     pooled = (tokens * shares).sum(axis=1) / shares.sum(axis=1) * np.asarray(scale)
     return tokens, pooled, pooled @ own["kernel"]
@@ -69,7 +75,8 @@ def write(directory: Path, *, tokenizer: str = "", logits: bool = False, scaled:
         specs.append(tf.TensorSpec([None, 1], tf.bfloat16, name=SCALE.name))
 
     def encoded(ids: Any, mask: Any, types: Any, scale: Any = None) -> dict[str, Any]:
-        tokens = tf.tanh(tf.gather(own["table"], ids) + tf.gather(own["segments"], types))
+        positions = own["positions"][: tf.shape(ids)[1]]
+        tokens = tf.tanh(tf.gather(own["table"], ids) + tf.gather(own["segments"], types) + positions)
         shares = tf.cast(mask, tf.float32)[:, :, None]
         pooled = tf.reduce_sum(tokens * shares, axis=1) / tf.reduce_sum(shares, axis=1)
         return {"pooler": pooled if scale is None else pooled * tf.cast(scale, tf.float32), "encoder": tokens}
@@ -106,7 +113,7 @@ def write(directory: Path, *, tokenizer: str = "", logits: bool = False, scaled:
         seam="pooler",
         outputs=("output",),
         head=Head("softmax", "output", CLASSES, activation="softmax" if logits else ""),
-        max_length=32,
+        max_length=32 if tokenizer else NO_LIMIT,
         trims=True,
         counts_wordpieces=False,
         sites=(),

@@ -90,11 +90,12 @@ class Embedder:
         """Class probabilities.
 
         Raises:
-            PreconditionFailed: the model gives none (NOT_A_CLASSIFIER).
+            PreconditionFailed: the model gives none (NOT_A_CLASSIFIER), or is not cut, and cannot tell which texts are
+                too long (TRUNCATION_UNKNOWN).
         """
         check_classifier(model.manifest)
         if not model.manifest.readouts:
-            return await self._classified_whole(model, given, deadline)
+            return await self._classified_whole(model, given, truncate, deadline)
         encode = EncodePass(model.engine, model.manifest, None, "pooled", probabilities=True)
         async with _within(deadline):
             readings = await self._read(model, given, encode, truncate, deadline)
@@ -182,10 +183,16 @@ class Embedder:
         return Readings(given, asked.table, asked.rows, readings, asked.errors)
 
     async def _classified_whole(
-        self, model: LoadedModel, given: Given, deadline: float | None
+        self, model: LoadedModel, given: Given, truncate: str, deadline: float | None
     ) -> ClassifyResult:
         """Class probabilities of a model that is not cut, from its whole function."""
         head = model.manifest.head
+        if truncate == "error":
+            raise PreconditionFailed(
+                'this model does not tell whether a text was cut; ask with truncate="right"',
+                reason="TRUNCATION_UNKNOWN",
+                field="truncate",
+            )
         outputs = await self.predict(model, given, deadline=deadline)
         return ClassifyResult(
             probabilities=class_probabilities(head, outputs[head.output]),

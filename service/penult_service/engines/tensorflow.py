@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from penult_service.errors import InvalidInput
 from penult_service.guard import prepared as guard
-from penult_service.prepared import EMBEDDING, HEAD, WHOLE, Manifest
+from penult_service.prepared import CALLER, EMBEDDING, HEAD, WHOLE, Manifest
 
 # What TensorFlow says where a table has no such row.
 _OUT_OF_RANGE = re.compile(r"indices\[[\d, ]*\] = (-?\d+) is not in \[0, (\d+)\)")
@@ -57,22 +57,33 @@ class TensorFlowEngine:
         signature = self._signatures[name]
         wanted = self._wanted.get(name) or signature.structured_input_signature[1]
         self._wanted[name] = wanted
-        with _out_of_range():
+        with _refusals(self._manifest.tokenizer == CALLER):
             return _numpy(signature(**{key: _tensor(array, wanted[key]) for key, array in inputs.items()}))
 
 
 @contextmanager
-def _out_of_range() -> Iterator[None]:
-    """An id that a table does not have is the caller's; all else that TensorFlow raises goes on as it is."""
+def _refusals(numbers_alone: bool) -> Iterator[None]:
+    """What the caller's numbers make impossible is the caller's; all else that TensorFlow raises goes on as it is.
+
+    That is an id that a table does not have. Of a model that the caller gives `numbers_alone` it is every argument that
+    an operation refuses, such as more tokens than there are positions; its message can quote no text.
+    """
     try:
         yield
     except tf.errors.InvalidArgumentError as error:
         found = _OUT_OF_RANGE.search(error.message)
-        if found is None:
+        if found is not None:
+            raise InvalidInput(
+                f"an input holds {found[1]}, the model's table for it has 0 to {int(found[2]) - 1}",
+                reason="OUT_OF_RANGE",
+            ) from None
+        if not numbers_alone:
             raise
+        # The sentence stands between where it happened and the names of nodes.
+        said = [line.strip() for line in error.message.splitlines() if line.strip() and "{{" not in line]
         raise InvalidInput(
-            f"an input holds {found[1]}, the model's table for it has 0 to {int(found[2]) - 1}",
-            reason="OUT_OF_RANGE",
+            f"the model refuses these inputs, perhaps for their length: {(said or [''])[-1][:300]}",
+            reason="REFUSED_BY_MODEL",
         ) from None
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,8 @@ from penult_service.rpc.codec import Codec, EmbedCall, RowsCall
 from penult_service.rpc.handlers import Call
 from penult_service.rpc.limits import check_fits, check_rows_fit, check_tokens_fit
 
+R = TypeVar("R", pb.EmbedRequest, pb.ClassifyRequest, pb.PredictRequest, pb.TokenizeRequest)
+Asked = TypeVar("Asked", EmbedCall, RowsCall)
 # A text's token count and truncation, at most: a varint of three bytes and one byte.
 _ROW_EXTRAS = 4
 
@@ -30,7 +34,7 @@ class InferenceService:
 
     async def embed(self, request: pb.EmbedRequest, call: Call) -> pb.EmbedResponse:
         """The embedding in front of the dropout; probabilities from the same pass when asked for."""
-        asked = self._codec.embed(request)
+        asked = await _read(self._codec.embed, request)
         model = self._model(asked.on, "options.model", call)
         options = asked.options.on(model.manifest)
         result = await self._embedder.embed(
@@ -58,7 +62,7 @@ class InferenceService:
 
     async def classify(self, request: pb.ClassifyRequest, call: Call) -> pb.ClassifyResponse:
         """Class probabilities."""
-        asked = self._codec.classify(request)
+        asked = await _read(self._codec.classify, request)
         model = self._model(asked, "model", call)
         # The number of the class is a varint; -1, for a failed row, takes ten bytes.
         check_rows_fit(len(asked.given), 4 * model.manifest.head.classes + _ROW_EXTRAS + 10, asked.max_bytes)
@@ -81,7 +85,7 @@ class InferenceService:
 
     async def predict(self, request: pb.PredictRequest, call: Call) -> pb.PredictResponse:
         """What the model's own predict returns."""
-        asked = self._codec.predict(request)
+        asked = await _read(self._codec.predict, request)
         model = self._model(asked, "model", call)
         outputs = await self._embedder.predict(model, asked.given, deadline=call.deadline)
         with call.stage("reply"):
@@ -94,7 +98,7 @@ class InferenceService:
 
     async def tokenize(self, request: pb.TokenizeRequest, call: Call) -> pb.TokenizeResponse:
         """Token ids as the model's own preprocessing makes them."""
-        asked = self._codec.tokenize(request)
+        asked = await _read(self._codec.tokenize, request)
         model = self._model(asked, "model", call)
         result = await self._embedder.tokenize(model, asked.given, deadline=call.deadline)
         call.tokens = sum(len(ids) for ids in result.ids)
@@ -119,6 +123,13 @@ class InferenceService:
         model = self._repository.resolve(asked.reference, field)
         call.model = f"models/{model.name}/versions/{model.version}"
         return model
+
+
+async def _read(codec: Callable[[R], Asked], request: R) -> Asked:
+    """The request as domain values; of numbers there may be millions, and the event loop does not wait for them."""
+    if request.WhichOneof("input") in ("records", "tensors"):
+        return await asyncio.to_thread(codec, request)
+    return codec(request)
 
 
 def _fitting(

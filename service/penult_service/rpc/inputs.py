@@ -122,7 +122,8 @@ def _value(message: common_pb2.RecordValue, field: str, limits: Limits) -> Value
     if kind == "text":
         _check_text(message.text, field, limits)
         return str(message.text)
-    return np.array(message.numbers.numbers, np.float64)
+    numbers = message.numbers.numbers
+    return np.fromiter(numbers, np.float64, len(numbers))
 
 
 def _array(message: common_pb2.Tensor, field: str, limits: Limits) -> NDArray[Any]:

@@ -159,6 +159,9 @@ async def test_a_model_without_a_seam(embedder: Embedder) -> None:
     np.testing.assert_allclose(classified.probabilities, expected, atol=1e-6)
     assert classified.token_counts.tolist() == [0] * len(A)
     assert set(classified.truncations) == {"unknown"}
+    with pytest.raises(PreconditionFailed, match="whether a text was cut") as refused:
+        await embedder.classify(model, A, truncate="error")
+    assert refused.value.reason == "TRUNCATION_UNKNOWN"
 
 
 async def test_heads_without_probabilities(embedder: Embedder) -> None:
