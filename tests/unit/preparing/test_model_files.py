@@ -12,10 +12,13 @@ from typing import Any
 
 import pytest
 from penult_service.errors import InvalidInput, ModelRefused, PenultError
+from penult_service.prepared import LIBRARY, Head, load_manifest
 from penult_service.preparing import launch, watch
 from penult_service.preparing.declaration import Declaration
+from penult_service.preparing.declaring import read
 from penult_service.preparing.identity import model_digest
 from penult_service.preparing.sources import located
+from support import text_models as tm
 from support.confined import Confined
 
 pytestmark = pytest.mark.tensorflow
@@ -175,6 +178,26 @@ def test_the_child_may_read_what_lies_beside_a_file_and_is_meant_for_it(
     launch.prepare(model_file, cache=cache)
     assert str(folder / "vocab.txt") in jobs[1]["readable"]
     assert json.loads(json.dumps(job)) == {**job, "declared": json.loads(json.dumps(job["declared"]))}
+
+
+def test_a_confined_child_reads_what_is_declared(tmp_path: Path, cache: Path) -> None:
+    """A model of ids, whose vocabulary lies in a folder that only the declaration names."""
+    import tf_keras
+
+    layers = tm.layers()
+    ids = layers.Input((None,), dtype="int32", name="ids")
+    pooled = layers.GlobalAveragePooling1D()(layers.Embedding(6, 4, mask_zero=True)(ids))
+    outputs = layers.Dense(2)(layers.Dropout(0.1)(pooled))
+    tf_keras.Model(ids, outputs).save(str(tmp_path / "reviews.keras"))
+    (tmp_path / "words").mkdir()
+    (tmp_path / "words" / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\ngood\nfilm\n")
+    said = {"tokenizer": ["words/vocab.txt"], "max_length": 9, "head": "logits", "labels": ["bad", "good"]}
+    lines = [f"{key} = {json.dumps(value)}" for key, value in said.items()]
+    (tmp_path / "reviews.penult.toml").write_text("\n".join(lines))
+    manifest = load_manifest(launch.prepare(tmp_path / "reviews.keras", cache=cache))
+    assert (manifest.tokenizer, manifest.max_length) == (LIBRARY, 9)
+    assert manifest.head == Head("softmax", manifest.head.output, 2, ("bad", "good"), "softmax")
+    assert manifest.model_digest == model_digest(tmp_path / "reviews.keras", read(tmp_path / "reviews.keras"))
 
 
 @pytest.mark.parametrize("name", ["vocab.txt", "labels.json", "reviews.labels.json", "penult.toml"])
