@@ -101,8 +101,9 @@ def _rows(survey: Survey, ref: Ref, seam: Collection[Ref]) -> int:
     for node in survey.flat.nodes.values():
         if not reached.intersection(node.input) or others.intersection(node.input):
             continue
-        if node.op in _GATHERS and node.input[1] in reached:
-            rows = max(rows, _table_rows(survey.flat, node.input[0]))
+        looks_up = node.op in _GATHERS and node.input[1] in reached
+        if looks_up and (found := _table_rows(survey.flat, node.input[0])):
+            rows = max(rows, found)
         elif node.op == "OneHot":
             rows = max(rows, _constant(survey.flat, node.input[1]))
         elif node.op not in _SIZES and survey.tensors.get(f"{node.name}:0") in INTEGERS:
