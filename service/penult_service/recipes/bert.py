@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penult_service.errors import InvalidInput
+from penult_service.preparing.formats import hub_network
 from penult_service.recipes import saving, splits
 from penult_service.recipes.data import LabelledTexts, sorted_labels
 
@@ -134,6 +135,8 @@ def train(
         saving.check_output(place)
     labels = _checked_labels(data, valid)
     sides = _split(data, valid, labels, settings)
+    for role, handle in (("preprocessor", handles.preprocessor), ("encoder", handles.encoder)):
+        hub_network.refuse_unreachable(handle, role)
     progress("loading", 0, 1, "")
     from penult_service.recipes.bert_model import BertClassifier
 

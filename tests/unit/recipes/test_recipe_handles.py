@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from penult_service.errors import InvalidInput, ModelRefused, NotFound, PenultError, Unavailable
 from penult_service.preparing.convert import ConvertReport
-from penult_service.preparing.formats import hub_download, hub_handles
+from penult_service.preparing.formats import hub_download, hub_handles, hub_network
 from penult_service.recipes import bert
 from penult_service.recipes.data import LabelledTexts
 from support.hub_server import HubServer, hub_server, packed
@@ -75,6 +75,8 @@ def test_a_model_trained_from_urls_is_the_one_from_directories(
         assert json.loads((report.path / "training.json").read_text())["encoder"] == origin
     assert weights[0] == weights[1]
     server.archives.clear()  # from now on they are in the cache
+    for handle in (*handles, str(tiny_hub.encoder)):
+        hub_network.refuse_unreachable(handle, "encoder")
     kept = [hub_download.resolved(handle, "encoder") for handle in handles]
     assert kept == [hub_handles.entry_of(handle) for handle in handles]
     assert [asked.rpartition("/")[2] for asked in server.asked] == ["1?tf-hub-format=compressed"] * 2
@@ -209,7 +211,7 @@ def test_a_graph_that_would_do_harm_is_not_kept(server: HubServer, tmp_path: Pat
 
 def test_no_network(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Refused, a name that nobody knows, a name server and a server that say nothing: one line, in time."""
-    monkeypatch.setattr(hub_download, "_ANSWER", 1.0)
+    monkeypatch.setattr(hub_network, "ANSWER", 1.0)
     with socket.socket() as silent, socket.socket() as closed:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -229,6 +231,10 @@ def test_no_network(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _refused_in_time(handle: str, name: str, cache: Path) -> None:
     error = refusal(handle)
+    if name not in ("silent", "silent TLS"):  # else they are found out before anything slow has begun
+        with pytest.raises(Unavailable) as caught:
+            hub_network.refuse_unreachable(handle, "encoder")
+        assert caught.value.message == error.message
     assert (type(error), error.reason) == (Unavailable, "HANDLE_UNREACHABLE"), name
     for words in (handle, str(cache), "name its directory", "set TFHUB_CACHE_DIR"):
         assert words in error.message, name

@@ -6,29 +6,23 @@ cache entry for a module, keeps an empty one, and unpacks while it downloads.
 
 from __future__ import annotations
 
-import http.client
 import os
 import shutil
 import socket
 import tempfile
-import threading
-import urllib.error
-import urllib.parse
-import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import IO, Any
 
 import psutil
 import tensorflow as tf
 from tensorflow_hub.compressed_module_resolver import HttpCompressedFileResolver
 
-from penult_service.errors import InvalidInput, ModelRefused, NotFound, PenultError, Unavailable
+from penult_service.errors import InvalidInput, ModelRefused, NotFound, PenultError
 from penult_service.guard.folder import MAX_BYTES
-from penult_service.preparing.formats import hub_archive
+from penult_service.preparing.formats import hub_archive, hub_network
 from penult_service.preparing.formats.hub_handles import (
     CACHE,
     cached,
@@ -42,11 +36,8 @@ from penult_service.preparing.inspecting.inspection import inspect
 Progress = Callable[[int, int], None]
 """Called with the bytes that have come, and their total; 0 when the server does not say."""
 
-_ANSWER = 5.0  # seconds for the name, the connection, redirections and the head of the answer
-_SILENCE = 30.0  # seconds without a byte in the middle of a download
 _ABANDONED = 60  # seconds that another process' lock may stand without progress
 _BLOCK = 1 << 20
-_MISSING = (401, 403, 404, 410)  # what servers of modules answer when they have none of that name
 
 
 def resolved(handle: str, role: str, progress: Progress | None = None) -> Path:
@@ -78,9 +69,7 @@ def _nobody(done: int, total: int) -> None:
 
 
 def _fetched(handle: str, role: str, progress: Progress) -> Path:
-    if not _is_web(handle):
-        what = f"{role} {handle} is not fetched: name a directory, or a URL of http or https"
-        raise InvalidInput(what, reason="HANDLE_UNSUPPORTED", field=role)
+    hub_network.address_of(handle, role)
     found = cached(handle)
     if found is not None and _is_readable(found):
         return found
@@ -92,22 +81,16 @@ def _fetched(handle: str, role: str, progress: Progress) -> Path:
             _free_lock(entry)
             _Resolver(what, archive, progress)(handle)
             _look(what, entry)
-    except _NoAnswer as error:
-        raise _unreachable(what, role, entry, error) from error
+    except hub_network.NoAnswer as error:
+        raise hub_network.refusal(handle, role, error) from error
     except (OSError, ValueError, tf.errors.OpError) as error:
         raise InvalidInput(
-            f"{what} cannot be kept in {entry.parent} ({_said(error)}); set {CACHE} to a directory of yours with room",
+            f"{what} cannot be kept in {entry.parent} ({hub_network.said(error)}); set {CACHE} to a directory of yours "
+            "with room",
             reason="CACHE_NOT_WRITABLE",
             field=role,
         ) from error
     return entry
-
-
-def _is_web(handle: str) -> bool:
-    try:
-        return handle.startswith(("http://", "https://")) and bool(urllib.parse.urlsplit(handle).hostname)
-    except ValueError:  # such as half an IPv6 address
-        return False
 
 
 def _is_readable(entry: Path) -> bool:
@@ -131,25 +114,6 @@ def _look(what: str, entry: Path) -> None:
         raise kind(f"{what}: {error.message}", reason=error.reason, metadata=error.metadata) from error
 
 
-class _NoAnswer(Exception):
-    """A server did not give the module: why, and whether it said that it has none."""
-
-    def __init__(self, why: str, *, missing: bool = False) -> None:
-        super().__init__(why)
-        self.missing = missing
-
-
-def _unreachable(what: str, role: str, entry: Path, error: _NoAnswer) -> PenultError:
-    state = "only half of it" if entry.is_dir() and any(entry.iterdir()) else "nothing of it"
-    said = (
-        f"{what} cannot be fetched ({error}), and the cache {entry.parent} holds {state}; download the module "
-        f"elsewhere and name its directory, or set {CACHE} to a cache that holds it"
-    )
-    if error.missing:
-        return NotFound(said, reason="HANDLE_NOT_FOUND", field=role)
-    return Unavailable(said, reason="HANDLE_UNREACHABLE", field=role)
-
-
 class _Resolver(HttpCompressedFileResolver):
     """tensorflow_hub's own, whose download ends in time and is looked at before it is unpacked.
 
@@ -164,7 +128,7 @@ class _Resolver(HttpCompressedFileResolver):
         self._what, self._archive, self._progress = what, archive, progress
 
     def _call_urlopen(self, request: Any) -> IO[bytes]:
-        with _opened(request, self._context) as response:
+        with hub_network.opened(request, self._context) as response:
             size = self._saved(response)
         self._archive.seek(0)
         hub_archive.refuse_harmful(self._what, self._archive, size)
@@ -173,7 +137,7 @@ class _Resolver(HttpCompressedFileResolver):
     def _saved(self, response: Any) -> int:
         told = response.headers.get("Content-Length", "")
         total, size = int(told) if told.isdecimal() else 0, 0
-        while block := _answered(lambda: response.read(_BLOCK)):
+        while block := hub_network.answered(lambda: response.read(_BLOCK)):
             size += len(block)
             if size > MAX_BYTES:
                 raise ModelRefused(
@@ -182,53 +146,11 @@ class _Resolver(HttpCompressedFileResolver):
             self._archive.write(block)
             self._progress(size, total)
         if size < total:
-            raise _NoAnswer(f"the connection ended after {size:,} of {total:,} bytes")
+            raise hub_network.NoAnswer(f"the connection ended after {size:,} of {total:,} bytes")
         return size
 
     def _lock_file_timeout_sec(self) -> int:
         return _ABANDONED
-
-
-def _opened(request: Any, context: Any) -> Any:
-    """The answer, its head read. In a thread of its own: nothing else ends a search for a name."""
-    found: SimpleQueue[Any] = SimpleQueue()
-
-    def ask() -> None:
-        try:
-            found.put(urllib.request.urlopen(request, timeout=_SILENCE, context=context))
-        except BaseException as error:  # noqa: BLE001  (raised where it is waited for)
-            found.put(error)
-
-    threading.Thread(target=ask, daemon=True).start()
-    try:
-        answer = found.get(timeout=_ANSWER)
-    except Empty:
-        raise _NoAnswer(f"no answer within {_ANSWER:g} s") from None
-    if isinstance(answer, BaseException):
-        _answered(lambda: _raise(answer))
-    return answer
-
-
-def _raise(error: BaseException) -> None:
-    raise error
-
-
-def _answered(step: Callable[[], Any]) -> Any:
-    """A step that the network takes part in."""
-    try:
-        return step()
-    except urllib.error.HTTPError as error:
-        why = f"the server answered {error.code} {error.reason}".strip()
-        raise _NoAnswer(why, missing=error.code in _MISSING) from error
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        raise _NoAnswer(_said(error)) from error
-
-
-def _said(error: BaseException) -> str:
-    reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
-    if isinstance(reason, OSError):
-        reason = reason.strerror or reason
-    return (str(reason) or type(error).__name__).splitlines()[0][:200]
 
 
 @contextmanager
