@@ -70,7 +70,9 @@ def prepare(
         if original is None:
             return _as_it_is(source, manifest, output, layer, allow_stochastic)
         source, layer = sources.located(original), layer or _read_instead(manifest)
-    asked = _Asked(source, layer, tuple(allow_ops), allow_stochastic, declaring.read(source))
+    declared = declaring.read(source)
+    sources.refuse_links_out(_beside(source, declared))
+    asked = _Asked(source, layer, tuple(allow_ops), allow_stochastic, declared)
     home = None if output is not None else cached.private(cache.absolute())
     asked = asked.with_handles(modules.recalled(home, asked.key))
     allowed = Allowed(timeout, memory_limit)
@@ -110,9 +112,7 @@ class _Asked:
 
     def job(self, target: Path) -> dict[str, Any]:
         """As the child reads it."""
-        beside = tokenizer_files(self.source, self.declared)
-        beside += [] if self.source.is_dir() else label_files(self.source)
-        readable = [*map(str, beside), *self.declared.modules.values()]
+        readable = [*map(str, _beside(self.source, self.declared)), *self.declared.modules.values()]
         return {
             "what": "prepare",
             "source": str(self.source),
@@ -123,6 +123,11 @@ class _Asked:
             "declared": self.declared.to_json(),
             "readable": readable,
         }
+
+
+def _beside(source: Path, declared: Declaration) -> list[Path]:
+    """Files that the child reads beside the model itself."""
+    return [*tokenizer_files(source, declared), *([] if source.is_dir() else label_files(source))]
 
 
 class _Wanted(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from penult_service.errors import InvalidInput, ModelRefused, NotFound, PenultError
@@ -38,6 +39,19 @@ def located(source: Path) -> Path:
     if not source.is_dir():
         _refuse_other_files(source)
     return source
+
+
+def refuse_links_out(files: Iterable[Path]) -> None:
+    """Refuses files beside a model that are links out of their folder, as `refuse_unsafe_files` does inside of one.
+
+    Raises:
+        ModelRefused: LINK_OUTSIDE.
+    """
+    for path in files:
+        if path.is_symlink() and not path.resolve().is_relative_to(path.parent.resolve()):
+            raise ModelRefused(
+                f"{path} is a link out of the folder; put the file itself in its place", reason="LINK_OUTSIDE"
+            )
 
 
 def _only_file(folder: Path) -> Path | None:

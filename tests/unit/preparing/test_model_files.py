@@ -149,6 +149,22 @@ def test_a_link_out_of_the_folder_is_not_followed(model_file: Path, tmp_path: Pa
     assert located(model_file) == model_file  # whoever names the link itself means what it leads to
 
 
+@pytest.mark.usefixtures("jobs")
+@pytest.mark.parametrize("name", ["vocab.txt", "labels.json"])
+def test_nor_one_beside_the_file(model_file: Path, cache: Path, tmp_path: Path, name: str) -> None:
+    (tmp_path / "secret").write_text("[]")
+    beside = model_file.parent / name
+    beside.symlink_to(tmp_path / "secret")
+    with pytest.raises(ModelRefused) as caught:
+        launch.prepare(model_file, cache=cache)
+    assert caught.value.reason == "LINK_OUTSIDE"
+    assert str(beside) in caught.value.message
+    beside.unlink()
+    (model_file.parent / "words").write_text("[]")
+    beside.symlink_to("words")
+    launch.prepare(model_file, cache=cache)
+
+
 # What the child is told, and what the place in the cache depends on
 
 
