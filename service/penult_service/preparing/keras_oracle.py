@@ -42,9 +42,10 @@ def compare(
         outputs: Ours, in the order of the sorted output names.
     """
     if opened.keras is None:
-        outcome.notes.append(
-            "Keras was not asked to load the file: it names classes that might bring code along"
-        )
+        if opened.layers:  # else it is no file of Keras
+            outcome.notes.append(
+                "Keras was not asked to load the file: it names classes that might bring code along"
+            )
         return
     try:
         model = opened.keras()

@@ -16,6 +16,7 @@ from penult_service.preparing import dropouts, exported
 from penult_service.preparing.declaration import NOTHING, Declaration
 from penult_service.preparing.dropouts import Place, Stand
 from penult_service.preparing.graph import Ref, node_of
+from penult_service.preparing.naming import layer_at
 from penult_service.preparing.opened import Layer
 from penult_service.preparing.places import Seams
 from penult_service.preparing.survey import FLOATS, INTEGERS, Survey, shown
@@ -72,18 +73,26 @@ def named(survey: Survey, name: str) -> Ref:
     layers = survey.readable()
     if name in layers:
         return layers[name]
-    for ref in survey.line:
-        if name in (ref, node_of(ref), shown(node_of(ref)), survey.name_of(ref)) and _can_be_read(
-            survey, ref
-        ):
+    readable = [ref for ref in survey.line if _can_be_read(survey, ref)]
+    inner = {_path_at(survey, ref): ref for ref in readable}
+    if name in inner:
+        return inner[name]
+    for ref in readable:
+        if name in (ref, node_of(ref), shown(node_of(ref)), survey.name_of(ref)):
             return ref
-    there = list(layers) or [survey.name_of(ref) for ref in survey.line if _can_be_read(survey, ref)]
+    there = [*layers, *(path for path in inner if "/" in path)] or [survey.name_of(ref) for ref in readable]
     more = f" and {len(there) - _LISTED} more" if len(there) > _LISTED else ""
     raise ModelRefused(
         f"{survey.opened.source} has no layer {name!r} that can be read; these can: "
         f"{', '.join(list(dict.fromkeys(there))[-_LISTED:]) or 'none'}{more}",
         reason="NO_SUCH_LAYER",
     )
+
+
+def _path_at(survey: Survey, ref: Ref) -> str:
+    """The innermost layer that makes the tensor, with those around it: `head/hidden`; empty without layers."""
+    layer = layer_at(node_of(survey.source_of(ref)), survey.opened.layers)
+    return "" if layer is None else _path_of(survey, layer)
 
 
 def _can_be_read(survey: Survey, ref: Ref) -> bool:
@@ -170,14 +179,18 @@ def _same(survey: Survey, ref: Ref, other: Ref) -> bool:
 
 
 def _path(survey: Survey, one: Stand) -> str:
-    """The names of the layers around it and its own; of a second call also its number: `head/dropout#2`."""
+    """The layer of a dropout with those around it, and which call it is, of a second one: `head/dropout#2`."""
+    return _path_of(survey, one.layer) + (f"#{one.call}" if one.call > 1 else "")
+
+
+def _path_of(survey: Survey, layer: Layer) -> str:
     around = [
-        layer
-        for layer in survey.opened.layers
-        if layer.path != "root" and one.layer.path.startswith(f"{layer.path}.") and layer.name
+        one
+        for one in survey.opened.layers
+        if one.path != "root" and layer.path.startswith(f"{one.path}.") and one.name
     ]
-    names = [layer.name for layer in sorted(around, key=lambda layer: len(layer.path))]
-    return "/".join([*names, one.layer.name]) + (f"#{one.call}" if one.call > 1 else "")
+    names = [one.name for one in sorted(around, key=lambda one: len(one.path))]
+    return "/".join([*names, layer.name])
 
 
 def _declared_sites(survey: Survey, place: Place, rates: Mapping[str, float]) -> list[Site]:

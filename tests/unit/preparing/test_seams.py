@@ -101,6 +101,30 @@ def shared_noise_shape(layers: Any, x: Any) -> tuple[Any, Any]:
     return tm.dense(2, "output")(dropout(x)), x
 
 
+def samples(layers: Any, x: Any) -> tuple[Any, Any]:
+    """Several draws of one vector, and their average."""
+    output = tm.dense(2, "output")
+    drawn = [output(layers.Dropout(0.1 * n, name=f"sample_{n}")(x)) for n in (1, 2, 3)]
+    return layers.Average(name="averaged")(drawn), x
+
+
+def a_dropout_each(layers: Any, x: Any) -> tuple[Any, Any]:
+    outputs = {"zone": tm.dense(2, "zone"), "age": tm.dense(1, "age")}
+    return {name: made(layers.Dropout(0.1, name=f"drop_{name}")(x)) for name, made in outputs.items()}, x
+
+
+def one_behind_the_other(layers: Any, x: Any) -> tuple[Any, Any]:
+    """One output is taken behind the first dropout, the other behind a second one."""
+    hidden = tm.dense(6, "hidden", "tanh")(layers.Dropout(0.1, name="first")(x))
+    deep = tm.dense(1, "deep")(layers.Dropout(0.2, name="second")(hidden))
+    return {"deep": deep, "plain": tm.dense(2, "plain")(hidden)}, x
+
+
+def bilinear(layers: Any, x: Any) -> tuple[Any, Any]:
+    dropped = layers.Dropout(0.1, name="dropout")(x)
+    return layers.Multiply(name="output")([tm.dense(2, "left")(dropped), tm.dense(2, "right")(dropped)]), x
+
+
 HEADS: dict[str, tuple[Head, str, list[tuple[str, str]]]] = {
     "plain": (plain, "average", [("dropout", "at")]),
     "two": (two_dropouts, "hidden", [("first", "before"), ("second", "at")]),
@@ -113,6 +137,10 @@ HEADS: dict[str, tuple[Head, str, list[tuple[str, str]]]] = {
     "nested sequential": (sequential, "average", [("head/dropout", "at")]),
     "several outputs": (several_outputs, "average", [("dropout", "at")]),
     "identity behind": (identity_behind, "average", [("dropout", "at")]),
+    "samples": (samples, "average", [(f"sample_{n}", "at") for n in (1, 2, 3)]),
+    "a dropout each": (a_dropout_each, "average", [("drop_age", "at"), ("drop_zone", "at")]),
+    "one behind the other": (one_behind_the_other, "average", [("first", "at"), ("second", "after")]),
+    "bilinear": (bilinear, "average", [("dropout", "at")]),
     "noise shape": (shared_noise_shape, "average", [("dropout", "at")]),
 }
 
@@ -145,7 +173,7 @@ def test_the_seam_is_in_front_of_the_last_dropout(
     assert seams.seam == seam
     readout = seams.read[0][0]
     assert (readout.layer, readout.dimension, readout.kind) == (seam, expected.shape[1], "pooled")
-    assert [(site.path, site.place) for site in seams.sites] == places
+    assert sorted((site.path, site.place) for site in seams.sites) == sorted(places)
     assert seams.dtype == tf.float32
 
 
@@ -230,6 +258,69 @@ def test_a_dropout_beside_the_way_is_read_where_the_ways_part(tmp_path: Path) ->
     assert seams.before == seams.after
     np.testing.assert_allclose(tensors(survey, seams)[0], expected, atol=1e-6)
     assert [(site.path, site.place) for site in seams.sites] == [("dropout", "at")]
+
+
+def hidden_each(layers: Any, x: Any) -> tuple[Any, Any]:
+    """Two outputs, each with a hidden layer and a dropout of its own."""
+    hidden = {name: tm.dense(6, f"hidden_{name}", "tanh")(x) for name in ("zone", "age")}
+    dropped = {name: layers.Dropout(0.1, name=f"drop_{name}")(one) for name, one in hidden.items()}
+    return {name: tm.dense(2, name)(one) for name, one in dropped.items()}, x
+
+
+def residual(layers: Any, x: Any) -> tuple[Any, Any]:
+    away = layers.Dropout(0.1, name="dropout")(tm.dense(tm.WIDTH, "hidden", "tanh")(x))
+    return tm.dense(2, "output")(layers.Add(name="sum")([x, away])), x
+
+
+@pytest.mark.parametrize("head", [hidden_each, residual], ids=lambda head: head.__name__)
+def test_where_no_tensor_is_the_input_of_the_last_dropouts_nothing_is_read(
+    tmp_path: Path, head: Head
+) -> None:
+    """Another place in front can be asked for; and what is listed does not hold what stands on one way alone."""
+    directory, expected = saved(tmp_path, head)
+    survey = Survey(open_model(directory))
+    seams = find_seams(survey)
+    assert seams.read == ()
+    assert "no single tensor is the input of the head" in seams.unread
+    assert "average (8 numbers a row" in seams.unread
+    assert "hidden" not in seams.unread.partition("It can be: ")[2]
+    asked = find_seams(survey, "average")
+    assert (asked.seam, asked.read[0][0].layer) == ("average", "average")
+    np.testing.assert_allclose(tensors(survey, asked)[0], expected, atol=1e-6)
+
+
+def test_a_dropout_on_the_words_is_none_of_the_head(tmp_path: Path) -> None:
+    text = tm.text_input()
+    words = tm.layers().Dropout(0.2, name="on_words")(tm.vectors(text))
+    pooled = tm.layers().GlobalAveragePooling1D(name="average")(words)
+    model = seeds.keras().Model(text, tm.dense(2, "output")(pooled))
+    survey = Survey(open_model(tm.save(model, tmp_path / "model")))
+    seams = find_seams(survey)
+    expected = tm.answers(seeds.keras().Model(text, pooled))
+    np.testing.assert_allclose(tensors(survey, seams)[0], expected, atol=1e-6)
+    assert [(site.path, site.place) for site in seams.sites] == [("on_words", "before")]
+    assert "no dropout stands on whole texts" in seams.notes[0]
+
+
+def test_a_vector_is_read_before_it_is_rounded_for_a_dropout_in_half_precision(tmp_path: Path) -> None:
+    text = tm.text_input()
+    hidden = tm.dense(6, "hidden", "tanh")(tm.pooled(text))
+    dropped = tm.layers().Dropout(0.2, dtype="mixed_bfloat16", name="dropout")(hidden)
+    model = seeds.keras().Model(text, tm.dense(2, "output")(dropped))
+    survey = Survey(open_model(tm.save(model, tmp_path / "model")))
+    seams = find_seams(survey)
+    assert (seams.seam, seams.dtype) == ("hidden", tf.float32)
+    found, rounded = tensors(survey, seams)
+    expected = tm.answers(seeds.keras().Model(text, hidden))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert np.abs(rounded.astype(np.float32) - expected).max() > 1e-4
+
+
+def test_a_layer_inside_of_another_is_named_by_its_path(tmp_path: Path) -> None:
+    directory, hidden = saved(tmp_path, nested_functional)
+    survey = Survey(open_model(directory))
+    seams = find_seams(survey, "head/hidden")
+    np.testing.assert_allclose(tensors(survey, seams)[0], hidden, atol=1e-6)
 
 
 def test_another_layer_comes_first_and_the_one_at_the_dropout_stays(tmp_path: Path) -> None:
