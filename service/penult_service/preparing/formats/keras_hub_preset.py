@@ -32,6 +32,8 @@ FORMAT = "KerasHub preset"
 _BACKBONE_WEIGHTS, _HEAD_WEIGHTS = "model.weights.h5", "task.weights.h5"
 _SHARDS = "model.weights.json"
 _OPTIMIZER = "optimizer/"
+_FLOATS = ("float16", "bfloat16", "float64")
+_WHY = "Exception encountered:"
 _SAVE = "save the classifier with classifier.save_to_preset(DIR)"
 
 
@@ -78,12 +80,15 @@ def _config(directory: Path) -> dict[str, Any]:
 
 
 def _in_floats(config: dict[str, Any]) -> dict[str, Any]:
-    """As `from_preset` does: weights that were saved in another type of floats are read as float32."""
+    """As `from_preset` does: weights that were saved in another type of floats are read as float32.
+
+    A policy of mixed precision, which `from_preset` cannot read, is kept.
+    """
     config = json.loads(json.dumps(config))
     backbone = config["config"].get("backbone")
     settings = backbone.get("config") if isinstance(backbone, dict) else None
     policy = settings.get("dtype") if isinstance(settings, dict) else None
-    if isinstance(policy, dict) and policy.get("class_name") == "DTypePolicy":
+    if isinstance(policy, dict) and (policy.get("config") or {}).get("name") in _FLOATS:
         settings["dtype"] = "float32"  # type: ignore[index]
     return config
 
@@ -162,5 +167,9 @@ def _held(path: Path) -> int:
 
 
 def _not_loaded(directory: Path, what: str, error: Exception, reason: str = "CANNOT_LOAD") -> ModelRefused:
-    first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    return refused(directory, reason, f"{what} ({first[:300]}); {_SAVE}")
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # Keras says at length that it could not, and at the end why.
+    why = next(
+        (line for line in reversed(lines) if line.startswith(_WHY)), (lines or [type(error).__name__])[0]
+    )
+    return refused(directory, reason, f"{what} ({why.removeprefix(_WHY).strip()[:300]}); {_SAVE}")
