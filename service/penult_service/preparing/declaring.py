@@ -25,6 +25,7 @@ from penult_service.preparing.toml_lines import TooDeep, lines_of
 MAX_BYTES = 256 << 10
 MAX_LENGTH = 1_000_000  # tokens
 MAX_WARM_UP = 1000  # texts
+_SHOWN = 200  # characters of a value in a message
 _VERSION = re.compile(r"[1-9][0-9]{0,17}")
 _AT_LINE = re.compile(r" \(at line (\d+), column \d+\)| \(at end of document\)")
 
@@ -89,7 +90,7 @@ def _read_file(path: Path) -> dict[str, _Said]:
     for key, value in raw.items():
         found = _Found(path, lines, (key,), value)
         if key not in _KEYS:
-            raise found.wrong(f"there is no key {key!r}{_nearest(key, tuple(_KEYS))}")
+            raise found.wrong(f"there is no key {_shown(key)}{_nearest(key, tuple(_KEYS))}")
         said[key] = _Said(_KEYS[key](found), found)
     return said
 
@@ -142,7 +143,9 @@ def _name(found: _Found) -> str:
     if not isinstance(found.value, str):
         raise found.wrong(f"{found.name} takes text in quotes, not {_shown(found.value)}")
     if not found.value.strip() or not found.value.isprintable():
-        raise found.wrong(f"{found.name} has an empty name, or one that cannot be shown: {found.value!r}")
+        raise found.wrong(
+            f"{found.name} has an empty name, or one that cannot be shown: {_shown(found.value)}"
+        )
     return found.value
 
 
@@ -167,7 +170,7 @@ def _list(
             one = found.inside(number)
             value = element(one)
             if distinct and value in taken:
-                raise one.wrong(f"{found.name} has {value!r} twice")
+                raise one.wrong(f"{found.name} has {_shown(value)} twice")
             taken[value] = None
         return tuple(taken) if distinct else tuple(found.value)
 
@@ -180,11 +183,11 @@ def _table(element: Callable[[_Found], Any], like: str) -> Callable[[_Found], An
             raise found.wrong(f"{found.name} is a table, such as {like}, not {_shown(found.value)}")
         for key, value in found.value.items():
             if isinstance(value, dict):
-                whole = ".".join((key, *map(str, value)))
+                whole = ".".join((key, *map(str, value)))[:_SHOWN]
                 raise found.inside(key).wrong(f'a name with a dot in it stands in quotes: "{whole}"')
             if not key.strip() or not key.isprintable():
                 raise found.inside(key).wrong(
-                    f"{found.name} has an empty name, or one that cannot be shown: {key!r}"
+                    f"{found.name} has an empty name, or one that cannot be shown: {_shown(key)}"
                 )
         return {key: element(found.inside(key)) for key in found.value}
 
@@ -195,7 +198,7 @@ def _one_of(allowed: tuple[str, ...]) -> Callable[[_Found], str]:
     def read_word(found: _Found) -> str:
         word = _name(found)
         if word not in allowed:
-            raise found.wrong(f"{found.name} cannot be {word!r}{_nearest(word, allowed)}")
+            raise found.wrong(f"{found.name} cannot be {_shown(word)}{_nearest(word, allowed)}")
         return word
 
     return read_word
@@ -230,23 +233,33 @@ def _file(found: _Found) -> str:
     except (OSError, ValueError, RuntimeError):
         place, there = home, False
     if not place.is_relative_to(home):
-        raise found.wrong(f"{name!r} lies outside the folder of this file; copy it into the folder")
+        raise found.wrong(f"{_shown(name)} lies outside the folder of this file; copy it into the folder")
     if not there:
-        raise found.wrong(f"there is no file {name!r} beside this one")
+        raise found.wrong(f"there is no file {_shown(name)} beside this one")
     return str(home / name)
 
 
 def _module(found: _Found) -> str:
     """The directory of a TF-Hub module, anywhere: only what holds a SavedModel is read."""
-    place = found.path.parent / _name(found)
-    if not (place / "saved_model.pb").is_file():
-        raise found.wrong(f"there is no SavedModel in {str(place)!r}")
-    return str(place.absolute())
+    place = found.path.parent.absolute() / _name(found)
+    if not _is_file(place / "saved_model.pb"):
+        raise found.wrong(f"there is no SavedModel in {_shown(str(place))}")
+    return str(place)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # no file can have such a name
+        return False
 
 
 def _shown(value: Any) -> str:
-    words = {bool: str(value).lower(), list: "a list", dict: "a table"}
-    return words.get(type(value), repr(value)[:60])
+    """As a message quotes it, of bearable length."""
+    if isinstance(value, list | dict):
+        return "a table" if isinstance(value, dict) else "a list"
+    text = str(value).lower() if isinstance(value, bool) else repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 _KEYS: dict[str, Callable[[_Found], Any]] = {

@@ -207,8 +207,21 @@ def test_what_is_wrong_is_told_with_its_line(model: Path, content: str, line: in
     assert len(message) < 400
 
 
-def test_a_number_of_thousands_of_digits(model: Path) -> None:
-    wrong(model, "max_length = " + "9" * 50_000)
+@pytest.mark.parametrize(
+    "content",
+    [
+        "max_length = " + "9" * 50_000,
+        "max_length = " + "9" * 4000,
+        f'head = "{"a" * 50_000}"',
+        "a" * 50_000 + " = 1",
+        f'labels = ["{"a" * 50_000}", "{"a" * 50_000}"]',
+        f'tokenizer = ["{"a" * 50_000}"]',
+        f"[dropout]\n{'a' * 50_000}.b = 1",
+        f'modules = {{ a = "{"a" * 50_000}" }}',
+    ],
+)
+def test_a_message_has_a_bearable_length(model: Path, content: str) -> None:
+    assert len(wrong(model, content)[1]) < 600
 
 
 def test_other_bytes_than_text(model: Path) -> None:
