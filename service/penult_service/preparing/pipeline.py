@@ -37,7 +37,7 @@ from penult_service.preparing.inspecting.inspection import inspect
 from penult_service.preparing.opened import Opened
 from penult_service.preparing.opening import open_model
 from penult_service.preparing.places import Seams
-from penult_service.preparing.seams import find_seams
+from penult_service.preparing.seams import find_seams, surveyed
 from penult_service.preparing.served import Served
 from penult_service.preparing.structure import AS_SERVED, Structure
 from penult_service.preparing.survey import Survey
@@ -86,7 +86,8 @@ def prepare(
     if opened.known is not None:
         seams = readouts_first(source, opened.known.seams, declared)
     else:
-        survey = Survey(opened, noise_is_on=bool(structure.random))
+        survey = surveyed(opened, noise_is_on=bool(structure.random))
+        opened = survey.opened
         seams = find_seams(survey, layer, declared)
         opened = with_tokenizer(opened, seams, declared)
     head = head_of(opened, survey, declared)

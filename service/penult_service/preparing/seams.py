@@ -17,8 +17,9 @@ from penult_service.preparing.declaration import NOTHING, Declaration
 from penult_service.preparing.dropouts import Place, Stand
 from penult_service.preparing.graph import Ref, node_of
 from penult_service.preparing.naming import layer_at
-from penult_service.preparing.opened import Layer
+from penult_service.preparing.opened import Layer, Opened
 from penult_service.preparing.places import Seams
+from penult_service.preparing.ragged import as_matrices
 from penult_service.preparing.survey import FLOATS, INTEGERS, Survey, shown
 from penult_service.preparing.token_seam import Tokens, token_seam, vocabulary_of, wordpieces_of
 
@@ -62,6 +63,15 @@ def find_seams(survey: Survey, layer: str | None = None, declared: Declaration =
         vocabulary=vocabulary_of(survey, tokens),
         notes=_notes(survey, place, seam),
     )
+
+
+def surveyed(opened: Opened, *, noise_is_on: bool = False) -> Survey:
+    """The survey of a model; where its token ids are ragged, of the same model with matrices in their place."""
+    survey = Survey(opened, noise_is_on=noise_is_on)
+    if opened.texts and not any(token.role == "ids" for token, _ in token_seam(survey, {})):
+        padded = as_matrices(survey)
+        return Survey(padded, noise_is_on=noise_is_on) if padded is not None else survey
+    return survey
 
 
 def named(survey: Survey, name: str) -> Ref:

@@ -17,10 +17,11 @@ tf = pytest.importorskip("tensorflow")
 from penult_service.errors import ModelRefused  # noqa: E402
 from penult_service.preparing import parts  # noqa: E402
 from penult_service.preparing.formats.saved_model import open_model  # noqa: E402
-from penult_service.preparing.seams import Seams, find_seams  # noqa: E402
+from penult_service.preparing.seams import Seams, find_seams, surveyed  # noqa: E402
 from penult_service.preparing.survey import Survey  # noqa: E402
 from support import seed_model as seeds  # noqa: E402
 from support import text_models as tm  # noqa: E402
+from support.tiny_bert import WORDS  # noqa: E402
 
 Head = Callable[[Any, Any], tuple[Any, Any]]
 """`tf_keras.layers`, the pooled text → the outputs, and the tensor in front of the dropout wanted."""
@@ -427,6 +428,28 @@ def test_a_word_table_gives_ids_only(tmp_path: Path) -> None:
     found = parts.references(survey.opened, [ref])(tf.constant(tm.TEXTS))[ref]
     assert found.shape == (len(tm.TEXTS), tm.LENGTH)
     assert seams.wordpieces is None
+
+
+def test_ragged_ids_are_padded_and_made_ragged_again(tmp_path: Path) -> None:
+    layers, text = tm.layers(), tm.text_input()
+    words = layers.TextVectorization(vocabulary=list(WORDS), standardize="lower", ragged=True, name="words")
+    ids = words(text)
+    vectors = layers.Embedding(len(WORDS) + 2, 4, embeddings_initializer=tm.normal(1), name="vectors")(ids)
+    pooled = layers.GlobalAveragePooling1D(name="average")(vectors)
+    model = seeds.keras().Model(text, tm.dense(2, "output")(layers.Dropout(0.1, name="dropout")(pooled)))
+    opened = open_model(tm.save(model, tmp_path / "model"))
+    assert find_seams(Survey(opened)).read == ()
+    survey = surveyed(opened)
+    seams = find_seams(survey)
+    assert [token.role for token, _ in seams.tokens] == ["ids", "mask"]
+    np.testing.assert_allclose(
+        tensors(survey, seams)[0], tm.answers(seeds.keras().Model(text, pooled)), atol=1e-6
+    )
+    texts = tf.constant(tm.TEXTS)
+    wanted = seeds.keras().Model(text, ids)(texts)
+    found = parts.references(survey.opened, [ref for _, ref in seams.tokens])(texts)
+    padded, mask = (found[ref].numpy() for _, ref in seams.tokens)
+    assert [row[used > 0].tolist() for row, used in zip(padded, mask, strict=True)] == wanted.to_list()
 
 
 def test_a_text_model_without_token_ids_is_not_read() -> None:
