@@ -45,6 +45,13 @@ WORDPIECES = "wordpieces"
 NO_LIMIT = 1_000_000
 _COST_WITHOUT_LIMIT = 512
 _GRAPH = "saved_model.pb"
+_KINDS = frozenset({"sigmoid", "softmax", "multilabel", "regression", "other"})
+_POOLINGS = frozenset({"pooled", "cls", "mean", "max", "tokens"})
+_ROLES = frozenset({"ids", "mask", "types", "other", "value"})
+_NUMBERS = frozenset({"bool", "bfloat16", "float16", "float32", "float64"}) | frozenset(
+    f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)
+)
+_MOST_INPUTS = 1000
 _MAX_MANIFEST = 64 << 20  # bytes; one with a label a word of a vocabulary has 1 MiB
 
 
@@ -295,6 +302,35 @@ def _check_sense(manifest: Manifest) -> None:
         raise ValueError("a length or a dimension is out of range")
     if manifest.head.output not in manifest.outputs:
         raise ValueError(f"no output is called {manifest.head.output!r}, which the head is said to give")
+    for what, word, known in (
+        ("kind of head", manifest.head.kind, _KINDS),
+        ("activation", manifest.head.activation, {"", "sigmoid", "softmax"}),
+        ("pooling", manifest.pooling, _POOLINGS),
+        *(("kind of readout", readout.kind, {"pooled", "tokens", "other"}) for readout in manifest.readouts),
+        *(("role", token.role, _ROLES) for token in manifest.inputs),
+        *(("type", token.dtype, _NUMBERS) for token in manifest.inputs),
+        *(("type", one.dtype, _NUMBERS | {"string"}) for one in manifest.fields),
+    ):
+        if word not in known:
+            raise ValueError(f"no {what} is called {word[:40]!r}")
+    _check_inputs(manifest)
+
+
+def _check_inputs(manifest: Manifest) -> None:
+    """That inputs are told apart, and that what names one names one that is there. Raises ValueError."""
+    if len(manifest.inputs) > _MOST_INPUTS or len(manifest.fields) > _MOST_INPUTS:
+        raise ValueError(f"it has more than {_MOST_INPUTS} inputs")
+    fields, inputs = ([one.name for one in some] for some in (manifest.fields, manifest.inputs))
+    arguments = [one.argument for one in manifest.fields]
+    for names in (fields, inputs, arguments):
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"two inputs are called {twice[:40]!r}")
+    values = {token.name for token in manifest.inputs if token.role == "value"}
+    strange = {token.field for token in manifest.inputs if token.field} - set(fields)
+    strange |= set(manifest.head_values) - values
+    if strange:
+        raise ValueError(f"no input is called {min(strange)[:40]!r}")
 
 
 def _decoded(kind: Any, raw: Any, where: str) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from penult_service.errors import InvalidInput
 from penult_service.prepared import (
     MANIFEST_NAME,
     Cost,
+    Field,
     Figure,
     Head,
     Manifest,
@@ -164,6 +165,18 @@ def test_a_manifest_that_cannot_be_read(tmp_path: Path, text: str) -> None:
     assert refused.value.reason == "DAMAGED"
 
 
+def _head(**change: Any) -> dict[str, Any]:
+    return {**asdict(fake_manifest().head), **change}
+
+
+def _input(name: str, **change: Any) -> dict[str, Any]:
+    return {**asdict(TokenInput(name, "ids", "int32")), **change}
+
+
+def _field(name: str, **change: Any) -> dict[str, Any]:
+    return {**asdict(Field(name, name, "string")), **change}
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -181,6 +194,18 @@ def test_a_manifest_that_cannot_be_read(tmp_path: Path, text: str) -> None:
         ({"outputs": ["other"]}, "no output is called"),
         ({"tokenizer": "sentencepiece"}, "no tokenizer is called 'sentencepiece'"),
         ({"tokenizer": "tokenizers"}, "no hash of tokenizer.json"),
+        ({"head": _head(kind="ranking")}, "no kind of head is called 'ranking'"),
+        ({"head": _head(activation="tanh")}, "no activation is called 'tanh'"),
+        ({"pooling": "first"}, "no pooling is called 'first'"),
+        ({"inputs": [_input("ids", role="spans")]}, "no role is called 'spans'"),
+        ({"inputs": [_input("ids", dtype="string")]}, "no type is called 'string'"),
+        ({"fields": [_field("a", dtype="complex64")]}, "no type is called 'complex64'"),
+        ({"inputs": [_input("ids"), _input("ids")]}, "two inputs are called 'ids'"),
+        ({"fields": [_field("a"), _field("a")]}, "two inputs are called 'a'"),
+        ({"fields": [_field("a"), _field("b", argument="a")]}, "two inputs are called 'a'"),
+        ({"fields": [_field(str(i)) for i in range(1001)]}, "more than 1000 inputs"),
+        ({"inputs": [_input("ids", field="nowhere")]}, "no input is called 'nowhere'"),
+        ({"head_values": ["mask"]}, "no input is called 'mask'"),
         ({"source": "\ud800"}, "surrogates not allowed"),
         ({"unheard_of": 1}, "has an unknown 'unheard_of'"),
     ],
