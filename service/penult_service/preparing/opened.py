@@ -78,6 +78,7 @@ class Opened:
         tokenizer: Makes the tokens of texts, where the graph takes tokens; `tokenizer_text` is its file.
         loss: Output -> what its training loss says of it: ``softmax`` or ``sigmoid``, it gives logits of these;
             ``regression``; not there: nothing.
+        mask: Which tokens count, where the graph makes that of the ids and a reader knows the tensor.
         known: Where it is cut, for a model that was built here; None: that is searched.
         notes: What a person should know of how it was read.
         signature: The function of a SavedModel that was chosen.
@@ -96,6 +97,7 @@ class Opened:
     tokenizer: LibraryTokenizer | None = None
     tokenizer_text: str = ""
     loss: Mapping[str, str] = field(default_factory=dict)
+    mask: Ref | None = None
     known: Known | None = None
     notes: tuple[str, ...] = ()
     signature: str = ""

@@ -31,7 +31,9 @@ from penult_service.preparing.graph import flatten
 from penult_service.preparing.opened import Input, Layer, Opened, read_labels
 from penult_service.tokenizing.library import LibraryTokenizer
 
-_ROLES = {"token_ids": "ids", "padding_mask": "mask"}
+_MASK = "padding_mask"
+_ROLES = {"token_ids": "ids", _MASK: "mask"}
+_MASK_NODE = "penult_padding_mask"
 _BY_TENSORFLOW = (
     "texts are cut as KerasHub's fit and predict cut them, by operations of TensorFlow; its preprocessor called by "
     "itself runs other code, which cuts a few texts otherwise"
@@ -132,7 +134,7 @@ def _with_library(source: Path, form: str, task: Any, training: dict[str, Any]) 
     def made(ids: tf.Tensor, mask: tf.Tensor) -> Mapping[str, tf.Tensor]:
         ids, mask = tf.identity(ids), tf.identity(mask)  # where it is cut: behind the inputs, before they mix
         # As the preprocessor makes its mask: a text that holds the padding's name is masked there too.
-        return {"token_ids": ids, "padding_mask": mask * tf.cast(tf.not_equal(ids, padding), mask.dtype)}
+        return {"token_ids": ids, _MASK: mask * tf.cast(tf.not_equal(ids, padding), mask.dtype)}
 
     opened = _opened(source, form, task, training, inputs, made)
     tokens = [TokenInput(name, role, "int32", name) for name, role in _ROLES.items()]
@@ -172,7 +174,10 @@ def _opened(
 
     def infer(*given: tf.Tensor) -> dict[str, tf.Tensor]:
         tokens = made(*given)
-        return dict(traced(*[tf.cast(tokens[one.name], one.dtype) for one in arguments]))
+        given_on = {one.name: tf.cast(tokens[one.name], one.dtype) for one in arguments}
+        if _MASK in given_on:
+            given_on[_MASK] = tf.identity(given_on[_MASK], name=_MASK_NODE)
+        return dict(traced(*given_on.values()))
 
     named = [
         tf.TensorSpec(spec.shape, spec.dtype, f"input_{number}") for number, (_, spec) in enumerate(inputs)
@@ -197,6 +202,7 @@ def _opened(
         layers=(Layer("root", task.name, type(task).__name__, {}), *(one.record for one in placed)),
         labels=read_labels(source) if source.is_dir() else (),
         marks=marker.marks(flat),
+        mask=f"{_MASK_NODE}:0" if _MASK_NODE in flat.nodes else None,
         loss=keras_loss.meanings(training, list(flat.outputs)),
     )
 
