@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 
+import numpy as np
 import tensorflow as tf
 
 from penult_service.prepared import TokenInput
 from penult_service.preparing import tf_private
 from penult_service.preparing.graph import FlatGraph, Ref, node_of
+from penult_service.preparing.parts import references
 from penult_service.preparing.paths import smallest_cut
-from penult_service.preparing.survey import INTEGERS, Survey
+from penult_service.preparing.survey import INTEGERS, PROBE, Survey
 
 Tokens = tuple[tuple[TokenInput, Ref], ...]
 """Each input of `encode` with its tensor."""
@@ -40,6 +42,9 @@ def token_seam(survey: Survey, declared: Mapping[str, str]) -> Tokens:
     fields = {past_assertions(survey, one.ref): one.name for one in survey.opened.inputs if not one.is_text}
     said = {ref: declared.get(fields.get(ref, ""), "") for ref in found}
     roles = {ref: said[ref] if said[ref] in _ROLES else _role(survey, ref, found) for ref in found}
+    _find_masks(survey, roles)
+    if survey.opened.mask and "mask" not in roles.values():  # ids alone are the smallest cut, and hide their padding
+        found, roles = [*found, survey.opened.mask], {**roles, survey.opened.mask: "mask"}
     looking_up = [ref for ref in found if roles[ref] == "types" and not said[ref]]
     if "ids" not in roles.values() and len(looking_up) == 1:
         roles[looking_up[0]] = "ids"  # of a small vocabulary
@@ -51,6 +56,22 @@ def token_seam(survey: Survey, declared: Mapping[str, str]) -> Tokens:
             numbered = name if number == 0 else f"{name}_{number + 1}"
             tokens.append((TokenInput(numbered, role, survey.tensors[ref].name, fields.get(ref, "")), ref))
     return (*tokens, *_values(survey, {token.field for token, _ in tokens}))
+
+
+def _find_masks(survey: Survey, roles: dict[Ref, str]) -> None:
+    """Of several that lead to a lookup: what is 1 up to where its text ends, and then 0, only says which ids count."""
+    ids = [ref for ref, role in roles.items() if role == "ids"]
+    if len(ids) < 2 or not survey.opened.texts:
+        return
+    given = survey.examples.arguments(survey.examples.rows(PROBE))
+    found = {ref: value.numpy() for ref, value in references(survey.opened, ids)(*given).items()}
+    masks = [
+        ref
+        for ref, value in found.items()
+        if value.max(initial=0) == 1 and (np.diff(value, axis=1) <= 0).all()
+    ]
+    if len(masks) < len(ids):
+        roles |= dict.fromkeys(masks, "mask")
 
 
 def vocabulary_of(survey: Survey, tokens: Tokens) -> int:
@@ -121,8 +142,3 @@ def _table_rows(flat: FlatGraph, table: Ref) -> int:
 def _constant(flat: FlatGraph, ref: Ref) -> int:
     node = flat.nodes[node_of(ref)]
     return int(tf.make_ndarray(node.attr["value"].tensor)) if node.op == "Const" else 0
-
-
-def fed(tokens: Sequence[tuple[TokenInput, Ref]]) -> list[Ref]:
-    """The tensors of a seam."""
-    return [ref for _, ref in tokens]
