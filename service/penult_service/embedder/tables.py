@@ -46,7 +46,9 @@ def _lengths(
     if not tokens:
         return np.ones(count, np.int32)
     widths = {name: array.shape[1] for name, array in tokens.items()}
-    if len(set(widths.values())) > 1 or not min(widths.values()):
+    # Where there are several rows of ids, each with its own texts, each has a length of its own.
+    one = [token.role for token in manifest.inputs].count("ids") <= 1
+    if (one and len(set(widths.values())) > 1) or not min(widths.values()):
         said = ", ".join(f"{_called(manifest, name)} {width}" for name, width in widths.items())
         raise InvalidInput(
             f"all token inputs have the same number of tokens a row, at least 1; these have: {said}",
@@ -54,7 +56,7 @@ def _lengths(
             field=place_of(given, 0).field,
         )
     lengths = token_lengths(tokens, [token for token in manifest.inputs if token.name in tokens])
-    read = lengths if manifest.trims else np.full(count, next(iter(widths.values())))
+    read = lengths if manifest.trims else np.full(count, max(widths.values()))
     too_many = np.flatnonzero(read > manifest.max_length)
     if too_many.size:
         row = int(too_many[0])
@@ -86,7 +88,7 @@ def whole_table(manifest: Manifest, tokenizer: Tokenizer, inputs: Inputs, given:
 def kind_of(table: TokenTable, manifest: Manifest) -> Hashable:
     """Rows of tables of one kind can share a batch: what is not cut or filled up is of one shape."""
     values = tuple((name, array.shape[1:]) for name, array in sorted(table.values.items()))
-    widths = () if manifest.trims else tuple(sorted({array.shape[1] for array in table.inputs.values()}))
+    widths = () if manifest.trims else tuple(a.shape[1] for _, a in sorted(table.inputs.items()))
     return (values, widths)
 
 
@@ -95,15 +97,16 @@ def stacked(
 ) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
     """Token inputs int [n, width] and values [n, ...] of rows of any tables of one kind.
 
-    Shorter rows are filled up. Without a width, that of the widest table.
+    Shorter rows are filled up. Each input is as wide as the widest table has it, or that width at most.
     """
     first = rows[0][0]
-    width = width or max((a.shape[1] for table, _ in rows for a in table.inputs.values()), default=0)
     tokens = {}
     for name, like in first.inputs.items():
-        matrix = np.full((len(rows), width), first.filling.get(name, 0), like.dtype)
+        widest = max(table.inputs[name].shape[1] for table, _ in rows)
+        wide = min(widest, width or widest)
+        matrix = np.full((len(rows), wide), first.filling.get(name, 0), like.dtype)
         for into, (table, i) in zip(matrix, rows, strict=True):
-            row = table.inputs[name][i, :width]
+            row = table.inputs[name][i, :wide]
             into[: len(row)] = row
         tokens[name] = matrix
     values = {

@@ -41,8 +41,13 @@ def with_tokenizer(opened: Opened, seams: Seams, declared: Declaration) -> Opene
     if opened.texts or opened.tokenizer_text or "ids" not in {token.role for token in tokens}:
         return opened
     home = _home(opened.source, declared)
-    if home is None or not {token.role for token in tokens} <= _ROLES:
+    roles = [token.role for token in tokens]
+    if home is None or not _ROLES.issuperset(roles):
         return opened
+    if len(roles) > len(set(roles)):
+        said = ", ".join(f"{token.field or token.name} ({token.role})" for token in tokens)
+        note = f"the tokenizer beside the model is not used: which text goes into which input is not said, of {said}"
+        return replace(opened, notes=(*opened.notes, note))
     width = _width(opened.inputs, {token.field for token in tokens})
     settings, notes = _casing(home)
     longest = declared.max_length or width

@@ -92,22 +92,28 @@ class Examples:
         return found
 
     def _made_up(self, texts: Sequence[str]) -> dict[str, NDArray[Any]]:
-        """Token rows, as long as the texts have words; ids anywhere in the vocabulary, the padding 0."""
+        """Token rows, as long as the texts have words; ids anywhere in the vocabulary, the padding 0.
+
+        Of several rows of ids each has its own: the next one's length, other ids.
+        """
         inputs = {one.name: one for one in self._inputs}
         roles = {token.field: token.role for token in self._tokens if token.role != "value"}
         lengths = [inputs[name].shape[1] for name in roles if inputs[name].shape[1:]]
         width = next((length for length in lengths if length), None)
-        counts = np.clip([len(text.split()) + 2 for text in texts], 2, width or _LENGTH)
-        within = np.arange(width or counts.max()) < counts[:, None]
+        words = np.array([len(text.split()) + 2 for text in texts])
         generator = np.random.default_rng(_SEED)
-        ids = generator.integers(min(1, self._vocabulary - 1), self._vocabulary, size=within.shape)
-        cells = {
-            "ids": ids * within,
-            "mask": within,
-            "types": np.zeros_like(ids),
-            "other": np.zeros_like(ids),
-        }
-        return {name: cells[role].astype(inputs[name].dtype.as_numpy_dtype) for name, role in roles.items()}
+        columns, seen = {}, dict.fromkeys(roles.values(), 0)
+        for name, role in roles.items():
+            own = (inputs[name].shape[1] if inputs[name].shape[1:] else None) or width
+            counts = np.clip(np.roll(words, -seen[role]), 2, own or _LENGTH)
+            seen[role] += 1
+            within = np.arange(own or counts.max()) < counts[:, None]
+            column = within if role == "mask" else np.zeros(within.shape, np.int64)
+            if role == "ids":
+                least = min(1, self._vocabulary - 1)
+                column = within * generator.integers(least, self._vocabulary, size=within.shape)
+            columns[name] = column.astype(inputs[name].dtype.as_numpy_dtype)
+        return columns
 
 
 def feeds(opened: Opened) -> dict[Ref, tf.TensorSpec]:

@@ -54,6 +54,7 @@ def run(opened: Opened, seams: Seams, served: Served, examples: Examples) -> Out
         TOLERANCE,
     )
     if seams.unread:
+        _uncut(outcome, served, examples, rows)
         return outcome
     inputs = served.tokenize(rows)
     embedding = served.encode(inputs)
@@ -188,17 +189,33 @@ def _companions_around(
         TOLERANCE,
     )
     if outcome.trims:  # else texts alone may be padded otherwise, and `predict` gives them as the model does
-        together = served.whole(rows)
         outcome.add(
             "companions_whole",
             "the function kept for predict, texts alone and in company, |d| / (1 + |x|)",
-            _worst(
-                relative(value[0], together[name][row])
-                for row in range(count)
-                for name, value in served.whole(rows.take([row])).items()
-            ),
+            _whole_alone(served, rows),
             TOLERANCE,
         )
+
+
+def _whole_alone(served: Served, rows: Rows) -> float:
+    """How far the function kept for predict is from itself when each row is alone."""
+    together = served.whole(rows)
+    return _worst(
+        relative(value[0], together[name][row])
+        for row in range(len(rows))
+        for name, value in served.whole(rows.take([row])).items()
+    )
+
+
+def _uncut(outcome: Outcome, served: Served, examples: Examples, rows: Rows) -> None:
+    """Rows go into the whole function as they are: nothing shows that it does without its padding.
+
+    A tokenizer beside the model pads to the longest of a batch, so that must change nothing.
+    """
+    outcome.trims = False
+    if examples.tokenizer is not None:
+        outcome.max_length = examples.tokenizer.max_length
+        outcome.fixed_length = _whole_alone(served, rows) <= TOLERANCE
 
 
 def _same_tokens(served: Served, alone: Arrays, inputs: Arrays, row: int) -> bool:
@@ -229,20 +246,20 @@ def _chunkings(outcome: Outcome, served: Served, inputs: Arrays, embedding: NDAr
 
 def _length(outcome: Outcome, opened: Opened, served: Served, examples: Examples) -> None:
     """The longest text that the model takes, and whether all texts are padded to it."""
-    if examples.tokenizer is not None:
-        outcome.max_length = examples.tokenizer.max_length
-        return
     if not served.takes_tokens:
         outcome.max_length = 1
         return
     if served.manifest.tokenizer == CALLER:
         fed = [one.shape[1] for one in opened.inputs if one.ref in opened.sources and len(one.shape) == 2]
-        outcome.max_length = next((length for length in fed if length), NO_LIMIT)
+        outcome.max_length = max((length for length in fed if length), default=NO_LIMIT)
         return
     width, shortest = (
         served.width(served.tokenize(examples.rows([text]))) for text in (probe.ENDLESS, probe.MIXED[0])
     )
     outcome.fixed_length = width == shortest
+    if examples.tokenizer is not None:
+        outcome.max_length = examples.tokenizer.max_length
+        return
     grows = not outcome.fixed_length and width >= len(probe.ENDLESS.split())
     outcome.max_length = NO_LIMIT if grows else width
 

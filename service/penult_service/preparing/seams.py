@@ -47,9 +47,8 @@ def find_seams(survey: Survey, layer: str | None = None, declared: Declaration =
     tokens = token_seam(survey, declared.inputs)
     unread = _unread(survey, place, tokens)
     if unread:
-        return Seams(
-            tokens, (), "", "", "", tf.float32, _sites(survey, Place(), declared), None, unread=unread
-        )
+        sites, known = _sites(survey, Place(), declared), vocabulary_of(survey, tokens)
+        return Seams(tokens, (), "", "", "", tf.float32, sites, None, vocabulary=known, unread=unread)
     seam = survey.name_of(place.before)
     return Seams(
         tokens=tokens,

@@ -32,10 +32,7 @@ class GraphTokenizer:
             self._call([column[start : start + _ROWS] for column in texts])
             for start in range(0, count, _ROWS)
         ]
-        width = max(
-            1, *(block[self._names[0]].shape[1] for block in blocks)
-        )  # empty texts alone may have no column
-        inputs = {name: np.concatenate([_widened(b[name], width) for b in blocks]) for name in self._names}
+        inputs = {name: _joined([block[name] for block in blocks]) for name in self._names}
         lengths = token_lengths(inputs, self._manifest.inputs)
         if len(texts) == 1:
             cuts = [self._truncation(text, int(n)) for text, n in zip(texts[0], lengths, strict=True)]
@@ -83,5 +80,7 @@ class GraphTokenizer:
         return int(token_lengths(self._call(empty), self._manifest.inputs)[0])
 
 
-def _widened(matrix: NDArray[Any], width: int) -> NDArray[Any]:
-    return np.pad(matrix, ((0, 0), (0, width - matrix.shape[1])))
+def _joined(blocks: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Rows of all blocks, as wide as the widest; empty texts alone may have no column."""
+    width = max(1, *(block.shape[1] for block in blocks))
+    return np.concatenate([np.pad(block, ((0, 0), (0, width - block.shape[1]))) for block in blocks])

@@ -34,14 +34,24 @@ class TokenTable:
 def token_lengths(inputs: Mapping[str, NDArray[Any]], tokens: Sequence[TokenInput]) -> NDArray[np.int32]:
     """Tokens a row without padding, int32 [n]: by the mask, else up to the last id that is not 0; at least 1.
 
-    Without either every cell is a token; of values alone a row counts as one.
+    Where there are several rows of ids, by the longest. Without either every cell is a token; of values alone a row
+    counts as one.
     """
-    made = {token.role: inputs[token.name] for token in tokens if token.role != "value"}
-    used = made.get("mask", made.get("ids", next(iter(made.values()), None)))
-    if used is None or not used.shape[1]:  # values, or nothing but empty texts, padded to the longest
+    tables = {
+        role: [inputs[token.name] for token in tokens if token.role == role]
+        for role in dict.fromkeys(token.role for token in tokens if token.role != "value")
+    }
+    masks, ids = tables.get("mask", []), tables.get("ids", [])
+    used = masks if len(masks) >= len(ids) else masks + ids
+    first = next(iter(tables.values()), [None])[0]
+    if first is None or not first.shape[1]:  # values, or nothing but empty texts, padded to the longest
         return np.ones(len(next(iter(inputs.values()))), np.int32)
-    if made.keys().isdisjoint(("mask", "ids")):
-        return np.full(len(used), used.shape[1], np.int32)
-    used = used != 0
+    if not used:
+        return np.full(len(first), first.shape[1], np.int32)
+    return np.max([_last(table != 0) for table in used], axis=0).astype(np.int32)
+
+
+def _last(used: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """The place of the last one that is true, from 1; 1 without any."""
     last = used.shape[1] - np.argmax(used[:, ::-1], axis=1)
-    return np.where(used.any(axis=1), last, 1).astype(np.int32)
+    return np.where(used.any(axis=1), last, 1)
