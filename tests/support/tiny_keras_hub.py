@@ -148,9 +148,14 @@ def pieces() -> bytes:
 
 def tokens(model: Any, texts: Sequence[str]) -> dict[str, NDArray[Any]]:
     """What its own preprocessor makes of the texts when `fit` and `predict` call it."""
+    return tokens_of(model.preprocessor, texts)
+
+
+def tokens_of(preprocessor: Any, texts: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """The same of a preprocessor."""
     import tensorflow as tf
 
-    traced = tf.function(model.preprocessor, autograph=False)
+    traced = tf.function(preprocessor, autograph=False)
     return {name: value.numpy() for name, value in traced(tf.constant(list(texts))).items()}
 
 

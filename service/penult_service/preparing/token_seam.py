@@ -22,6 +22,7 @@ _MOST_TOKEN_INPUTS = 6
 _NO_NAME = r"\W"  # what no argument of a signature may have
 _ROLES = {"ids": "input_ids", "mask": "input_mask", "types": "input_types", "other": "input_other"}
 _GATHERS = frozenset({"GatherV2", "ResourceGather", "Gather"})
+_CUTS_WORDS = ("WordpieceTokenizeWithOffsets", "FastWordpieceTokenizeWithOffsets", "SentencepieceTokenizeOp")
 # What they give is of the size, not of the values: positions counted along a mask would look like ids.
 _SIZES = frozenset({"Shape", "Size"})
 
@@ -43,7 +44,9 @@ def token_seam(survey: Survey, declared: Mapping[str, str]) -> Tokens:
     said = {ref: declared.get(fields.get(ref, ""), "") for ref in found}
     roles = {ref: said[ref] if said[ref] in _ROLES else _role(survey, ref, found) for ref in found}
     _find_masks(survey, roles)
-    if survey.opened.mask and "mask" not in roles.values():  # ids alone are the smallest cut, and hide their padding
+    if (
+        survey.opened.mask and "mask" not in roles.values()
+    ):  # ids alone are the smallest cut, and hide their padding
         found, roles = [*found, survey.opened.mask], {**roles, survey.opened.mask: "mask"}
     looking_up = [ref for ref in found if roles[ref] == "types" and not said[ref]]
     if "ids" not in roles.values() and len(looking_up) == 1:
@@ -81,9 +84,12 @@ def vocabulary_of(survey: Survey, tokens: Tokens) -> int:
 
 
 def wordpieces_of(flat: FlatGraph) -> Ref | None:
-    """The values of the one word-piece tokenizer, all texts' pieces in a row before any is cut off."""
-    found = [n.name for n in flat.nodes.values() if n.op.startswith("WordpieceTokenizeWithOffsets")]
-    return f"{found[0]}:0" if len(found) == 1 else None
+    """The pieces of the one tokenizer, of all texts in a row before any is cut off."""
+    found = [node for node in flat.nodes.values() if node.op.startswith(_CUTS_WORDS)]
+    if len(found) != 1:
+        return None
+    # The fast one gives words first, and none when ids are asked for.
+    return f"{found[0].name}:{1 if found[0].op.startswith('Fast') else 0}"
 
 
 def _values(survey: Survey, tokens: Collection[str]) -> Iterator[tuple[TokenInput, Ref]]:

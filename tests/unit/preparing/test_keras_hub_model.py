@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from penult_service.preparing.declaration import NOTHING, Declaration
 from penult_service.preparing.experiment import TOLERANCE, relative
 from support import tiny_keras_hub as hub
+from support.pretrained import shared_data
+from support.tiny_bert import VOCABULARY
 
 pytestmark = pytest.mark.tensorflow
 
@@ -206,29 +208,98 @@ def test_the_witness_takes_texts_as_predict_does(tmp_path: Path) -> None:
     agrees(witness(texts, training=False).numpy(), expected("bert")[0])
 
 
+def counted(model: Any, texts: Sequence[str]) -> tuple[list[int], list[bool]]:
+    """Tokens of each text as its own preprocessor makes them, and whether it cuts any off."""
+    kept = hub.tokens(model, texts)["padding_mask"].sum(axis=1)
+    longer = type(model.preprocessor)(model.preprocessor.tokenizer, sequence_length=200)
+    whole = hub.tokens_of(longer, texts)["padding_mask"].sum(axis=1)
+    return kept.tolist(), (whole > kept).tolist()
+
+
+def prepared(source: Path, place: Path) -> tuple[Any, Any]:
+    """The manifest and the tokenizer of what is prepared of it."""
+    import tensorflow as tf
+    from penult_service.preparing import pipeline
+    from penult_service.tokenizing.graph import GraphTokenizer
+    from penult_service.tokenizing.library import library_tokenizer
+
+    manifest = pipeline.prepare(source, place, None, lambda *_: None)
+    if manifest.tokenizer == "graph":
+        loaded = tf.saved_model.load(str(place))
+        return manifest, GraphTokenizer(loaded.signatures["tokenize"], manifest)
+    return manifest, library_tokenizer(place, manifest.inputs)
+
+
+def embedded(manifest: Any, place: Path, inputs: Any) -> NDArray[Any]:
+    import tensorflow as tf
+
+    encode = tf.saved_model.load(str(place)).signatures[manifest.encode_signature([manifest.seam])]
+    given = {name: tf.constant(value) for name, value in inputs.items()}
+    return np.asarray(encode(**given)[manifest.seam])
+
+
 @pytest.mark.full
 @pytest.mark.parametrize("family", hub.FAMILIES)
 def test_prepared_it_embeds_as_by_hand(family: str, tmp_path: Path) -> None:
-    import tensorflow as tf
-    from penult_service.preparing import pipeline
-    from penult_service.tokenizing.library import library_tokenizer
-
     place = tmp_path / "prepared"
-    manifest = pipeline.prepare(as_preset(made(family), tmp_path), place, None, lambda *_: None)
-    signatures = tf.saved_model.load(str(place)).signatures
-    if manifest.tokenizer == "graph":
-        inputs = {
-            n: v
-            for n, v in signatures["tokenize"](text=tf.constant(list(hub.TEXTS))).items()
-            if n != "wordpieces"
-        }
-    else:
-        inputs = library_tokenizer(place, manifest.inputs).tokenize(list(hub.TEXTS)).inputs
-    encode = signatures[manifest.encode_signature([manifest.seam])]
-    found = encode(**{name: tf.constant(value) for name, value in inputs.items()})[manifest.seam]
-    agrees(found.numpy(), expected(family)[1])
+    manifest, tokenizer = prepared(as_preset(made(family), tmp_path), place)
+    table = tokenizer.tokenize(list(hub.TEXTS))
+    agrees(embedded(manifest, place, table.inputs), expected(family)[1])
+    lengths, cut = counted(made(family), hub.TEXTS)
+    assert table.lengths.tolist() == lengths
+    assert list(table.truncations) == ["cut" if one else "none" for one in cut]
     assert manifest.proof.proven
     assert manifest.trims
     assert manifest.max_length == hub.LENGTH
     at = [site for site in manifest.sites if site.place == "at"]
     assert [(site.path, site.rate) for site in at] == [(hub.SEAMS[family], 0.1)]
+
+
+@pytest.mark.full
+def test_padding_that_is_not_the_first_word(tmp_path: Path) -> None:
+    """As in the examples of KerasHub's documentation: what counts is its mask, not which ids are 0."""
+    words = ["[UNK]", "[CLS]", "[SEP]", "[PAD]", "[MASK]", *VOCABULARY[5:]]
+    model = hub.classifier("bert", tokenizer=hub.models().BertTokenizer(words, lowercase=True))
+    place = tmp_path / "prepared"
+    manifest, tokenizer = prepared(as_preset(model, tmp_path), place)
+    table = tokenizer.tokenize(list(hub.TEXTS))
+    lengths, cut = counted(model, hub.TEXTS)
+    assert table.lengths.tolist() == lengths
+    assert list(table.truncations) == ["cut" if one else "none" for one in cut]
+    agrees(embedded(manifest, place, table.inputs), hub.features(model, hub.tokens(model, hub.TEXTS)))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("family", hub.FAMILIES)
+def test_the_ids_of_real_texts(family: str, tmp_path: Path) -> None:
+    """Every text of the data sets beside the checkout, and odd ones, against KerasHub's own preprocessor."""
+    texts = [*real_texts(), *odd_texts()]
+    model = hub.classifier(family, length=96)
+    manifest, tokenizer = prepared(as_preset(model, tmp_path), tmp_path / "prepared")
+    table = tokenizer.tokenize(texts)
+    ids = table.inputs[next(token.name for token in manifest.inputs if token.role == "ids")]
+    own = hub.tokens(model, texts)["token_ids"]
+    different = [
+        text for text, one, other in zip(texts, ids, own, strict=True) if (one != other[: len(one)]).any()
+    ]
+    assert different == []
+    assert len(texts) > 5_000
+
+
+def odd_texts() -> list[str]:
+    from penult_service.preparing.formats.keras_hub_pairs import tried
+
+    characters = [chr(point) for point in range(0x2FFFF) if not 0xD800 <= point <= 0xDFFF]
+    return [*tried(("[CLS]", "[MASK]", "<s>")), *(f"a{c}b {c}" for c in characters[::7])]
+
+
+def real_texts() -> list[str]:
+    import csv
+
+    folder = shared_data("sst2_dev.csv").parent
+    found: dict[str, None] = {}
+    for path in sorted(folder.glob("*.csv")):
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in csv.reader(file):
+                found |= dict.fromkeys(cell for cell in row if " " in cell)
+    return list(found)
