@@ -23,6 +23,7 @@ from penult_service.preparing.opened import Opened
 from penult_service.preparing.survey import FLOATS, PROBE, Survey
 
 _PROBABILITIES = {"Sigmoid": "sigmoid", "Softmax": "softmax"}
+_SEVERAL = "several softmax side by side"
 _PASSING = frozenset(
     {"Identity", "Cast", "Reshape", "Squeeze", "EnsureShape", "StopGradient", "CheckNumerics"}
 )
@@ -82,7 +83,9 @@ def _searched(opened: Opened, survey: Survey, declared: Declaration) -> Head:
 def _found(survey: Survey, ref: Ref, loss: str, head: Head) -> Head:
     """By the operation that makes the output; of a linear one by the loss that it was trained with."""
     many = "sigmoid" if head.classes == 1 else "multilabel"
-    made = _PROBABILITIES.get(_op(survey, _behind(survey, ref)), "")
+    made = _made(survey, ref, head.classes)
+    if made == _SEVERAL:
+        return head
     if made:
         return replace(head, kind=many if made == "sigmoid" else made)
     if loss == "regression":
@@ -96,9 +99,11 @@ def _declared(opened: Opened, survey: Survey, said: str, head: Head) -> Head:
     """As it is declared, where the graph does not contradict that."""
     ref = opened.flat.outputs[head.output]
     source = _behind(survey, ref)
-    made, what = _PROBABILITIES.get(_op(survey, source), ""), f"head = {said!r}"
+    made, what = _made(survey, ref, head.classes), f"head = {said!r}"
     if said == "regression":
         return replace(head, kind=said)
+    if made == _SEVERAL:
+        raise _wrong(opened, what, f"its output {head.output!r} is {made}, not one of {head.classes} classes")
     if made and said == "logits":
         raise _wrong(opened, what, f"its output {head.output!r} is a {made} already")
     kind = _KINDS.get(said) or ("sigmoid" if head.classes == 1 else "softmax")
@@ -162,6 +167,13 @@ def _columns(survey: Survey, ref: Ref) -> int:
 
 def _op(survey: Survey, ref: Ref) -> str:
     return str(survey.flat.nodes[node_of(ref)].op)
+
+
+def _made(survey: Survey, ref: Ref, classes: int) -> str:
+    """The function of probabilities that an output of so many classes is; empty: none that is known."""
+    source = _behind(survey, ref)
+    made = _PROBABILITIES.get(_op(survey, source), "")
+    return _SEVERAL if made == "softmax" and survey.shapes[source][-1] != classes else made
 
 
 def _behind(survey: Survey, ref: Ref) -> Ref:

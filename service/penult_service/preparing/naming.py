@@ -11,9 +11,10 @@ def layer_at(node: str, layers: Sequence[Layer]) -> Layer | None:
     """The innermost layer in whose scope the node stands, or None.
 
     Scopes are read from the outside in, and inside a layer only its own sublayers count: what a hub layer holds
-    may have a scope that is called like a layer of the model.
+    may have a scope that is called like a layer of the model. Of layers with one name the outermost is meant.
     """
     found: Layer | None = None
+    layers = sorted(layers, key=lambda layer: layer.path.count("."))
     for scope in node.split("/")[:-1]:
         inside = [
             layer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import cached_property
 
 import tensorflow as tf
@@ -90,17 +91,24 @@ class Survey:
     def marks(self) -> dict[Ref, Layer]:
         if self.opened.marks is not None:
             return {mark.after: mark.layer for mark in self.opened.marks if mark.after in self.tensors}
-        noisy = {layer.name: layer for layer in self.opened.layers if layer.class_name in NOISE_CLASSES}
         names = {layer.name for layer in self.opened.layers}
         marks = {}
         for ref, dtype in self.tensors.items():
             *_, scope, last = ["", *node_of(ref).split("/")]
             is_identity = self.flat.nodes[node_of(ref)].op == "Identity" and last.startswith("Identity")
             # `dropout_1` is the second call of `dropout`, unless it is a layer itself.
-            layer = noisy.get(scope if scope in names else scope.rpartition("_")[0])
-            if is_identity and dtype in FLOATS and layer is not None:
+            name = scope if scope in names else scope.rpartition("_")[0]
+            if is_identity and dtype in FLOATS and (layer := self._noise_of(name, ref)) is not None:
                 marks[ref] = layer
         return marks | (self._active if self._noise_is_on else {})
+
+    def _noise_of(self, name: str, ref: Ref) -> Layer | None:
+        """The noise layer of that name; of several, of models within the model, the one in whose scope it is."""
+        found = [one for one in self.opened.layers if one.name == name and one.class_name in NOISE_CLASSES]
+        if len(found) > 1:
+            here = layer_at(node_of(ref), self.opened.layers)
+            return here if here in found else replace(found[0], config={})
+        return found[0] if found else None
 
     @cached_property
     def _active(self) -> dict[Ref, Layer]:

@@ -69,6 +69,12 @@ SEEN: dict[str, tuple[int, Last, str, int]] = {
     "what sums to one": (3, lambda x: tf.exp(x) / tf.reduce_sum(tf.exp(x), 1, keepdims=True), "other", 3),
     "a softmax of something else": (3, lambda x: tf.nn.softmax(x) * 2.0, "other", 3),
     "classes, not scores": (3, lambda x: tf.argmax(x, 1), "other", 0),
+    "softmaxes side by side": (
+        4,
+        lambda x: tf.reshape(tf.nn.softmax(tf.reshape(x, [-1, 2, 2])), [-1, 4]),
+        "other",
+        4,
+    ),
     "a matrix a row": (4, lambda x: tf.reshape(x, [-1, 2, 2]), "other", 0),
 }
 
