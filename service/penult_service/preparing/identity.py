@@ -111,7 +111,7 @@ def _computing(declared: Declaration) -> dict[str, Any]:
         "inputs": dict(declared.inputs),
         "max_length": declared.max_length,
         "tokenizer": [(path.name, sha256_file(path)) for path in _declared_tokenizer(declared)],
-        "modules": sorted(model_digest(Path(place)) for place in declared.modules.values()),
+        "modules": sorted((handle, model_digest(Path(place))) for handle, place in declared.modules.items()),
     }
     return {key: value for key, value in found.items() if value}
 

@@ -255,3 +255,18 @@ def test_of_a_directory_of_another_format_all_but_notes_computes(tmp_path: Path)
         (tmp_path / name).write_text("other")
         known.add(model_digest(tmp_path))
     assert len(known) == 1 + len(files)
+
+
+def test_which_module_stands_for_which_handle_changes_both(tmp_path: Path) -> None:
+    model = tmp_path / "model.keras"
+    model.write_bytes(b"model")
+    places = [tmp_path / "first", tmp_path / "second"]
+    for place in places:
+        place.mkdir()
+        (place / "saved_model.pb").write_text(place.name)
+    one, other = (
+        Declaration(modules=dict(zip(("a", "b"), map(str, order), strict=True)))
+        for order in (places, places[::-1])
+    )
+    assert model_digest(model, one) != model_digest(model, other)
+    assert cache_key(model, None, declared=one) != cache_key(model, None, declared=other)
