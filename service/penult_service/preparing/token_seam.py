@@ -44,9 +44,8 @@ def token_seam(survey: Survey, declared: Mapping[str, str]) -> Tokens:
     said = {ref: declared.get(fields.get(ref, ""), "") for ref in found}
     roles = {ref: said[ref] if said[ref] in _ROLES else _role(survey, ref, found) for ref in found}
     _find_masks(survey, roles)
-    if (
-        survey.opened.mask and "mask" not in roles.values()
-    ):  # ids alone are the smallest cut, and hide their padding
+    # A mask that is made of the ids is behind the smallest cut, and says what of them is padding.
+    if survey.opened.mask and "mask" not in roles.values():
         found, roles = [*found, survey.opened.mask], {**roles, survey.opened.mask: "mask"}
     looking_up = [ref for ref in found if roles[ref] == "types" and not said[ref]]
     if "ids" not in roles.values() and len(looking_up) == 1:
