@@ -505,3 +505,32 @@ def test_the_same_weights_under_another_configuration(tmp_path: Path) -> None:
     found = keras_file.opened(file, model)
     check(found, network.given, {"output": expected})
     check(opened(source), network.given, {"output": logits})
+
+
+def test_the_weights_are_not_read_into_memory_as_a_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keras 3 would, and those of the optimizer with them; unpacked beside nothing of ours, they do not stay."""
+    from keras.src.saving import saving_lib
+
+    network = shapes.plain()(Kit(KERAS)).fitted()
+    source = save(network.model, tmp_path, ".keras")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
+    stores: list[Any] = []
+
+    class Store(saving_lib.H5IOStore):  # type: ignore[misc]
+        def __init__(self, path_or_io: Any, *args: Any, **kwargs: Any) -> None:
+            stores.append(path_or_io)
+            super().__init__(path_or_io, *args, **kwargs)
+
+    monkeypatch.setattr(saving_lib, "H5IOStore", Store)
+    bound = saving_lib._MEMORY_UPPER_BOUND
+    found = keras_file.open_file(source)
+    monkeypatch.undo()
+    assert [scratch in Path(place).parents for place in stores] == [True]
+    check(found, network.given, predicted(network))
+    assert saving_lib._MEMORY_UPPER_BOUND == bound > 0
+    assert not list(scratch.iterdir())
+    assert {path.name for path in tmp_path.iterdir()} == {source.name, "scratch"}

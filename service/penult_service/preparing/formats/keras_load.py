@@ -1,7 +1,7 @@
 """Keras builds the model of a `.keras` or `.h5` file: in safe mode, uncompiled, by the Keras that wrote it.
 
-Here stand the private names of both Keras that are needed for it (`SafeModeScope`: an `.h5` of tf_keras is else read
-without; how Keras 3 builds a model from the configuration in an `.h5`), with tests of their own.
+Here stand the private names of both Keras that are needed for it, with tests of their own: `SafeModeScope` (an `.h5` of
+tf_keras is else read without), how Keras 3 builds a model from the configuration in an `.h5`, and where it unpacks.
 """
 
 from __future__ import annotations
@@ -85,10 +85,8 @@ def _by_tf_keras(path: Path, objects: Mapping[str, Any]) -> Any:
 
 
 def _by_keras_3(file: KerasFile, path: Path, objects: dict[str, Any]) -> Any:
-    import keras
-
     if file.archive:
-        return keras.saving.load_model(path, custom_objects=objects, compile=False, safe_mode=True)
+        return _from_archive(path, objects)
     from keras.src.legacy.saving import json_utils
     from keras.src.legacy.saving.saving_options import keras_option_scope
     from keras.src.legacy.saving.saving_utils import model_from_config
@@ -130,20 +128,35 @@ def _operations() -> dict[str, type]:
     return found
 
 
+def _from_archive(path: Path, objects: Mapping[str, Any]) -> Any:
+    """A `.keras` file of Keras 3, its weights unpacked to a temporary folder and read one after the other.
+
+    `load_model` reads all of them into memory, twice, those of the optimizer too (3.7 GB for a model of 0.4 GB); or it
+    unpacks them beside the file, where this process may not write.
+    """
+    from keras.src.saving import saving_lib
+
+    before = saving_lib._MEMORY_UPPER_BOUND
+    saving_lib._MEMORY_UPPER_BOUND = 0.0  # the share of the free memory up to which it would
+    try:
+        with tempfile.TemporaryDirectory(prefix="penult-") as place, path.open("rb") as file:
+            file.raw.name = str(Path(place) / path.name)  # type: ignore[attr-defined]  # it unpacks there
+            return saving_lib.load_model(file, objects, compile=False, safe_mode=True)
+    finally:
+        saving_lib._MEMORY_UPPER_BOUND = before
+
+
 @contextmanager
 def _named_as_it_is(file: KerasFile) -> Iterator[Path]:
     """A path of the file whose ending says what it is: both Keras go by it."""
     ending = ".keras" if file.archive else ".h5"
-    copied = file.archive and file.changed
-    if not copied and file.source.name.endswith(ending) and not file.source.name.endswith(".weights.h5"):
+    changed = file.archive and file.changed
+    if not changed and file.source.name.endswith(ending) and not file.source.name.endswith(".weights.h5"):
         yield file.source
         return
     with tempfile.TemporaryDirectory(prefix="penult-") as place:
         path = Path(place) / f"model{ending}"
-        if copied:
-            _copy(file, path)
-        else:
-            path.symlink_to(file.source.absolute())
+        _copy(file, path) if changed else shutil.copyfile(file.source, path)
         yield path
 
 
