@@ -16,11 +16,17 @@ from penult_service.preparing.graph import Ref, node_of
 from penult_service.preparing.naming import layer_at
 from penult_service.preparing.opened import Layer
 from penult_service.preparing.survey import FLOATS, Survey
+from penult_service.preparing.training import Scope, Training, scope_of
 from penult_service.preparing.unmarked import fronts, in_front
 from penult_service.preparing.weights import in_front_of, last_groups, last_trained, pooled, uses
 
 # Noise that leaves nothing in an inference graph.
 _TRACELESS = frozenset({"GaussianNoise", "GaussianDropout", "AlphaDropout"})
+# Layers that drop a part of what they work on, and nothing of what they give.
+_DROP_INSIDE = frozenset(
+    {"LSTM", "GRU", "SimpleRNN", "RNN", "Bidirectional", "MultiHeadAttention", "Attention", "KerasLayer"}
+)
+_DRAWS = "draws random numbers for whole texts, of which the inference graph holds nothing"
 _PRODUCTS = frozenset({"MatMul", "BatchMatMul", "BatchMatMulV2", "Einsum"})
 _CANDIDATES = 12  # that a message lists
 
@@ -104,7 +110,36 @@ def find_place(survey: Survey) -> Place:
             unread=f"the place of {', '.join(f'{one.name} ({one.class_name})' for one in lost)} is not known: noise of "
             "this kind leaves nothing in the graph"
         )
-    return found or by_weights(survey)
+    known = stands(survey)
+    if found is None:
+        inner = {layer.name for layer in survey.opened.layers if layer.class_name in _DROP_INSIDE}
+        drawn = Training(survey.opened).drawn_for_rows([_scope(survey, one) for one in known], inner)
+        if drawn:
+            return Place(unread=f"in training {', '.join(drawn)} {_DRAWS}")
+    return checked(survey, found or by_weights(survey), known)
+
+
+def checked(survey: Survey, place: Place, known: Sequence[Stand]) -> Place:
+    """The same, unless the model's function for training draws numbers behind it."""
+    if not place.before:
+        return place
+    last = last_of(survey, known) or [Stand(place.before, place.before, Layer("", "", "", {}))]
+    scopes = [_scope(survey, one) for one in last]
+    if not all(scopes):
+        return place
+    behind = Training(survey.opened).drawn_behind(scopes, [_scope(survey, one) for one in known])
+    if not behind:
+        return place
+    return Place(
+        unread=f"in training {', '.join(behind)} {_DRAWS}, and that is behind {survey.name_of(place.before)}"
+    )
+
+
+def _scope(survey: Survey, one: Stand) -> Scope:
+    """Where a dropout stands; of one that leaves nothing, its layer; without one, what makes the tensor read."""
+    if one.layer.name and one.after == one.before:
+        return (one.layer.name,)
+    return scope_of(node_of(survey.source_of(one.after) if one.after == one.before else one.after))
 
 
 def by_weights(survey: Survey, why: str = "no dropout stands on whole texts") -> Place:

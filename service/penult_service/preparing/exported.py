@@ -1,10 +1,11 @@
 """Seam 2 of a graph without layers, by what the file itself still tells of its dropouts; else nothing is read.
 
-Two things are evidence. Keras 2 and TensorFlow 1 leave an `Identity` in a scope that is called as dropout layers are.
-And `model.export` of Keras 3 lists its variables in the order of its layers, with the state of a random generator for
-each dropout among the weights; the last state tells between which weights the last dropout stands. It does not tell how
-often that layer is called, what stands there without weights, or in which order code of the author's own calls its
-layers. So that place is accepted only when every model of whole layers that fits the file is read at the same tensor.
+Two things are evidence. Keras 2 and TensorFlow 1 leave an `Identity` for a dropout: in a scope that is called as a
+dropout layer is, or in which the function for training draws numbers, where the file has it. And `model.export` of
+Keras 3 lists its variables in the order of its layers, with the state of a random generator for each dropout among the
+weights; the last state tells between which weights the last dropout stands. It does not tell how often that layer is
+called, what stands there without weights, or in which order code of the author's own calls its layers. So that place is
+accepted only when every model of whole layers that fits the file is read at the same tensor.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from penult_service.preparing.dropouts import Place, Stand, by_dropouts, last_of, root_of
+from penult_service.preparing.dropouts import Place, Stand, by_dropouts, checked, last_of, root_of
 from penult_service.preparing.graph import Ref, node_of
 from penult_service.preparing.opened import Layer
 from penult_service.preparing.survey import FLOATS, Survey, shown
+from penult_service.preparing.training import Training, scope_of
 from penult_service.preparing.weights import Use, in_front_of, last_groups, pooled, uses
 
 _DROPOUT = re.compile(r"dropout(_\d+)*")
@@ -44,9 +46,13 @@ def _by_names(survey: Survey) -> Place | None:
             continue
         if survey.rows(ref, 2) and survey.source_of(ref) not in final:
             known.append(Stand(node.input[0], ref, Layer(f"root.{scopes[-1]}", scopes[-1], "Dropout", {})))
-    if any(not _DROPOUT.fullmatch(one.layer.name) for one in last_of(survey, known)):
+    training = Training(survey.opened)
+    if training.flat is not None:
+        known = [one for one in known if training.draws(scope_of(node_of(one.after)))]
+    elif any(not _DROPOUT.fullmatch(one.layer.name) for one in last_of(survey, known)):
         return None
-    return by_dropouts(survey, known)
+    found = by_dropouts(survey, known)
+    return None if found is None else checked(survey, found, known)
 
 
 @dataclass(frozen=True)
