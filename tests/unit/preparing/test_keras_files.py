@@ -276,6 +276,16 @@ def test_the_loss_says_what_logits_are(tmp_path: Path, flavour: str, ending: str
     assert opened(save(network.model, tmp_path, ending)).loss == {}
 
 
+@FORMATS
+def test_a_list_of_losses_is_in_the_order_of_the_model(tmp_path: Path, flavour: str, ending: str) -> None:
+    kit = Kit(flavour)
+    network = shapes.several_outputs(kit)
+    assert network.model.output_names == ["topic", "spam"]
+    loss = [kit.keras.losses.SparseCategoricalCrossentropy(from_logits=True), "mse"]
+    network.model.compile("adam", loss)
+    assert opened(save(network.model, tmp_path, ending)).loss == {"topic": "softmax", "spam": "regression"}
+
+
 LOSSES: dict[str, tuple[Any, dict[str, str]]] = {
     "a name": ("mean_squared_error", {"a": "regression", "b": "regression"}),
     "a function": (
@@ -507,30 +517,35 @@ def test_the_same_weights_under_another_configuration(tmp_path: Path) -> None:
     check(opened(source), network.given, {"output": logits})
 
 
-def test_the_weights_are_not_read_into_memory_as_a_whole(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("flavour", [TF_KERAS, KERAS])
+def test_the_weights_are_read_one_by_one_from_scratch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flavour: str
 ) -> None:
-    """Keras 3 would, and those of the optimizer with them; unpacked beside nothing of ours, they do not stay."""
-    from keras.src.saving import saving_lib
+    """Keras 3 would have all in memory, those of the optimizer too; tf_keras seeks within the archive for hours."""
+    from keras.src.saving import saving_lib as of_keras
+    from tf_keras.src.saving import saving_lib as of_tf_keras
 
-    network = shapes.plain()(Kit(KERAS)).fitted()
+    network = shapes.plain()(Kit(flavour)).fitted()
     source = save(network.model, tmp_path, ".keras")
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(scratch))
-    stores: list[Any] = []
+    library = of_keras if flavour == KERAS else of_tf_keras
+    original, stores = library.H5IOStore, []
 
-    class Store(saving_lib.H5IOStore):  # type: ignore[misc]
-        def __init__(self, path_or_io: Any, *args: Any, **kwargs: Any) -> None:
-            stores.append(path_or_io)
-            super().__init__(path_or_io, *args, **kwargs)
+    class Store(original):  # type: ignore[misc, valid-type]
+        def __init__(self, place: Any, *args: Any, **kwargs: Any) -> None:
+            stores.append(place)
+            super().__init__(place, *args, **kwargs)
 
-    monkeypatch.setattr(saving_lib, "H5IOStore", Store)
-    bound = saving_lib._MEMORY_UPPER_BOUND
+    monkeypatch.setattr(library, "H5IOStore", Store)
+    bound = of_keras._MEMORY_UPPER_BOUND
     found = keras_file.open_file(source)
-    monkeypatch.undo()
+    assert library.H5IOStore is Store
+    assert of_keras._MEMORY_UPPER_BOUND == bound > 0
     assert [scratch in Path(place).parents for place in stores] == [True]
+    monkeypatch.undo()
+    assert library.H5IOStore is original
     check(found, network.given, predicted(network))
-    assert saving_lib._MEMORY_UPPER_BOUND == bound > 0
     assert not list(scratch.iterdir())
     assert {path.name for path in tmp_path.iterdir()} == {source.name, "scratch"}

@@ -80,7 +80,7 @@ def _by_tf_keras(path: Path, objects: Mapping[str, Any]) -> Any:
     import tf_keras
     from tf_keras.src.saving.serialization_lib import SafeModeScope
 
-    with SafeModeScope(True):
+    with SafeModeScope(True), _weights_unpacked():
         return tf_keras.models.load_model(str(path), custom_objects=objects, compile=False, safe_mode=True)
 
 
@@ -144,6 +144,29 @@ def _from_archive(path: Path, objects: Mapping[str, Any]) -> Any:
             return saving_lib.load_model(file, objects, compile=False, safe_mode=True)
     finally:
         saving_lib._MEMORY_UPPER_BOUND = before
+
+
+@contextmanager
+def _weights_unpacked() -> Iterator[None]:
+    """tf_keras reads the weights of an archive from a temporary folder.
+
+    Else it reads them within the archive, and each step back in there begins anew: for 1.3 GB that does not end.
+    """
+    from tf_keras.src.saving import saving_lib
+
+    before = saving_lib.H5IOStore
+
+    with tempfile.TemporaryDirectory(prefix="penult-") as place:
+
+        class Unpacked(before):  # type: ignore[misc, valid-type]
+            def __init__(self, name: str, archive: zipfile.ZipFile | None = None, mode: str = "r") -> None:
+                super().__init__(archive.extract(name, place) if archive else name, None, mode)
+
+        saving_lib.H5IOStore = Unpacked
+        try:
+            yield
+        finally:
+            saving_lib.H5IOStore = before
 
 
 @contextmanager
