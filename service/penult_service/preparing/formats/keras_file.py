@@ -15,7 +15,7 @@ import tensorflow as tf
 from penult_service.preparing.formats import keras_loss, keras_saved
 from penult_service.preparing.formats.keras_load import load
 from penult_service.preparing.formats.keras_saved import KERAS_3, KerasFile
-from penult_service.preparing.formats.keras_trace import trace
+from penult_service.preparing.formats.keras_trace import Traced, trace
 from penult_service.preparing.opened import Opened, labels_in
 
 
@@ -49,9 +49,15 @@ def opened(file: KerasFile, model: Any) -> Opened:
         labels=labels_in(file.source.with_name(f"{file.source.stem}.labels.json")),
         keras=lambda: model,
         marks=traced.marks,
-        loss=keras_loss.meanings(file.training, list(traced.flat.outputs)),
+        loss=keras_loss.meanings(file.training, _in_order(model, traced)),
         notes=traced.notes,
     )
+
+
+def _in_order(model: Any, traced: Traced) -> list[str]:
+    """The outputs in the order in which Keras takes a list of losses: of a dict that of its sorted keys."""
+    named = traced.function.structured_outputs
+    return sorted(named) if isinstance(getattr(model, "output", None), dict) else list(named)
 
 
 def _root(file: KerasFile, model: Any) -> tf.Module:
