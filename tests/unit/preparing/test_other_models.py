@@ -77,7 +77,7 @@ OUTPUTS: dict[str, tuple[Head, tuple[str, str, int]]] = {
     ),
     "a number a row": (
         lambda layers, x: layers.Reshape((), name="score")(tm.dense(1, "output")(x)),
-        ("other", "score", 0),
+        ("other", "score", 1),
     ),
     "two outputs": (
         lambda _, x: {"zone": tm.dense(2, "zone", "softmax")(x), "age": tm.dense(1, "age")(x)},
@@ -260,17 +260,18 @@ def test_keras_is_asked_for_the_tensors_of_a_model_with_two_outputs(tmp_path: Pa
     opened = open_model(tm.save(model, tmp_path / "model"))
     site = Site("dropout", "Dropout", 0.3, None, "", "at")
     right = tm.answers(seeds.keras().Model(model.inputs, model.get_layer("dropout").input))
-    outcome = experiment.Outcome()
-    outputs = [np.zeros((len(right), 1), np.float32), np.zeros((len(right), 2), np.float32)]
-    keras_oracle.compare(
-        outcome, replace(opened, keras=lambda: model), site, [tf.constant(tm.TEXTS)], right, outputs
-    )
-    # Which of ours is which of theirs is not guessed, so the predictions are not compared.
+    said = model.predict(tf.constant(tm.TEXTS), verbose=0)
+    outcome, wrong = experiment.Outcome(), experiment.Outcome()
+    witness = replace(opened, keras=lambda: model), site, [tf.constant(tm.TEXTS)], right
+    keras_oracle.compare(outcome, *witness, [said["age"], said["zone"]])
     assert [figure.name for figure in outcome.figures] == [
+        "prediction_vs_keras",
         "embedding_vs_keras_before",
         "embedding_vs_keras_after",
     ]
     assert outcome.failed == []
+    keras_oracle.compare(wrong, *witness, [said["age"], said["zone"] + 1e-3])
+    assert [figure.name for figure in wrong.failed] == ["prediction_vs_keras"]
 
 
 def test_the_manifest_names_the_versions_that_made_it() -> None:
