@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -66,7 +67,9 @@ def load(
     if any(found["class_name"].rpartition(">")[2] == "KerasLayer" for found in file.classes()):
         objects["KerasLayer"] = _hub_layer(file, modules or {})
     try:
-        with _named_as_it_is(file) as path:
+        with _named_as_it_is(file) as path, warnings.catch_warnings():
+            # Keras 3 only warns of some layers (in lists of lists) for which a file has no weights, and makes them up.
+            warnings.filterwarnings("error", message="Skipping nested container")
             return _by_tf_keras(path, objects) if file.keras == KERAS_2 else _by_keras_3(file, path, objects)
     except PenultError:
         raise
