@@ -18,7 +18,7 @@ from penult_service.preparing.opened import Input, Opened
 from penult_service.preparing.places import Seams
 
 FILES = (TOKENIZER_FILE, VOCABULARY)
-_LEAST, _MOST = 8, 8192
+_LEAST, _MOST = 8, 4096  # attention over more takes gigabytes
 _NO_LENGTH = (
     "nothing says where texts are cut, so they are where the model can read no more; when it was trained on shorter "
     "ones, declare it in penult.toml: max_length = 128"

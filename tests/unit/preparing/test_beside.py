@@ -97,7 +97,7 @@ def test_without_a_length_texts_are_cut_where_the_model_can_read_no_more(
     tokens = ((TokenInput("ids", "ids", "int32", "input_word_ids"), flat.inputs["ids"]),)
     seams = replace(seams, tokens=tokens, before=flat.outputs["output"])
     found = with_tokenizer(replace(opened, flat=flat), seams)
-    assert ids(found, seams, ["good " * 9000])["ids"].shape[1] == min(positions, 8192)
+    assert ids(found, seams, ["good " * 9000])["ids"].shape[1] == min(positions, 4096)
     assert "max_length = " in " ".join(found.notes)
 
 
