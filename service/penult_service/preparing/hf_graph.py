@@ -58,7 +58,12 @@ class HfNetwork(tf.Module):
         self._network = network
         self._problem = problem
         tables = {part.path for part in network.embeddings().values() if not part.bias}
-        self._weights = {name: _variable(name, _turned(name, value, tables)) for name, value in tensors}
+        self._weights = {
+            name: _table(name, value)
+            if name.removesuffix(".weight") in tables
+            else _variable(name, value.T if value.ndim == 2 else value)
+            for name, value in tensors
+        }
         self._trace = _Trace()
         names = ("input_ids", "input_mask", *(["input_types"] if types else []))
         specs = [tf.TensorSpec([None, None], tf.int32, name=name) for name in names]
@@ -167,15 +172,19 @@ class _Trace:
     marks: list[Mark] = field(default_factory=list)
 
 
-def _turned(name: str, value: NDArray[np.float32], tables: set[str]) -> NDArray[np.float32]:
-    """Weights of dense layers as a product with rows of inputs takes them; the others as they are."""
-    dense = value.ndim == 2 and name.removesuffix(".weight") not in tables
-    return value.T if dense else value
+def _table(name: str, value: NDArray[np.float32]) -> tf.Variable:
+    """On memory of its own: to gather rows of a variable, TensorFlow would make a copy of any other at once."""
+    return tf.Variable(tf.raw_ops.DeepCopy(x=_tensor(value)), name=name)
 
 
 def _variable(name: str, value: NDArray[np.float32]) -> tf.Variable:
-    """On the memory of the values, when they are `aligned` as TensorFlow needs it: it would make two copies else."""
+    """Weights of dense layers are given as a product with rows of inputs takes them."""
+    return tf.Variable(_tensor(value), name=name)
+
+
+def _tensor(value: NDArray[np.float32]) -> tf.Tensor:
+    """On the memory of the values, when they are `aligned`; TensorFlow would make two copies of others."""
     if not value.flags.c_contiguous or value.ctypes.data % ALIGNMENT:
         value, given = aligned(value.shape), value
         value[...] = given
-    return tf.Variable(tf.experimental.dlpack.from_dlpack(value.__dlpack__()), name=name)
+    return tf.experimental.dlpack.from_dlpack(value.__dlpack__())

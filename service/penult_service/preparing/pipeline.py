@@ -106,7 +106,7 @@ def prepare(
             (draft / TOKENIZER_FILE).write_text(opened.tokenizer_text, encoding="utf-8")
         progress("auditing what is served", 0.55)
         guard.check(draft, (*allow_ops, *RANDOM_OPS) if structure.random else allow_ops, source)
-        signatures = reloading.load(draft, written).signatures
+        signatures = reloading.load(draft, written, opened.flat).signatures
         for name, signature in signatures.items():
             structure.look(flatten(signature), f"{name}{AS_SERVED}", opened.layers)
         progress("experiments", 0.6)

@@ -1,7 +1,8 @@
 """A model that was just written, loaded again to be tried, on the memory of the one that it was written of.
 
-Its weights are on the disk and in this process already; loading would bring them a second time. They are read back one
-by one instead, held against those that are here, bit by bit, and these are used for both.
+Its weights are on the disk and in this process already; loading would bring them a second time. They are read back
+one by one instead, held against those that are here, bit by bit, and these are used for both. Tables whose rows are
+gathered are loaded as usual: TensorFlow makes a copy of such a variable as soon as somebody else has its memory too.
 """
 
 from __future__ import annotations
@@ -14,35 +15,42 @@ from numpy.typing import NDArray
 
 from penult_service.errors import InvalidInput
 from penult_service.guard.sizes import CHECKPOINT
+from penult_service.preparing import tf_private
+from penult_service.preparing.graph import FlatGraph, node_of
 
 HELD = "held"
 _OWN = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _BLOCK = 1 << 22  # numbers that are compared at once
 
 
-def load(directory: Path, module: tf.Module) -> Any:
+def load(directory: Path, module: tf.Module, flat: FlatGraph) -> Any:
     """`tf.saved_model.load(directory)`, its variables' values shared with those of `module`.
 
     Args:
         directory: A SavedModel.
         module: What was saved there: its list `held` has every variable and table of it.
+        flat: The graph that its functions were cut out of.
 
     Raises:
         InvalidInput: DAMAGED, what is on the disk is not what was written.
     """
-    reader = tf.train.load_checkpoint(str(directory / CHECKPOINT))
-    names = {f"{HELD}/{number}/.ATTRIBUTES/VARIABLE_VALUE": thing for number, thing in enumerate(module.held)}
-    variables = {name: thing for name, thing in names.items() if isinstance(thing, tf.Variable)}
-    if set(reader.get_variable_to_shape_map()) - {_OWN} != set(variables):
+    prefix = str(directory / CHECKPOINT)
+    reader = tf.train.load_checkpoint(prefix)
+    names = {number: f"{HELD}/{number}/.ATTRIBUTES/VARIABLE_VALUE" for number in range(len(module.held))}
+    variables = {n: thing for n, thing in enumerate(module.held) if isinstance(thing, tf.Variable)}
+    if set(reader.get_variable_to_shape_map()) - {_OWN} != {names[number] for number in variables}:
         return tf.saved_model.load(str(directory))  # tables that are filled from the checkpoint too
     options = tf.saved_model.LoadOptions(experimental_skip_checkpoint=True)
-    loaded = tf.saved_model.load(str(directory), options=options)
-    for thing, again in zip(module.held, loaded.held, strict=True):
-        if isinstance(thing, tf.Variable):
-            again.assign(thing.read_value())  # the same memory, until somebody writes to one of them
-    for name, variable in variables.items():
+    loaded, gathered = tf.saved_model.load(str(directory), options=options), _gathered(flat)
+    for number, variable in variables.items():
         try:
-            same = _same(reader.get_tensor(name), variable.read_value())
+            if tf_private.handle_key(variable.handle) in gathered:
+                kind = [variable.dtype]
+                loaded.held[number].assign(tf.raw_ops.RestoreV2(
+                    prefix=prefix, tensor_names=[names[number]], shape_and_slices=[""], dtypes=kind
+                )[0])  # fmt: skip
+                continue
+            same = _same(reader.get_tensor(names[number]), variable.read_value())
         except tf.errors.OpError:  # its checksum
             same = False
         if not same:
@@ -50,7 +58,21 @@ def load(directory: Path, module: tf.Module) -> Any:
                 f"{directory} does not hold what was written to it ({variable.name}); look at the disk",
                 reason="DAMAGED",
             )
+        loaded.held[number].assign(variable.read_value())  # the same memory, until one of them is written to
     return loaded
+
+
+def _gathered(flat: FlatGraph) -> set[int]:
+    """The handles of variables of which rows are read."""
+    found = set()
+    for node in flat.nodes.values():
+        if node.op.startswith("ResourceGather"):
+            name = node_of(node.input[0])
+            while flat.nodes[name].op == "Identity":
+                name = node_of(flat.nodes[name].input[0])
+            if name in flat.captures:
+                found.add(tf_private.handle_key(flat.captures[name]))
+    return found
 
 
 def _same(written: NDArray[Any], value: tf.Tensor) -> bool:

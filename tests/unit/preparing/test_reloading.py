@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from penult_service.errors import InvalidInput
 from penult_service.preparing import reloading
+from penult_service.preparing.graph import flatten
 
 pytestmark = pytest.mark.tensorflow
 
@@ -18,7 +19,10 @@ DATA = Path("variables") / "variables.data-00000-of-00001"
 
 
 def saved(directory: Path, *, counts: bool = False) -> Any:
-    """A model of two weights, half precision among them, and a table of words; with `counts`, one of the checkpoint."""
+    """A model of three weights, one in half precision, one a table of rows, and a table of words: module and graph.
+
+    With `counts`, there is a table that is filled from the checkpoint as well.
+    """
     import tensorflow as tf
 
     module = tf.Module()
@@ -26,6 +30,7 @@ def saved(directory: Path, *, counts: bool = False) -> Any:
     module.held = [
         tf.Variable(np.arange(6, dtype=np.float32).reshape(2, 3)),
         tf.Variable(tf.constant([[np.nan], [-0.0], [3.0]], tf.bfloat16)),
+        tf.Variable(np.arange(10, 16, dtype=np.float32).reshape(2, 3)),
         tf.lookup.StaticHashTable(words, 0),
     ]
     if counts:
@@ -34,12 +39,14 @@ def saved(directory: Path, *, counts: bool = False) -> Any:
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
     def call(texts: Any) -> dict[str, Any]:
-        rows = tf.gather(module.held[0], module.held[2].lookup(texts))
-        extra = module.held[3].lookup(texts) if counts else tf.zeros_like(rows[:, 0])
-        return {"rows": rows, "half": tf.cast(module.held[1], tf.float32), "extra": extra}
+        numbers = module.held[3].lookup(texts)
+        rows, product = tf.gather(module.held[2], numbers), tf.one_hot(numbers, 2) @ module.held[0]
+        extra = module.held[4].lookup(texts) if counts else tf.zeros_like(rows[:, 0])
+        return {"rows": rows, "product": product, "half": tf.cast(module.held[1], tf.float32), "extra": extra}
 
-    tf.saved_model.save(module, str(directory), signatures=call.get_concrete_function())
-    return module
+    function = call.get_concrete_function()
+    tf.saved_model.save(module, str(directory), signatures=function)
+    return module, flatten(function)
 
 
 def answers(loaded: Any) -> dict[str, Any]:
@@ -53,11 +60,12 @@ def answers(loaded: Any) -> dict[str, Any]:
 def test_it_answers_as_one_loaded_from_the_disk(tmp_path: Path, counts: bool) -> None:
     module = saved(tmp_path / "model", counts=counts)
     found, expected = (
-        answers(m) for m in (reloading.load(tmp_path / "model", module), _plain(tmp_path / "model"))
+        answers(m) for m in (reloading.load(tmp_path / "model", *module), _plain(tmp_path / "model"))
     )
     for name, value in expected.items():
         np.testing.assert_array_equal(found[name], value)
-    assert found["rows"].tolist() == [[3, 4, 5], [0, 1, 2], [3, 4, 5]]
+    assert found["product"].tolist() == [[3, 4, 5], [0, 1, 2], [3, 4, 5]]
+    assert found["rows"].tolist() == [[13, 14, 15], [10, 11, 12], [13, 14, 15]]
     assert found["extra"].tolist() == ([0, 7, 0] if counts else [0, 0, 0])
 
 
@@ -69,10 +77,11 @@ def _plain(directory: Path) -> Any:
 
 def test_the_weights_are_there_once_until_one_is_written_to(tmp_path: Path) -> None:
     module = saved(tmp_path / "model")
-    loaded = reloading.load(tmp_path / "model", module)
-    mine, theirs = (held[0] for held in (module.held, loaded.held))
+    loaded = reloading.load(tmp_path / "model", *module)
+    mine, theirs = (held[0] for held in (module[0].held, loaded.held))
     assert _place(mine) == _place(theirs)
     assert _place(mine) != _place(_plain(tmp_path / "model").held[0])
+    assert _place(module[0].held[2]) != _place(loaded.held[2])  # rows of it are gathered
     mine.assign_add(np.ones((2, 3), np.float32))
     assert theirs.numpy()[0].tolist() == [0, 1, 2]
 
@@ -81,22 +90,23 @@ def _place(variable: Any) -> int:
     return int(np.from_dlpack(variable.read_value()).ctypes.data)
 
 
-def test_another_bit_on_the_disk(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [4.0, 14.0])
+def test_another_bit_on_the_disk(tmp_path: Path, number: float) -> None:
     module = saved(tmp_path / "model")
     data = bytearray((tmp_path / "model" / DATA).read_bytes())
-    place = data.index(np.float32(4.0).tobytes())
+    place = data.index(np.float32(number).tobytes())
     data[place] ^= 1
     (tmp_path / "model" / DATA).write_bytes(bytes(data))
     with pytest.raises(InvalidInput) as caught:
-        reloading.load(tmp_path / "model", module)
+        reloading.load(tmp_path / "model", *module)
     assert caught.value.reason == "DAMAGED"
 
 
 def test_other_weights_than_were_written(tmp_path: Path) -> None:
     module = saved(tmp_path / "model")
-    module.held[0].assign(np.zeros((2, 3), np.float32))
+    module[0].held[0].assign(np.zeros((2, 3), np.float32))
     with pytest.raises(InvalidInput, match="does not hold what was written to it"):
-        reloading.load(tmp_path / "model", module)
+        reloading.load(tmp_path / "model", *module)
 
 
 def test_the_peak_memory_of_a_process_is_its_own() -> None:
