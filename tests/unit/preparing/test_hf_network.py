@@ -103,7 +103,8 @@ def test_what_the_logits_mean(tmp_path: Path, problem: str | None, classes: int,
     settings = {"problem_type": problem} if problem else {}
     made = write_tiny_hf(tmp_path / "model", classes=classes, **settings)
     model = open_model(made.directory)
-    assert (model.head.kind, model.head.classes) == (kind, classes)
+    assert model.known is not None
+    assert (model.known.head.kind, model.known.head.classes) == (kind, classes)
     found = read(model, TEXTS)
     if kind == "multilabel":
         np.testing.assert_allclose(found["probabilities"], 1 / (1 + np.exp(-found["logits"])), atol=1e-6)
