@@ -219,7 +219,7 @@ def test_keras_contradicts_other_numbers_and_says_when_it_has_no_such_layer(
     keras_oracle.compare(elsewhere, opened, replace(site, path="inside"), texts, embedding, [outputs])
     assert [figure.name for figure in elsewhere.figures] == ["prediction_vs_keras"]
     assert elsewhere.failed == []
-    assert "no such layer at the top" in elsewhere.notes[0]
+    assert "no such layer of this model" in elsewhere.notes[0]
 
     def broken(*_: object, **__: object) -> None:
         raise TypeError("unknown argument")
