@@ -103,8 +103,10 @@ def test_an_output_that_is_swapped_is_seen(tmp_path: Path, flavour: str) -> None
 
 
 @FLAVOURS
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-def test_half_precision_is_rounded_as_predict_rounds_it(tmp_path: Path, flavour: str, policy: str) -> None:
+@pytest.mark.parametrize(("policy", "limit"), [("mixed_float16", 2.0**-8), ("mixed_bfloat16", 2.0**-5)])
+def test_half_precision_has_a_limit_of_its_own(
+    tmp_path: Path, flavour: str, policy: str, limit: float
+) -> None:
     network = shapes.half(policy)(Kit(flavour))
     opened = read(network, tmp_path)
     mark = (opened.marks or ())[-1]
@@ -114,6 +116,7 @@ def test_half_precision_is_rounded_as_predict_rounds_it(tmp_path: Path, flavour:
     outcome = told(opened, network, site(opened), tf.cast(features, tf.float32).numpy(), outputs)
     assert names(outcome) == ["prediction_vs_keras", *SIDES]
     assert not outcome.failed
+    assert {figure.limit for figure in outcome.figures} == {limit}
 
 
 def test_a_saved_model_by_the_names_of_its_scopes(tmp_path: Path) -> None:
@@ -150,7 +153,8 @@ def test_where_keras_is_not_asked_or_shows_no_such_layer(tmp_path: Path) -> None
     assert not broken.figures
     assert "ValueError" in broken.notes[0]
     elsewhere = Site("other", "Dropout", 0.3, None, "other/Identity", "at")
-    for at in (None, elsewhere):
+    for at, why in ((None, "no dropout stands at the seam"), (elsewhere, "no such layer")):
         outcome = told(opened, network, at, features, outputs)
         assert names(outcome) == ["prediction_vs_keras"]
-        assert "no such layer" in outcome.notes[0]
+        assert why in outcome.notes[0]
+        assert [figure.limit for figure in outcome.figures] == [1e-5]
