@@ -15,6 +15,8 @@ from penult_service.prepared import TOKENIZER_FILE, TokenInput
 from penult_service.tokenizing.parts import refuse_unknown_parts
 from penult_service.tokenizing.table import CUT, NONE, TokenTable, token_lengths
 
+# A key of our own in `tokenizer.json`: false where pairs of texts cannot be cut as the model's own tokenizer does.
+PAIRS = "penult_pairs"
 _ROWS = 4096  # texts a call of the library: its objects are many times the result
 # Role of an input -> what the library calls it.
 _SAID = {"ids": "ids", "mask": "attention_mask", "types": "type_ids"}
@@ -41,6 +43,7 @@ class LibraryTokenizer:
         raw = json.loads(text)
         if not isinstance(raw, dict):
             raise ValueError("it holds no JSON object")
+        self._takes_pairs = bool(raw.pop(PAIRS, True))
         refuse_unknown_parts(raw)  # before it runs here; whoever wrote the prepared model
         try:
             self._tokenizer = Tokenizer.from_str(json.dumps(raw))
@@ -56,8 +59,16 @@ class LibraryTokenizer:
         """Tokens of the texts, or of pairs of them (two lists), in order, padded to the longest.
 
         Raises:
-            InvalidInput: one text of a pair leaves no room for the other, and this tokenizer never cuts that one.
+            InvalidInput: one text of a pair leaves no room for the other, and this tokenizer never cuts that one;
+                PAIRS_UNKNOWN, how the model's own tokenizer cuts pairs is nothing that the library does.
         """
+        if len(texts) > 1 and not self._takes_pairs:
+            raise InvalidInput(
+                "this model's own tokenizer cuts a pair of texts in a way that is not known here; give one text a "
+                "record, or token ids",
+                reason="PAIRS_UNKNOWN",
+                field="records",
+            )
         rows: Sequence[Any] = texts[0] if len(texts) == 1 else list(zip(*texts, strict=True))
         blocks, cuts = [], []
         for start in range(0, len(rows), _ROWS):

@@ -14,6 +14,7 @@ from penult_service.errors import ModelRefused
 from penult_service.tokenizing import byte_pairs
 from penult_service.tokenizing.parts import refuse_unknown_parts
 from support import tiny_keras_hub as hub
+from support.tiny_bert import sample_texts
 
 pytestmark = pytest.mark.tensorflow
 SPECIAL = ("<s>", "</s>", "<pad>", "<mask>")
@@ -160,6 +161,37 @@ def test_a_text_is_cut_and_padded_as_by_the_preprocessor(tokenizer: Any) -> None
     assert made.inputs["mask"].astype(bool).tolist() == own["padding_mask"].tolist()
     assert made.lengths.tolist() == own["padding_mask"].sum(axis=1).tolist()
     assert set(made.truncations) == {"cut", "none"}
+
+
+@pytest.mark.parametrize(
+    ("length", "truncate", "taken"),
+    [(24, "round_robin", True), (25, "round_robin", False), (24, "waterfall", False)],
+)
+def test_pairs_are_cut_as_by_the_preprocessor_or_refused(
+    tokenizer: Any, length: int, truncate: str, taken: bool
+) -> None:
+    import tensorflow as tf
+    from penult_service.errors import InvalidInput
+    from penult_service.prepared import TokenInput
+    from penult_service.preparing.formats.keras_hub_pairs import library_file
+    from penult_service.tokenizing.library import LibraryTokenizer
+
+    file = library_file("a model", tokenizer, length, truncate)
+    library_tokenizer = LibraryTokenizer(file, [TokenInput("ids", "ids", "int32")])
+    first, second = (sample_texts(60, seed=seed, shortest=1, longest=40) for seed in (1, 2))
+    if not taken:
+        with pytest.raises(InvalidInput, match="cuts a pair of texts in a way") as caught:
+            library_tokenizer.tokenize(first, second)
+        assert caught.value.reason == "PAIRS_UNKNOWN"
+        assert library_tokenizer.tokenize(first).lengths.max() == length
+        return
+    made = hub.models().RobertaTextClassifierPreprocessor(
+        tokenizer, sequence_length=length, truncate=truncate
+    )
+    own = tf.function(lambda a, b: made((a, b), None, None))(tf.constant(first), tf.constant(second))
+    assert (
+        library_tokenizer.tokenize(first, second).inputs["ids"].tolist() == own["token_ids"].numpy().tolist()
+    )
 
 
 def test_another_version_of_unicode_changes_nothing() -> None:

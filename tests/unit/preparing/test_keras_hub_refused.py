@@ -169,6 +169,15 @@ def test_more_words_than_the_model_has_rows(preset: Path, tmp_path: Path) -> Non
     assert "ids up to 233, the model's table 232 rows" in error.message
 
 
+def test_texts_padded_to_more_than_the_model_has_positions_for(preset: Path, tmp_path: Path) -> None:
+    place = copied(preset, tmp_path)
+    text = (place / "task.json").read_text()
+    (place / "task.json").write_text(text.replace('"sequence_length": 24', '"sequence_length": 25'))
+    error = refusal(place)
+    assert error.reason == "LENGTH_UNSUPPORTED"
+    assert "pads texts to 25 tokens, and the model has positions for 24" in error.message
+
+
 def test_a_vocabulary_without_what_the_tokenizer_needs(preset: Path, tmp_path: Path) -> None:
     place = copied(preset, tmp_path)
     path = place / "assets/tokenizer/vocabulary.txt"

@@ -54,11 +54,18 @@ def open_file(file: KerasFile, declared: Declaration) -> Opened:
     file = keras_hub_words.with_words(file)
     modules = {name: Path(place) for name, place in declared.modules.items()}
     model = keras_load.load(file, modules, {} if file.archive else classes)
-    if getattr(model, "preprocessor", None) is None:
+    if not _is_of_texts(model):
         return keras_file.opened(file, model)
     return open_task(
         file.source, f"KerasHub {file.format.rpartition(' ')[2]}", model, file.training, declared
     )
+
+
+def _is_of_texts(model: Any) -> bool:
+    """Whether it is a text classifier with its preprocessor; other tasks are read as models of tokens."""
+    import keras_hub
+
+    return isinstance(model, keras_hub.models.TextClassifier) and model.preprocessor is not None
 
 
 def open_task(source: Path, form: str, task: Any, training: dict[str, Any], declared: Declaration) -> Opened:
@@ -72,12 +79,12 @@ def open_task(source: Path, form: str, task: Any, training: dict[str, Any], decl
         declared: Its inputs of text, when they are several.
 
     Raises:
-        ModelRefused: PREPROCESSOR_UNSUPPORTED, VOCABULARY_UNSUPPORTED, TOKENIZER_UNSUPPORTED.
+        ModelRefused: PREPROCESSOR_UNSUPPORTED, VOCABULARY_UNSUPPORTED, LENGTH_UNSUPPORTED, TOKENIZER_UNSUPPORTED.
     """
     tokenizer = _tokenizer_of(source, task)
     if not hasattr(tokenizer, "merges"):
         return _with_graph(source, form, task, training, declared)
-    return _with_library(source, form, task, training)
+    return _with_library(source, form, task, training, declared.max_length)
 
 
 def _tokenizer_of(source: Path, task: Any) -> Any:
@@ -100,6 +107,13 @@ def _tokenizer_of(source: Path, task: Any) -> Any:
             "model's",
             reason="VOCABULARY_UNSUPPORTED",
         )
+    length, longest = task.preprocessor.sequence_length, getattr(task.backbone, "max_sequence_length", None)
+    if longest is not None and length > longest:
+        raise ModelRefused(
+            f"{source}: its preprocessor pads texts to {length} tokens, and the model has positions for {longest}; set "
+            f"preprocessor.sequence_length = {longest} and save the model again",
+            reason="LENGTH_UNSUPPORTED",
+        )
     return tokenizer
 
 
@@ -117,8 +131,8 @@ def _with_graph(
     return replace(opened, keras=lambda: _WithTexts(task, inputs), notes=(_BY_TENSORFLOW,))
 
 
-def _with_library(source: Path, form: str, task: Any, training: dict[str, Any]) -> Opened:
-    """Tokens in: the `tokenizers` library makes them of texts."""
+def _with_library(source: Path, form: str, task: Any, training: dict[str, Any], most: int) -> Opened:
+    """Tokens in: the `tokenizers` library makes them of texts, at most so many; 0: as many as the preprocessor."""
     preprocessor = task.preprocessor
     padding = preprocessor.tokenizer.pad_token_id
     strange = {one.name for one in arguments_of(str(source), task)} ^ set(_ROLES)
@@ -128,7 +142,10 @@ def _with_library(source: Path, form: str, task: Any, training: dict[str, Any]) 
             "model with preprocessor=None and give it token ids",
             reason="TOKENIZER_UNSUPPORTED",
         )
-    text = keras_hub_pairs.library_file(str(source), preprocessor.tokenizer, preprocessor.sequence_length)
+    own = preprocessor.sequence_length
+    text = keras_hub_pairs.library_file(
+        str(source), preprocessor.tokenizer, min(most or own, own), preprocessor.truncate
+    )
     inputs = [(name, tf.TensorSpec([None, None], tf.int32)) for name in _ROLES]
 
     def made(ids: tf.Tensor, mask: tf.Tensor) -> Mapping[str, tf.Tensor]:

@@ -18,7 +18,10 @@ import tensorflow as tf
 from penult_service.errors import ModelRefused
 from penult_service.preparing import probe
 from penult_service.tokenizing import byte_pairs
+from penult_service.tokenizing.library import PAIRS
 
+_ROUND_ROBIN = "round_robin"
+_AROUND_PAIRS = 4  # <s> first </s></s> second </s>
 _TRIED = 400
 _SEED = 11
 _ODD = (
@@ -61,13 +64,14 @@ _ODD = (
 )
 
 
-def library_file(what: str, tokenizer: Any, length: int) -> str:
+def library_file(what: str, tokenizer: Any, length: int, truncate: str = _ROUND_ROBIN) -> str:
     """What `tokenizer.json` holds for texts of at most `length` tokens, start and end included.
 
     Args:
         what: The model, for messages.
         tokenizer: A `keras_hub` `BytePairTokenizer` with its vocabulary.
         length: The length that the model's preprocessor cuts to.
+        truncate: How it cuts several texts to that.
 
     Raises:
         ModelRefused: TOKENIZER_UNSUPPORTED, the library would make other ids; the message says where.
@@ -76,7 +80,7 @@ def library_file(what: str, tokenizer: Any, length: int) -> str:
     special = [str(token) for token in tokenizer.unsplittable_tokens]
     _refuse_unknown(what, tokenizer, vocabulary, special)
     start, end, padding = (getattr(tokenizer, name) for name in ("start_token", "end_token", "pad_token"))
-    raw = {
+    raw: dict[str, Any] = {
         "version": "1.0",
         "truncation": {
             "direction": "Right",
@@ -105,9 +109,10 @@ def library_file(what: str, tokenizer: Any, length: int) -> str:
         "decoder": None,
         "model": {"type": "BPE", "vocab": vocabulary, "merges": _merges(tokenizer)},
     }
-    text = json.dumps(raw, ensure_ascii=False)
     _prove(what, tokenizer, raw, special)
-    return text
+    if truncate != _ROUND_ROBIN or (length - _AROUND_PAIRS) % 2:
+        raw[PAIRS] = False  # of an odd number of tokens the library gives one more to the second text
+    return json.dumps(raw, ensure_ascii=False)
 
 
 def tried(special: Sequence[str]) -> list[str]:
