@@ -1,11 +1,9 @@
-"""`.keras` and `.h5` files: by which Keras they are read, what the function takes and gives, what is refused."""
+"""`.keras` and `.h5` files: by which Keras they are read, what the function takes and gives."""
 
 from __future__ import annotations
 
 import json
-import shutil
-import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,71 +11,13 @@ import h5py
 import numpy as np
 import pytest
 import tensorflow as tf
-from penult_service.errors import InvalidInput, ModelRefused, PenultError
 from penult_service.preparing import parts
-from penult_service.preparing.formats import keras_file, keras_load, keras_loss, keras_saved
-from penult_service.preparing.inspecting.inspection import inspect
-from penult_service.preparing.opened import Opened
-from support import saved_graphs
+from penult_service.preparing.formats import keras_file, keras_load, keras_saved
 from support.formats import shapes
 from support.formats.kit import KERAS, TF_KERAS, Kit, Network, predicted
+from support.keras_opening import ENDINGS, FLAVOURS, FORMATS, IDS, check, in_archive, opened, refusal, save
 
 pytestmark = pytest.mark.tensorflow
-
-ENDINGS = (".keras", ".h5")
-FORMATS = pytest.mark.parametrize(
-    ("flavour", "ending"), [(flavour, ending) for flavour in (TF_KERAS, KERAS) for ending in ENDINGS]
-)
-IDS = np.array([[2, 3, 4, 0, 0], [5, 0, 0, 0, 0], [6, 7, 8, 9, 3]], dtype=np.int32)
-
-
-def save(model: Any, place: Path, ending: str) -> Path:
-    model.save(str(place / f"model{ending}"))
-    return place / f"model{ending}"
-
-
-def opened(source: Path, modules: Mapping[str, str] | None = None) -> Opened:
-    inspect(source)
-    return keras_file.open_file(source, modules)
-
-
-def refusal(source: Path, modules: Mapping[str, str] | None = None) -> PenultError:
-    with pytest.raises(PenultError) as caught:
-        opened(source, modules)
-    assert str(source) in caught.value.message
-    assert "\n" not in caught.value.message
-    return caught.value
-
-
-def answers(found: Opened, given: Mapping[str, Any]) -> dict[str, Any]:
-    """What its inference function gives."""
-    arguments = [tf.reshape(tf.constant(given[one.name]), _filled(one.shape)) for one in found.inputs]
-    return {name: value.numpy() for name, value in found.function(*arguments).items()}
-
-
-def _filled(shape: tuple[int | None, ...]) -> list[int]:
-    """[n], or [n, 1] of texts; rows as they are."""
-    return [-1, *(length or IDS.shape[1] for length in shape[1:])]
-
-
-def check(found: Opened, given: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
-    outputs = answers(found, given)
-    assert sorted(outputs) == sorted(expected)
-    for name, value in expected.items():
-        np.testing.assert_allclose(outputs[name], value, rtol=1e-5, atol=1e-5)
-
-
-def in_archive(source: Path, name: str, change: Callable[[dict[str, Any]], None]) -> None:
-    """Changes a JSON file in the archive, in place."""
-    with zipfile.ZipFile(source) as old:
-        entries = {entry.filename: old.read(entry) for entry in old.infolist()}
-    told = json.loads(entries[name])
-    change(told)
-    entries[name] = json.dumps(told).encode()
-    with zipfile.ZipFile(source, "w") as new:
-        for filename, data in entries.items():
-            new.writestr(filename, data)
-
 
 # Which Keras
 
@@ -193,14 +133,14 @@ def test_a_sequential_that_was_called_before_it_was_saved(tmp_path: Path, flavou
     assert [mark.layer.name for mark in found.marks or ()] == ["dropout"]
 
 
-@pytest.mark.parametrize("flavour", [TF_KERAS, KERAS])
+@FLAVOURS
 def test_a_model_that_was_never_built(tmp_path: Path, flavour: str) -> None:
     kit = Kit(flavour)
     source = save(kit.keras.Sequential([kit.dropout(), kit.dense(2)]), tmp_path, ".keras")
     assert refusal(source).reason == "NO_INPUTS"
 
 
-@pytest.mark.parametrize("flavour", [TF_KERAS, KERAS])
+@FLAVOURS
 def test_words_that_a_layer_learned(tmp_path: Path, flavour: str) -> None:
     """A vocabulary among the assets; the tables and their initialisers can be saved again."""
     kit = Kit(flavour)
@@ -259,246 +199,6 @@ def test_a_setting_of_keras_3_that_is_called_like_a_function(tmp_path: Path) -> 
     check(opened(save(network.model, tmp_path, ".h5")), network.given, predicted(network))
 
 
-# Training
-
-
-@FORMATS
-def test_the_loss_says_what_logits_are(tmp_path: Path, flavour: str, ending: str) -> None:
-    kit = Kit(flavour)
-    losses, network = kit.keras.losses, shapes.several_outputs(kit)
-    softmax = losses.SparseCategoricalCrossentropy(from_logits=True)
-    network.model.compile("adam", {"topic": softmax, "spam": "mse"})
-    assert opened(save(network.model, tmp_path, ending)).loss == {"topic": "softmax", "spam": "regression"}
-    network = shapes.plain(1, None)(kit)
-    network.model.compile("adam", losses.BinaryCrossentropy(from_logits=True))
-    assert opened(save(network.model, tmp_path, ending)).loss == {"output": "sigmoid"}
-    network.model.compile("adam", "binary_crossentropy")  # of probabilities, whatever the output is
-    assert opened(save(network.model, tmp_path, ending)).loss == {}
-
-
-@FORMATS
-def test_a_list_of_losses_is_in_the_order_of_the_model(tmp_path: Path, flavour: str, ending: str) -> None:
-    kit = Kit(flavour)
-    network = shapes.several_outputs(kit)
-    assert network.model.output_names == ["topic", "spam"]
-    loss = [kit.keras.losses.SparseCategoricalCrossentropy(from_logits=True), "mse"]
-    network.model.compile("adam", loss)
-    assert opened(save(network.model, tmp_path, ending)).loss == {"topic": "softmax", "spam": "regression"}
-
-
-LOSSES: dict[str, tuple[Any, dict[str, str]]] = {
-    "a name": ("mean_squared_error", {"a": "regression", "b": "regression"}),
-    "a function": (
-        {"module": "keras.losses", "class_name": "function", "config": "huber", "registered_name": "huber"},
-        {"a": "regression", "b": "regression"},
-    ),
-    "a registered class": (
-        {"class_name": "Custom>SparseCategoricalCrossentropy", "config": {"from_logits": True}},
-        {"a": "softmax", "b": "softmax"},
-    ),
-    "a list": (["mae", None], {"a": "regression"}),
-    "a list of another length": (["mae"], {}),
-    "focal": (
-        {"b": {"class_name": "BinaryFocalCrossentropy", "config": {"from_logits": True}}},
-        {"b": "sigmoid"},
-    ),
-    "of another output": ({"c": "mse"}, {}),
-    "of one's own": ("own_loss", {}),
-    "margins": ("hinge", {}),
-    "no names at all": ({"class_name": ["x"], "config": 3}, {}),
-    "nothing": (None, {}),
-}
-
-
-@pytest.mark.parametrize(("loss", "meaning"), LOSSES.values(), ids=LOSSES.keys())
-def test_losses_as_files_record_them(loss: Any, meaning: dict[str, str]) -> None:
-    assert keras_loss.meanings({"loss": loss}, ["a", "b"]) == meaning
-
-
-@FORMATS
-def test_how_it_was_trained_is_not_built(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flavour: str, ending: str
-) -> None:
-    kit = Kit(flavour)
-    network = shapes.plain()(kit).fitted()
-    source = save(network.model, tmp_path, ending)
-    evil = {"module": "posix", "class_name": "function", "config": "system", "registered_name": None}
-    if ending == ".keras":
-        in_archive(
-            source, "config.json", lambda told: told["compile_config"].update(loss=evil, optimizer=evil)
-        )
-    else:
-        with h5py.File(source, "a") as file:
-            told = json.loads(file.attrs["training_config"]) | {"loss": evil, "optimizer_config": evil}
-            file.attrs["training_config"] = json.dumps(told)
-    monkeypatch.setattr(
-        kit.keras.Model, "compile", lambda *_, **__: pytest.fail("the model was compiled"), raising=True
-    )
-    check(opened(source), network.given, predicted(network))
-
-
-# Refused in one sentence
-
-
-@pytest.mark.parametrize("flavour", [TF_KERAS, KERAS])
-def test_weights_alone(tmp_path: Path, flavour: str) -> None:
-    model = shapes.plain()(Kit(flavour)).model
-    model.save_weights(str(tmp_path / "model.weights.h5"))
-    error = refusal(tmp_path / "model.weights.h5")
-    assert isinstance(error, InvalidInput)
-    assert error.reason == "NOT_A_MODEL"
-
-
-def test_an_archive_of_something_else(tmp_path: Path) -> None:
-    source = tmp_path / "model.keras"
-    with zipfile.ZipFile(source, "w") as archive:
-        archive.writestr("notes.txt", "no model")
-    assert refusal(source).reason == "NOT_A_MODEL"
-
-
-def test_an_h5_without_the_words_that_were_learned(tmp_path: Path) -> None:
-    """Keras 3 saves it, and reads it as a layer that knows no words."""
-    kit = Kit(KERAS)
-    text = kit.text()
-    words = kit.layers.TextVectorization(output_sequence_length=6, name="words")
-    words.adapt(tf.constant(["a good film"]))
-    pooled = kit.layers.GlobalMaxPooling1D()(kit.table(masked=False)(words(text)))
-    source = save(kit.model(text, kit.dense(2)(pooled)), tmp_path, ".h5")
-    error = refusal(source)
-    assert error.reason == "NO_VOCABULARY"
-    assert "'words'" in error.message
-
-
-@FORMATS
-def test_a_class_that_keras_does_not_have(tmp_path: Path, flavour: str, ending: str) -> None:
-    source = save(shapes.plain()(Kit(flavour)).model, tmp_path, ending)
-
-    def rename(config: dict[str, Any]) -> None:
-        for layer in config["config"]["layers"]:
-            if layer["class_name"] == "Dropout":
-                layer["class_name"] = "QuantumDropout"
-
-    if ending == ".keras":
-        in_archive(source, "config.json", rename)
-    else:
-        with h5py.File(source, "a") as file:
-            config = json.loads(file.attrs["model_config"])
-            rename(config)
-            file.attrs["model_config"] = json.dumps(config)
-    error = refusal(source)
-    assert isinstance(error, ModelRefused)
-    assert error.reason == "UNKNOWN_CLASS"
-    assert "QuantumDropout" in error.message
-
-
-@FORMATS
-def test_weights_of_another_shape(tmp_path: Path, flavour: str, ending: str) -> None:
-    source = save(shapes.plain()(Kit(flavour)).model, tmp_path, ending)
-
-    def widen(config: dict[str, Any]) -> None:
-        config["config"]["layers"][-1]["config"]["units"] = 5
-
-    if ending == ".keras":
-        in_archive(source, "config.json", widen)
-    else:
-        with h5py.File(source, "a") as file:
-            config = json.loads(file.attrs["model_config"])
-            widen(config)
-            file.attrs["model_config"] = json.dumps(config)
-    assert refusal(source).reason == "CANNOT_LOAD"
-
-
-@pytest.mark.parametrize("flavour", [TF_KERAS, KERAS])
-def test_weights_that_are_missing(tmp_path: Path, flavour: str) -> None:
-    source = save(shapes.plain()(Kit(flavour)).model, tmp_path, ".keras")
-    with zipfile.ZipFile(source) as old, zipfile.ZipFile(tmp_path / "half.keras", "w") as new:
-        for entry in old.infolist():
-            if not entry.filename.endswith(".h5"):
-                new.writestr(entry.filename, old.read(entry))
-    assert refusal(tmp_path / "half.keras").reason in ("DAMAGED", "CANNOT_LOAD")
-
-
-@FORMATS
-def test_code_does_not_run_even_where_nobody_has_looked(tmp_path: Path, flavour: str, ending: str) -> None:
-    """The file is refused when it is looked at; safe mode stands behind that."""
-    kit, marker = Kit(flavour), tmp_path / "marker"
-    numbers = kit.layers.Input((4,))
-    noted = kit.layers.Lambda(
-        lambda x, place=str(marker): (open(place, "a").write("ran"), x * 2)[1],  # noqa: SIM115
-        output_shape=(4,),
-    )
-    source = save(kit.model(numbers, kit.dense(2)(noted(numbers))), tmp_path, ending)
-    marker.unlink(missing_ok=True)
-    with pytest.raises(ModelRefused) as caught:
-        keras_load.load(keras_saved.read(source))
-    assert caught.value.reason == "CANNOT_LOAD"
-    assert not marker.exists()
-    assert refusal(source).reason == "RUNS_PYTHON_CODE"
-
-
-# TF-Hub layers
-
-
-def module(place: Path) -> Path:
-    """A TF-Hub module: text → its length, times a weight."""
-    made = tf.train.Checkpoint()
-    made.weight = tf.Variable([[0.5, -0.25]])
-
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
-    def call(text: tf.Tensor) -> tf.Tensor:
-        return tf.cast(tf.strings.length(text), tf.float32)[:, None] @ made.weight
-
-    made.__call__ = call
-    made.trainable_variables, made.regularization_losses = [made.weight], []
-    tf.saved_model.save(made, str(place))
-    return place
-
-
-def with_hub(kit: Kit, place: Path) -> Network:
-    import tensorflow_hub as hub
-
-    text = kit.text()
-    x = hub.KerasLayer(str(place), trainable=True, name="hub")(text)
-    network = Network(kit, kit.model(text, kit.dense(2)(kit.dropout()(x))))
-    for weight in network.model.weights:  # trained: no longer those of the module
-        weight.assign(weight * 1.5 + 0.1)
-    return network
-
-
-@pytest.mark.parametrize("ending", ENDINGS)
-def test_a_hub_module_with_the_weights_of_the_file(tmp_path: Path, ending: str) -> None:
-    place = module(tmp_path / "module")
-    network = with_hub(Kit(TF_KERAS), place)
-    source = save(network.model, tmp_path, ending)
-    check(opened(source), network.given, predicted(network))
-
-    shutil.move(place, tmp_path / "moved")
-    error = refusal(source)
-    assert error.reason == "HANDLE_NOT_FOUND"
-    assert str(place) in error.message
-    found = opened(source, {str(place): str(tmp_path / "moved")})
-    check(found, network.given, predicted(network))
-    assert [mark.layer.name for mark in found.marks or ()] == ["dropout"]
-
-
-def test_a_hub_module_is_looked_at_before_it_is_loaded(tmp_path: Path) -> None:
-    place = module(tmp_path / "module")
-    source = save(with_hub(Kit(TF_KERAS), place).model, tmp_path, ".keras")
-    shutil.rmtree(place)
-    marker = tmp_path / "marker"
-
-    def writes(text: tf.Tensor) -> dict[str, tf.Tensor]:
-        tf.io.write_file(str(marker), "ran")
-        return {"outputs": tf.cast(tf.strings.length(text), tf.float32)[:, None]}
-
-    saved_graphs.saved_function(place, writes, weight=tf.Variable(1.0))
-    with pytest.raises(ModelRefused) as caught:
-        opened(source)
-    assert caught.value.reason == "WRITES_FILES"
-    assert str(place) in caught.value.message
-    assert not marker.exists()
-
-
 # Another configuration
 
 
@@ -517,7 +217,7 @@ def test_the_same_weights_under_another_configuration(tmp_path: Path) -> None:
     check(opened(source), network.given, {"output": logits})
 
 
-@pytest.mark.parametrize("flavour", [TF_KERAS, KERAS])
+@FLAVOURS
 def test_the_weights_are_read_one_by_one_from_scratch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flavour: str
 ) -> None:
