@@ -66,10 +66,36 @@ DECIDED: dict[str, Shape] = {
 }
 
 
-WHY = ("by the order of the variables", "the input of the last trained layer, output", "no other tensor is passed on")
+WHY = (
+    "by the order of the variables",
+    "the input of the last trained layer, output",
+    "no other tensor is passed on",
+)
 
 
-@pytest.mark.parametrize("shape", DECIDED.values(), ids=DECIDED.keys())
+FULL = (
+    {
+        "Sequential",
+        "numbers alone",
+        "several dropouts",
+        "norm before",
+        "a dropout each",
+        "Sequential head with a name",
+    }
+    | {"numbers in front", "numbers behind", "shared encoder", "own model", "a named model", "rate 0"}
+    | {"activation behind", "norm between two calls"}
+)
+
+
+def cases(shapes: dict[str, Shape]) -> list[Any]:
+    """As parameters; some run with `--full` only."""
+    return [
+        pytest.param(shape, id=name, marks=[pytest.mark.full] if name in FULL else [])
+        for name, shape in shapes.items()
+    ]
+
+
+@pytest.mark.parametrize("shape", cases(DECIDED))
 def test_where_every_model_that_fits_is_read_at_one_tensor(tmp_path: Path, shape: Shape) -> None:
     survey, network = exported(shape, tmp_path)
     seams = find_seams(survey)
@@ -188,7 +214,7 @@ ASKED: dict[str, Shape] = {
 }
 
 
-@pytest.mark.parametrize("shape", ASKED.values(), ids=ASKED.keys())
+@pytest.mark.parametrize("shape", cases(ASKED))
 def test_where_another_model_fits_too_it_is_asked_for(tmp_path: Path, shape: Shape) -> None:
     """And what is right is among what is listed."""
     survey, network = exported(shape, tmp_path)

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.tensorflow
 tf = pytest.importorskip("tensorflow")
 
 from penult_service.errors import ModelRefused  # noqa: E402
-from penult_service.preparing import parts  # noqa: E402
+from penult_service.preparing import parts, pipeline  # noqa: E402
 from penult_service.preparing.declaration import Declaration  # noqa: E402
 from penult_service.preparing.formats.saved_model import open_model  # noqa: E402
 from penult_service.preparing.seams import find_seams  # noqa: E402
@@ -171,6 +171,30 @@ def test_a_model_without_variables(tmp_path: Path) -> None:
     (model / "variables").rmdir()
     opened = open_model(model)
     assert opened.function(tf.constant(["abc"]))["output_0"].numpy().tolist() == [3]
+
+
+# Outputs
+
+
+def test_names_of_classes_among_the_outputs(tmp_path: Path) -> None:
+    """As functions for serving give them: text is compared, and predicted, as text."""
+    module = plain.classifier()
+    names = tf.constant(["calm", "cross", "glad"])
+
+    def serve(text: Any) -> Any:
+        found = module.predict(text)
+        return {"scores": found, "label": tf.gather(names, tf.argmax(found, 1))}
+
+    model = saved(module, tmp_path, serving_default=function(serve))
+    wanted = serve(tf.constant(plain.texts()))
+    manifest = pipeline.prepare(
+        model, tmp_path / "prepared", None, lambda *_: None, declared=Declaration(output="scores")
+    )
+    assert (manifest.unread, manifest.head.kind) == ("", "softmax")
+    whole = tf.saved_model.load(str(tmp_path / "prepared")).signatures["whole"]
+    found = whole(text=tf.constant(plain.texts()))
+    np.testing.assert_array_equal(found["label"], wanted["label"])
+    np.testing.assert_allclose(found["scores"], wanted["scores"], atol=1e-6)
 
 
 # TensorFlow 1

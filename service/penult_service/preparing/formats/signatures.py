@@ -15,6 +15,7 @@ import tensorflow as tf
 from penult_service.errors import ModelRefused
 
 DEFAULT = "serving_default"
+HUB_DEFAULT = "default"  # of TensorFlow 1's hub modules
 CALL = "__call__"
 # What the loader adds for a model of TensorFlow 1; it fills tables.
 _NOT_ASKED = frozenset({"__saved_model_init_op"})
@@ -69,8 +70,8 @@ class Function:
 def choose(what: str, root: Any, declared: str = "") -> Function:
     """The function of a loaded SavedModel that is the model.
 
-    That is what is declared; else `serving_default`; else the only signature; without any, `__call__`, in inference;
-    else the only function there is.
+    That is what is declared; else `serving_default`, or `default`; else the only signature; without any, `__call__`, in
+    inference; else the only function there is.
 
     Args:
         what: The model, for the messages.
@@ -88,9 +89,10 @@ def choose(what: str, root: Any, declared: str = "") -> Function:
         if not named:
             raise _refusal(what, f"no function {declared!r}, which is declared", (*signatures, *functions))
         return _only(what, named if named[0] in signatures else _in(functions, declared))
-    default = next((one for one in signatures if one.name == DEFAULT), None)
-    if default is not None:
-        return default
+    for usual in (DEFAULT, HUB_DEFAULT):
+        default = next((one for one in signatures if one.name == usual), None)
+        if default is not None:
+            return default
     if signatures:
         return _only(what, signatures)
     return _only(what, _in(functions, CALL) or functions)
