@@ -125,6 +125,13 @@ class Embedder:
         Raises:
             PreconditionFailed: it makes none (NO_TOKENIZER).
         """
+        roles = [token.role for token in model.manifest.inputs]
+        if roles.count("ids") > 1:
+            raise PreconditionFailed(
+                "this model makes several rows of token ids, and a reply holds one; use predict or embed",
+                reason="NO_TOKENIZER",
+                field="model",
+            )
         names = {token.role: token.name for token in model.manifest.inputs}
         if "ids" not in names:
             raise PreconditionFailed(

@@ -42,7 +42,7 @@ class EncodePass:
         """Rows of any tables of that kind -> a reading each."""
         lengths = np.array([table.lengths[i] for table, i in rows])
         # Cut to the longest row where the model allows it.
-        width = max(1, int(lengths.max())) if self.manifest.trims else None
+        width = max(1, *(table.needed(i) for table, i in rows)) if self.manifest.trims else None
         inputs, values = stacked(rows, width=width)
         readouts = self.engine.encode(inputs | values, self._layers())
         vectors: Sequence[FloatMatrix] | FloatMatrix | None = None

@@ -15,7 +15,7 @@ from penult_service.embedder.protocols import Tokenizer
 from penult_service.embedder.slots import slots
 from penult_service.errors import InvalidInput
 from penult_service.prepared import GRAPH, Manifest
-from penult_service.tokenizing import NONE, UNKNOWN, TokenTable, token_lengths
+from penult_service.tokenizing import NONE, UNKNOWN, TokenTable, cells_read, token_lengths
 
 
 def table_of(manifest: Manifest, tokenizer: Tokenizer, inputs: Inputs, given: Given) -> TokenTable:
@@ -33,10 +33,10 @@ def table_of(manifest: Manifest, tokenizer: Tokenizer, inputs: Inputs, given: Gi
         return replace(tokenizer.tokenize(*inputs.texts.values()), values=values)
     tokens = {name: array for name, array in arrays.items() if name not in beside}
     lengths = _lengths(manifest, tokens, inputs.count, given)
-    if manifest.trims and tokens:  # zeros behind the longest row, whoever put them there
-        width = int(lengths.max())
-        tokens = {name: array[:, :width] for name, array in tokens.items()}
-    return TokenTable(tokens, lengths, [NONE] * inputs.count, values)
+    reads = cells_read(tokens.values()) if tokens else None
+    if manifest.trims and reads is not None:  # zeros behind the longest row, whoever put them there
+        tokens = {name: array[:, : int(reads.max())] for name, array in tokens.items()}
+    return TokenTable(tokens, lengths, [NONE] * inputs.count, values, reads=reads)
 
 
 def _lengths(

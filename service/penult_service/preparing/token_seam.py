@@ -42,6 +42,7 @@ def token_seam(survey: Survey, declared: Mapping[str, str]) -> Tokens:
     found = [past_assertions(survey, ref) for ref in found or []]
     fields = {past_assertions(survey, one.ref): one.name for one in survey.opened.inputs if not one.is_text}
     said = {ref: declared.get(fields.get(ref, ""), "") for ref in found}
+    found = [ref for ref in found if said[ref] != "value"]
     roles = {ref: said[ref] if said[ref] in _ROLES else _role(survey, ref, found) for ref in found}
     _find_masks(survey, roles)
     # A mask that is made of the ids is behind the smallest cut, and says what of them is padding.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,8 @@ class TokenTable:
 
     `lengths` int32 [n] counts tokens without padding, special tokens included; `truncations` has one of
     ``unknown``, ``none``, ``cut`` a text. `values` has what the model takes beside tokens, by name, [n, ...]. Rows that
-    join longer ones are filled up with 0, or with what `filling` says for that input.
+    join longer ones are filled up with 0, or with what `filling` says for that input. `reads` int32 [n] is how far each
+    row must reach, where that is further than its length.
     """
 
     inputs: Mapping[str, NDArray[Any]]
@@ -29,6 +30,11 @@ class TokenTable:
     truncations: Sequence[str]
     values: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     filling: Mapping[str, int] = field(default_factory=dict)
+    reads: NDArray[np.int32] | None = None
+
+    def needed(self, row: int) -> int:
+        """How many cells of a row the model may look at."""
+        return int((self.lengths if self.reads is None else self.reads)[row])
 
 
 def token_lengths(inputs: Mapping[str, NDArray[Any]], tokens: Sequence[TokenInput]) -> NDArray[np.int32]:
@@ -49,6 +55,11 @@ def token_lengths(inputs: Mapping[str, NDArray[Any]], tokens: Sequence[TokenInpu
     if not used:
         return np.full(len(first), first.shape[1], np.int32)
     return np.max([_last(table != 0) for table in used], axis=0).astype(np.int32)
+
+
+def cells_read(tables: Iterable[NDArray[Any]]) -> NDArray[np.int32]:
+    """How far rows of tokens reach that a caller made, int32 [n]: no model is known to pass over more than zeros."""
+    return np.max([_last(table != 0) for table in tables], axis=0).astype(np.int32)
 
 
 def _last(used: NDArray[np.bool_]) -> NDArray[np.intp]:

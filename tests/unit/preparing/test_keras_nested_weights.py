@@ -18,7 +18,7 @@ pytestmark = pytest.mark.tensorflow
 def test_weights_that_keras_would_make_up_are_refused(tmp_path: Path) -> None:
     kit = Kit(KERAS)
 
-    class Blocks(kit.layers.Layer):  # type: ignore[misc, name-defined]
+    class Blocks(kit.layers.Layer):  # type: ignore[name-defined]
         def __init__(self, **settings: Any) -> None:
             super().__init__(**settings)
             self.blocks = [[kit.layers.Dense(4)]]

@@ -65,6 +65,42 @@ def test_no_row_of_ids_is_cut_to_the_length_of_another(
         assert_near(found.vectors, features([answers, answers[:, :3]]))
 
 
+def test_ids_behind_the_mask_are_not_cut_off(tmp_path: Path) -> None:
+    kit = Kit(KERAS)
+    ids, mask = (kit.layers.Input((None,), dtype="int32", name=name) for name in ("ids", "mask"))
+    vectors = kit.layers.Embedding(40, 8, mask_zero=True, embeddings_initializer=kit.normal(1))(ids)
+    seen = kit.layers.Reshape((1, -1))(mask)
+    attended = kit.layers.MultiHeadAttention(2, 4)(vectors, vectors, attention_mask=seen)
+    # The average goes by the ids alone.
+    features = kit.average()(kit.layers.Add()([vectors, attended]))
+    kit.model([ids, mask], kit.dense(3)(kit.dropout()(features))).save(str(tmp_path / "m.keras"))
+    model = prepared(tmp_path / "m.keras", tmp_path)
+    assert model.manifest.trims
+    columns = [[[5, 6, 7, 8, 0], [3, 4, 5, 0, 0]], [[1, 1, 0, 0, 0], [1, 1, 1, 0, 0]]]
+    given = dict(zip(("ids", "mask"), np.array(columns, np.int32), strict=True))
+    found = with_embedder(lambda embedder: embedder.embed(model, Tensors(given)))
+    assert_near(found.vectors, kit.keras.Model([ids, mask], features)(list(given.values())))
+    assert found.token_counts.tolist() == [2, 3]
+
+
+def test_whole_numbers_that_are_no_tokens_are_declared(tmp_path: Path) -> None:
+    kit = Kit(KERAS)
+    ids = kit.layers.Input((None,), dtype="int32", name="ids")
+    counts = kit.layers.Input((4,), dtype="int32", name="counts")
+    table = kit.layers.Embedding(40, 8, mask_zero=True, embeddings_initializer=kit.normal(1))
+    features = kit.layers.Concatenate()([kit.average()(table(ids)), kit.dense(4, "counted")(counts)])
+    kit.model([ids, counts], kit.dense(3)(kit.dropout()(features))).save(str(tmp_path / "m.keras"))
+    (tmp_path / "penult.toml").write_text('[inputs]\nids = "ids"\ncounts = "value"\n')
+    model = prepared(tmp_path / "m.keras", tmp_path)
+    given = {
+        "ids": np.array([[5, 6, 7, 8, 9], [3, 4, 0, 0, 0]], np.int32),
+        "counts": np.array([[1, 0, 0, 7], [1, 1, 1, 0]], np.int32),
+    }
+    found = with_embedder(lambda embedder: embedder.embed(model, Tensors(given)))
+    assert_near(found.vectors, kit.keras.Model([ids, counts], features)(list(given.values())))
+    assert model.manifest.trims
+
+
 def test_a_text_is_not_put_into_two_inputs(tmp_path: Path) -> None:
     source, _ = question_and_answer(tmp_path)
     vocabulary_beside(source)
