@@ -79,7 +79,8 @@ def agrees(found: Any, wanted: Any) -> None:
 @pytest.mark.parametrize(
     ("family", "save"),
     [
-        *((family, as_preset) for family in hub.FAMILIES),
+        *((family, as_preset) for family in hub.FAMILIES if family != "roberta"),
+        pytest.param("roberta", as_preset, marks=pytest.mark.full),
         *(pytest.param(family, as_file, marks=pytest.mark.full) for family in hub.FAMILIES),
         *(pytest.param(family, as_h5, marks=pytest.mark.full) for family in ("bert", "roberta", "albert")),
     ],
@@ -132,6 +133,7 @@ def test_a_preprocessor_inside_of_a_functional_model(family: str, tmp_path: Path
     agrees(front, expected(family)[1])
 
 
+@pytest.mark.full
 def test_pairs_of_texts_when_they_are_declared(tmp_path: Path) -> None:
     whole = made("bert")
     first, second = list(hub.TEXTS), list(reversed(hub.TEXTS))
@@ -143,6 +145,7 @@ def test_pairs_of_texts_when_they_are_declared(tmp_path: Path) -> None:
     assert relative(predicted, expected("bert")[0]) > 0.01
 
 
+@pytest.mark.full
 def test_a_text_with_the_name_of_the_padding_is_masked_as_by_the_preprocessor(tmp_path: Path) -> None:
     texts = ["a good <pad> film", "<pad>", "a <s> b </s>", *hub.TEXTS]
     outputs, _ = said(opened(as_preset(made("roberta"), tmp_path)), texts)
@@ -198,6 +201,7 @@ def test_labels_beside_a_preset(tmp_path: Path) -> None:
     assert opened(place).labels == ("a", "b", "c")
 
 
+@pytest.mark.full
 def test_the_witness_takes_texts_as_predict_does(tmp_path: Path) -> None:
     import tensorflow as tf
 
