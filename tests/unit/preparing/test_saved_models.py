@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ pytestmark = pytest.mark.tensorflow
 
 tf = pytest.importorskip("tensorflow")
 
-from penult_service.errors import ModelRefused  # noqa: E402
+from penult_service.errors import InvalidInput, ModelRefused  # noqa: E402
 from penult_service.preparing import parts, pipeline  # noqa: E402
 from penult_service.preparing.declaration import Declaration  # noqa: E402
 from penult_service.preparing.formats.saved_model import open_model  # noqa: E402
@@ -174,6 +175,27 @@ def test_a_model_without_variables(tmp_path: Path) -> None:
 
 
 # Outputs
+
+
+def test_a_variable_that_the_checkpoint_lacks(tmp_path: Path) -> None:
+    """The variables of another model: with fewer the rest would keep what it is initialised with."""
+
+    def model(count: int) -> Any:
+        module = tf.Module()
+        module.weights = [tf.Variable(tf.ones([2, 2])) for _ in range(count)]
+
+        @tf.function(input_signature=[tf.TensorSpec([None, 2], tf.float32, name="numbers")])
+        def call(numbers: Any) -> Any:
+            return {"output": tf.linalg.matmul(numbers, tf.add_n(module.weights))}
+
+        return saved(module, tmp_path / f"of_{count}", serving_default=call)
+
+    larger, smaller = model(2), model(1)
+    shutil.rmtree(larger / "variables")
+    shutil.copytree(smaller / "variables", larger / "variables")
+    with pytest.raises(InvalidInput, match="copy it again") as refused:
+        open_model(larger)
+    assert refused.value.reason == "DAMAGED"
 
 
 def test_names_of_classes_among_the_outputs(tmp_path: Path) -> None:

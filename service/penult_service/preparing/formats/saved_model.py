@@ -38,7 +38,7 @@ def open_model(directory: Path, declared: Declaration = NOTHING) -> Opened:
     options = tf.saved_model.LoadOptions(experimental_skip_checkpoint=True) if nothing else None
     try:
         root = tf.saved_model.load(str(directory), tags=tags, options=options)
-    except (tf.errors.OpError, OSError, ValueError, KeyError, IndexError, AttributeError) as error:
+    except (tf.errors.OpError, OSError, ValueError, LookupError, AttributeError, AssertionError) as error:
         raise damaged(directory, error) from error
     chosen = choose(str(directory), root, declared.signature)
     _refuse_inputs(directory, chosen)
