@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from penult_service.errors import ModelRefused
-from penult_service.prepared import TOKENIZER_FILE
+from penult_service.prepared import TOKENIZER_FILE, TokenInput
 from penult_service.preparing.cut import cut
 from penult_service.preparing.declaration import Declaration
 from penult_service.preparing.formats.hf_files import TOKENIZER_CONFIG, VOCABULARY, read_vocabulary
@@ -24,6 +25,8 @@ _NO_LENGTH = (
     "ones, declare it in penult.toml: max_length = 128"
 )
 _ROLES = frozenset({"ids", "mask", "types"})
+# What is called so is what a tokenizer makes; the graph alone does not tell it from other small whole numbers.
+_CALLED = {"mask": ("mask",), "types": ("type", "seg")}
 
 
 def with_tokenizer(opened: Opened, seams: Seams, declared: Declaration) -> Opened:
@@ -35,7 +38,8 @@ def with_tokenizer(opened: Opened, seams: Seams, declared: Declaration) -> Opene
         declared: The tokenizer's files, the most tokens of a text.
 
     Raises:
-        ModelRefused: as `formats.hf_tokenizer.read_for`; VOCABULARY_UNSUPPORTED, more words than the model has ids.
+        ModelRefused: as `formats.hf_tokenizer.read_for`; VOCABULARY_UNSUPPORTED, more words than the model has ids;
+            ROLE_UNKNOWN, an input that may be something else than what a tokenizer makes.
     """
     tokens = [token for token, _ in seams.tokens if token.role != "value"]
     if opened.texts or opened.tokenizer_text or "ids" not in {token.role for token in tokens}:
@@ -48,6 +52,7 @@ def with_tokenizer(opened: Opened, seams: Seams, declared: Declaration) -> Opene
         said = ", ".join(f"{token.field or token.name} ({token.role})" for token in tokens)
         note = f"the tokenizer beside the model is not used: which text goes into which input is not said, of {said}"
         return replace(opened, notes=(*opened.notes, note))
+    _refuse_unnamed(home, tokens, declared)
     width = _width(opened.inputs, {token.field for token in tokens})
     settings, notes = _casing(home)
     longest = declared.max_length or width
@@ -63,6 +68,21 @@ def with_tokenizer(opened: Opened, seams: Seams, declared: Declaration) -> Opene
     origin = f"texts are made tokens by the tokenizers library, of {found.origin} beside the model"
     notes = (*opened.notes, f"{origin}, at most {found.max_length} a text", *notes)
     return replace(opened, tokenizer_text=found.text, notes=notes)
+
+
+def _refuse_unnamed(home: Path, tokens: Sequence[TokenInput], declared: Declaration) -> None:
+    """Refuses to fill an input with the mask or the types of a text that may be something else."""
+    for token in tokens:
+        parts = _CALLED.get(token.role, ())
+        if not parts or not token.field or token.field in declared.inputs:
+            continue
+        if not any(part in token.field.lower() for part in parts):
+            raise ModelRefused(
+                f"{home}: whether the tokenizer there makes the input {token.field!r} is not said; declare it in "
+                f'penult.toml: inputs = {{ "{token.field}" = "{token.role}" }} when it is the {token.role} of the '
+                'tokens, or "value" when it is given beside each text',
+                reason="ROLE_UNKNOWN",
+            )
 
 
 def _room(opened: Opened, seams: Seams) -> int:

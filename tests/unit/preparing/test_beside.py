@@ -132,3 +132,14 @@ def test_a_model_that_takes_something_else_beside_its_ids_is_left_as_it_is(tmp_p
     strange = replace(seams, tokens=(*seams.tokens, (other, "positions:0")))
     assert with_tokenizer(opened, strange) is opened
     assert with_tokenizer(opened, replace(seams, tokens=())) is opened
+
+
+def test_an_input_that_may_be_something_else_is_not_filled(tmp_path: Path) -> None:
+    opened, seams = model(folder(tmp_path / "model"))
+    *others, (types, ref) = seams.tokens
+    speaker = replace(seams, tokens=(*others, (replace(types, field="speaker"), ref)))
+    with pytest.raises(ModelRefused) as refused:
+        with_tokenizer(opened, speaker)
+    assert refused.value.reason == "ROLE_UNKNOWN"
+    assert 'inputs = { "speaker" = "types" }' in refused.value.message
+    assert with_tokenizer(opened, speaker, inputs={"speaker": "types"}).tokenizer_text
