@@ -81,7 +81,9 @@ def environment(scratch: Path) -> dict[str, str]:
     if site.ENABLE_USER_SITE:
         kept["PYTHONUSERBASE"] = site.getuserbase()  # else sought below the new HOME
     places = dict.fromkeys(("HOME", "TMPDIR", "KERAS_HOME", "XDG_CACHE_HOME"), str(scratch))
-    return {"PATH": os.defpath, **kept, **places, "CUDA_VISIBLE_DEVICES": "-1", "KERAS_BACKEND": "tensorflow"}
+    # A format that tensorflow_hub does not know: it fetches nothing then, also where the kernel would let it.
+    fixed = {"CUDA_VISIBLE_DEVICES": "-1", "KERAS_BACKEND": "tensorflow", "TFHUB_MODEL_LOAD_FORMAT": "NONE"}
+    return {"PATH": os.defpath, **kept, **places, **fixed}
 
 
 def confine(readable: Iterable[Path], writable: Iterable[Path], limits: Limits) -> dict[str, str]:

@@ -6,6 +6,8 @@ import json
 import os
 import site
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -121,3 +123,17 @@ def test_the_filter(machine: str, number: int, first: int, expected: str) -> Non
 def test_a_machine_whose_calls_are_not_known_has_no_filter() -> None:
     with pytest.raises(OSError, match="riscv64"):
         seccomp.filter_program("riscv64", 1)
+
+
+@pytest.mark.tensorflow
+def test_tensorflow_hub_fetches_nothing_in_that_environment(tmp_path: Path) -> None:
+    from support.hub_server import hub_server
+
+    command = "import sys, tensorflow_hub; tensorflow_hub.resolve(sys.argv[1])"
+    with hub_server() as server:
+        asked = (sys.executable, "-c", command, server.handle("/module", b""))
+        for environment, times in ((confine.environment(tmp_path), 0), (dict(os.environ), 1)):
+            place = {"TFHUB_CACHE_DIR": str(tmp_path / "cache")}
+            done = subprocess.run(asked, env=environment | place, capture_output=True, check=False)
+            assert done.returncode == 1
+            assert len(server.asked) == times
