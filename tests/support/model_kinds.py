@@ -51,6 +51,7 @@ def kinds() -> Iterator[tuple[str, Callable[[], Kind]]]:
     for backbone in ("Bert", "DistilBert", "Roberta", "Albert", "Electra"):
         yield f"KerasHub {backbone}", lambda backbone=backbone: _backbone(backbone)
     yield "KerasHub tokenizing", _hub_tokenizing
+    yield "KerasHub pairs, the first one whole", _hub_waterfall
     yield "KerasHub pieces", _hub_pieces
     yield "TF-Text BertTokenizer", _bert_tokenizing
     yield "TF-Text FastBertTokenizer", _fast_tokenizing
@@ -186,6 +187,16 @@ def _hub_tokenizing() -> Kind:
 
     tokenizer = keras_hub.models.BertTokenizer(list(VOCABULARY), lowercase=True)
     return keras_hub.models.BertTextClassifierPreprocessor(tokenizer, sequence_length=16), TEXTS
+
+
+def _hub_waterfall() -> Kind:
+    import keras_hub
+
+    tokenizer = keras_hub.models.BertTokenizer(list(VOCABULARY), lowercase=True)
+    made = keras_hub.models.BertTextClassifierPreprocessor(
+        tokenizer, sequence_length=16, truncate="waterfall"
+    )
+    return lambda texts: made((texts, texts), None, None), TEXTS
 
 
 def _hub_pieces() -> Kind:
