@@ -19,6 +19,7 @@ from penult_service.preparing.served import Arrays, Served, numpy_of
 
 TOLERANCE = 1e-5
 REPEATS = 20
+_COMPANIONS_WHOLE = "the function kept for predict, texts alone and in company, |d| / (1 + |x|)"
 # Figures that say whether a row changes with the rows beside it.
 COMPANY = frozenset({"companions", "companions_tokens", "companions_head", "companions_whole", "chunkings"})
 
@@ -185,13 +186,15 @@ def _companions_around(
     outcome.add(
         "companions_head",
         "predictions from embeddings alone and in company, |d| / (1 + |x|)",
-        _worst(relative(one[name][0], together[name][row]) for row, one in enumerate(heads) for name in one),
+        _worst(
+            _alone(one[name], together[name], row, count) for row, one in enumerate(heads) for name in one
+        ),
         TOLERANCE,
     )
     if outcome.trims:  # else texts alone may be padded otherwise, and `predict` gives them as the model does
         outcome.add(
             "companions_whole",
-            "the function kept for predict, texts alone and in company, |d| / (1 + |x|)",
+            _COMPANIONS_WHOLE,
             _whole_alone(served, rows),
             TOLERANCE,
         )
@@ -201,21 +204,29 @@ def _whole_alone(served: Served, rows: Rows) -> float:
     """How far the function kept for predict is from itself when each row is alone."""
     together = served.whole(rows)
     return _worst(
-        relative(value[0], together[name][row])
+        _alone(value, together[name], row, len(rows))
         for row in range(len(rows))
         for name, value in served.whole(rows.take([row])).items()
     )
 
 
+def _alone(value: NDArray[Any], together: NDArray[Any], row: int, count: int) -> float:
+    """What a row gives alone against its part of what all give; an output that is not by row must be the same."""
+    by_row = (value.shape[:1], together.shape[:1]) == ((1,), (count,))
+    return relative(value[0], together[row]) if by_row else relative(value, together)
+
+
 def _uncut(outcome: Outcome, served: Served, examples: Examples, rows: Rows) -> None:
     """Rows go into the whole function as they are: nothing shows that it does without its padding.
 
-    A tokenizer beside the model pads to the longest of a batch, so that must change nothing.
+    Batches hold rows of several callers, and texts may be padded to the longest of them: that must change nothing.
     """
     outcome.trims = False
+    worst = _whole_alone(served, rows)
+    outcome.add("companions_whole", _COMPANIONS_WHOLE, worst, TOLERANCE)
     if examples.tokenizer is not None:
         outcome.max_length = examples.tokenizer.max_length
-        outcome.fixed_length = _whole_alone(served, rows) <= TOLERANCE
+        outcome.fixed_length = worst <= TOLERANCE
 
 
 def _same_tokens(served: Served, alone: Arrays, inputs: Arrays, row: int) -> bool:

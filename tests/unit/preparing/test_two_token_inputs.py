@@ -20,6 +20,7 @@ WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "good", "film")
 def prepared(source: Path, place: Path) -> Any:
     from penult_service.preparing import declaring, pipeline
 
+    place.mkdir(exist_ok=True)
     pipeline.prepare(source, place / "prepared", None, lambda *_: None, declared=declaring.read(source))
     return loaded(place / "prepared", place)
 
@@ -144,6 +145,28 @@ def test_predict_of_an_uncut_model_keeps_the_padding(tmp_path: Path, words: bool
     rows = np.array([[4, 5, 0, 0, 0], [3, 0, 0, 0, 0]], np.int32)
     found = with_embedder(lambda embedder: embedder.predict(model, Tensors({"input_ids": rows})))
     assert_near(next(iter(found.values())), whole(rows))
+
+
+def test_an_uncut_model_whose_rows_change_with_their_company_is_refused(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.table = tf.Variable(tf.random.stateless_normal([40, 3], [1, 2]))
+
+    def saved(name: str, axis: int) -> Path:
+        @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32, name="ids")])
+        def scores(ids: Any) -> dict[str, Any]:
+            found = tf.nn.softmax(tf.reduce_mean(tf.gather(module.table, ids), 1), axis=axis)
+            return {"scores": found, "scale": tf.constant(2.0)}
+
+        tf.saved_model.save(module, str(tmp_path / name), signatures={"serving_default": scores})
+        return tmp_path / name
+
+    model = prepared(saved("by_row", 1), tmp_path)
+    assert model.manifest.unread
+    with pytest.raises(ModelRefused) as refused:
+        prepared(saved("by_batch", 0), tmp_path / "other")
+    assert refused.value.reason == "DEPENDS_ON_COMPANY"
 
 
 @pytest.mark.parametrize("masked", [False, True])
