@@ -39,6 +39,11 @@ _BY_TENSORFLOW = (
     "itself runs other code, which cuts a few texts otherwise"
 )
 
+_ONE_TEXT = (
+    "it is read as a model of one text a row, since nothing in it says how many; of two, declare them in penult.toml, "
+    'in their order: inputs = { first = "text", second = "text" }'
+)
+
 
 def open_file(file: KerasFile, declared: Declaration) -> Opened:
     """Reads a `.keras` or `.h5` file with classes of KerasHub.
@@ -128,7 +133,8 @@ def _with_graph(
         return dict(task.preprocess_samples(texts if len(texts) > 1 else texts[0]))
 
     opened = _opened(source, form, task, training, inputs, made)
-    return replace(opened, keras=lambda: _WithTexts(task, inputs), notes=(_BY_TENSORFLOW,))
+    notes = (_BY_TENSORFLOW, *([_ONE_TEXT] if len(names) == 1 else []))
+    return replace(opened, keras=lambda: _WithTexts(task, inputs), notes=notes)
 
 
 def _with_library(source: Path, form: str, task: Any, training: dict[str, Any], most: int) -> Opened:
