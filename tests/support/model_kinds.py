@@ -249,7 +249,12 @@ def _strings_by_hand() -> Kind:
         scripts = text.UnicodeScriptTokenizer().tokenize(texts).to_tensor("")
         spaces = text.WhitespaceTokenizer().tokenize(texts).to_tensor("")
         letters = tf.strings.unicode_decode(tf.strings.upper(texts), "UTF-8").to_tensor(0)
-        return [ids, pairs, scripts, spaces, letters, tf.strings.length(tf.strings.substr(texts, 0, 3))]
+        # As the ragged tensors of TensorFlow 2.12 and 2.15 count their rows.
+        counts = tf.raw_ops.Bincount(
+            arr=tf.cast(words.value_rowids(), tf.int32), size=9, weights=tf.constant([], tf.int64)
+        )
+        firsts = tf.strings.length(tf.strings.substr(texts, 0, 3))
+        return [ids, pairs, scripts, spaces, letters, firsts, counts]
 
     return function, TEXTS
 

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 READ, PREDICTED, REFUSED = "read", "predict only", "refused"
 LIMIT = 1e-5
-# What half precision may differ by: a few steps of it (2^-11 and 2^-8 of the value) through a tiny network.
-FLOAT16, BFLOAT16 = 4e-3, 3e-2
+# What half precision may differ by. A live BERT of KerasHub in bfloat16 is 4.2e-2 away from itself when its layers are
+# called one by one instead of in a graph.
+FLOAT16, BFLOAT16 = 4e-3, 5e-2
 CASE, EXPECTED = "case.json", "expected.npz"
 
 
