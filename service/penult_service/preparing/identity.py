@@ -73,7 +73,7 @@ def cache_key(
 
 
 def tokenizer_files(model: Path, declared: Declaration = NOTHING) -> list[Path]:
-    """The files of a tokenizer where one is declared; else beside the model: in its directory, or in a file's folder."""
+    """The files of a tokenizer where one is declared; else beside the model: in its directory, or a file's folder."""
     folders = [Path(name).parent for name in declared.tokenizer] or [
         model if model.is_dir() else model.parent
     ]
