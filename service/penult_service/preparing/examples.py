@@ -65,7 +65,7 @@ class Examples:
             return Rows({TEXT: np.array(texts, dtype=object), **self._values(len(texts))})
         columns: dict[str, NDArray[Any]] = self._values(len(texts))
         for number, one in enumerate(self._texts):
-            columns[one.name] = np.roll(np.array(texts, dtype=object), -number)
+            columns[one.name] = _moved(np.array(texts, dtype=object), number)
         if not self._texts:
             columns |= self._made_up(texts)
         return Rows({one.name: columns[one.name] for one in self._inputs})
@@ -94,7 +94,7 @@ class Examples:
     def _made_up(self, texts: Sequence[str]) -> dict[str, NDArray[Any]]:
         """Token rows, as long as the texts have words; ids anywhere in the vocabulary, the padding 0.
 
-        Of several rows of ids each has its own: the next one's length, other ids.
+        Of several rows of ids each has its own ids, and in every second row another length.
         """
         inputs = {one.name: one for one in self._inputs}
         roles = {token.field: token.role for token in self._tokens if token.role != "value"}
@@ -105,7 +105,7 @@ class Examples:
         columns, seen = {}, dict.fromkeys(roles.values(), 0)
         for name, role in roles.items():
             own = (inputs[name].shape[1] if inputs[name].shape[1:] else None) or width
-            counts = np.clip(np.roll(words, -seen[role]), 2, own or _LENGTH)
+            counts = np.clip(_moved(words, seen[role]), 2, own or _LENGTH)
             seen[role] += 1
             within = np.arange(own or counts.max()) < counts[:, None]
             column = within if role == "mask" else np.zeros(within.shape, np.int64)
@@ -114,6 +114,14 @@ class Examples:
                 column = within * generator.integers(least, self._vocabulary, size=within.shape)
             columns[name] = column.astype(inputs[name].dtype.as_numpy_dtype)
         return columns
+
+
+def _moved(column: NDArray[Any], number: int) -> NDArray[Any]:
+    """What the input of that number has in every second row is the next one's; in the others all have the same.
+
+    So there are rows of which every text is short: only these show what all of their padding does.
+    """
+    return np.where(np.arange(len(column)) % 2, column, np.roll(column, -number))
 
 
 def feeds(opened: Opened) -> dict[Ref, tf.TensorSpec]:

@@ -66,6 +66,23 @@ def test_no_row_of_ids_is_cut_to_the_length_of_another(
         assert_near(found.vectors, features([answers, answers[:, :3]]))
 
 
+def test_two_inputs_that_need_their_padding_keep_it(tmp_path: Path) -> None:
+    kit = Kit(KERAS)
+    table = kit.layers.Embedding(40, 8, embeddings_initializer=kit.normal(1))
+    inputs, largest = [], []
+    for name in ("question", "answer"):
+        ids, mask = (
+            kit.layers.Input((None,), dtype="int32", name=f"{name}_{part}") for part in ("ids", "mask")
+        )
+        # 0 where the mask is: the largest of a row with padding is never below it.
+        shown = kit.layers.Multiply()([table(ids), kit.layers.Reshape((-1, 1))(mask)])
+        largest.append(kit.layers.GlobalMaxPooling1D()(shown))
+        inputs += [ids, mask]
+    features = kit.layers.Concatenate()(largest)
+    kit.model(inputs, kit.dense(3)(kit.dropout()(features))).save(str(tmp_path / "m.keras"))
+    assert not prepared(tmp_path / "m.keras", tmp_path).manifest.trims
+
+
 def test_ids_behind_the_mask_are_not_cut_off(tmp_path: Path) -> None:
     kit = Kit(KERAS)
     ids, mask = (kit.layers.Input((None,), dtype="int32", name=name) for name in ("ids", "mask"))
