@@ -63,10 +63,8 @@ def pairs(family: str) -> Callable[[Path], Made]:
         packed = tf.function(lambda *both: model.preprocessor(both, targets)[0], autograph=False)
         tokens = {name: value.numpy() for name, value in packed(*map(tf.constant, given.values())).items()}
         source = _save(model, place, PRESET)
-        if (
-            family != "roberta"
-        ):  # nothing in a preset says how many texts a row has; the library takes one or two
-            (source / "penult.toml").write_text('[inputs]\ntext = "text"\ntext_pair = "text"\n')
+        if family != "roberta":  # nothing in a preset says how many texts a row has
+            (place / "penult.toml").write_text('[inputs]\ntext = "text"\ntext_pair = "text"\n')
         return Made(source, **_said(model, tokens) | {"given": given})
 
     return build
@@ -114,6 +112,6 @@ CASES = (
         "KerasHub BERT",
         "preset, mixed_bfloat16",
         saved("bert", PRESET, policy="mixed_bfloat16"),
-        limit=2 * BFLOAT16,  # the weights are ten times those that Keras begins with
+        limit=BFLOAT16,
     ),
 )

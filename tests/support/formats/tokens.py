@@ -28,15 +28,12 @@ def network(
 ) -> Network:
     """Self-attention over `fixed` tokens, or any number, and their average, asked with ids of its vocabulary.
 
-    `masked`: the mask is an input too. `ragged`: the ids come as a ragged tensor.
+    `masked`: the mask is an input too.
     """
     layers = kit.layers
-    options = {"ragged": True} if ragged else {}
-    ids = layers.Input((fixed,), dtype="int32", name="input_ids", **options)
+    ids = layers.Input((fixed,), dtype="int32", name="input_ids")
     mask = layers.Input((fixed,), dtype="int32", name="attention_mask")
-    table = layers.Embedding(
-        rows, 8, mask_zero=not ragged, embeddings_initializer=kit.normal(1), name="vectors"
-    )
+    table = layers.Embedding(rows, 8, mask_zero=True, embeddings_initializer=kit.normal(1), name="vectors")
     vectors = table(ids)
     if masked:
         # The head's part of an encoder: every token sees those that the mask allows.
