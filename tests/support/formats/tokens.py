@@ -24,7 +24,6 @@ def network(
     fixed: int | None = None,
     masked: bool = True,
     rows: int = len(VOCABULARY),
-    ragged: bool = False,
 ) -> Network:
     """Self-attention over `fixed` tokens, or any number, and their average, asked with ids of its vocabulary.
 
