@@ -78,6 +78,7 @@ class TokenInput:
 
     Of role ``value`` is what the caller gives and no tokenizing touches, such as numbers beside a text: `shape` is that
     of a row, and no batch is cut along it. `field` is the model's own input that it is, empty when tokenizing makes it.
+    `rows` are those of the table that ids look up; 0: the manifest's `vocabulary`.
     """
 
     name: str
@@ -85,6 +86,7 @@ class TokenInput:
     dtype: str
     field: str = ""
     shape: tuple[int, ...] = (-1,)
+    rows: int = 0
 
 
 @dataclass(frozen=True)

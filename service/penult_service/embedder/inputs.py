@@ -51,7 +51,7 @@ def inputs_of(manifest: Manifest, given: Given) -> Inputs:
             texts[slot.name] = _texts(columns[slot.name], slot, given)
         elif slot.name in columns:
             column = _numbers(columns[slot.name], slot, given, manifest.trims)
-            arrays[slot.name] = fitted(column, slot, given, manifest.vocabulary)
+            arrays[slot.name] = fitted(column, slot, given)
     return Inputs(len(given), texts, arrays)
 
 

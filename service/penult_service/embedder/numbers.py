@@ -17,7 +17,7 @@ from penult_service.vectors import rows_not_finite
 _HALF = {"bfloat16": "float32"}
 
 
-def fitted(array: NDArray[Any], slot: Slot, given: Given, vocabulary: int) -> NDArray[Any]:
+def fitted(array: NDArray[Any], slot: Slot, given: Given) -> NDArray[Any]:
     """The column [n, ...] as the model takes it: of the slot's type and shape.
 
     Floats are rounded to the model's precision; every other cast must keep each value as it is.
@@ -31,7 +31,7 @@ def fitted(array: NDArray[Any], slot: Slot, given: Given, vocabulary: int) -> ND
         if bad.size:
             raise _at(given, slot, int(bad[0]), "holds NaN or infinity; send finite numbers", "NOT_FINITE")
     if slot.role == "ids":
-        _check_ids(column, slot, given, vocabulary)
+        _check_ids(column, slot, given)
     if slot.role == "mask":
         _check_each(
             column,
@@ -93,9 +93,9 @@ def whole_numbers(array: NDArray[np.float64], slot: Slot, given: Given) -> NDArr
     return cut
 
 
-def _check_ids(column: NDArray[Any], slot: Slot, given: Given, vocabulary: int) -> None:
-    known = f" 0 to {vocabulary - 1}" if vocabulary else " from 0 on"
-    wrong = (column < 0) | (column >= vocabulary if vocabulary else False)
+def _check_ids(column: NDArray[Any], slot: Slot, given: Given) -> None:
+    known = f" 0 to {slot.limit - 1}" if slot.limit else " from 0 on"
+    wrong = (column < 0) | (column >= slot.limit if slot.limit else False)
     _check_each(column, wrong, slot, given, lambda value: f"holds the id {value}, the model has{known}")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from penult_service.prepared import GRAPH, LIBRARY, TEXT, Manifest
+from penult_service.prepared import GRAPH, LIBRARY, TEXT, Manifest, TokenInput
 
 TEXT_ROLE, VALUE = "text", "value"
 # The second text of a pair, for a model that takes one text and whose tokenizer knows pairs.
@@ -23,6 +23,7 @@ class Slot:
         made: Whether tokenizing makes it of the texts; it may be given in their place.
         encode: Its name in `encode`; empty: it has none there.
         whole: Its name in `whole`; empty: it has none there.
+        limit: Ids are below it; 0: not known, or no ids.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Slot:
     made: bool = False
     encode: str = ""
     whole: str = ""
+    limit: int = 0
 
 
 def slots(manifest: Manifest) -> tuple[Slot, ...]:
@@ -55,12 +57,26 @@ def slots(manifest: Manifest) -> tuple[Slot, ...]:
                 made=by_file and role != VALUE,
                 encode=token.name if token else "",
                 whole=token.name if token and manifest.tokenizer != GRAPH else field.argument,
+                limit=_limit(manifest, token) if token else 0,
             )
         )
     if manifest.tokenizer != GRAPH:  # of models whose manifest does not say whose inputs they are
         found += [
-            Slot(t.name, t.dtype, t.shape, t.role, by_file and t.role != VALUE, t.name, t.name)
+            Slot(
+                t.name,
+                t.dtype,
+                t.shape,
+                t.role,
+                made=by_file and t.role != VALUE,
+                encode=t.name,
+                whole=t.name,
+                limit=_limit(manifest, t),
+            )
             for t in manifest.inputs
             if not t.field
         ]
     return tuple(sorted(found, key=lambda slot: slot.made))
+
+
+def _limit(manifest: Manifest, token: TokenInput) -> int:
+    return (token.rows or manifest.vocabulary) if token.role == "ids" else 0

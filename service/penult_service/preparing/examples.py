@@ -98,6 +98,7 @@ class Examples:
         """
         inputs = {one.name: one for one in self._inputs}
         roles = {token.field: token.role for token in self._tokens if token.role != "value"}
+        ids = {token.field: token.rows or self._vocabulary for token in self._tokens if token.role == "ids"}
         lengths = [inputs[name].shape[1] for name in roles if inputs[name].shape[1:]]
         width = next((length for length in lengths if length), None)
         words = np.array([len(text.split()) + 2 for text in texts])
@@ -110,8 +111,7 @@ class Examples:
             within = np.arange(own or counts.max()) < counts[:, None]
             column = within if role == "mask" else np.zeros(within.shape, np.int64)
             if role == "ids":
-                least = min(1, self._vocabulary - 1)
-                column = within * generator.integers(least, self._vocabulary, size=within.shape)
+                column = within * generator.integers(min(1, ids[name] - 1), ids[name], size=within.shape)
             columns[name] = column.astype(inputs[name].dtype.as_numpy_dtype)
         return columns
 

@@ -47,7 +47,7 @@ def find_seams(survey: Survey, layer: str | None = None, declared: Declaration =
     tokens = token_seam(survey, declared.inputs)
     unread = _unread(survey, place, tokens)
     if unread:
-        sites, known = _sites(survey, Place(), declared), vocabulary_of(survey, tokens)
+        sites, known = _sites(survey, Place(), declared), vocabulary_of(tokens)
         return Seams(tokens, (), "", "", "", tf.float32, sites, None, vocabulary=known, unread=unread)
     seam = survey.name_of(place.before)
     return Seams(
@@ -59,7 +59,7 @@ def find_seams(survey: Survey, layer: str | None = None, declared: Declaration =
         dtype=survey.tensors[place.before],
         sites=_sites(survey, place, declared),
         wordpieces=wordpieces_of(survey.flat),
-        vocabulary=vocabulary_of(survey, tokens),
+        vocabulary=vocabulary_of(tokens),
         notes=_notes(survey, place, seam),
     )
 

@@ -57,7 +57,9 @@ def token_seam(survey: Survey, declared: Mapping[str, str]) -> Tokens:
     for role, name in _ROLES.items():
         for number, ref in enumerate(ref for ref in found if roles[ref] == role):
             numbered = name if number == 0 else f"{name}_{number + 1}"
-            tokens.append((TokenInput(numbered, role, survey.tensors[ref].name, fields.get(ref, "")), ref))
+            rows = _rows(survey, ref, found) if role == "ids" else 0
+            dtype = survey.tensors[ref].name
+            tokens.append((TokenInput(numbered, role, dtype, fields.get(ref, ""), rows=rows), ref))
     return (*tokens, *_values(survey, {token.field for token, _ in tokens}))
 
 
@@ -77,10 +79,9 @@ def _find_masks(survey: Survey, roles: dict[Ref, str]) -> None:
         roles |= dict.fromkeys(masks, "mask")
 
 
-def vocabulary_of(survey: Survey, tokens: Tokens) -> int:
+def vocabulary_of(tokens: Tokens) -> int:
     """How many token ids there are: the rows of the smallest table that ids look up; 0 when none was found."""
-    seam = [ref for token, ref in tokens if token.role != "value"]
-    return min((_rows(survey, ref, seam) for token, ref in tokens if token.role == "ids"), default=0)
+    return min((token.rows for token, _ in tokens if token.role == "ids"), default=0)
 
 
 def wordpieces_of(flat: FlatGraph) -> Ref | None:

@@ -77,7 +77,7 @@ def _describe(message: model_service_pb2.Model, manifest: Manifest) -> None:
     message.poolings.extend(POOLINGS[pooling] for pooling in manifest.poolings)
     message.default_pooling = POOLINGS[manifest.pooling]
     message.unread = manifest.unread
-    message.inputs.extend(_input(slot, manifest) for slot in slots(manifest))
+    message.inputs.extend(_input(slot) for slot in slots(manifest))
     message.tokenizer = _TOKENIZERS[manifest.tokenizer]
     message.labels.extend(manifest.head.labels)
     message.head_kind = _HEAD_KINDS[manifest.head.kind]
@@ -88,14 +88,14 @@ def _describe(message: model_service_pb2.Model, manifest: Manifest) -> None:
     message.dropout_proven_inactive = manifest.proof.proven
 
 
-def _input(slot: Slot, manifest: Manifest) -> model_service_pb2.ModelInput:
+def _input(slot: Slot) -> model_service_pb2.ModelInput:
     known = TENSOR_TYPES.get(slot.dtype, (_OTHER_TYPES.get(slot.dtype),))
     return model_service_pb2.ModelInput(
         name=slot.name,
         data_type=known[0],
         shape=slot.shape,
         role=_ROLES.get(slot.role),
-        limit=manifest.vocabulary if slot.role == "ids" else 0,
+        limit=slot.limit,
         made_by_tokenizing=slot.made,
     )
 

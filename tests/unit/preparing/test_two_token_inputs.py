@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from penult_service.embedder.given import Records, Tensors
-from penult_service.errors import ModelRefused, PreconditionFailed
+from penult_service.errors import InvalidInput, ModelRefused, PreconditionFailed
 from support.embedding import loaded, with_embedder
 from support.formats.kit import KERAS, TF_KERAS, Kit
 
@@ -204,3 +204,23 @@ def test_two_texts_of_their_own_lengths(tmp_path: Path, masked: bool) -> None:
     for given in (named, Records(rows)):
         found = with_embedder(lambda embedder, given=given: embedder.embed(model, given))
         assert_near(found.vectors, wanted)
+
+
+def test_each_row_of_ids_has_the_table_that_it_looks_up(tmp_path: Path) -> None:
+    """Positions are ids of a smaller table."""
+    kit = Kit(KERAS)
+    ids, places = (kit.layers.Input((None,), dtype="int32", name=name) for name in ("ids", "positions"))
+    words = kit.layers.Embedding(40, 8, embeddings_initializer=kit.normal(1))(ids)
+    moved = kit.layers.Embedding(32, 8, embeddings_initializer=kit.normal(2))(places)
+    features = kit.average()(kit.layers.Add()([words, moved]))
+    outputs = kit.dense(3, activation="softmax")(kit.dropout()(features))
+    kit.model([ids, places], outputs).save(str(tmp_path / "m.keras"))
+    model = prepared(tmp_path / "m.keras", tmp_path)
+    given = {"ids": np.array([[39, 5, 7]], np.int32), "positions": np.array([[0, 31, 2]], np.int32)}
+    found = with_embedder(lambda embedder: embedder.embed(model, Tensors(given)))
+    assert_near(found.vectors, kit.keras.Model([ids, places], features)([given["ids"], given["positions"]]))
+    for name, most in (("ids", 39), ("positions", 31)):
+        wrong = Tensors({**given, name: np.full((1, 3), most + 1, np.int32)})
+        with pytest.raises(InvalidInput, match=f"{most + 1}, the model has 0 to {most}") as refused:
+            with_embedder(lambda embedder, wrong=wrong: embedder.embed(model, wrong))
+        assert refused.value.reason == "OUT_OF_RANGE"
