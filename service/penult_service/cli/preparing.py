@@ -99,7 +99,7 @@ def prepare(
     Does what `penult serve` does when it loads a model, and prints where the result is: a model that
     serves in seconds, on machines without Keras too. Exit codes: 0 prepared, 1 refused, 2 usage.
     """
-    from penult_service.prepared import load_manifest
+    from penult_service.prepared import MANIFEST_NAME, Manifest
     from penult_service.preparing.launch import prepare as run
 
     config = _config(data, allow_op, allow_stochastic)
@@ -118,8 +118,11 @@ def prepare(
             )
     except PenultError as error:
         return _refused(error, as_json=False)
-    for warning in load_manifest(place).warnings if config.allow_stochastic else ():
+    manifest = Manifest.from_json((place / MANIFEST_NAME).read_text(encoding="utf-8"))  # just checked
+    for warning in manifest.warnings if config.allow_stochastic else ():
         note(f"warning: {warning}")
+    if manifest.unread:
+        note(f"note: only predict works: {manifest.unread}")
     print(place)
     return DONE
 

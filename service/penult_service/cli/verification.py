@@ -65,6 +65,8 @@ def show(found: Verification, *, own_texts: bool) -> None:
 
 def answer(manifest: Manifest, effect: DropoutEffect | None) -> list[str]:
     """The question of the person who trained the model, answered in words."""
+    if not manifest.readouts:
+        return [f"Nothing is read from this model; predict works. {manifest.unread}."]
     readout = manifest.readouts[0]
     if effect is None:
         return [
@@ -107,8 +109,8 @@ def percent(share: float) -> str:
 
 
 def _model_rows(manifest: Manifest) -> list[tuple[str, str]]:
-    head, readout = manifest.head, manifest.readouts[0]
-    others = ", ".join(f"{r.layer} ({r.dimension})" for r in manifest.readouts[1:]) or "none"
+    head, readouts = manifest.head, manifest.readouts
+    others = ", ".join(f"{r.layer} ({r.dimension})" for r in readouts[1:]) or "none"
     limit = f"{manifest.max_length} tokens" if manifest.max_length < NO_LIMIT else "no limit"
     trims = (
         "trimmed to the longest text"
@@ -119,8 +121,8 @@ def _model_rows(manifest: Manifest) -> list[tuple[str, str]]:
     return [
         ("source", manifest.source),
         ("format", manifest.source_format),
-        ("layer read", readout.layer),
-        ("dimension", str(readout.dimension)),
+        ("layer read", readouts[0].layer if readouts else "none"),
+        ("dimension", str(readouts[0].dimension) if readouts else "-"),
         ("also readable", others),
         ("head", head.kind),
         ("labels", labels),
@@ -155,6 +157,8 @@ NOT_COMPARED = {
 
 
 def _difference_row(manifest: Manifest, what: str, value: float | None) -> tuple[str, str, str]:
+    if value is None and not manifest.readouts:
+        return what, "-", "not compared: nothing is read"
     if value is None:
         return what, "-", NOT_COMPARED.get(what, f"not measured by {manifest.preparer}")
     return what, number(value), VARIED[what]

@@ -147,8 +147,30 @@ def test_refused_json(asked: dict[str, Any], tmp_path: Path, capsys: pytest.Capt
     }
 
 
+def test_a_model_that_is_not_read(
+    asked: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = replace(manifest(), readouts=(), seam="", unread="its dropouts read different tensors")
+    asked["answer"] = Verification(whole, None)
+    assert main(["verify", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith(
+        "Nothing is read from this model; predict works. its dropouts read different tensors."
+    )
+    assert "lengths            -  not compared: nothing is read" in shown
+    asked["answer"] = written(tmp_path / "prepared", whole)
+    assert main(["prepare", str(tmp_path)]) == 0
+    assert capsys.readouterr().err.endswith("note: only predict works: its dropouts read different tensors\n")
+
+
+def written(place: Path, one: Manifest) -> Path:
+    place.mkdir()
+    (place / prepared.MANIFEST_NAME).write_text(one.to_json())
+    return place
+
+
 def test_prepare(asked: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    asked["answer"] = tmp_path / "out"
+    asked["answer"] = written(tmp_path / "out", manifest())
     assert main(["prepare", str(tmp_path), "-o", str(tmp_path / "out"), "--layer", "dense"]) == 0
     assert (asked["output"], asked["layer"]) == (tmp_path / "out", "dense")
     assert capsys.readouterr().out == f"{tmp_path / 'out'}\n"
@@ -192,18 +214,15 @@ def test_a_random_model_is_prepared_on_the_operators_word(
     monkeypatch: pytest.MonkeyPatch,
     how: str,
 ) -> None:
-    asked["answer"] = tmp_path / "prepared"
-    monkeypatch.setattr(
-        prepared, "load_manifest", lambda place: replace(fake_manifest(), warnings=(f"{place.name} draws",))
-    )
+    asked["answer"] = written(tmp_path / "prepared", replace(manifest(), warnings=("it draws",)))
     if how == "variable":
         monkeypatch.setenv("PENULT_ALLOW_STOCHASTIC", "1")
     assert main(["prepare", str(tmp_path), *(["--allow-stochastic"] if how == "option" else [])]) == 0
     assert asked["allow_stochastic"] is True
-    assert capsys.readouterr() == (f"{tmp_path / 'prepared'}\n", "warning: prepared draws\n")
+    assert capsys.readouterr() == (f"{tmp_path / 'prepared'}\n", "warning: it draws\n")
 
 
 def test_without_it_a_random_model_is_not_asked_for(asked: dict[str, Any], tmp_path: Path) -> None:
-    asked["answer"] = tmp_path / "prepared"
+    asked["answer"] = written(tmp_path / "prepared", manifest())
     assert main(["prepare", str(tmp_path)]) == 0
     assert asked["allow_stochastic"] is False
