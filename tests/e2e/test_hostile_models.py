@@ -65,7 +65,7 @@ child.main()
 """
 SERVER = """
 import sys
-from penult_service.preparing import watch
+from penult_service.preparing.confined import watch
 watch._COMMAND = (sys.executable, "-P", {child!r})
 watch._DISK = 64 << 20
 from penult_service.cli.app import main

@@ -14,7 +14,8 @@ from penult.v1 import model_service_pb2 as models
 from penult_service import process
 from penult_service.config import serve_config
 from penult_service.embedder import LoadedModel
-from penult_service.preparing import declaring, pipeline
+from penult_service.preparing import pipeline
+from penult_service.preparing.declarations import declaring
 from penult_service.repository.sources import Source
 from penult_service.rpc import replies
 from support import prepared_by_hand

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from penult_service.preparing import watch
+from penult_service.preparing.confined import watch
 
 FREE = "child._confined = lambda job, rules: {'network': 'free', 'files': 'free', 'processes': 'free'}"
 """Put before the code, it takes the confinement away: so a test can show what would have happened."""
@@ -23,7 +23,8 @@ def no(*_):
 _PRELUDE = """
 import ctypes, errno, mmap, os, socket, subprocess, sys, threading, time
 from pathlib import Path
-from penult_service.preparing import child, confine, landlock, seccomp
+from penult_service.preparing import child
+from penult_service.preparing.confined import confine, landlock, seccomp
 
 def tried(**attempts):
     # name -> "done", or why not

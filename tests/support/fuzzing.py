@@ -267,7 +267,7 @@ def _inspect(model: Path) -> None:
 
 def _open(model: Path) -> None:
     from penult_service.preparing.audit import audit
-    from penult_service.preparing.declaration import NOTHING
+    from penult_service.preparing.declarations.declaration import NOTHING
     from penult_service.preparing.opening import open_model
 
     _inspect(model)

@@ -16,8 +16,8 @@ import tensorflow as tf
 from penult_service.preparing.cut import imported
 from penult_service.preparing.graph import FlatGraph, Ref, flatten, node_of
 from penult_service.preparing.opened import Opened
-from penult_service.preparing.seams import find_seams
-from penult_service.preparing.survey import FLOATS, Survey
+from penult_service.preparing.seam.seams import find_seams
+from penult_service.preparing.seam.survey import FLOATS, Survey
 from support import text_models as tm
 from support.dropout_sites import SPEC
 

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from penult_service.preparing import parts
 from penult_service.preparing.places import Seams
-from penult_service.preparing.survey import Survey
+from penult_service.preparing.seam.survey import Survey
 from support import seed_model as seeds
 from support import text_models as tm
 

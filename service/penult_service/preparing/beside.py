@@ -12,7 +12,7 @@ import tensorflow as tf
 from penult_service.errors import ModelRefused
 from penult_service.prepared import TOKENIZER_FILE, TokenInput
 from penult_service.preparing.cut import cut
-from penult_service.preparing.declaration import Declaration
+from penult_service.preparing.declarations.declaration import Declaration
 from penult_service.preparing.formats.hf_files import TOKENIZER_CONFIG, VOCABULARY, read_vocabulary
 from penult_service.preparing.formats.hf_tokenizer import LENGTH_UNKNOWN, Takes, read_for
 from penult_service.preparing.opened import Input, Opened

@@ -17,7 +17,7 @@ from typing import Any
 
 from penult_service import errors
 from penult_service.errors import ModelRefused, PenultError
-from penult_service.preparing import confine
+from penult_service.preparing.confined import confine
 
 # The stage until the files have been looked at. Whoever asked waits for its end no longer than looking may take.
 LOOKING = "looking at the files"
@@ -72,7 +72,7 @@ def _confined(job: dict[str, Any], rules: dict[str, Any]) -> dict[str, str]:
 
 def _run(job: dict[str, Any], progress: Any) -> dict[str, Any]:
     if job["what"] == "effect":
-        from penult_service.preparing.dropout import effect_of
+        from penult_service.preparing.proof.dropout import effect_of
 
         effect = effect_of(Path(job["source"]), job["texts"], job["allow_ops"])
         return {"effect": None if effect is None else vars(effect)}
@@ -81,7 +81,7 @@ def _run(job: dict[str, Any], progress: Any) -> dict[str, Any]:
 
 def _prepare(job: dict[str, Any], progress: Any) -> dict[str, Any]:
     """Nothing, when it is prepared; `handles` of the TF-Hub modules that it needs, when not all are known yet."""
-    from penult_service.preparing.declaration import Declaration
+    from penult_service.preparing.declarations.declaration import Declaration
     from penult_service.preparing.inspecting.inspection import inspect
     from penult_service.preparing.pipeline import prepare
 

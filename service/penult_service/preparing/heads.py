@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from penult_service.errors import ModelRefused
 from penult_service.prepared import Head
 from penult_service.preparing.cut import cut
-from penult_service.preparing.declaration import Declaration
+from penult_service.preparing.declarations.declaration import Declaration
 from penult_service.preparing.examples import feeds
 from penult_service.preparing.graph import Ref, node_of
 from penult_service.preparing.opened import Opened
-from penult_service.preparing.survey import FLOATS, PROBE, Survey
+from penult_service.preparing.seam.survey import FLOATS, PROBE, Survey
 
 _PROBABILITIES = {"Sigmoid": "sigmoid", "Softmax": "softmax"}
 _SEVERAL = "several softmax side by side"

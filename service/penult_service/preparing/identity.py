@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from penult_service.files import sha256_file
-from penult_service.preparing import declaration
-from penult_service.preparing.declaration import NOTHING, Declaration
+from penult_service.preparing.declarations import declaration
+from penult_service.preparing.declarations.declaration import NOTHING, Declaration
 from penult_service.preparing.formats.hf_classifier import is_directory
 from penult_service.preparing.formats.hf_files import MAX_CONFIG
 from penult_service.vectors import digest_of_parts

@@ -15,8 +15,11 @@ from penult_service.files import new_directory
 from penult_service.guard.folder import refuse_unsafe_files
 from penult_service.guard.random_ops import RANDOM_OPS
 from penult_service.prepared import Manifest, is_prepared, load_manifest
-from penult_service.preparing import cached, declaring, modules, probe, sources
-from penult_service.preparing.declaration import Declaration
+from penult_service.preparing import cached, modules, probe, sources
+from penult_service.preparing.confined.watch import CONFINED, Allowed, Progress
+from penult_service.preparing.confined.watch import run as _in_child
+from penult_service.preparing.declarations import declaring
+from penult_service.preparing.declarations.declaration import Declaration
 from penult_service.preparing.identity import (
     PREPARER,
     cache_key,
@@ -25,8 +28,6 @@ from penult_service.preparing.identity import (
     tokenizer_files,
 )
 from penult_service.preparing.report import DropoutEffect, Verification
-from penult_service.preparing.watch import CONFINED, Allowed, Progress
-from penult_service.preparing.watch import run as _in_child
 
 _log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from penult_service.preparing import hf_model
-from penult_service.preparing.declaration import Declaration
+from penult_service.preparing.declarations.declaration import Declaration
 from penult_service.preparing.formats import (
     hf_classifier,
     keras_file,

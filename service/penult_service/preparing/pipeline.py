@@ -24,11 +24,10 @@ from penult_service.prepared import (
     Manifest,
     Proof,
 )
-from penult_service.preparing import experiment, keras_oracle, parts, probe, reloading
+from penult_service.preparing import parts, probe, reloading
 from penult_service.preparing.beside import with_tokenizer
-from penult_service.preparing.company import first_that_mixes
-from penult_service.preparing.declaration import NOTHING, Declaration
-from penult_service.preparing.declared import as_declared, readouts_first
+from penult_service.preparing.declarations.declaration import NOTHING, Declaration
+from penult_service.preparing.declarations.declared import as_declared, readouts_first
 from penult_service.preparing.examples import Examples, fields_of
 from penult_service.preparing.graph import flatten
 from penult_service.preparing.heads import head_of
@@ -37,10 +36,12 @@ from penult_service.preparing.inspecting.inspection import inspect
 from penult_service.preparing.opened import Opened
 from penult_service.preparing.opening import open_model
 from penult_service.preparing.places import Seams
-from penult_service.preparing.seams import find_seams, surveyed
-from penult_service.preparing.served import Served
-from penult_service.preparing.structure import AS_SERVED, Structure
-from penult_service.preparing.survey import Survey
+from penult_service.preparing.proof import experiment, keras_oracle
+from penult_service.preparing.proof.company import first_that_mixes
+from penult_service.preparing.proof.served import Served
+from penult_service.preparing.proof.structure import AS_SERVED, Structure
+from penult_service.preparing.seam.seams import find_seams, surveyed
+from penult_service.preparing.seam.survey import Survey
 
 Progress = Callable[[str, float], None]
 _PACKAGES = ("penult", "tensorflow", "tensorflow-text", "tf-keras", "tokenizers", "numpy")

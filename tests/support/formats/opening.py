@@ -60,7 +60,8 @@ def by_child(case: Kept, target: Path) -> Path:
 
 def here(case: Kept, target: Path) -> Path:
     """Prepared in this process, where TensorFlow is loaded already."""
-    from penult_service.preparing import declaring, pipeline, sources
+    from penult_service.preparing import pipeline, sources
+    from penult_service.preparing.declarations import declaring
 
     source = sources.located(case.source)
     pipeline.prepare(source, target, case.layer, lambda *_: None, declared=declaring.read(source))

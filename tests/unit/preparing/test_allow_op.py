@@ -14,8 +14,8 @@ from penult_service.engines.tensorflow import TensorFlowEngine, signatures
 from penult_service.errors import ModelRefused
 from penult_service.prepared import load_manifest
 from penult_service.preparing import launch, pipeline
-from penult_service.preparing.dropout import effect_of
 from penult_service.preparing.identity import cache_key
+from penult_service.preparing.proof.dropout import effect_of
 from support import seed_model as seeds
 from support import text_models as tm
 

@@ -42,7 +42,7 @@ def model(place: Path, width: int | None = 12, rows: int = len(WORDS), types: bo
 
 def with_tokenizer(opened: Any, seams: Any, **declared: Any) -> Any:
     from penult_service.preparing.beside import with_tokenizer
-    from penult_service.preparing.declaration import Declaration
+    from penult_service.preparing.declarations.declaration import Declaration
 
     return with_tokenizer(opened, seams, Declaration(**declared))
 

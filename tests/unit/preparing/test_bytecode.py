@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from penult_service.preparing import bytecode
+from penult_service.preparing.confined import bytecode
 
 
 @pytest.fixture

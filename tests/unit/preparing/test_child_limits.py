@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from penult_service.errors import PenultError
-from penult_service.preparing import watch
+from penult_service.preparing.confined import watch
 from support.confined import LACKING, Confined
 from support.processes import is_running
 from support.serving import wait_until

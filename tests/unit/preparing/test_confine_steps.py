@@ -14,7 +14,7 @@ import pytest
 from penult_service.cli.verification import show
 from penult_service.engines.fake import fake_manifest
 from penult_service.errors import InvalidInput
-from penult_service.preparing import confine, seccomp
+from penult_service.preparing.confined import confine, seccomp
 from penult_service.preparing.report import Verification
 
 

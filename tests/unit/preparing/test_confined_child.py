@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from penult_service.preparing import confine, landlock, watch
+from penult_service.preparing.confined import confine, landlock, watch
 from support.confined import FREE, LACKING, Confined
 
 LINUX = sys.platform.startswith("linux")

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 from penult_service.errors import InvalidInput
-from penult_service.preparing import declaring
-from penult_service.preparing.declaration import NOTHING, Declaration
-from penult_service.preparing.declaring import read
-from penult_service.preparing.toml_lines import DEEPEST, TooDeep, lines_of
+from penult_service.preparing.declarations import declaring
+from penult_service.preparing.declarations.declaration import NOTHING, Declaration
+from penult_service.preparing.declarations.declaring import read
+from penult_service.preparing.declarations.toml_lines import DEEPEST, TooDeep, lines_of
 
 ALL = """
 # A classifier of film reviews.

@@ -23,8 +23,8 @@ from penult_service.prepared import (
     load_manifest,
 )
 from penult_service.preparing import pipeline
-from penult_service.preparing.declaration import NOTHING, Declaration
-from penult_service.preparing.declared import as_declared, readouts_first
+from penult_service.preparing.declarations.declaration import NOTHING, Declaration
+from penult_service.preparing.declarations.declared import as_declared, readouts_first
 from penult_service.preparing.places import Seams
 from support import text_models as tm
 from support.tiny_hf import write_tiny_hf

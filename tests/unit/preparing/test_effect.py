@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from penult_service.preparing.effect import (
+from penult_service.preparing.proof.effect import (
     NEIGHBOURS,
     cosines,
     dropped,

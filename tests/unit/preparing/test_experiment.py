@@ -16,11 +16,12 @@ from penult_service.batching import Scheduler
 from penult_service.embedder import Embedder, EmbedOptions, LoadedModel
 from penult_service.engines.tensorflow import TensorFlowEngine, signatures
 from penult_service.prepared import TOKENIZE, load_manifest
-from penult_service.preparing import keras_oracle, parts, pipeline, probe
-from penult_service.preparing.experiment import TOLERANCE, Outcome, relative
+from penult_service.preparing import parts, pipeline, probe
 from penult_service.preparing.formats.saved_model import open_model
-from penult_service.preparing.seams import find_seams
-from penult_service.preparing.survey import Survey
+from penult_service.preparing.proof import keras_oracle
+from penult_service.preparing.proof.experiment import TOLERANCE, Outcome, relative
+from penult_service.preparing.seam.seams import find_seams
+from penult_service.preparing.seam.survey import Survey
 from penult_service.tokenizing.graph import GraphTokenizer
 from support import seed_model as seeds
 from support import text_models as tm

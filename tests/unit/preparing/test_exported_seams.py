@@ -17,10 +17,10 @@ pytestmark = pytest.mark.tensorflow
 tf = pytest.importorskip("tensorflow")
 
 from penult_service.preparing import parts  # noqa: E402
-from penult_service.preparing.declaration import Declaration  # noqa: E402
+from penult_service.preparing.declarations.declaration import Declaration  # noqa: E402
 from penult_service.preparing.formats.saved_model import open_model  # noqa: E402
-from penult_service.preparing.seams import find_seams  # noqa: E402
-from penult_service.preparing.survey import Survey  # noqa: E402
+from penult_service.preparing.seam.seams import find_seams  # noqa: E402
+from penult_service.preparing.seam.survey import Survey  # noqa: E402
 from support.formats import shapes  # noqa: E402
 from support.formats.keras_formats import EXPORT, save  # noqa: E402
 from support.formats.kit import KERAS, Kit, Network, by_hand  # noqa: E402

@@ -11,11 +11,11 @@ import pytest
 import tensorflow as tf
 from penult_service.errors import ModelRefused
 from penult_service.prepared import Head
-from penult_service.preparing.declaration import Declaration
+from penult_service.preparing.declarations.declaration import Declaration
 from penult_service.preparing.heads import head_of
 from penult_service.preparing.opened import Opened
 from penult_service.preparing.places import Known
-from penult_service.preparing.survey import Survey
+from penult_service.preparing.seam.survey import Survey
 from support import text_models as tm
 
 pytestmark = pytest.mark.tensorflow

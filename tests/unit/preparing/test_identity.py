@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from penult_service.files import sha256_file
 from penult_service.preparing import identity
-from penult_service.preparing.declaration import Declaration
+from penult_service.preparing.declarations.declaration import Declaration
 from penult_service.preparing.identity import cache_key, file_hashes, model_digest
 
 FILES = {

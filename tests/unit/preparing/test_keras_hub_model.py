@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from penult_service.preparing.declaration import NOTHING, Declaration
-from penult_service.preparing.experiment import TOLERANCE, relative
+from penult_service.preparing.declarations.declaration import NOTHING, Declaration
+from penult_service.preparing.proof.experiment import TOLERANCE, relative
 from support import tiny_keras_hub as hub
 from support.pretrained import shared_data
 from support.tiny_bert import VOCABULARY

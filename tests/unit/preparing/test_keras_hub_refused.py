@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 import pytest
 from penult_service.errors import InvalidInput, ModelRefused, PenultError
-from penult_service.preparing.declaration import NOTHING
+from penult_service.preparing.declarations.declaration import NOTHING
 from support import tiny_keras_hub as hub
 
 pytestmark = pytest.mark.tensorflow

@@ -11,12 +11,13 @@ import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 from penult_service.prepared import Site
-from penult_service.preparing import keras_oracle, parts
-from penult_service.preparing.declaration import NOTHING
-from penult_service.preparing.experiment import Outcome
+from penult_service.preparing import parts
+from penult_service.preparing.declarations.declaration import NOTHING
 from penult_service.preparing.formats import keras_file, saved_model
 from penult_service.preparing.graph import node_of
 from penult_service.preparing.opened import Opened
+from penult_service.preparing.proof import keras_oracle
+from penult_service.preparing.proof.experiment import Outcome
 from support.formats import shapes
 from support.formats.kit import KERAS, TF_KERAS, Kit, Network, by_hand, predicted
 

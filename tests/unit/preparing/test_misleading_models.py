@@ -10,8 +10,8 @@ import pytest
 import tensorflow as tf
 from penult_service.preparing import parts
 from penult_service.preparing.formats.saved_model import open_model
-from penult_service.preparing.seams import find_seams
-from penult_service.preparing.survey import Survey
+from penult_service.preparing.seam.seams import find_seams
+from penult_service.preparing.seam.survey import Survey
 from support import seed_model as seeds
 from support import text_models as tm
 

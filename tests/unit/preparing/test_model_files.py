@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from penult_service.errors import InvalidInput, ModelRefused, PenultError
 from penult_service.prepared import LIBRARY, Head, load_manifest
-from penult_service.preparing import launch, watch
-from penult_service.preparing.declaration import Declaration
-from penult_service.preparing.declaring import read
+from penult_service.preparing import launch
+from penult_service.preparing.confined import watch
+from penult_service.preparing.declarations.declaration import Declaration
+from penult_service.preparing.declarations.declaring import read
 from penult_service.preparing.identity import model_digest
 from penult_service.preparing.sources import located
 from support import text_models as tm

@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from penult_service.engines.tensorflow import TensorFlowEngine, signatures
 from penult_service.errors import ModelRefused, PenultError
 from penult_service.prepared import NO_LIMIT, TOKENIZE, Manifest, Site, load_manifest
-from penult_service.preparing import experiment, keras_oracle, pipeline
-from penult_service.preparing.dropout import effect_of
+from penult_service.preparing import pipeline
 from penult_service.preparing.formats.saved_model import open_model
-from penult_service.preparing.served import Served
+from penult_service.preparing.proof import experiment, keras_oracle
+from penult_service.preparing.proof.dropout import effect_of
+from penult_service.preparing.proof.served import Served
 from penult_service.tokenizing.graph import GraphTokenizer
 from support import seed_model as seeds
 from support import text_models as tm

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from penult_service.preparing.graph import FlatGraph, Ref, node_of
-from penult_service.preparing.paths import dominators, path_nodes, smallest_cut
+from penult_service.preparing.seam.paths import dominators, path_nodes, smallest_cut
 from tensorflow.core.framework import node_def_pb2
 
 pytestmark = pytest.mark.tensorflow

@@ -10,10 +10,10 @@ import pytest
 import tensorflow as tf
 from penult_service.errors import ModelRefused
 from penult_service.preparing import pipeline
-from penult_service.preparing.declaration import NOTHING
+from penult_service.preparing.declarations.declaration import NOTHING
 from penult_service.preparing.formats.saved_model import open_model
 from penult_service.preparing.heads import head_of
-from penult_service.preparing.survey import Survey
+from penult_service.preparing.seam.survey import Survey
 from support import seed_model as seeds
 from support import text_models as tm
 

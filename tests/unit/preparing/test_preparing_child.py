@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from penult_service.errors import ModelRefused, PenultError
 from penult_service.prepared import load_manifest
-from penult_service.preparing import launch, watch
+from penult_service.preparing import launch
+from penult_service.preparing.confined import watch
 from support import seed_model as seeds
 from support.processes import is_running
 
@@ -177,7 +178,8 @@ def test_the_child_ends_with_the_process_that_asked(
     stand_in.does(body)
     script = tmp_path / "parent.py"
     script.write_text(
-        "import sys\nfrom pathlib import Path\nfrom penult_service.preparing import launch, watch\n"
+        "import sys\nfrom pathlib import Path\nfrom penult_service.preparing import launch\n"
+        "from penult_service.preparing.confined import watch\n"
         f"watch._COMMAND = (sys.executable, {str(stand_in.script)!r})\n"
         f"launch.prepare(Path({str(unread_model)!r}), cache=Path({str(cache)!r}))\n"
     )

@@ -12,8 +12,8 @@ pytestmark = pytest.mark.tensorflow
 
 def test_dropouts_of_one_name_have_their_own_rates(tmp_path: Path) -> None:
     from penult_service.preparing.formats.saved_model import open_model
-    from penult_service.preparing.seams import find_seams
-    from penult_service.preparing.survey import Survey
+    from penult_service.preparing.seam.seams import find_seams
+    from penult_service.preparing.seam.survey import Survey
 
     kit = Kit(TF_KERAS)
     vectors = kit.layers.Input((8,), name="vectors")

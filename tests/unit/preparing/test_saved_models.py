@@ -16,10 +16,10 @@ tf = pytest.importorskip("tensorflow")
 
 from penult_service.errors import InvalidInput, ModelRefused  # noqa: E402
 from penult_service.preparing import parts, pipeline  # noqa: E402
-from penult_service.preparing.declaration import Declaration  # noqa: E402
+from penult_service.preparing.declarations.declaration import Declaration  # noqa: E402
 from penult_service.preparing.formats.saved_model import open_model  # noqa: E402
-from penult_service.preparing.seams import find_seams  # noqa: E402
-from penult_service.preparing.survey import Survey  # noqa: E402
+from penult_service.preparing.seam.seams import find_seams  # noqa: E402
+from penult_service.preparing.seam.survey import Survey  # noqa: E402
 from support import old_graphs as old  # noqa: E402
 from support.formats import plain  # noqa: E402
 

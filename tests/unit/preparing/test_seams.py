@@ -14,8 +14,8 @@ tf = pytest.importorskip("tensorflow")
 
 from penult_service.errors import ModelRefused  # noqa: E402
 from penult_service.preparing.formats.saved_model import open_model  # noqa: E402
-from penult_service.preparing.seams import find_seams  # noqa: E402
-from penult_service.preparing.survey import Survey  # noqa: E402
+from penult_service.preparing.seam.seams import find_seams  # noqa: E402
+from penult_service.preparing.seam.survey import Survey  # noqa: E402
 from support import seed_model as seeds  # noqa: E402
 from support import text_models as tm  # noqa: E402
 from support.seam_heads import (  # noqa: E402

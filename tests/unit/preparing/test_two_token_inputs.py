@@ -18,7 +18,8 @@ WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "good", "film")
 
 
 def prepared(source: Path, place: Path) -> Any:
-    from penult_service.preparing import declaring, pipeline
+    from penult_service.preparing import pipeline
+    from penult_service.preparing.declarations import declaring
 
     place.mkdir(exist_ok=True)
     pipeline.prepare(source, place / "prepared", None, lambda *_: None, declared=declaring.read(source))

@@ -11,9 +11,9 @@ import pytest
 import tensorflow as tf
 from penult_service.preparing import parts
 from penult_service.preparing.formats.saved_model import open_model
-from penult_service.preparing.seams import Seams, find_seams
-from penult_service.preparing.survey import Survey
-from penult_service.preparing.unmarked import _in_front, _sources
+from penult_service.preparing.seam.seams import Seams, find_seams
+from penult_service.preparing.seam.survey import Survey
+from penult_service.preparing.seam.unmarked import _in_front, _sources
 from support import seed_model as seeds
 from support import text_models as tm
 from support.tiny_bert import WORDS

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from penult_service.preparing import usage
+from penult_service.preparing.confined import usage
 
 
 def test_bytes_and_files(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from penult_service.errors import ModelRefused
 from penult_service.prepared import TEXT, TokenInput
-from penult_service.preparing.declaration import Declaration
+from penult_service.preparing.declarations.declaration import Declaration
 from penult_service.preparing.formats import (
     keras_file,
     keras_hub_pairs,

@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from penult_service.errors import ModelRefused
-from penult_service.preparing.declaration import Declaration
+from penult_service.preparing.declarations.declaration import Declaration
 from penult_service.preparing.formats import keras_file, keras_hub_words
 from penult_service.preparing.formats.hf_files import first_of, need, read_json, refused
 from penult_service.preparing.formats.keras_hub_model import open_task

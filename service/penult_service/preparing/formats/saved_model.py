@@ -12,7 +12,7 @@ import tensorflow as tf
 import tensorflow_text  # noqa: F401  (registers the operations that a text model needs)
 
 from penult_service.errors import InvalidInput, ModelRefused
-from penult_service.preparing.declaration import NOTHING, Declaration
+from penult_service.preparing.declarations.declaration import NOTHING, Declaration
 from penult_service.preparing.formats import keras_loss, tf1_graph
 from penult_service.preparing.formats import tags as tag_sets
 from penult_service.preparing.formats import tf_keras_saved_model as tf_keras_files

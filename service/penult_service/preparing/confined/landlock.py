@@ -12,7 +12,7 @@ import struct
 from collections.abc import Iterable
 from pathlib import Path
 
-from penult_service.preparing.seccomp import prctl
+from penult_service.preparing.confined.seccomp import prctl
 
 # The same numbers on every machine.
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446

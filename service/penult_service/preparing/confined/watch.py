@@ -25,8 +25,8 @@ import psutil
 
 from penult_service import errors
 from penult_service.errors import InvalidInput, ModelRefused
-from penult_service.preparing import bytecode, confine, usage
 from penult_service.preparing.child import LOOKING
+from penult_service.preparing.confined import bytecode, confine, usage
 
 _log = logging.getLogger(__name__)
 

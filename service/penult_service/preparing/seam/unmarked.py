@@ -11,7 +11,7 @@ from typing import Any
 
 from penult_service.preparing.graph import Ref
 from penult_service.preparing.opened import NOISE_CLASSES, Layer
-from penult_service.preparing.survey import Survey
+from penult_service.preparing.seam.survey import Survey
 
 
 def fronts(survey: Survey) -> list[tuple[Ref, Layer]]:

@@ -12,16 +12,16 @@ import tensorflow as tf
 
 from penult_service.errors import ModelRefused
 from penult_service.prepared import Readout, Site
-from penult_service.preparing import dropouts, exported
-from penult_service.preparing.declaration import NOTHING, Declaration
-from penult_service.preparing.dropouts import Place, Stand
+from penult_service.preparing.declarations.declaration import NOTHING, Declaration
 from penult_service.preparing.graph import Ref, node_of
 from penult_service.preparing.naming import layer_at
 from penult_service.preparing.opened import Layer, Opened
 from penult_service.preparing.places import Seams
-from penult_service.preparing.ragged import as_matrices
-from penult_service.preparing.survey import FLOATS, INTEGERS, Survey, shown
-from penult_service.preparing.token_seam import Tokens, token_seam, vocabulary_of, wordpieces_of
+from penult_service.preparing.seam import dropouts, exported
+from penult_service.preparing.seam.dropouts import Place, Stand
+from penult_service.preparing.seam.ragged import as_matrices
+from penult_service.preparing.seam.survey import FLOATS, INTEGERS, Survey, shown
+from penult_service.preparing.seam.token_seam import Tokens, token_seam, vocabulary_of, wordpieces_of
 
 _LISTED = 20  # layers that a message names
 

@@ -19,8 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from penult_service.errors import InvalidInput
-from penult_service.preparing.declaration import ENGINES, HEADS, NAME, POOLINGS, ROLES, Declaration
-from penult_service.preparing.toml_lines import TooDeep, lines_of
+from penult_service.preparing.declarations.declaration import (
+    ENGINES,
+    HEADS,
+    NAME,
+    POOLINGS,
+    ROLES,
+    Declaration,
+)
+from penult_service.preparing.declarations.toml_lines import TooDeep, lines_of
 
 MAX_BYTES = 256 << 10
 MAX_LENGTH = 1_000_000  # tokens

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from penult_service.guard import prepared as guard
 from penult_service.prepared import LIBRARY, TEXT, load_manifest
-from penult_service.preparing.effect import measure, predicted_classes
 from penult_service.preparing.examples import Rows
+from penult_service.preparing.proof.effect import measure, predicted_classes
+from penult_service.preparing.proof.served import Served
 from penult_service.preparing.report import DropoutEffect
-from penult_service.preparing.served import Served
 from penult_service.tokenizing.library import library_tokenizer
 
 _BATCH = 32

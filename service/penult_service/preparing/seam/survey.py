@@ -14,7 +14,7 @@ from penult_service.preparing.examples import Examples, feeds
 from penult_service.preparing.graph import Ref, node_of
 from penult_service.preparing.naming import layer_at
 from penult_service.preparing.opened import NOISE_CLASSES, Layer, Opened
-from penult_service.preparing.paths import dominators, path_nodes
+from penult_service.preparing.seam.paths import dominators, path_nodes
 
 # Seven rows of different lengths: a number that is unlikely to be a width of the model.
 PROBE = ("one", "two words", "and a few words more than two", "", "last", "a film, a good one!", "Ünïcode ok")

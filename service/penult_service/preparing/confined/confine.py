@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from penult_service.preparing import landlock, seccomp
+from penult_service.preparing.confined import landlock, seccomp
 
 NETWORK, FILES, PROCESSES = "network", "files", "processes"
 PARTS = {

@@ -11,7 +11,7 @@ import tensorflow as tf
 from penult_service.preparing import tf_private
 from penult_service.preparing.graph import Ref, node_of
 from penult_service.preparing.naming import layer_at
-from penult_service.preparing.survey import FLOATS, Survey
+from penult_service.preparing.seam.survey import FLOATS, Survey
 
 
 @dataclass(frozen=True)

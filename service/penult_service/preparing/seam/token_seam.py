@@ -12,8 +12,8 @@ from penult_service.prepared import TokenInput
 from penult_service.preparing import tf_private
 from penult_service.preparing.graph import FlatGraph, Ref, node_of
 from penult_service.preparing.parts import references
-from penult_service.preparing.paths import smallest_cut
-from penult_service.preparing.survey import INTEGERS, PROBE, Survey
+from penult_service.preparing.seam.paths import smallest_cut
+from penult_service.preparing.seam.survey import INTEGERS, PROBE, Survey
 
 Tokens = tuple[tuple[TokenInput, Ref], ...]
 """Each input of `encode` with its tensor."""

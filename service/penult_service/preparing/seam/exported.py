@@ -14,12 +14,12 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from penult_service.preparing.dropouts import Place, Stand, by_dropouts, checked, last_of, root_of
 from penult_service.preparing.graph import Ref, node_of
 from penult_service.preparing.opened import Layer
-from penult_service.preparing.survey import FLOATS, Survey, shown
-from penult_service.preparing.training import Training, scope_of
-from penult_service.preparing.weights import Use, in_front_of, last_groups, pooled, uses
+from penult_service.preparing.seam.dropouts import Place, Stand, by_dropouts, checked, last_of, root_of
+from penult_service.preparing.seam.survey import FLOATS, Survey, shown
+from penult_service.preparing.seam.training import Training, scope_of
+from penult_service.preparing.seam.weights import Use, in_front_of, last_groups, pooled, uses
 
 _DROPOUT = re.compile(r"dropout(_\d+)*")
 _STATE = re.compile(r"(?:.*/)?seed_generator(_\d+)?/seed_generator_state")

@@ -16,8 +16,8 @@ from tensorflow.core.framework import node_def_pb2
 from penult_service.preparing import parts
 from penult_service.preparing.graph import FlatGraph, Ref, node_of
 from penult_service.preparing.opened import Opened
-from penult_service.preparing.paths import smallest_cut
-from penult_service.preparing.survey import PROBE, Survey
+from penult_service.preparing.seam.paths import smallest_cut
+from penult_service.preparing.seam.survey import PROBE, Survey
 
 _PREFIX = "ragged_rows/"
 _VALUES, _ENDS, _VALUES_AGAIN, _ENDS_AGAIN = (

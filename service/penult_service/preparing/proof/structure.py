@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from penult_service.errors import ModelRefused
 from penult_service.prepared import HEAD, WHOLE
 from penult_service.preparing.audit import Audit, Found, audit
-from penult_service.preparing.clean import clean_function
 from penult_service.preparing.graph import FlatGraph
 from penult_service.preparing.opened import Layer, Opened
+from penult_service.preparing.proof.clean import clean_function
 
 RANDOM = "RANDOM_AT_INFERENCE"
 AS_SERVED = " as served"

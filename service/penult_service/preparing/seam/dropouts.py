@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from penult_service.preparing.graph import Ref, node_of
 from penult_service.preparing.naming import layer_at
 from penult_service.preparing.opened import Layer
-from penult_service.preparing.survey import FLOATS, Survey
-from penult_service.preparing.training import Scope, Training, scope_of
-from penult_service.preparing.unmarked import fronts, in_front
-from penult_service.preparing.weights import in_front_of, last_groups, last_trained, pooled, uses
+from penult_service.preparing.seam.survey import FLOATS, Survey
+from penult_service.preparing.seam.training import Scope, Training, scope_of
+from penult_service.preparing.seam.unmarked import fronts, in_front
+from penult_service.preparing.seam.weights import in_front_of, last_groups, last_trained, pooled, uses
 
 # Noise that leaves nothing in an inference graph.
 _TRACELESS = frozenset({"GaussianNoise", "GaussianDropout", "AlphaDropout"})

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from penult_service.errors import ModelRefused
 from penult_service.prepared import CALLER, GRAPH, NO_LIMIT, Manifest
-from penult_service.preparing.declaration import Declaration
+from penult_service.preparing.declarations.declaration import Declaration
 from penult_service.preparing.places import Seams
 
 

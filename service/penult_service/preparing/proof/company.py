@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penult_service.preparing.audit import Found
-from penult_service.preparing.experiment import TOLERANCE, relative
 from penult_service.preparing.graph import node_of
 from penult_service.preparing.naming import layer_at
 from penult_service.preparing.parts import references
-from penult_service.preparing.survey import Survey
+from penult_service.preparing.proof.experiment import TOLERANCE, relative
+from penult_service.preparing.seam.survey import Survey
 
 
 def first_that_mixes(survey: Survey, texts: Sequence[str]) -> Found | None:

@@ -15,7 +15,7 @@ from penult_service.preparing import parts, probe
 from penult_service.preparing.examples import Examples, Rows
 from penult_service.preparing.opened import Opened
 from penult_service.preparing.places import Seams
-from penult_service.preparing.served import Arrays, Served, numpy_of
+from penult_service.preparing.proof.served import Arrays, Served, numpy_of
 
 TOLERANCE = 1e-5
 REPEATS = 20

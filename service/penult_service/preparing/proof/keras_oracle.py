@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from penult_service.errors import ModelRefused
 from penult_service.prepared import Site
-from penult_service.preparing.experiment import TOLERANCE, Outcome, relative
 from penult_service.preparing.formats.keras_marks import Placed, is_noise, layers_of, noted
 from penult_service.preparing.formats.keras_trace import arguments_of, given_to, named_outputs
 from penult_service.preparing.graph import node_of
 from penult_service.preparing.opened import Opened
+from penult_service.preparing.proof.experiment import TOLERANCE, Outcome, relative
 
 # Eight steps of half precision at 1: graphs that fuse other operations round in other places.
 _HALVES = {tf.bfloat16: 2.0**-5, tf.float16: 2.0**-8}

@@ -1,0 +1,1 @@
+"""That dropout plays no part: by structure, by experiment, and what Keras itself says."""
