@@ -115,8 +115,7 @@ def answer(directory: Path, texts: list[str]) -> None:
     tokenizer = transformers.AutoTokenizer.from_pretrained(directory)
     loaded = transformers.AutoModelForSequenceClassification.from_pretrained(directory, dtype=torch.float32)
     model = loaded.eval()
-    behind = model.config.pad_token_id + 1 if model.config.model_type == "roberta" else 0
-    longest = min(tokenizer.model_max_length, model.config.max_position_embeddings - behind)
+    longest = _longest(tokenizer, model.config)
     seen: list[Any] = []
     dropout = model.dropout if hasattr(model, "dropout") else model.classifier.dropout
     dropout.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
@@ -131,17 +130,34 @@ def answer(directory: Path, texts: list[str]) -> None:
     (directory / "oracle.json").write_text(json.dumps(ids))
 
 
+def read(directory: Path, texts: list[str]) -> None:
+    """Writes the token ids of these texts alone, in a file beside the other answers."""
+    tokenizer = transformers.AutoTokenizer.from_pretrained(directory)
+    config = transformers.AutoConfig.from_pretrained(directory)
+    ids = tokenizer(texts, truncation=True, max_length=_longest(tokenizer, config))["input_ids"]
+    (directory / "ids.json").write_text(json.dumps(ids))
+
+
+def _longest(tokenizer: Any, config: Any) -> int:
+    """The most tokens of a text that the model has positions for."""
+    behind = config.pad_token_id + 1 if config.model_type == "roberta" else 0
+    return int(min(tokenizer.model_max_length, config.max_position_embeddings - behind))
+
+
 def main() -> None:
     """Makes all kinds, and prints the name of each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("target", type=Path)
     parser.add_argument("texts", type=Path)
+    parser.add_argument("more", type=Path, nargs="?", help="Texts whose token ids alone are told: ids.json.")
     given = parser.parse_args()
     texts = json.loads(given.texts.read_text())
     torch.set_num_threads(1)  # the models are tiny
     for name in kinds():
         save(name, given.target / name, texts)
         answer(given.target / name, texts)
+        if given.more:
+            read(given.target / name, json.loads(given.more.read_text()))
         print(name, flush=True)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from penult_service.preparing import probe
 from support.embedding import loaded, with_embedder
-from support.pretrained import ROOT, shared_data
+from support.pretrained import ROOT, shared_data, shared_texts
 
 pytestmark = [pytest.mark.full, pytest.mark.tensorflow]
 
@@ -56,6 +56,7 @@ class Oracle:
 
     place: Path
     texts: list[str]
+    more: list[str]
 
     def answers(self, kind: str) -> tuple[Any, list[list[int]]]:
         found = np.load(self.place / kind / "oracle.npz")
@@ -67,15 +68,18 @@ def oracle(tmp_path_factory: pytest.TempPathFactory) -> Oracle:
     with shared_data("stsb_dev.csv").open(newline="", encoding="utf-8") as file:
         real = [row["sentence1"] for row in csv.DictReader(file)][:150]
     texts = [*probe.MIXED, *ODD, *odd_texts(150), *real]
+    more = [*shared_texts(), *odd_texts(20_000)]
     place = tmp_path_factory.mktemp("oracle")
     (place / "texts.json").write_text(json.dumps(texts))
-    command = [ROOT / "scripts" / "hf_oracle", place / "models", place / "texts.json"]
+    (place / "more.json").write_text(json.dumps(more))
+    files = (place / name for name in ("models", "texts.json", "more.json"))
+    command = [ROOT / "scripts" / "hf_oracle", *files]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if "cannot be installed" in done.stderr:
         pytest.skip(done.stderr.strip().splitlines()[-1])
     assert done.returncode == 0, done.stderr[-3000:]
     assert tuple(line for line in done.stdout.split() if line in KINDS) == KINDS
-    return Oracle(place / "models", texts)
+    return Oracle(place / "models", texts, more)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -103,6 +107,18 @@ def test_what_is_served_is_what_transformers_says(oracle: Oracle, tmp_path: Path
     if classifies:
         expected = probabilities(model.manifest.head.kind, answers["logits"].astype(np.float64))
         np.testing.assert_allclose(embedded.probabilities, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_all_real_texts_have_the_tokens_of_transformers(oracle: Oracle, tmp_path: Path, kind: str) -> None:
+    tokenizer = loaded(oracle.place / kind, tmp_path).tokenizer
+    table = tokenizer.tokenize(oracle.more)
+    found = [
+        row[:length].tolist() for row, length in zip(table.inputs["input_ids"], table.lengths, strict=True)
+    ]
+    expected = json.loads((oracle.place / kind / "ids.json").read_text())
+    different = [text for text, one, other in zip(oracle.more, found, expected, strict=True) if one != other]
+    assert different == []
 
 
 def probabilities(kind: str, logits: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 from pathlib import Path
 
@@ -26,3 +27,13 @@ def shared_data(name: str) -> Path:
     if not path.is_file():
         pytest.skip(f"no {path.name} in ../shared/data")
     return path
+
+
+def shared_texts() -> list[str]:
+    """Every text of the real data sets, each once."""
+    found: dict[str, None] = {}
+    for path in sorted(shared_data("sst2_dev.csv").parent.glob("*.csv")):
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in csv.reader(file):
+                found |= dict.fromkeys(cell for cell in row if " " in cell)
+    return list(found)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from penult_service.preparing.declarations.declaration import NOTHING, Declaration
 from penult_service.preparing.proof.experiment import TOLERANCE, relative
 from support import tiny_keras_hub as hub
-from support.pretrained import shared_data
+from support.pretrained import shared_texts
 from support.tiny_bert import VOCABULARY
 
 pytestmark = pytest.mark.tensorflow
@@ -277,7 +277,7 @@ def test_padding_that_is_not_the_first_word(tmp_path: Path) -> None:
 @pytest.mark.parametrize("family", hub.FAMILIES)
 def test_the_ids_of_real_texts(family: str, tmp_path: Path) -> None:
     """Every text of the data sets beside the checkout, and odd ones, against KerasHub's own preprocessor."""
-    texts = [*real_texts(), *odd_texts()]
+    texts = [*shared_texts(), *odd_texts()]
     model = hub.classifier(family, length=96)
     manifest, tokenizer = prepared(as_preset(model, tmp_path), tmp_path / "prepared")
     table = tokenizer.tokenize(texts)
@@ -295,15 +295,3 @@ def odd_texts() -> list[str]:
 
     characters = [chr(point) for point in range(0x2FFFF) if not 0xD800 <= point <= 0xDFFF]
     return [*tried(("[CLS]", "[MASK]", "<s>")), *(f"a{c}b {c}" for c in characters[::7])]
-
-
-def real_texts() -> list[str]:
-    import csv
-
-    folder = shared_data("sst2_dev.csv").parent
-    found: dict[str, None] = {}
-    for path in sorted(folder.glob("*.csv")):
-        with path.open(encoding="utf-8", newline="") as file:
-            for row in csv.reader(file):
-                found |= dict.fromkeys(cell for cell in row if " " in cell)
-    return list(found)
