@@ -206,7 +206,7 @@ REFUSED: list[tuple[str, Change, str, str]] = [
         "VOCABULARY_UNSUPPORTED",
         "hold different words",
     ),
-    ("a part", saved(pre_tokenizer=EVIL), "TOKENIZER_UNSUPPORTED", "pre_tokenizer has a Split"),
+    ("a part", saved(pre_tokenizer=EVIL), "TOKENIZER_UNSUPPORTED", "pre_tokenizer has the pattern"),
     ("a pattern", saved(normalizer=REPLACE), "TOKENIZER_UNSUPPORTED", "'(a+)+$'"),
     ("a pattern, deep inside", saved(normalizer=DEEP), "TOKENIZER_UNSUPPORTED", "'(a+)+$'"),
     ("a type that is a list", saved(normalizer={"type": ["NFC"]}), "TOKENIZER_UNSUPPORTED", "normalizer"),

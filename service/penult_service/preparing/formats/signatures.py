@@ -186,7 +186,9 @@ def _functions(root: Any) -> list[Function]:
 def traces(root: Any, name: str) -> list[Function]:
     """A function of the object itself, as often as it was traced over plain tensors; none without it."""
     found = []
-    for concrete in getattr(getattr(root, name, None), "concrete_functions", ()):
+    function = getattr(root, name, None)
+    alone = [function] if isinstance(function, tf.types.experimental.ConcreteFunction) else []
+    for concrete in getattr(function, "concrete_functions", alone):
         inputs = _arguments(concrete.structured_input_signature)
         outputs = _results(concrete.structured_outputs)
         if outputs and all(isinstance(spec, tf.TensorSpec) for spec in (*inputs.values(), *outputs.values())):
