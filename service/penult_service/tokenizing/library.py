@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,6 @@ class LibraryTokenizer:
     """
 
     def __init__(self, text: str, inputs: Sequence[TokenInput]) -> None:
-        from tokenizers import Tokenizer
-
         strange = [token.role for token in inputs if token.role not in _SAID]
         if strange or not any(token.role == "ids" for token in inputs):
             raise ValueError(f"it cannot make inputs of role {', '.join(strange) or 'mask alone'}")
@@ -46,7 +44,7 @@ class LibraryTokenizer:
         self._takes_pairs = bool(raw.pop(PAIRS, True))
         refuse_unknown_parts(raw)  # before it runs here; whoever wrote the prepared model
         try:
-            self._tokenizer = Tokenizer.from_str(json.dumps(raw))
+            self._tokenizer = tokenizer_of(raw)
         except Exception as error:  # the library raises nothing more special
             raise ValueError(str(error)[:200]) from error
         if self._tokenizer.truncation is None or self._tokenizer.padding is None:
@@ -99,6 +97,25 @@ class LibraryTokenizer:
     def _widened(self, matrix: NDArray[Any], width: int, token: TokenInput) -> NDArray[Any]:
         filling = self._padding if token.role == "ids" else 0
         return np.pad(matrix, ((0, 0), (0, width - matrix.shape[1])), constant_values=filling)
+
+
+def tokenizer_of(raw: Mapping[str, Any]) -> Any:
+    """The library's tokenizer, of what a `tokenizer.json` says.
+
+    The library reads numbers of a file less exactly than they stand there, which decides between two ways to cut a word
+    whose scores are equal; so those of a Unigram model are handed to it as numbers, as transformers does.
+
+    Raises:
+        Exception: it is none; the library raises nothing more special.
+    """
+    from tokenizers import Tokenizer, models
+
+    tokenizer = Tokenizer.from_str(json.dumps(raw))
+    model = raw.get("model") or {}
+    if model.get("type") == "Unigram":
+        pieces = [(str(piece), float(score)) for piece, score in model["vocab"]]
+        tokenizer.model = models.Unigram(pieces, model.get("unk_id"), bool(model.get("byte_fallback")))
+    return tokenizer
 
 
 def library_tokenizer(directory: Path, inputs: Sequence[TokenInput]) -> LibraryTokenizer:

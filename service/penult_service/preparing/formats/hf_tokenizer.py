@@ -5,7 +5,6 @@ What the server will load is written anew, with the model's own length, of parts
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from penult_service.preparing.formats.hf_files import (
     refused,
 )
 from penult_service.preparing.formats.hf_network import Network
+from penult_service.tokenizing.library import tokenizer_of
 from penult_service.tokenizing.parts import parts_of, refuse_unknown_parts
 
 LENGTH_UNKNOWN = "LENGTH_UNKNOWN"
@@ -135,8 +135,6 @@ def _unsupported(directory: Path, what: str) -> Exception:
 
 def _from_json(directory: Path, settings: Mapping[str, Any]) -> tuple[Any, int]:
     """The tokenizer, and the length that it cuts to, 0 when it does not."""
-    from tokenizers import Tokenizer
-
     raw = read_json(directory, TOKENIZER_FILE, _MAX_BYTES)
     try:
         refuse_unknown_parts(raw)
@@ -144,7 +142,7 @@ def _from_json(directory: Path, settings: Mapping[str, Any]) -> tuple[Any, int]:
         raise _unsupported(directory, f"{TOKENIZER_FILE}: {error}") from error
     _refuse_contradiction(directory, parts_of(raw, "normalizer"), parts_of(raw, "pre_tokenizer"), settings)
     try:
-        tokenizer = Tokenizer.from_str(json.dumps({**raw, "truncation": None, "padding": None}))
+        tokenizer = tokenizer_of({**raw, "truncation": None, "padding": None})
     except Exception as error:  # the library raises nothing more special
         raise refused(
             directory, "FILE_DAMAGED", f"{TOKENIZER_FILE} is no tokenizer ({str(error)[:200]})"
