@@ -8,7 +8,7 @@ from typing import Any
 from penult_client._core.inputs import Texts, as_list, check_texts
 from penult_client._core.records import Records, check_records
 from penult_client._core.tensors import Tensors, check_tensors
-from penult_client._exceptions import InputTypeError
+from penult_client._exceptions import InputTypeError, PenultError
 
 Rows = Texts | Records | Tensors
 
@@ -33,11 +33,14 @@ def check_rows(given: Any, field: str = "") -> Rows:
     first = items[0] if items else ""
     if isinstance(first, Mapping | tuple | list):
         return check_records(items, f"{field}records")
-    odd = next((i for i, item in enumerate(items) if isinstance(item, Mapping | tuple | list)), None)
-    if odd is not None and isinstance(first, str):
-        raise InputTypeError(
-            f"{field}texts[{odd}] is a {type(items[odd]).__name__}, {field}texts[0] is a str; pass rows of one kind",
-            reason="NOT_TEXT",
-            field=f"{field}texts[{odd}]",
-        )
-    return check_texts(items, f"{field}texts")
+    try:
+        return check_texts(items, f"{field}texts")
+    except PenultError:
+        odd = next((i for i, item in enumerate(items) if isinstance(item, Mapping | tuple | list)), None)
+        if odd is None or not isinstance(first, str):
+            raise
+    raise InputTypeError(
+        f"{field}texts[{odd}] is a {type(items[odd]).__name__}, {field}texts[0] is a str; pass rows of one kind",
+        reason="NOT_TEXT",
+        field=f"{field}texts[{odd}]",
+    )
