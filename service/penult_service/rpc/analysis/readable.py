@@ -6,6 +6,7 @@ from penult_service.errors import InvalidInput, NotFound, PreconditionFailed
 from penult_service.operations import Operations
 from penult_service.rpc.analysis.analyses import BY_NAME, CLUSTER, PROJECT, Analysis
 from penult_service.rpc.analysis.keeping import Keeper
+from penult_service.rpc.analysis.result_codec import Kind
 from penult_service.rpc.analysis.result_parts import Readable
 from penult_service.rpc.operation_replies import error_of
 from penult_service.rpc.stored import Stored
@@ -38,7 +39,7 @@ class Reader:
                 reason="NAME_INVALID",
                 field="name",
             )
-        return await self._named(plural, short)
+        return await self._read(_NAMED[plural], name)
 
     async def of_operation(self, record: OperationRecord) -> Readable:
         """The result of an operation that is done.
@@ -46,24 +47,27 @@ class Reader:
         Raises:
             NotFound: what it stored by name is gone, or another (RESULT_NOT_FOUND). DataDamaged: as `find`.
         """
-        store, short = self._place(record)
-        found = await self._stored.run(store.get, short)
-        _check_same(record, found.info)
-        analysis = BY_NAME[record.analysis]
-        named = analysis.kind if record.stored != f"operations/{record.name}" else None
-        return Readable(analysis, found, named.told(found.info) if named else None)
+        readable = await self._read(BY_NAME[record.analysis], record.stored)
+        _check_same(record, readable.found.info)
+        return readable
 
     async def info_of(self, record: OperationRecord) -> ResultInfo:
         """What is known of that result, without reading it. Raises as `of_operation`."""
-        store, short = self._place(record)
+        _, store, short = self._place(record.stored)
         info = await self._stored.run(store.info, short)
         _check_same(record, info)
         return info
 
-    def _place(self, record: OperationRecord) -> tuple[ResultStore, str]:
-        plural, _, short = record.stored.partition("/")
+    async def _read(self, analysis: Analysis, name: str) -> Readable:
+        kind, store, short = self._place(name)
+        found = await self._stored.run(store.get, short)
+        return Readable(analysis, found, kind.told(found.info) if kind else None)
+
+    def _place(self, name: str) -> tuple[Kind | None, ResultStore, str]:
+        """What the result of that name is stored as (None: an operation's own), where, and under which name."""
+        plural, _, short = name.partition("/")
         kind = _NAMED[plural].kind if plural in _NAMED else None
-        return (self._keeper.store(kind) if kind else self._stored.storage.operations.results), short
+        return kind, self._keeper.store(kind) if kind else self._stored.storage.operations.results, short
 
     async def _of_ended(self, record: OperationRecord) -> Readable:
         if record.state == RUNNING:
@@ -75,12 +79,6 @@ class Reader:
         if record.state != DONE:
             raise error_of(record)
         return await self.of_operation(record)
-
-    async def _named(self, plural: str, short: str) -> Readable:
-        analysis = _NAMED[plural]
-        assert analysis.kind is not None
-        found = await self._stored.run(self._keeper.store(analysis.kind).get, short)
-        return Readable(analysis, found, analysis.kind.told(found.info))
 
 
 def _check_same(record: OperationRecord, info: ResultInfo) -> None:
