@@ -83,19 +83,13 @@ def choose(what: str, root: Any, declared: str = "") -> Function:
     """
     signatures, functions = signatures_of(root), _functions(root)
     if declared:
-        named = [one for one in (*signatures, *functions) if one.name == declared][:1] or [
-            one for one in functions if one.name == declared
-        ]
+        named = _in(signatures, declared) or _in(functions, declared)
         if not named:
-            raise _refusal(what, f"no function {declared!r}, which is declared", (*signatures, *functions))
-        return _only(what, named if named[0] in signatures else _in(functions, declared))
-    for usual in (DEFAULT, HUB_DEFAULT):
-        default = next((one for one in signatures if one.name == usual), None)
-        if default is not None:
-            return default
-    if signatures:
-        return _only(what, signatures)
-    return _only(what, _in(functions, CALL) or functions)
+            why = f"no function {declared!r}, which is declared"
+            raise _refusal(what, "NO_SIGNATURE", why, (*signatures, *functions))
+        return _only(what, named)
+    usual = _in(signatures, DEFAULT) or _in(signatures, HUB_DEFAULT)
+    return _only(what, usual or signatures or _in(functions, CALL) or functions)
 
 
 def full_shape(spec: tf.TensorSpec) -> tuple[int | None, ...] | None:
@@ -122,7 +116,8 @@ def _only(what: str, found: Sequence[Function]) -> Function:
     if len({one.name for one in left}) == 1:  # the calls of one function: the one of plain text
         left = _kept(left, lambda one: [s.dtype for s in one.inputs.values()] == [tf.string])
     if any(str(one) != str(left[0]) for one in left):
-        raise _refusal(what, f"no signature {DEFAULT}, and several functions that could be the model", left)
+        why = f"no signature {DEFAULT}, and several functions that could be the model"
+        raise _refusal(what, "AMBIGUOUS_SIGNATURE", why, left)
     return left[0]
 
 
@@ -135,7 +130,7 @@ def _in(functions: Sequence[Function], name: str) -> list[Function]:
     return [one for one in functions if one.name == name]
 
 
-def _refusal(what: str, why: str, found: Sequence[Function]) -> ModelRefused:
+def _refusal(what: str, reason: str, why: str, found: Sequence[Function]) -> ModelRefused:
     there = "; ".join(str(one) for one in found[:12]) or "none"
     names = {one.name for one in found}
     how = (
@@ -143,20 +138,17 @@ def _refusal(what: str, why: str, found: Sequence[Function]) -> ModelRefused:
         if len(names) > 1
         else "save it with the one that is meant"
     )
-    return ModelRefused(
-        f"{what} has {why}; say which one, such as {how}. It has: {there}",
-        reason="AMBIGUOUS_SIGNATURE" if found and "declared" not in why else "NO_SIGNATURE",
-    )
+    return ModelRefused(f"{what} has {why}; say which one, such as {how}. It has: {there}", reason=reason)
 
 
 def signatures_of(root: Any) -> list[Function]:
     """The signatures, in the order of their names."""
-    found = []
+    found, functions = [], _functions(root)
     for name, function in sorted(getattr(root, "signatures", {}).items()):
         if name in _NOT_ASKED:
             continue
         specs = function.structured_input_signature[1]
-        inputs = {key: specs[key] for key in _in_order(root, list(specs))}
+        inputs = {key: specs[key] for key in _in_order(functions, list(specs))}
         outputs = {
             key: tf.TensorSpec(one.shape, one.dtype)
             for key, one in sorted(function.structured_outputs.items())
@@ -169,9 +161,9 @@ def _named_call(function: Any, names: Sequence[str]) -> Callable[[Sequence[tf.Te
     return lambda tensors: dict(function(**dict(zip(names, tensors, strict=True))))
 
 
-def _in_order(root: Any, names: list[str]) -> list[str]:
+def _in_order(functions: Sequence[Function], names: list[str]) -> list[str]:
     """A signature's arguments in the order of the function that it was made of, where that is there."""
-    for function in _functions(root):
+    for function in functions:
         if sorted(function.inputs) == sorted(names):
             return list(function.inputs)
     return names
