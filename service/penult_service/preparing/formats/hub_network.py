@@ -9,8 +9,8 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
+from concurrent.futures import Future, wait
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import Any
 
 from penult_service.errors import InvalidInput, NotFound, PenultError, Unavailable
@@ -86,26 +86,18 @@ def opened(request: Any, context: Any) -> Any:
 
 def within(seconds: float, step: Callable[[], Any]) -> Any:
     """What a step gives, in a thread of its own: nothing else ends a search for a name. Raises NoAnswer."""
-    found: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+    found: Future[Any] = Future()
 
     def run() -> None:
         try:
-            found.put((step(), None))
+            found.set_result(step())
         except BaseException as error:  # noqa: BLE001  (raised where it is waited for)
-            found.put((None, error))
+            found.set_exception(error)
 
     threading.Thread(target=run, daemon=True).start()
-    try:
-        answer, failure = found.get(timeout=seconds)
-    except Empty:
-        raise NoAnswer(f"no answer within {seconds:g} s") from None
-    if failure is not None:
-        answered(lambda: _raise(failure))
-    return answer
-
-
-def _raise(error: BaseException) -> None:
-    raise error
+    if not wait([found], seconds).done:
+        raise NoAnswer(f"no answer within {seconds:g} s")
+    return answered(found.result)
 
 
 def answered(step: Callable[[], Any]) -> Any:
