@@ -17,7 +17,7 @@ from penult_service.preparing.audit import constant_value
 from penult_service.preparing.cut import cut
 from penult_service.preparing.graph import FlatGraph, Ref, node_of
 
-_TABLES = frozenset({"HashTableV2"})
+_VARIABLE, _TABLE = "VariableV2", "HashTableV2"
 _SWITCHES, _MERGES = frozenset({"Switch", "RefSwitch"}), frozenset({"Merge", "RefMerge"})
 
 
@@ -40,17 +40,17 @@ def renewed(what: str, root: Any, flat: FlatGraph) -> tuple[Any, FlatGraph]:
     captures = dict(flat.captures)
     used = flat.upstream(flat.outputs.values())
     for name, node in flat.nodes.items():
-        if name not in used and name not in flat.captures and node.op in ("VariableV2", *_TABLES):
+        if name not in used and name not in flat.captures and node.op in (_VARIABLE, _TABLE):
             continue
-        if node.op == "VariableV2":
+        if node.op == _VARIABLE:
             variable = tf.Variable(_value(flat, f"{name}:0"), name=name.replace("/", "_"))
             owner.made.append(variable)
             handle = f"{name}/handle"
             nodes[handle], captures[handle] = _handle(handle), variable.handle
             nodes[name] = node_def_pb2.NodeDef(name=name, op="ReadVariableOp", input=[f"{handle}:0"])
             nodes[name].attr["dtype"].CopyFrom(node.attr["dtype"])
-        elif node.op in _TABLES:
-            table = _table(flat, node)
+        elif node.op == _TABLE:
+            table = _filled_table(flat, node)
             owner.made.append(table)
             nodes[name], captures[name] = _handle(name), table.resource_handle
         elif node.op in ("Variable", "HashTable", "MutableHashTable", "VarHandleOp"):
@@ -68,7 +68,7 @@ def _value(flat: FlatGraph, ref: Ref) -> Any:
     return cut(flat, {}, {"value": ref})()["value"].numpy()
 
 
-def _table(flat: FlatGraph, node: node_def_pb2.NodeDef) -> Any:
+def _filled_table(flat: FlatGraph, node: node_def_pb2.NodeDef) -> Any:
     """A table with the same contents."""
     key, value = (tf.as_dtype(node.attr[name].type) for name in ("key_dtype", "value_dtype"))
 
@@ -93,41 +93,40 @@ def _branches_taken(what: str, flat: FlatGraph) -> FlatGraph:
     if not any(node.op in _SWITCHES for node in flat.nodes.values()):
         return flat
     moved: dict[Ref, Ref] = {}
-    dead: set[Ref] = set()
+    dead: set[Ref] = set()  # outputs of switches and merges
+    left: set[str] = set()  # operations that nothing arrives at
     nodes: dict[str, node_def_pb2.NodeDef] = {}
+
+    def is_dead(ref: Ref) -> bool:
+        return ref in dead or node_of(ref) in left
+
     for name, node in flat.nodes.items():
-        copy = node_def_pb2.NodeDef()
-        copy.CopyFrom(node)
         if node.op in _SWITCHES:
             predicate = constant_value(flat, node.input[1])
             if predicate is None:
                 raise _open_branch(what, name)
             moved[f"{name}:{int(bool(predicate))}"] = moved.get(node.input[0], node.input[0])
             dead.add(f"{name}:{int(not predicate)}")
-            dead |= {f"{name}:0", f"{name}:1"} if node.input[0] in dead else set()
-            continue
-        if node.op in _MERGES:
-            alive = [ref for ref in node.input if ref not in dead]
+            if is_dead(node.input[0]):
+                left.add(name)
+        elif node.op in _MERGES:
+            alive = [ref for ref in node.input if not is_dead(ref)]
             if len(alive) > 1:
                 raise _open_branch(what, name)
-            dead |= {f"{name}:0", f"{name}:1"} if not alive else {f"{name}:1"}
             moved |= {f"{name}:0": moved.get(ref, ref) for ref in alive}
-            continue
-        if any(ref in dead for ref in node.input):
-            dead |= {f"{name}:{number}" for number in range(_outputs(flat, name))}
-            continue
-        copy.input[:] = [moved.get(ref, ref) for ref in node.input]
-        nodes[name] = copy
+            dead.add(f"{name}:1")
+            if not alive:
+                left.add(name)
+        elif any(is_dead(ref) for ref in node.input):
+            left.add(name)
+        else:
+            nodes[name] = node_def_pb2.NodeDef()
+            nodes[name].CopyFrom(node)
+            nodes[name].input[:] = [moved.get(ref, ref) for ref in node.input]
     outputs = {key: moved.get(ref, ref) for key, ref in flat.outputs.items()}
-    if any(ref in dead or node_of(ref) not in nodes for ref in outputs.values()):
+    if any(node_of(ref) not in nodes for ref in outputs.values()):
         raise _open_branch(what, "its output")
     return FlatGraph(nodes, flat.inputs, outputs, flat.library, flat.captures)
-
-
-def _outputs(flat: FlatGraph, name: str) -> int:
-    """More than any of its outputs that another operation reads."""
-    read = [ref for node in flat.nodes.values() for ref in node.input if node_of(ref) == name]
-    return 1 + max((int(ref.rpartition(":")[2]) for ref in read), default=0)
 
 
 def _open_branch(what: str, name: str) -> ModelRefused:
