@@ -19,11 +19,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
-from types import UnionType
-from typing import Any, cast, get_args, get_origin, get_type_hints
+from typing import cast
 
+from penult_service.decoding import decoded
 from penult_service.errors import InvalidInput
 from penult_service.files import sha256_file
 
@@ -244,7 +244,7 @@ class Manifest:
             raise ValueError("not a JSON object")
         if raw.get("format") != MANIFEST_FORMAT:
             raise ValueError(f"format {raw.get('format')!r:.40}, this release reads {MANIFEST_FORMAT}")
-        return cast(Manifest, _decoded(cls, raw, "manifest"))
+        return cast(Manifest, decoded(cls, raw, "manifest"))
 
 
 def is_prepared(directory: Path) -> bool:
@@ -333,42 +333,3 @@ def _check_inputs(manifest: Manifest) -> None:
     strange |= set(manifest.head_values) - values
     if strange:
         raise ValueError(f"no input is called {min(strange)[:40]!r}")
-
-
-def _decoded(kind: Any, raw: Any, where: str) -> Any:
-    """JSON -> a value of this type: a dataclass, a tuple, a mapping, an optional or a plain one.
-
-    Raises:
-        ValueError: it is of another type; the message names where.
-    """
-    if is_dataclass(kind):
-        return _record(kind, raw, where)
-    arguments = get_args(kind)
-    if get_origin(kind) is UnionType:
-        return None if raw is None else _decoded(arguments[0], raw, where)
-    if get_origin(kind) is tuple:
-        if not isinstance(raw, list):
-            raise ValueError(f"{where} is no list")
-        return tuple(_decoded(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(raw))
-    if get_origin(kind) is Mapping:
-        if not isinstance(raw, dict):
-            raise ValueError(f"{where} is no object")
-        return {key: _decoded(arguments[1], value, f"{where}[{key[:40]!r}]") for key, value in raw.items()}
-    taken = (int, float) if kind is float else kind
-    if not isinstance(raw, taken) or (isinstance(raw, bool) and kind is not bool):
-        raise ValueError(f"{where} is not of type {kind.__name__}")
-    if isinstance(raw, str):
-        raw.encode()  # half of a surrogate pair is no text, and could not be sent to anybody
-    return raw
-
-
-def _record(kind: Any, raw: Any, where: str) -> Any:
-    if not isinstance(raw, dict):
-        raise ValueError(f"{where} is no object")
-    types, known = get_type_hints(kind), {f.name: f for f in fields(kind)}
-    unknown = sorted(raw.keys() - known.keys())
-    missing = [n for n, f in known.items() if n not in raw and f.default is f.default_factory is MISSING]
-    if unknown or missing:
-        which = f"has no {missing[0]}" if missing else f"has an unknown {unknown[0][:40]!r}"
-        raise ValueError(f"{where} {which}")
-    return kind(**{name: _decoded(types[name], value, f"{where}.{name}") for name, value in raw.items()})

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import Any, cast
+
+from penult_service.decoding import decoded
 
 NAME = "penult.toml"
 HEADS = ("sigmoid", "softmax", "logits", "multi-label", "regression")
@@ -56,10 +58,8 @@ class Declaration:
 
     @classmethod
     def from_json(cls, told: Mapping[str, Any]) -> Declaration:
-        """What `to_json` made, also after JSON has made lists of its tuples."""
-        given: dict[str, Any] = {one.name: told[one.name] for one in fields(cls)}
-        given |= {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
-        return cls(**given)
+        """What `to_json` made, after JSON has made lists of its tuples."""
+        return cast(Declaration, decoded(cls, told, "declaration"))
 
 
 NOTHING = Declaration()
