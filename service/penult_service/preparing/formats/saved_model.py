@@ -10,8 +10,10 @@ from typing import Any
 
 import tensorflow as tf
 import tensorflow_text  # noqa: F401  (registers the operations that a text model needs)
+from tensorflow.core.protobuf import meta_graph_pb2
 
 from penult_service.errors import InvalidInput, ModelRefused
+from penult_service.guard.saved_model import parsed
 from penult_service.preparing.declarations.declaration import NOTHING, Declaration
 from penult_service.preparing.formats import keras_loss, tf1_graph
 from penult_service.preparing.formats import tags as tag_sets
@@ -31,8 +33,7 @@ def open_model(directory: Path, declared: Declaration = NOTHING) -> Opened:
         ModelRefused: NO_TAGS, AMBIGUOUS_TAGS, NO_SIGNATURE, AMBIGUOUS_SIGNATURE, NO_BATCH, UNSUPPORTED_INPUT,
             UNKNOWN_OP.
     """
-    _require_files(directory)
-    tags = tag_sets.choose(directory, declared.tags)
+    tags = tag_sets.choose(directory, _graphs(directory), declared.tags)
     by_keras = tf_keras_files.read(directory)
     nothing = not (directory / "variables" / "variables.index").is_file()
     options = tf.saved_model.LoadOptions(experimental_skip_checkpoint=True) if nothing else None
@@ -80,8 +81,8 @@ def damaged(directory: Path, error: BaseException) -> InvalidInput:
     return InvalidInput(f"{directory} is damaged or half copied ({first}); copy it again", reason="DAMAGED")
 
 
-def _require_files(directory: Path) -> None:
-    """That the files of one are there; what stands in them has been looked at (`inspecting`)."""
+def _graphs(directory: Path) -> list[meta_graph_pb2.MetaGraphDef]:
+    """The graphs of one whose files are there; what stands in them has been looked at (`inspecting`)."""
     if not (directory / "saved_model.pb").is_file():
         found = ", ".join(sorted(p.name for p in directory.iterdir())[:8]) or "nothing"
         raise InvalidInput(
@@ -89,11 +90,13 @@ def _require_files(directory: Path) -> None:
             "name the directory that model.save(path), or save_pretrained, wrote",
             reason="NOT_A_MODEL",
         )
-    if tag_sets.has_variables(directory) and not (directory / "variables" / "variables.index").is_file():
+    graphs = parsed(directory)
+    if tag_sets.have_variables(graphs) and not (directory / "variables" / "variables.index").is_file():
         raise InvalidInput(
             f"{directory} is only half there: variables/variables.index is missing; copy the model again",
             reason="DAMAGED",
         )
+    return graphs
 
 
 def _refuse_inputs(directory: Path, chosen: Function) -> None:
