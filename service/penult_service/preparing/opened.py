@@ -51,7 +51,10 @@ class Layer:
 
 @dataclass(frozen=True)
 class Mark:
-    """A dropout whose place is known: the tensors on both sides of it, its layer, and which call of the layer it is."""
+    """A dropout whose place is known: its layer, and which call of it.
+
+    `before` and `after` are the tensors on both sides; the same one where it leaves nothing in the graph.
+    """
 
     before: Ref
     after: Ref

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from penult_service.preparing.graph import Ref, node_of
 from penult_service.preparing.naming import layer_at
-from penult_service.preparing.opened import Layer
+from penult_service.preparing.opened import Layer, Mark
 from penult_service.preparing.seam.survey import FLOATS, Survey
 from penult_service.preparing.seam.training import Scope, Training, scope_of
 from penult_service.preparing.seam.unmarked import fronts, in_front
@@ -32,16 +32,6 @@ _CANDIDATES = 12  # that a message lists
 
 
 @dataclass(frozen=True)
-class Stand:
-    """A dropout: the tensors on both sides (the same one where it leaves nothing), its layer, which call of it."""
-
-    before: Ref
-    after: Ref
-    layer: Layer
-    call: int = 1
-
-
-@dataclass(frozen=True)
 class Place:
     """Where a model is read: the tensors on both sides of its dropout, and how that was found; or why it is not."""
 
@@ -51,7 +41,7 @@ class Place:
     unread: str = ""
 
 
-def stands(survey: Survey) -> list[Stand]:
+def stands(survey: Survey) -> list[Mark]:
     """Every dropout whose place is known, in order."""
     calls = {mark.after: mark.call for mark in survey.opened.marks or ()}
     seen: dict[str, int] = {}
@@ -59,11 +49,11 @@ def stands(survey: Survey) -> list[Stand]:
     for after, layer in survey.marks.items():
         seen[layer.path] = seen.get(layer.path, 0) + 1
         call = calls.get(after, seen[layer.path])
-        found.append(Stand(survey.ahead(after), after, layer, call))
-    return found + [Stand(front, front, layer) for front, layer in fronts(survey)]
+        found.append(Mark(survey.ahead(after), after, layer, call))
+    return found + [Mark(front, front, layer) for front, layer in fronts(survey)]
 
 
-def last_of(survey: Survey, known: Sequence[Stand]) -> list[Stand]:
+def last_of(survey: Survey, known: Sequence[Mark]) -> list[Mark]:
     """Those on whole texts from which an output is reached without meeting another of them."""
     whole = [one for one in known if survey.rows(one.after, 2) and survey.tensors.get(one.after) in FLOATS]
     reached = survey.flat.upstream(survey.outputs, stop=[one.after for one in whole])
@@ -71,7 +61,7 @@ def last_of(survey: Survey, known: Sequence[Stand]) -> list[Stand]:
     return [one for one in whole if one.after in used and node_of(one.after) in survey.path]
 
 
-def by_dropouts(survey: Survey, known: Sequence[Stand]) -> Place | None:
+def by_dropouts(survey: Survey, known: Sequence[Mark]) -> Place | None:
     """Where the last of these dropouts stand; None when none of them is on whole texts, or leads to an output."""
     last = last_of(survey, known)
     if not last:
@@ -119,11 +109,11 @@ def find_place(survey: Survey) -> Place:
     return checked(survey, found or by_weights(survey), known)
 
 
-def checked(survey: Survey, place: Place, known: Sequence[Stand]) -> Place:
+def checked(survey: Survey, place: Place, known: Sequence[Mark]) -> Place:
     """The same, unless the model's function for training draws numbers behind it."""
     if not place.before:
         return place
-    last = last_of(survey, known) or [Stand(place.before, place.before, Layer("", "", "", {}))]
+    last = last_of(survey, known) or [Mark(place.before, place.before, Layer("", "", "", {}))]
     scopes = [_scope(survey, one) for one in last]
     if not all(scopes):
         return place
@@ -135,7 +125,7 @@ def checked(survey: Survey, place: Place, known: Sequence[Stand]) -> Place:
     )
 
 
-def _scope(survey: Survey, one: Stand) -> Scope:
+def _scope(survey: Survey, one: Mark) -> Scope:
     """Where a dropout stands; of one that leaves nothing, its layer; without one, what makes the tensor read."""
     if one.layer.name and one.after == one.before:
         return (one.layer.name,)

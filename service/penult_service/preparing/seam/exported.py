@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from penult_service.preparing.graph import Ref, node_of
-from penult_service.preparing.opened import Layer
-from penult_service.preparing.seam.dropouts import Place, Stand, by_dropouts, checked, last_of, root_of
+from penult_service.preparing.opened import Layer, Mark
+from penult_service.preparing.seam.dropouts import Place, by_dropouts, checked, last_of, root_of
 from penult_service.preparing.seam.survey import FLOATS, Survey, shown
 from penult_service.preparing.seam.training import Training, scope_of
 from penult_service.preparing.seam.weights import Use, in_front_of, last_groups, pooled, uses
@@ -45,7 +45,7 @@ def _by_names(survey: Survey) -> Place | None:
         if node.op != "Identity" or not scopes or not last.startswith("Identity") or dtype not in FLOATS:
             continue
         if survey.rows(ref, 2) and survey.source_of(ref) not in final:
-            known.append(Stand(node.input[0], ref, Layer(f"root.{scopes[-1]}", scopes[-1], "Dropout", {})))
+            known.append(Mark(node.input[0], ref, Layer(f"root.{scopes[-1]}", scopes[-1], "Dropout", {})))
     training = Training(survey.opened)
     if training.flat is not None:
         known = [one for one in known if training.draws(scope_of(node_of(one.after)))]

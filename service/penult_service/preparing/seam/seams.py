@@ -15,10 +15,10 @@ from penult_service.prepared import Readout, Site
 from penult_service.preparing.declarations.declaration import NOTHING, Declaration
 from penult_service.preparing.graph import Ref, node_of
 from penult_service.preparing.naming import layer_at
-from penult_service.preparing.opened import Layer, Opened
+from penult_service.preparing.opened import Layer, Mark, Opened
 from penult_service.preparing.places import Seams
 from penult_service.preparing.seam import dropouts, exported
-from penult_service.preparing.seam.dropouts import Place, Stand
+from penult_service.preparing.seam.dropouts import Place
 from penult_service.preparing.seam.ragged import as_matrices
 from penult_service.preparing.seam.survey import FLOATS, INTEGERS, Survey, shown
 from penult_service.preparing.seam.token_seam import Tokens, token_seam, vocabulary_of, wordpieces_of
@@ -187,7 +187,7 @@ def _same(survey: Survey, ref: Ref, other: Ref) -> bool:
     return full[0] == full[1]
 
 
-def _path(survey: Survey, one: Stand) -> str:
+def _path(survey: Survey, one: Mark) -> str:
     """The layer of a dropout with those around it, and which call it is, of a second one: `head/dropout#2`."""
     return _path_of(survey, one.layer) + (f"#{one.call}" if one.call > 1 else "")
 
