@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from penult_service.errors import InvalidInput
+
 # A text, or the numbers of an input of one row: float64 [k], row-major.
 Value = str | NDArray[np.float64]
 
@@ -53,6 +55,17 @@ def place_of(given: Given, row: int, name: str = "") -> Place:
         where = f"records[{row}]" + (f".{name}" if name else "")
         return Place(where, where)
     return Place(f"texts[{row}]", f"texts[{row}]")
+
+
+def error_at(given: Given, row: int, name: str, what: str, reason: str) -> InvalidInput:
+    """What is wrong with an input of a row."""
+    where = place_of(given, row, name)
+    return InvalidInput(
+        f"{where.called} {what}",
+        reason=reason,
+        field=where.field,
+        metadata={"row": str(row), "input": name},
+    )
 
 
 def column_of(given: Given, name: str) -> Place:

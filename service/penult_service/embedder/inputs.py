@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penult_service.embedder.given import Given, Records, Tensors, Value, column_of, place_of
+from penult_service.embedder.given import Given, Records, Tensors, Value, column_of, error_at
 from penult_service.embedder.numbers import fitted, whole_numbers
 from penult_service.embedder.slots import TEXT_PAIR, TEXT_ROLE, Slot, slots
 from penult_service.errors import InvalidInput, PreconditionFailed
@@ -164,7 +164,7 @@ def _texts(column: Any, slot: Slot, given: Given) -> list[str]:
         return flat[:, 0].tolist()
     for i, value in enumerate(column):
         if not isinstance(value, str):
-            raise _wrong(given, i, slot, "holds numbers, the model takes a text")
+            raise error_at(given, i, slot.name, "holds numbers, the model takes a text", "WRONG_TYPE")
     return list(column)
 
 
@@ -181,13 +181,13 @@ def _numbers(column: Any, slot: Slot, given: Given, trims: bool) -> NDArray[Any]
         return np.asarray(column)
     for i, value in enumerate(column):
         if isinstance(value, str):
-            raise _wrong(given, i, slot, f"is a text, the model takes {slot.dtype}")
+            raise error_at(given, i, slot.name, f"is a text, the model takes {slot.dtype}", "WRONG_TYPE")
     longest = max(value.size for value in column)
     pads = trims and slot.role in ("ids", "mask", "types")
     for i, value in enumerate(column):
         if value.size != longest and not pads:
-            raise _wrong(
-                given, i, slot, f"has {value.size} numbers, another row has {longest}", "WRONG_SHAPE"
+            raise error_at(
+                given, i, slot.name, f"has {value.size} numbers, another row has {longest}", "WRONG_SHAPE"
             )
     matrix = np.stack([np.pad(value, (0, longest - value.size)) for value in column])
     return whole_numbers(_in_shape(matrix, slot, given), slot, given)
@@ -196,19 +196,11 @@ def _numbers(column: Any, slot: Slot, given: Given, trims: bool) -> NDArray[Any]
 def _in_shape(matrix: NDArray[np.float64], slot: Slot, given: Given) -> NDArray[np.float64]:
     """Row-major numbers [n, k] in the shape of the input."""
     if slot.shape.count(-1) > 1:
-        raise _wrong(given, 0, slot, "has more than one axis of any length: send tensors", "WRONG_SHAPE")
+        raise error_at(
+            given, 0, slot.name, "has more than one axis of any length: send tensors", "WRONG_SHAPE"
+        )
     try:
         return matrix.reshape(len(matrix), *slot.shape)
     except ValueError:
         what = f"has {matrix.shape[1]} numbers, the model takes a row of shape {list(slot.shape)}"
-        raise _wrong(given, 0, slot, what, "WRONG_SHAPE") from None
-
-
-def _wrong(given: Given, row: int, slot: Slot, what: str, reason: str = "WRONG_TYPE") -> InvalidInput:
-    where = place_of(given, row, slot.name)
-    return InvalidInput(
-        f"{where.called} {what}",
-        reason=reason,
-        field=where.field,
-        metadata={"row": str(row), "input": slot.name},
-    )
+        raise error_at(given, 0, slot.name, what, "WRONG_SHAPE") from None

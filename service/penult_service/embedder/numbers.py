@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penult_service.embedder.given import Given, column_of, place_of
+from penult_service.embedder.given import Given, column_of, error_at
 from penult_service.embedder.slots import Slot
 from penult_service.errors import InvalidInput
 from penult_service.vectors import rows_not_finite
@@ -29,7 +29,9 @@ def fitted(array: NDArray[Any], slot: Slot, given: Given) -> NDArray[Any]:
     if np.issubdtype(column.dtype, np.inexact):
         bad = rows_not_finite(column)
         if bad.size:
-            raise _at(given, slot, int(bad[0]), "holds NaN or infinity; send finite numbers", "NOT_FINITE")
+            raise error_at(
+                given, int(bad[0]), slot.name, "holds NaN or infinity; send finite numbers", "NOT_FINITE"
+            )
     if slot.role == "ids":
         _check_ids(column, slot, given)
     if slot.role == "mask":
@@ -110,17 +112,7 @@ def _check_each(
     rows = np.flatnonzero(wrong.reshape(len(column), -1).any(axis=1))
     if rows.size:
         row = int(rows[0])
-        raise _at(given, slot, row, what(column[row][wrong[row]].ravel()[0].item()), reason)
-
-
-def _at(given: Given, slot: Slot, row: int, what: str, reason: str) -> InvalidInput:
-    where = place_of(given, row, slot.name)
-    return InvalidInput(
-        f"{where.called} {what}",
-        reason=reason,
-        field=where.field,
-        metadata={"row": str(row), "input": slot.name},
-    )
+        raise error_at(given, row, slot.name, what(column[row][wrong[row]].ravel()[0].item()), reason)
 
 
 def _axes(shape: tuple[int, ...]) -> str:
