@@ -16,6 +16,7 @@ from penult_service.preparing.declarations.declaration import Declaration
 from penult_service.preparing.formats.hf_files import TOKENIZER_CONFIG, VOCABULARY, read_vocabulary
 from penult_service.preparing.formats.hf_tokenizer import LENGTH_UNKNOWN, Takes, read_for
 from penult_service.preparing.opened import Input, Opened
+from penult_service.preparing.parts import spec_of
 from penult_service.preparing.places import Seams
 
 FILES = (TOKENIZER_FILE, VOCABULARY)
@@ -87,10 +88,7 @@ def _refuse_unnamed(home: Path, tokens: Sequence[TokenInput], declared: Declarat
 
 def _room(opened: Opened, seams: Seams) -> int:
     """The most tokens of a text that the graph can be run on, by trying; at most `_MOST`."""
-    specs = {
-        ref: tf.TensorSpec([None, *(None if n < 0 else n for n in token.shape)], tf.as_dtype(token.dtype))
-        for token, ref in seams.tokens
-    }
+    specs = {ref: spec_of(token) for token, ref in seams.tokens}
     run = cut(opened.flat, specs, {"read": seams.before or next(iter(opened.flat.outputs.values()))})
 
     def runs(length: int) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from penult_service.prepared import EMBEDDING, HEAD, TOKENIZE, WHOLE, WORDPIECES, Field, Readout, TokenInput
+from penult_service.prepared import EMBEDDING, HEAD, TOKENIZE, WHOLE, WORDPIECES, Field, Manifest, TokenInput
 from penult_service.preparing.cut import Part, cut, owned
 from penult_service.preparing.examples import as_column, feeds, fields_of
 from penult_service.preparing.graph import Ref, node_of
@@ -27,7 +27,7 @@ def build(opened: Opened, seams: Seams, names: dict[tuple[str, ...], str]) -> di
     tokens = {token.name: ref for token, ref in seams.tokens if token.role != "value"}
     if seams.wordpieces is not None:
         tokens[WORDPIECES] = seams.wordpieces
-    token_specs = {ref: _spec(token) for token, ref in seams.tokens}
+    token_specs = {ref: spec_of(token) for token, ref in seams.tokens}
     parts: dict[str, Part] = {}
 
     def begin(ref: Ref, given: tf.Tensor) -> tf.Tensor:
@@ -61,7 +61,7 @@ def _head(opened: Opened, seams: Seams) -> Part:
     flat, beside = opened.flat, head_values(opened, seams)
     dimension = next(readout.dimension for readout, _ in seams.read if readout.layer == seams.seam)
     specs = {seams.before: tf.TensorSpec([None, dimension], tf.float32, name=EMBEDDING)}
-    specs |= {ref: _spec(token) for token, ref in seams.tokens if token.name in beside}
+    specs |= {ref: spec_of(token) for token, ref in seams.tokens if token.name in beside}
     return cut(
         flat,
         specs,
@@ -71,7 +71,8 @@ def _head(opened: Opened, seams: Seams) -> Part:
     )
 
 
-def _spec(token: TokenInput) -> tf.TensorSpec:
+def spec_of(token: TokenInput) -> tf.TensorSpec:
+    """An input of `encode`: rows of any number."""
     shape = [None, *(None if length < 0 else length for length in token.shape)]
     return tf.TensorSpec(shape, tf.as_dtype(token.dtype), name=token.name)
 
@@ -85,10 +86,14 @@ def _own_specs(opened: Opened, fields: Sequence[Field]) -> dict[Ref, tf.TensorSp
     return specs
 
 
-def readout_sets(readouts: Sequence[Readout], seam: str) -> list[tuple[str, ...]]:
-    """The sets of readouts that requests ask for: each alone, and each with the one that the head takes."""
-    alone = [(readout.layer,) for readout in readouts]
-    return alone + [tuple(dict.fromkeys((layer, seam))) for (layer,) in alone if layer != seam]
+def names_of(manifest: Manifest) -> dict[tuple[str, ...], str]:
+    """The sets of readouts (layers) that requests ask for -> the name of the `encode` signature of each.
+
+    Each readout alone, and each with the one that the head takes.
+    """
+    alone = [(readout.layer,) for readout in manifest.readouts]
+    beside = [tuple(dict.fromkeys((layer, manifest.seam))) for (layer,) in alone if layer != manifest.seam]
+    return {layers: manifest.encode_signature(layers) for layers in (*alone, *beside)}
 
 
 def save(parts: dict[str, Part], opened: Opened, directory: Path) -> tf.Module:

@@ -83,26 +83,14 @@ def prepare(
     structure = Structure(allow_stochastic)
     opened = structure.as_saved(opened)
     progress("finding the seams", 0.3)
-    survey: Survey | None = None
-    if opened.known is not None:
-        seams = readouts_first(source, opened.known.seams, declared)
-    else:
-        survey = surveyed(opened, noise_is_on=bool(structure.random))
-        opened = survey.opened
-        seams = find_seams(survey, layer, declared)
-        opened = with_tokenizer(opened, seams, declared)
+    opened, survey, seams = _searched(opened, layer, declared, noise_is_on=bool(structure.random))
     head = head_of(opened, survey, declared)
     structure.findings[:0] = (*opened.notes, *seams.notes)
-    tokens = [token for token, _ in seams.tokens]
-    examples = Examples(opened, tokens, seams.vocabulary)
+    examples = Examples(opened, [token for token, _ in seams.tokens], seams.vocabulary)
     with new_directory(target) as draft:
         progress("cutting", 0.4)
         shape = _shape_of(opened, head, seams, examples.kind, digest)
-        names = {
-            layers: shape.encode_signature(layers)
-            for layers in parts.readout_sets(shape.readouts, seams.seam)
-        }
-        written = parts.save(parts.build(opened, seams, names), opened, draft)
+        written = parts.save(parts.build(opened, seams, parts.names_of(shape)), opened, draft)
         if examples.tokenizer is not None:
             (draft / TOKENIZER_FILE).write_text(opened.tokenizer_text, encoding="utf-8")
         progress("auditing what is served", 0.55)
@@ -111,16 +99,11 @@ def prepare(
         for name, signature in signatures.items():
             structure.look(flatten(signature), f"{name}{AS_SERVED}", opened.layers)
         progress("experiments", 0.6)
-        served = Served(signatures, shape, examples.tokenizer)
-        outcome = experiment.run(opened, seams, served, examples)
-        if opened.known is None and not seams.unread:
-            _ask_keras(outcome, opened, seams, served, examples)
-        if structure.random:
-            outcome.notes += [
-                f"not judged, because numbers are drawn: {figure.name}" for figure in outcome.failed
-            ]
-        else:
-            _judge(outcome, opened, survey)
+        outcome = experiment.run(opened, seams, Served(signatures, shape, examples.tokenizer), examples)
+        if opened.known is None and outcome.said is not None:
+            site = next((site for site in seams.sites if site.place == "at"), None)
+            keras_oracle.compare(outcome, opened, site, outcome.said)
+        _judge(outcome, opened, survey, structure)
         manifest = replace(
             shape,
             trims=outcome.trims,
@@ -134,6 +117,17 @@ def prepare(
         (draft / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")
     progress("done", 1.0)
     return manifest
+
+
+def _searched(
+    opened: Opened, layer: str | None, declared: Declaration, *, noise_is_on: bool
+) -> tuple[Opened, Survey | None, Seams]:
+    """The model as it is cut, and where; with the survey of it, unless its reader knew."""
+    if opened.known is not None:
+        return opened, None, readouts_first(opened.source, opened.known.seams, declared)
+    survey = surveyed(opened, noise_is_on=noise_is_on)
+    seams = find_seams(survey, layer, declared)
+    return with_tokenizer(survey.opened, seams, declared), survey, seams
 
 
 def peak_memory() -> int:
@@ -173,19 +167,13 @@ def _shape_of(opened: Opened, head: Head, seams: Seams, tokenizer: str, digest: 
     )
 
 
-def _ask_keras(
-    outcome: experiment.Outcome, opened: Opened, seams: Seams, served: Served, examples: Examples
-) -> None:
-    rows = examples.rows(probe.MIXED)
-    inputs = served.tokenize(rows)
-    embedding = served.encode(inputs)
-    outputs = [value for _, value in sorted(served.head(embedding, inputs).items())]
-    site = next((site for site in seams.sites if site.place == "at"), None)
-    keras_oracle.compare(outcome, opened, site, examples.arguments(rows), embedding, outputs)
-
-
-def _judge(outcome: experiment.Outcome, opened: Opened, survey: Survey | None) -> None:
-    """Refuses what the experiment contradicts."""
+def _judge(outcome: experiment.Outcome, opened: Opened, survey: Survey | None, structure: Structure) -> None:
+    """Refuses what the experiment contradicts; of a model that draws numbers, what differs is noted."""
+    if structure.random:
+        outcome.notes += [
+            f"not judged, because numbers are drawn: {figure.name}" for figure in outcome.failed
+        ]
+        return
     if not outcome.trims and not outcome.fixed_length:
         raise ModelRefused(
             f"{opened.source} changes with its padding, and pads each text to the longest of its batch: what it "

@@ -19,7 +19,7 @@ from penult_service.prepared import TOKENIZE, load_manifest
 from penult_service.preparing import parts, pipeline, probe
 from penult_service.preparing.formats.saved_model import open_model
 from penult_service.preparing.proof import keras_oracle
-from penult_service.preparing.proof.experiment import TOLERANCE, Outcome, relative
+from penult_service.preparing.proof.experiment import TOLERANCE, Outcome, Said, relative
 from penult_service.preparing.seam.seams import find_seams
 from penult_service.preparing.seam.survey import Survey
 from penult_service.tokenizing.graph import GraphTokenizer
@@ -208,16 +208,17 @@ def test_keras_contradicts_other_numbers_and_says_when_it_has_no_such_layer(
     texts = [tf.constant(probe.MIXED)]
     embedding = parts.references(opened, [seams.before])(*texts)[seams.before].numpy()
     outputs = opened.function(*texts)["output"].numpy()
+    said = Said(texts, embedding, {"output": outputs})
 
     wrong = Outcome()
-    keras_oracle.compare(wrong, opened, site, texts, embedding + 1e-3, [outputs + 1e-3])
+    keras_oracle.compare(wrong, opened, site, Said(texts, embedding + 1e-3, {"output": outputs + 1e-3}))
     assert {figure.name for figure in wrong.failed} == {
         "prediction_vs_keras",
         "embedding_vs_keras_before",
         "embedding_vs_keras_after",
     }
     elsewhere = Outcome()
-    keras_oracle.compare(elsewhere, opened, replace(site, path="inside"), texts, embedding, [outputs])
+    keras_oracle.compare(elsewhere, opened, replace(site, path="inside"), said)
     assert [figure.name for figure in elsewhere.figures] == ["prediction_vs_keras"]
     assert elsewhere.failed == []
     assert "no such layer of this model" in elsewhere.notes[0]
@@ -227,6 +228,6 @@ def test_keras_contradicts_other_numbers_and_says_when_it_has_no_such_layer(
 
     monkeypatch.setattr(models, "load_model", broken)
     silent = Outcome()
-    keras_oracle.compare(silent, opened, site, texts, embedding, [outputs])
+    keras_oracle.compare(silent, opened, site, said)
     assert silent.figures == []
     assert "could not load the file (TypeError)" in silent.notes[0]

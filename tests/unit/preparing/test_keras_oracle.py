@@ -17,7 +17,7 @@ from penult_service.preparing.formats import keras_file, saved_model
 from penult_service.preparing.graph import node_of
 from penult_service.preparing.opened import Opened
 from penult_service.preparing.proof import keras_oracle
-from penult_service.preparing.proof.experiment import Outcome
+from penult_service.preparing.proof.experiment import Outcome, Said
 from support.formats import shapes
 from support.formats.kit import KERAS, TF_KERAS, Kit, Network, by_hand, predicted
 
@@ -44,8 +44,7 @@ def told(
 ) -> Outcome:
     outcome = Outcome()
     given = [tf.constant(network.given[one.name]) for one in opened.inputs]
-    ours = [outputs[name] for name in sorted(outputs)]
-    keras_oracle.compare(outcome, opened, at, given, embedding.astype(np.float32), ours)
+    keras_oracle.compare(outcome, opened, at, Said(given, embedding.astype(np.float32), outputs))
     return outcome
 
 

@@ -263,15 +263,16 @@ def test_keras_is_asked_for_the_tensors_of_a_model_with_two_outputs(tmp_path: Pa
     right = tm.answers(seeds.keras().Model(model.inputs, model.get_layer("dropout").input))
     said = model.predict(tf.constant(tm.TEXTS), verbose=0)
     outcome, wrong = experiment.Outcome(), experiment.Outcome()
-    witness = replace(opened, keras=lambda: model), site, [tf.constant(tm.TEXTS)], right
-    keras_oracle.compare(outcome, *witness, [said["age"], said["zone"]])
+    witness, given = (replace(opened, keras=lambda: model), site), [tf.constant(tm.TEXTS)]
+    keras_oracle.compare(outcome, *witness, experiment.Said(given, right, said))
     assert [figure.name for figure in outcome.figures] == [
         "prediction_vs_keras",
         "embedding_vs_keras_before",
         "embedding_vs_keras_after",
     ]
     assert outcome.failed == []
-    keras_oracle.compare(wrong, *witness, [said["age"], said["zone"] + 1e-3])
+    away = {**said, "zone": said["zone"] + 1e-3}
+    keras_oracle.compare(wrong, *witness, experiment.Said(given, right, away))
     assert [figure.name for figure in wrong.failed] == ["prediction_vs_keras"]
 
 

@@ -24,15 +24,31 @@ _COMPANIONS_WHOLE = "the function kept for predict, texts alone and in company, 
 COMPANY = frozenset({"companions", "companions_tokens", "companions_head", "companions_whole", "chunkings"})
 
 
+@dataclass(frozen=True)
+class Said:
+    """What the prepared functions said of the rows of the experiment.
+
+    Attributes:
+        given: The rows, as the model's own function takes them.
+        embedding: Float32 [n, d].
+        outputs: By name.
+    """
+
+    given: Sequence[tf.Tensor]
+    embedding: NDArray[np.float32]
+    outputs: Arrays
+
+
 @dataclass
 class Outcome:
-    """What the experiment found."""
+    """What the experiment found; `said` is None of a model that nothing is read from."""
 
     figures: list[Figure] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     trims: bool = True
     fixed_length: bool = True
     max_length: int = NO_LIMIT
+    said: Said | None = None
 
     def add(self, name: str, meaning: str, value: float, limit: float) -> None:
         self.figures.append(Figure(name, meaning, float(value), limit))
@@ -47,7 +63,8 @@ def run(opened: Opened, seams: Seams, served: Served, examples: Examples) -> Out
     """All experiments. The caller looks at `failed`."""
     outcome = Outcome()
     rows = examples.rows(probe.MIXED)
-    original = numpy_of(opened.function(*examples.arguments(rows)))
+    given = examples.arguments(rows)
+    original = numpy_of(opened.function(*given))
     outcome.add(
         "whole_vs_model",
         "the function kept for predict against the model's own, |d| / (1 + |x|)",
@@ -59,8 +76,9 @@ def run(opened: Opened, seams: Seams, served: Served, examples: Examples) -> Out
         return outcome
     inputs = served.tokenize(rows)
     embedding = served.encode(inputs)
-    _against_the_graph(outcome, opened, seams, examples.arguments(rows), embedding)
+    _against_the_graph(outcome, opened, seams, given, embedding)
     composed = served.head(embedding, inputs)
+    outcome.said = Said(given, embedding, composed)
     outcome.add(
         "prediction_vs_model",
         "head(encode(tokenize(x))) against the model's own inference function, |d| / (1 + |x|)",

@@ -20,29 +20,20 @@ from penult_service.preparing.formats.keras_marks import Placed, is_noise, layer
 from penult_service.preparing.formats.keras_trace import arguments_of, given_to, named_outputs
 from penult_service.preparing.graph import node_of
 from penult_service.preparing.opened import Opened
-from penult_service.preparing.proof.experiment import TOLERANCE, Outcome, relative
+from penult_service.preparing.proof.experiment import TOLERANCE, Outcome, Said, relative
 
 # Eight steps of half precision at 1: graphs that fuse other operations round in other places.
 _HALVES = {tf.bfloat16: 2.0**-5, tf.float16: 2.0**-8}
 
 
-def compare(
-    outcome: Outcome,
-    opened: Opened,
-    site: Site | None,
-    given: Sequence[tf.Tensor],
-    embedding: NDArray[np.float32],
-    outputs: Sequence[NDArray[np.float32]],
-) -> None:
+def compare(outcome: Outcome, opened: Opened, site: Site | None, said: Said) -> None:
     """Adds the figures, or a note that says why Keras was not asked.
 
     Args:
         outcome: What the figures are added to.
         opened: The model.
         site: The dropout at the seam.
-        given: The rows of the experiment, as the model's inference function takes them.
-        embedding: Ours, float32 [n, d].
-        outputs: Ours, in the order of the sorted output names.
+        said: What ours said of the rows of the experiment.
     """
     if opened.keras is None:
         if opened.layers:  # else it is no file of Keras
@@ -52,16 +43,15 @@ def compare(
         return
     try:
         model = opened.keras()
-        fed = _fed(opened, model, given)
+        fed = _fed(opened, model, said.given)
     except Exception as error:  # noqa: BLE001  (Keras is a witness only: whatever stops it does not stop the proof)
         outcome.notes.append(
             f"Keras could not load the file ({type(error).__name__}), so it was not compared with"
         )
         return
-    predicted = named_outputs(model, model.predict(fed, batch_size=len(embedding), verbose=0))
-    ours = dict(zip(sorted(opened.flat.outputs), outputs, strict=True))
+    predicted = named_outputs(model, model.predict(fed, batch_size=len(said.embedding), verbose=0))
     limit = _limit(opened)
-    _predictions(outcome, ours, predicted, limit)
+    _predictions(outcome, said.outputs, predicted, limit)
     if site is None:
         outcome.notes.append("no dropout stands at the seam: of Keras, only its predictions were compared")
         return
@@ -71,7 +61,8 @@ def compare(
         return
     for side, tensor in zip(("before", "after"), sides, strict=True):
         where = "in front of" if side == "before" else "behind"
-        ours_there = tf.cast(embedding, tensor.dtype)  # a dropout in half precision is handed rounded numbers
+        # A dropout in half precision is handed rounded numbers.
+        ours_there = tf.cast(said.embedding, tensor.dtype)
         outcome.add(
             f"embedding_vs_keras_{side}",
             f"ours against Keras' tensor {where} the dropout, |d| / (1 + |x|)",
