@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -23,10 +23,9 @@ if TYPE_CHECKING:
     from penult_client import Embeddings
 
     from penult_service.cli.job_progress import Progress
-    from penult_service.jobs.asking import Asking, Patience, Reply
+    from penult_service.jobs.asking import Reply
     from penult_service.jobs.chunks import Row
     from penult_service.jobs.folder import JobFolder
-    from penult_service.jobs.identity import Input
     from penult_service.jobs.job import Summary
     from penult_service.jobs.manifest import Manifest
 
@@ -120,9 +119,9 @@ def _embed(
     shown: Progress,
 ) -> Summary:
     from penult_service.jobs import job
-    from penult_service.jobs.asking import Patience
+    from penult_service.jobs.asking import Asking, Patience
     from penult_service.jobs.identity import check_untouched, identify
-    from penult_service.jobs.manifest import refuse_changes, work_changes
+    from penult_service.jobs.manifest import Manifest, refuse_changes, work_changes
 
     size = sum(path.stat().st_size for path in asked.paths)
     if size > SAID_BYTES:
@@ -131,27 +130,28 @@ def _embed(
     if was:
         refuse_changes(work_changes(was, inputs, asked.deciding()))
     columns = asked.named.before_the_model(asked.paths[0], asked.encoding)
-    source = open_inputs(asked.paths, columns, asked.encoding) if columns else None
-    _check_names(asked, source)
+    source = _opened(asked, columns) if columns else None
     model, server, data = place
     with options.connected(model, server, data) as (client, name):
         embedder = ClientEmbedder(client, name, asked.settings, private=server is None)
         patience = Patience(asked.wait, embedder.away, shown.say)
         taken = asked.named.of_model(patience(embedder.inputs))
         if source is None or columns != taken:
-            columns, source = taken, open_inputs(asked.paths, taken, asked.encoding)
-            _check_names(asked, source)
+            columns, source = taken, _opened(asked, taken)
         with _kept_work(folder, shown):
             rows = [PROBE] if columns.plain else list(islice(_good_rows(source), PROBED))
             first = patience(partial(embedder.probe, rows))
-            manifest, asking = _begun(asked, embedder, patience, first, (inputs, source.rows, was), shown)
+            now = _model_of(first, was, shown)
+            manifest = was or Manifest(tuple(inputs), asked.deciding(), now, source.rows, asked.overwrite)
             if was is None:
                 folder.begin(manifest)
             work = job.Work(
                 folder=folder,
                 manifest=manifest,
                 source=source,
-                asking=asking,
+                asking=Asking(
+                    embedder, patience, partial(_check_same, now), now["dimension"], now["classes"]
+                ),
                 check_inputs=lambda: check_untouched(asked.paths, inputs),
                 report=shown,
                 facts=_facts(asked, manifest, columns),
@@ -182,38 +182,27 @@ def _good_rows(source: Source) -> Iterator[Row]:
         )
 
 
-def _begun(
-    asked: Asked,
-    embedder: ClientEmbedder,
-    patience: Patience,
-    first: Embeddings,
-    job: tuple[Sequence[Input], int, Manifest | None],
-    shown: Progress,
-) -> tuple[Manifest, Asking]:
-    """The job's manifest and the way to ask, after the first reply: it says what the model is.
+def _model_of(first: Embeddings, was: Manifest | None, shown: Progress) -> dict[str, Any]:
+    """What the first reply says of the model; refused when the job began with another."""
+    from penult_service.jobs.manifest import model_changes, refuse_changes
 
-    `job` is its inputs, their rows, and what it was before.
-    """
-    from penult_service.jobs.asking import Asking
-    from penult_service.jobs.manifest import Manifest, model_changes, refuse_changes
-
-    inputs, rows, was = job
     now = outputs.provenance(first)
     for warning in first.warnings:
         shown.say(f"warning: {warning}")
     if was:
         refuse_changes(model_changes(was.model, now))
-    manifest = was or Manifest(tuple(inputs), asked.deciding(), now, rows, asked.overwrite)
+    return now
 
-    def check(reply: Reply) -> None:
-        found = model_changes(now, outputs.provenance(reply))  # type: ignore[arg-type]
-        if found:
-            raise PreconditionFailed(
-                f"the server's model is not the one that it was when the job began: {'; '.join(found)}",
-                reason="MODEL_CHANGED",
-            )
 
-    return manifest, Asking(embedder, patience, check, now["dimension"], now["classes"])
+def _check_same(model: dict[str, Any], reply: Reply) -> None:
+    from penult_service.jobs.manifest import model_changes
+
+    found = model_changes(model, outputs.provenance(reply))  # type: ignore[arg-type]
+    if found:
+        raise PreconditionFailed(
+            f"the server's model is not the one that it was when the job began: {'; '.join(found)}",
+            reason="MODEL_CHANGED",
+        )
 
 
 @contextmanager
@@ -240,12 +229,13 @@ def _facts(asked: Asked, manifest: Manifest, columns: Columns) -> dict[str, Any]
     }
 
 
-def _check_names(asked: Asked, source: Source | None) -> None:
+def _opened(asked: Asked, columns: Columns) -> Source:
+    """The rows of the inputs; refused when the output would have two columns of a name."""
     from penult_service.jobs.columns import ADDED, ADDED_WITH_CLASSES
 
-    if source is None or asked.output.suffix.lower() == ".npy":
-        return
-
+    source = open_inputs(asked.paths, columns, asked.encoding)
+    if asked.output.suffix.lower() == ".npy":
+        return source
     added = {*ADDED, *(ADDED_WITH_CLASSES if asked.settings["probabilities"] else ())}
     taken = next((name for name in source.schema.names if name in added), None)
     if taken:
@@ -253,6 +243,7 @@ def _check_names(asked: Asked, source: Source | None) -> None:
             f"{asked.paths[0]} has a column {taken!r} already, and the output adds one of that name; rename it first",
             reason="COLUMN_TAKEN",
         )
+    return source
 
 
 def _say_done(asked: Asked, summary: Summary, shown: Progress) -> int:
