@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ class Named:
     """What the command line names: columns of text, in order, or the column of an input by its name."""
 
     texts: tuple[str, ...] = ()
-    by_input: tuple[tuple[str, str], ...] = ()
+    by_input: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, texts: Sequence[str], columns: Sequence[str]) -> Named:
@@ -46,12 +46,12 @@ class Named:
             if name in pairs:
                 raise InvalidInput(f"--column names the input {name!r} twice")
             pairs[name] = column
-        return cls(tuple(texts), tuple(pairs.items()))
+        return cls(tuple(texts), pairs)
 
     def deciding(self) -> dict[str, Any]:
         """As options that decide the bytes of the output."""
         if self.by_input:
-            return {"--column": [f"{name}={column}" for name, column in self.by_input]}
+            return {"--column": [f"{name}={column}" for name, column in self.by_input.items()]}
         return {"--text-column": list(self.texts) if len(self.texts) > 1 else (*self.texts, TEXT)[0]}
 
     def before_the_model(self, first: Path, encoding: str | None) -> Columns | None:
@@ -80,7 +80,7 @@ class Named:
         return self._by_input(inputs, wanted)
 
     def _by_input(self, inputs: Sequence[ModelInput], wanted: Sequence[ModelInput]) -> Columns:
-        named: Mapping[str, str] = dict(self.by_input)
+        named = self.by_input
         known = {each.name: each for each in inputs}
         texts = [each for each in wanted if each.role == "text"]
         pairs = len(texts) == 1 and texts[0].name == TEXT

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -230,7 +230,7 @@ def _kind(value: Any) -> type:
     return type(value) if isinstance(value, str | bool | int | float) else object
 
 
-def no_column(path: Path, column: str, there: list[str], option: str = "--text-column") -> InvalidInput:
+def no_column(path: Path, column: str, there: Iterable[str], option: str = "--text-column") -> InvalidInput:
     """The error for a column that is not there; `option` names it."""
     names = ", ".join(repr(name) for name in there) or "none"
     return InvalidInput(

@@ -60,9 +60,9 @@ class Columns:
     def check_there(self, path: Path, there: Sequence[str]) -> None:
         """Raises InvalidInput when one of them is not among the columns that are `there`, once."""
         for column in self.each:
-            if list(there).count(column.name) != 1:
+            if there.count(column.name) != 1:
                 hint = f"--column {column.input}=NAME" if column.input else "--text-column"
-                raise no_column(path, column.name, list(there), hint)
+                raise no_column(path, column.name, there, hint)
 
     def check_lines(self, path: Path) -> None:
         """Raises InvalidInput for a file of one text a line when there is more than that to a row."""
