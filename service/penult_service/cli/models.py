@@ -37,13 +37,12 @@ def models(server: options.Server = options.DEFAULT_SERVER, as_json: options.Jso
     headings = ("model", "state", "layer", "dimension", "poolings", "classes", "engine", "dropout")
     print_table(headings, [_row(model) for model in found], right=(3,))
     for model in found:
-        for message in (
-            model.state_message and f": {model.state_message}",
-            model.unread and f": only predict works: {model.unread}",
-            _takes(model),
-        ):
-            if message:
-                print(f"{model.id}{message}")
+        if model.state_message:
+            print(f"{model.id}: {model.state_message}")
+        if model.unread:
+            print(f"{model.id}: only predict works: {model.unread}")
+        if taken := _takes(model):
+            print(f"{model.id} takes {taken}")
 
 
 def _row(model: Model) -> tuple[str, ...]:
@@ -67,7 +66,7 @@ def _takes(model: Model) -> str:
     made = ", ".join(_input(each) for each in model.inputs if each.made_by_tokenizing)
     if given in ([], ["text"]) and not made:
         return ""
-    return f" takes {', '.join(given)}" + (f", or {made}" if made else "")
+    return ", ".join(given) + (f", or {made}" if made else "")
 
 
 def _input(told: ModelInput) -> str:
