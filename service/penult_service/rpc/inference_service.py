@@ -136,11 +136,11 @@ def _fitting(
     manifest: Manifest, options: EmbedOptions, asked: EmbedCall
 ) -> Callable[[NDArray[np.int32]], None] | None:
     """Refuse what is too large for a reply: at once, or, where each token has a row, what to do once they are known."""
-    row, dimension = _ROW_EXTRAS, choose_readout(manifest, options).dimension
-    row += 4 * manifest.head.classes if asked.probabilities else 0
+    numbers = 4 * choose_readout(manifest, options).dimension
+    row = _ROW_EXTRAS + (4 * manifest.head.classes if asked.probabilities else 0)
     if options.pooling == TOKENS:
-        return lambda counts: check_tokens_fit(counts, 4 * dimension, row, asked.on.max_bytes)
-    check_rows_fit(len(asked.on.given), 4 * dimension + row, asked.on.max_bytes)
+        return lambda counts: check_tokens_fit(counts, numbers, row, asked.on.max_bytes)
+    check_rows_fit(len(asked.on.given), numbers + row, asked.on.max_bytes)
     return None
 
 

@@ -136,17 +136,17 @@ def _array(message: common_pb2.Tensor, field: str, limits: Limits) -> NDArray[An
             field=field,
         )
     strings = message.WhichOneof("elements") == "strings"
+    what = "strings" if strings else "bytes"
     known = (common_pb2.DATA_TYPE_UNSPECIFIED, common_pb2.DATA_TYPE_STRING) if strings else _TYPES
     if message.data_type not in known:
         raise InvalidInput(
-            f"{field}.data_type is {message.data_type}, but it holds {'strings' if strings else 'bytes'}",
+            f"{field}.data_type is {message.data_type}, but it holds {what}",
             reason="WRONG_TYPE",
             field=f"{field}.data_type",
         )
     each = 1 if strings else np.dtype(_TYPES[message.data_type]).itemsize
     found, wanted = len(message.strings.values if strings else message.data), math.prod(shape) * each
     if found != wanted:
-        what = "strings" if strings else "bytes"
         raise InvalidInput(
             f"{field} has {found} {what}, its shape {list(shape)} takes {wanted}",
             reason="WRONG_BYTE_COUNT",

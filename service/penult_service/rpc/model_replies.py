@@ -39,8 +39,8 @@ _TOKENIZERS = {
     LIBRARY: model_service_pb2.TOKENIZER_KIND_FILE,
     CALLER: model_service_pb2.TOKENIZER_KIND_NONE,
 }
-# Those that the tensors of a reply have not, as they travel.
-_OTHER_TYPES = {
+# As the inputs travel: those of the tensors of a reply, and those that they have not.
+_INPUT_TYPES = {name: kind for name, (kind, _) in TENSOR_TYPES.items()} | {
     "string": common_pb2.DATA_TYPE_STRING,
     "bfloat16": common_pb2.DATA_TYPE_FLOAT32,
     "uint64": common_pb2.DATA_TYPE_INT64,
@@ -89,10 +89,9 @@ def _describe(message: model_service_pb2.Model, manifest: Manifest) -> None:
 
 
 def _input(slot: Slot) -> model_service_pb2.ModelInput:
-    known = TENSOR_TYPES.get(slot.dtype, (_OTHER_TYPES.get(slot.dtype),))
     return model_service_pb2.ModelInput(
         name=slot.name,
-        data_type=known[0],
+        data_type=_INPUT_TYPES.get(slot.dtype),
         shape=slot.shape,
         role=_ROLES.get(slot.role),
         limit=slot.limit,
