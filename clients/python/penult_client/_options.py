@@ -6,6 +6,8 @@ from typing import Any, Literal, TypedDict
 
 from penult_client._core.progress import Progress, Report
 
+OnRowError = Literal["fail", "report"]
+
 
 class EmbedOptions(TypedDict, total=False):
     """Of `embed`."""
@@ -16,7 +18,7 @@ class EmbedOptions(TypedDict, total=False):
     probabilities: bool
     progress: bool | Report
     deadline: float | None
-    on_row_error: Literal["fail", "report"]
+    on_row_error: OnRowError
 
 
 class AnalysisOptions(TypedDict, total=False):

@@ -10,11 +10,8 @@ from penult_client._core.inputs import check_model
 from penult_client._core.progress import Report, reporter
 from penult_client._core.rows import check_rows
 from penult_client._core.timing import Deadline
-from penult_client._options import EmbedOptions
+from penult_client._options import EmbedOptions, OnRowError
 from penult_client._results import Classification, Embeddings, Prediction, TokenEmbeddings, Tokens
-
-OnRowError = Literal["fail", "report"]
-Progress = bool | Report
 
 
 class AsyncInference:
@@ -52,7 +49,7 @@ class AsyncInference:
         truncate: str = "right",
         layer: str | None = None,
         probabilities: bool = False,
-        progress: Progress = False,
+        progress: bool | Report = False,
         deadline: float | None = None,
         on_row_error: OnRowError = "fail",
     ) -> Embeddings:
@@ -103,7 +100,7 @@ class AsyncInference:
         model: str | None = None,
         *,
         truncate: str = "right",
-        progress: Progress = False,
+        progress: bool | Report = False,
         deadline: float | None = None,
         on_row_error: OnRowError = "fail",
     ) -> Classification:
@@ -131,7 +128,7 @@ class AsyncInference:
         inputs: Any,
         model: str | None = None,
         *,
-        progress: Progress = False,
+        progress: bool | Report = False,
         deadline: float | None = None,
     ) -> Prediction:
         """What the model's own predict returns, by output name. Arguments and errors as of `embed`."""
@@ -151,7 +148,7 @@ class AsyncInference:
         texts: Any,
         model: str | None = None,
         *,
-        progress: Progress = False,
+        progress: bool | Report = False,
         deadline: float | None = None,
     ) -> Tokens:
         """Token ids as the model's own preprocessing makes them. Arguments and errors as of `embed`.

@@ -14,6 +14,8 @@ from penult_client._results import Embeddings, TokenEmbeddings
 
 # A token is about so many bytes of text: what token ids, and other numbers, count for beside texts.
 TOKEN_BYTES = 4
+# Tag and length in front of a text, or of another row.
+ROW_OVERHEAD = 6
 
 
 @dataclass(frozen=True)
@@ -24,13 +26,15 @@ class Texts:
         items: The texts.
         sizes: Bytes of each, UTF-8.
         field: What the caller calls them.
+        overhead: Bytes of a request in front of each.
+        frame: Bytes of a request that belong to none of them.
     """
 
     items: list[str]
     sizes: list[int]
     field: str = "texts"
 
-    overhead = 6
+    overhead = ROW_OVERHEAD
     frame = 0
 
     def __len__(self) -> int:

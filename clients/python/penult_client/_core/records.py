@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from penult.v1 import common_pb2 as common
 
-from penult_client._core.inputs import TOKEN_BYTES, describe, text_size
+from penult_client._core.inputs import ROW_OVERHEAD, TOKEN_BYTES, describe, text_size
 from penult_client._core.tensors import check_input_name
 from penult_client._exceptions import InputTypeError, InvalidInputError
 
@@ -26,6 +26,8 @@ class Records:
         sizes: Bytes of each, as it travels.
         weights: Of each: the bytes of its texts, and what its numbers count for beside texts.
         field: What the caller calls them.
+        overhead: Bytes of a request in front of each.
+        frame: Bytes of a request that belong to none of them.
     """
 
     items: Sequence[common.Record]
@@ -33,7 +35,7 @@ class Records:
     weights: Sequence[int]
     field: str = "records"
 
-    overhead = 6
+    overhead = ROW_OVERHEAD
     frame = 0
 
     def __len__(self) -> int:

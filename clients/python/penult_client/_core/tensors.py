@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penult_client._core.arrays import to_tensor
-from penult_client._core.inputs import TOKEN_BYTES, describe, text_size
+from penult_client._core.inputs import ROW_OVERHEAD, TOKEN_BYTES, describe, text_size
 from penult_client._exceptions import InputTypeError, InvalidInputError
 
 # What travels as something wider.
@@ -28,6 +28,7 @@ class Tensors:
         sizes: Bytes of each row, of all arrays together.
         weights: What each row counts for beside texts.
         field: What the caller calls them.
+        overhead: Bytes of a request in front of each row.
     """
 
     arrays: Mapping[str, NDArray[Any]]
@@ -125,10 +126,10 @@ def _array(value: Any, where: str) -> NDArray[Any]:
         array = np.asarray(value, dtype=object)  # NumPy has made texts of numbers among them
     if array.dtype.kind in "OSUT":
         return _strings(array, where)
-    return to_wire(array, where)
+    return _to_wire(array, where)
 
 
-def to_wire(array: NDArray[Any], where: str) -> NDArray[Any]:
+def _to_wire(array: NDArray[Any], where: str) -> NDArray[Any]:
     """The numbers in a type of the wire.
 
     Raises:
@@ -175,7 +176,9 @@ def _sizes(arrays: Sequence[NDArray[Any]]) -> tuple[list[int], list[int]]:
     sizes, weights = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
     for array in arrays:
         if array.dtype == object:
-            bytes_of = np.array([sum(len(each) + 6 for each in row) for row in array.reshape(rows, -1)])
+            bytes_of = np.array(
+                [sum(len(each) + ROW_OVERHEAD for each in row) for row in array.reshape(rows, -1)]
+            )
             sizes += bytes_of
             weights += bytes_of
         else:

@@ -11,11 +11,8 @@ from penult_client._core.inputs import check_model
 from penult_client._core.progress import Report, reporter
 from penult_client._core.rows import check_rows
 from penult_client._core.timing import Deadline
-from penult_client._options import EmbedOptions
+from penult_client._options import EmbedOptions, OnRowError
 from penult_client._results import Classification, Embeddings, Prediction, TokenEmbeddings, Tokens
-
-OnRowError = Literal["fail", "report"]
-Progress = bool | Report
 
 
 class Inference:
@@ -53,7 +50,7 @@ class Inference:
         truncate: str = "right",
         layer: str | None = None,
         probabilities: bool = False,
-        progress: Progress = False,
+        progress: bool | Report = False,
         deadline: float | None = None,
         on_row_error: OnRowError = "fail",
     ) -> Embeddings:
@@ -104,7 +101,7 @@ class Inference:
         model: str | None = None,
         *,
         truncate: str = "right",
-        progress: Progress = False,
+        progress: bool | Report = False,
         deadline: float | None = None,
         on_row_error: OnRowError = "fail",
     ) -> Classification:
@@ -132,7 +129,7 @@ class Inference:
         inputs: Any,
         model: str | None = None,
         *,
-        progress: Progress = False,
+        progress: bool | Report = False,
         deadline: float | None = None,
     ) -> Prediction:
         """What the model's own predict returns, by output name. Arguments and errors as of `embed`."""
@@ -152,7 +149,7 @@ class Inference:
         texts: Any,
         model: str | None = None,
         *,
-        progress: Progress = False,
+        progress: bool | Report = False,
         deadline: float | None = None,
     ) -> Tokens:
         """Token ids as the model's own preprocessing makes them. Arguments and errors as of `embed`.
