@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
+from penult_service.preparing import launch
 from support import seed_model as seeds
 
 
@@ -30,3 +33,17 @@ def unread_model(tmp_path: Path) -> Path:
 @pytest.fixture
 def cache(tmp_path: Path) -> Path:
     return tmp_path / "data" / "prepared"
+
+
+@pytest.fixture
+def jobs(monkeypatch: pytest.MonkeyPatch, prepared_seed_model: Path) -> list[dict[str, Any]]:
+    """The jobs that were given to a child; its work is done at once, by copying the prepared model."""
+    given: list[dict[str, Any]] = []
+
+    def work(job: dict[str, Any], *_: Any) -> dict[str, Any]:
+        given.append(job)
+        shutil.copytree(prepared_seed_model, job["target"])
+        return {}
+
+    monkeypatch.setattr(launch, "_in_child", work)
+    return given

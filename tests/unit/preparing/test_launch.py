@@ -28,20 +28,6 @@ def no_child(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launch, "_in_child", started)
 
 
-@pytest.fixture
-def jobs(monkeypatch: pytest.MonkeyPatch, prepared_seed_model: Path) -> list[dict[str, Any]]:
-    """The jobs that were given to a child; its work is done at once, by copying the prepared model."""
-    given: list[dict[str, Any]] = []
-
-    def work(job: dict[str, Any], *_: Any) -> dict[str, Any]:
-        given.append(job)
-        shutil.copytree(prepared_seed_model, job["target"])
-        return {}
-
-    monkeypatch.setattr(launch, "_in_child", work)
-    return given
-
-
 def refusal(source: Path, cache: Path, **options: Any) -> PenultError:
     """The error of preparing; it names the model."""
     with pytest.raises(PenultError) as caught:

@@ -41,20 +41,6 @@ def model_file(tmp_path: Path) -> Path:
     return archive(tmp_path / "models" / "reviews.keras", config="{}")
 
 
-@pytest.fixture
-def jobs(monkeypatch: pytest.MonkeyPatch, prepared_seed_model: Path) -> list[dict[str, Any]]:
-    """The jobs that were given to a child; its work is done at once, by copying the prepared model."""
-    given: list[dict[str, Any]] = []
-
-    def work(job: dict[str, Any], *_: Any) -> dict[str, Any]:
-        given.append(job)
-        shutil.copytree(prepared_seed_model, job["target"])
-        return {}
-
-    monkeypatch.setattr(launch, "_in_child", work)
-    return given
-
-
 def refusal(source: Path) -> PenultError:
     with pytest.raises(PenultError) as caught:
         located(source)
