@@ -148,7 +148,7 @@ def _to_wire(array: NDArray[Any], where: str) -> NDArray[Any]:
             reason="NOT_AN_ARRAY",
             field=where,
         )
-    return np.ascontiguousarray(array, dtype=wanted).reshape(array.shape)
+    return np.ascontiguousarray(array, dtype=wanted)
 
 
 def _strings(array: NDArray[Any], where: str) -> NDArray[Any]:
