@@ -49,10 +49,8 @@ class Case:
         shape: What is special about the model.
         build: Runs the author's code; writes into the new directory that it is handed.
         becomes: READ, PREDICTED (there is no seam that can be proved; `predict` equals the model's own) or REFUSED.
-        reason: Of the refusal.
         says: What the sentence must hold, of a refusal or of why nothing can be read.
         limit: The largest difference d <= limit + limit |x| that is accepted.
-        layer: What is given as `--layer`.
         quick: Whether it stands for its row in the quick run.
     """
 
@@ -60,10 +58,8 @@ class Case:
     shape: str
     build: Callable[[Path], Made] = field(repr=False, compare=False)
     becomes: str = READ
-    reason: str = ""
     says: str = ""
     limit: float = LIMIT
-    layer: str | None = None
     quick: bool = False
 
     @property
@@ -84,10 +80,8 @@ class Kept:
     row: str
     shape: str
     becomes: str
-    reason: str
     says: str
     limit: float
-    layer: str | None
     source: Path
     made: Made
 
