@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -54,21 +55,12 @@ def test_an_h5_without_the_words_that_were_learned(tmp_path: Path) -> None:
 
 @FORMATS
 def test_a_class_that_keras_does_not_have(tmp_path: Path, flavour: str, ending: str) -> None:
-    source = save(shapes.plain()(Kit(flavour)).model, tmp_path, ending)
-
     def rename(config: dict[str, Any]) -> None:
         for layer in config["config"]["layers"]:
             if layer["class_name"] == "Dropout":
                 layer["class_name"] = "QuantumDropout"
 
-    if ending == ".keras":
-        in_archive(source, "config.json", rename)
-    else:
-        with h5py.File(source, "a") as file:
-            config = json.loads(file.attrs["model_config"])
-            rename(config)
-            file.attrs["model_config"] = json.dumps(config)
-    error = refusal(source)
+    error = refusal(_reconfigured(tmp_path, flavour, ending, rename))
     assert isinstance(error, ModelRefused)
     assert error.reason == "UNKNOWN_CLASS"
     assert "QuantumDropout" in error.message
@@ -76,19 +68,23 @@ def test_a_class_that_keras_does_not_have(tmp_path: Path, flavour: str, ending: 
 
 @FORMATS
 def test_weights_of_another_shape(tmp_path: Path, flavour: str, ending: str) -> None:
-    source = save(shapes.plain()(Kit(flavour)).model, tmp_path, ending)
-
     def widen(config: dict[str, Any]) -> None:
         config["config"]["layers"][-1]["config"]["units"] = 5
 
+    assert refusal(_reconfigured(tmp_path, flavour, ending, widen)).reason == "CANNOT_LOAD"
+
+
+def _reconfigured(place: Path, flavour: str, ending: str, change: Callable[[dict[str, Any]], None]) -> Path:
+    """A saved model whose config was changed afterwards."""
+    source = save(shapes.plain()(Kit(flavour)).model, place, ending)
     if ending == ".keras":
-        in_archive(source, "config.json", widen)
+        in_archive(source, "config.json", change)
     else:
         with h5py.File(source, "a") as file:
             config = json.loads(file.attrs["model_config"])
-            widen(config)
+            change(config)
             file.attrs["model_config"] = json.dumps(config)
-    assert refusal(source).reason == "CANNOT_LOAD"
+    return source
 
 
 @FLAVOURS
