@@ -39,9 +39,7 @@ PROVING = ("auditing the graph", "auditing what is served", "experiments")
 def main() -> int:
     """Prints the tables; the exit code."""
     quick = "--quick" in sys.argv[1:]
-    logging.getLogger("tensorflow").setLevel(
-        logging.ERROR
-    )  # its advice for who trains would stand between the rows
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # its advice would stand between the rows
     wrong = _cases()
     wrong += _mutants(TENTH if quick else 1)
     if not quick:

@@ -19,7 +19,7 @@ from support.tiny_bert import VOCABULARY, sample_texts
 
 FAMILIES = ("bert", "distilbert", "roberta", "albert")
 LENGTH, WIDTH, CLASSES = 24, 16, 3
-# The layer whose input is read, and rates of all dropouts of the head, in order.
+# The layer whose input is read.
 SEAMS = {
     "bert": "classifier_dropout",
     "distilbert": "output_dropout",
