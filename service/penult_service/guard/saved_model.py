@@ -16,6 +16,7 @@ from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from penult_service.errors import InvalidInput, ModelRefused
 from penult_service.guard.allowed import GRAPH, LOADING, SAVER, SERVING, Use
+from penult_service.guard.damage import damaged
 from penult_service.guard.registered import op_def
 
 GRAPH_FILE = "saved_model.pb"
@@ -152,10 +153,7 @@ def parsed(directory: Path) -> list[meta_graph_pb2.MetaGraphDef]:
     try:
         saved.ParseFromString(path.read_bytes())
     except (DecodeError, OSError, RuntimeError) as error:
-        first = (str(error) or type(error).__name__).splitlines()[0][:300]
-        raise InvalidInput(
-            f"{path} is damaged or half copied ({first}); copy it again", reason="DAMAGED"
-        ) from error
+        raise damaged(path, error) from error
     if not saved.meta_graphs:
         raise InvalidInput(
             f"{path} is damaged or half copied (it holds no graph); copy it again", reason="DAMAGED"

@@ -15,7 +15,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from penult_service.errors import ModelRefused
-from penult_service.preparing.formats.keras_saved import KerasFile, damaged, named
+from penult_service.guard.damage import damaged
+from penult_service.preparing.formats.keras_saved import KerasFile, named
 
 PACKAGES = ("keras_hub", "keras_nlp")
 WORDS, PAIRS, MERGES, PIECES = "vocabulary.txt", "vocabulary.json", "merges.txt", "vocabulary.spm"

@@ -24,13 +24,13 @@ from typing import Any
 import tensorflow_text  # noqa: F401  (registers the operations that a text model needs)
 
 from penult_service.errors import ModelRefused, PenultError
+from penult_service.guard.damage import damaged
 from penult_service.preparing.formats.hub_handles import located
 from penult_service.preparing.formats.keras_saved import (
     CONFIG,
     KERAS_2,
     KERAS_3,
     KerasFile,
-    damaged,
     named,
 )
 from penult_service.preparing.inspecting.inspection import inspect

@@ -16,6 +16,7 @@ from typing import Any
 import h5py
 
 from penult_service.errors import InvalidInput, ModelRefused
+from penult_service.guard.damage import damaged
 from penult_service.preparing.inspecting.kinds import is_archive, is_hdf5
 
 KERAS_2, KERAS_3 = "tf_keras", "keras"
@@ -85,12 +86,6 @@ def read(source: Path) -> KerasFile:
             reason="NOT_A_MODEL",
         )
     return KerasFile(source, _writer(source, version, config), version, archive, config, training)
-
-
-def damaged(source: Path, error: BaseException) -> InvalidInput:
-    """That the file cannot be read, with the first line of why."""
-    first = (str(error) or type(error).__name__).splitlines()[0][:300]
-    return InvalidInput(f"{source} is damaged or half copied ({first}); copy it again", reason="DAMAGED")
 
 
 def named(config: Any) -> Iterator[dict[str, Any]]:

@@ -13,6 +13,7 @@ import tensorflow_text  # noqa: F401  (registers the operations that a text mode
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from penult_service.errors import InvalidInput, ModelRefused
+from penult_service.guard.damage import damaged
 from penult_service.guard.saved_model import parsed
 from penult_service.preparing.declarations.declaration import NOTHING, Declaration
 from penult_service.preparing.formats import keras_loss, tf1_graph
@@ -73,12 +74,6 @@ def inputs_of(chosen: Function, traced: Any, flat: FlatGraph) -> tuple[Input, ..
             chosen.inputs.items(), traced.inputs, strict=False
         )  # captures come behind
     )
-
-
-def damaged(directory: Path, error: BaseException) -> InvalidInput:
-    """That it cannot be read, with the first line of why."""
-    first = (str(error) or type(error).__name__).splitlines()[0][:300]
-    return InvalidInput(f"{directory} is damaged or half copied ({first}); copy it again", reason="DAMAGED")
 
 
 def _graphs(directory: Path) -> list[meta_graph_pb2.MetaGraphDef]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from penult_service.errors import InvalidInput
+from penult_service.guard.damage import damaged
 from penult_service.preparing import tf_private
 from penult_service.preparing.opened import NOISE_CLASSES, Layer
 
@@ -80,10 +80,7 @@ def read(directory: Path) -> Metadata | None:
         for _, _, raw in entries:
             _check_layer(raw)
     except (ValueError, RecursionError) as error:
-        first = (str(error) or type(error).__name__).splitlines()[0][:300]
-        raise InvalidInput(
-            f"{directory} is damaged or half copied ({first}); copy it again", reason="DAMAGED"
-        ) from error
+        raise damaged(directory, error) from error
     layers = tuple(
         Layer(path, raw.get("name", ""), raw.get("class_name", ""), raw.get("config") or {})
         for path, identifier, raw in entries

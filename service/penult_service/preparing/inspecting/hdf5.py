@@ -14,7 +14,8 @@ from typing import IO, Any
 
 import h5py
 
-from penult_service.errors import InvalidInput, ModelRefused
+from penult_service.errors import ModelRefused
+from penult_service.guard.damage import damaged
 from penult_service.guard.sizes import MAX_TENSOR_BYTES
 from penult_service.preparing.inspecting import keras_config
 
@@ -47,10 +48,7 @@ def refuse_harmful_content(what: str, content: IO[bytes]) -> tuple[str, ...]:
             _refuse_datasets(what, file, size)
             return _refuse_config(what, file)
     except (OSError, KeyError, ValueError, RuntimeError, TypeError, OverflowError) as error:
-        first = (str(error) or type(error).__name__).splitlines()[0][:300]
-        raise InvalidInput(
-            f"{what} is damaged or half copied ({first}); copy it again", reason="DAMAGED"
-        ) from error
+        raise damaged(what, error) from error
 
 
 def _refuse_datasets(what: str, file: h5py.File, size: int) -> None:

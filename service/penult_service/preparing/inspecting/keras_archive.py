@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from penult_service.errors import InvalidInput, ModelRefused
+from penult_service.guard.damage import damaged
 from penult_service.guard.tables import leads_out
 from penult_service.preparing.inspecting import hdf5, keras_config
 from penult_service.preparing.inspecting.kinds import HDF5_MAGIC
@@ -48,10 +49,7 @@ def refuse_harmful(source: Path) -> tuple[str, ...]:
                     _copy(source, entry, file, place)
                     handles += _refuse_content(f"{source} ({entry.filename})", entry.filename, place)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError, ValueError) as error:
-        first = (str(error) or type(error).__name__).splitlines()[0][:300]
-        raise InvalidInput(
-            f"{source} is damaged or half copied ({first}); copy it again", reason="DAMAGED"
-        ) from error
+        raise damaged(source, error) from error
     return handles
 
 
