@@ -21,22 +21,15 @@ _INITIAL_SIGNATURE = "__saved_model_init_op"
 _ASSETS = "saved_model_assets"
 _RESTORES = "RestoreV2"
 _RESTORED_BY = frozenset(
-    {
-        _RESTORES,
-        "Assign",
-        "AssignVariableOp",
-        "Const",
-        "Identity",
-        "NoOp",
-        "Placeholder",
-        "PlaceholderWithDefault",
-    }
-    | {"VariableV2", "VarHandleOp"}
+    {_RESTORES, "Assign", "AssignVariableOp", "Const", "Identity", "NoOp"}
+    | {"Placeholder", "PlaceholderWithDefault", "VariableV2", "VarHandleOp"}
 )
 
 
 class OldGraph(SavedGraph):
     """One such graph: the place of a node is what runs it."""
+
+    runs_as_it_stands = True
 
     def __init__(self, meta_graph: meta_graph_pb2.MetaGraphDef) -> None:
         super().__init__(meta_graph)
@@ -44,11 +37,6 @@ class OldGraph(SavedGraph):
             for packed in meta_graph.collection_def[_ASSETS].any_list.value:
                 packed.Unpack(meta_graph.asset_file_def.add())
         self._by_name = {node.name: node for node in self.main}
-
-    @property
-    def runs_as_it_stands(self) -> bool:
-        """Whether TensorFlow runs the graph around the functions."""
-        return True
 
     def nodes(self) -> Iterator[tuple[str, str, node_def_pb2.NodeDef]]:
         """(place, function, node) of all."""
@@ -97,25 +85,14 @@ class OldGraph(SavedGraph):
     def _serving(self) -> set[str]:
         signatures = self.meta_graph.signature_def
         return self._behind(
-            tensor.name
-            for key, one in signatures.items()
-            if key != _INITIAL_SIGNATURE
-            for tensor in one.outputs.values()
+            ref for key in signatures if key != _INITIAL_SIGNATURE for ref in self._results(key)
         )
 
     @cached_property
     def _loading(self) -> set[str]:
-        names: list[str] = []
-        for key in _INITIAL:
-            names += (
-                self.meta_graph.collection_def[key].node_list.value
-                if key in self.meta_graph.collection_def
-                else []
-            )
-        initial = self.meta_graph.signature_def
-        if _INITIAL_SIGNATURE in initial:
-            names += [tensor.name for tensor in initial[_INITIAL_SIGNATURE].outputs.values()]
-        return self._behind(names)
+        collections = self.meta_graph.collection_def
+        listed = [ref for key in _INITIAL if key in collections for ref in collections[key].node_list.value]
+        return self._behind([*listed, *self._results(_INITIAL_SIGNATURE)])
 
     @cached_property
     def _restoring(self) -> set[str]:
@@ -124,6 +101,11 @@ class OldGraph(SavedGraph):
     @cached_property
     def _saving(self) -> set[str]:
         return self._restoring | self._behind([self.meta_graph.saver_def.save_tensor_name])
+
+    def _results(self, signature: str) -> list[str]:
+        """The tensors that a signature gives; none when it is not there."""
+        signatures = self.meta_graph.signature_def
+        return [one.name for one in signatures[signature].outputs.values()] if signature in signatures else []
 
     def _behind(self, refs: Iterable[str]) -> set[str]:
         """The nodes that run when these are asked for, those tied by control edges too."""

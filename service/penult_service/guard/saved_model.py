@@ -6,7 +6,7 @@ the signatures and whatever else is called. The saver's functions it runs never:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -26,17 +26,18 @@ _AT_LOAD = frozenset({"_create_resource", "_initialize", "_destroy_resource"})
 
 
 class SavedGraph:
-    """The only graph of a SavedModel of TensorFlow 2, as it is in the file."""
+    """The only graph of a SavedModel of TensorFlow 2, as it is in the file.
+
+    Attributes:
+        runs_as_it_stands: Whether TensorFlow runs the graph around the functions: not that of TensorFlow 2.
+    """
+
+    runs_as_it_stands = False
 
     def __init__(self, meta_graph: meta_graph_pb2.MetaGraphDef) -> None:
         self.meta_graph = meta_graph
         self.main = meta_graph.graph_def.node
         self.library = {f.signature.name: f for f in meta_graph.graph_def.library.function}
-
-    @property
-    def runs_as_it_stands(self) -> bool:
-        """Whether TensorFlow runs the graph around the functions: not that of TensorFlow 2."""
-        return False
 
     @cached_property
     def calls(self) -> dict[str, list[tuple[node_def_pb2.NodeDef, tuple[str, ...]]]]:
@@ -126,12 +127,17 @@ def read(directory: Path) -> SavedGraph:
             stands there twice, or is called like an operation.
     """
     meta_graphs = parsed(directory)
-    if len(meta_graphs) > 1 or not meta_graphs[0].HasField("object_graph_def"):
+    if not is_new(meta_graphs):
         raise ModelRefused(
             f"{directory} was written by TensorFlow 1, or holds several graphs; save the model with TensorFlow 2",
             reason="UNSUPPORTED_FORMAT",
         )
     return SavedGraph(meta_graphs[0])
+
+
+def is_new(meta_graphs: Sequence[meta_graph_pb2.MetaGraphDef]) -> bool:
+    """Whether TensorFlow loads them by their objects: one alone, of TensorFlow 2; else as they stand (`old_graph`)."""
+    return len(meta_graphs) == 1 and meta_graphs[0].HasField("object_graph_def")
 
 
 def parsed(directory: Path) -> list[meta_graph_pb2.MetaGraphDef]:

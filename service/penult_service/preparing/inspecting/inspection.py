@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 from penult_service.guard import folder, pieces, saved_model, sizes, tables
 from penult_service.guard.old_graph import OldGraph
@@ -34,7 +33,8 @@ def inspect(source: Path, allow_ops: Collection[str] = ()) -> tuple[str, ...]:
     if not (source / saved_model.GRAPH_FILE).is_file():
         return ()
     what, meta_graphs = str(source), saved_model.parsed(source)
-    for graph in _graphs(meta_graphs):
+    kind = SavedGraph if saved_model.is_new(meta_graphs) else OldGraph
+    for graph in map(kind, meta_graphs):
         harm.refuse_harmful(what, graph, allow_ops)
         harm.refuse_at_load(what, graph, allow_ops)
         if isinstance(graph, OldGraph):
@@ -45,13 +45,6 @@ def inspect(source: Path, allow_ops: Collection[str] = ()) -> tuple[str, ...]:
     if source.joinpath(f"{sizes.CHECKPOINT}.index").is_file():
         sizes.refuse_claims(source)
     return ()
-
-
-def _graphs(meta_graphs: Sequence[Any]) -> list[SavedGraph]:
-    """As TensorFlow loads them: one of TensorFlow 2 by its objects, others as they stand."""
-    if len(meta_graphs) == 1 and meta_graphs[0].HasField("object_graph_def"):
-        return [SavedGraph(meta_graphs[0])]
-    return [OldGraph(meta_graph) for meta_graph in meta_graphs]
 
 
 def _inspect_file(source: Path) -> tuple[str, ...]:
