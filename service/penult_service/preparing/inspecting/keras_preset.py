@@ -5,17 +5,17 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from penult_service.guard.saved_model import GRAPH_FILE
 from penult_service.preparing.inspecting import hdf5, keras_config
 
 TASK, CONFIG = "task.json", "config.json"
-_GRAPH = "saved_model.pb"
 # Configurations of Keras; `metadata.json` is read by nobody.
 _CONFIGS = (TASK, CONFIG, "preprocessor.json", "tokenizer.json")
 
 
 def is_preset(directory: Path) -> bool:
     """Whether it looks like a preset, whole or not: a configuration of KerasHub, and no SavedModel."""
-    if (directory / _GRAPH).exists():
+    if (directory / GRAPH_FILE).exists():
         return False
     return any(_is_of_keras(directory / name) for name in (TASK, CONFIG))
 
