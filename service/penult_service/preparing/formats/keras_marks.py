@@ -9,7 +9,7 @@ layer computes anything else than before.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -54,6 +54,11 @@ def layers_of(model: Any) -> list[Placed]:
                 found.append(Placed((*path, layer.name), layer))
                 waiting.append((found[-1].path, layer))
     return found
+
+
+def records(model: Any, placed: Iterable[Placed]) -> tuple[Layer, ...]:
+    """The model and the layers inside it as the survey knows them."""
+    return (Layer("root", model.name, type(model).__name__, {}), *(one.record for one in placed))
 
 
 def is_noise(layer: Any) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from penult_service.errors import ModelRefused
-from penult_service.preparing.formats.keras_marks import Marker, layers_of
+from penult_service.preparing.formats.keras_marks import Marker, layers_of, records
 from penult_service.preparing.graph import FlatGraph, flatten
 from penult_service.preparing.opened import Input, Layer, Mark
 
@@ -72,8 +72,7 @@ def trace(what: str, model: Any) -> Traced:
         for one, tensor in zip(arguments, function.inputs, strict=False)  # captures come behind
     )
     notes = (_RAGGED_PADDING,) if any(one.ragged for one in arguments) else ()
-    layers = (Layer("root", model.name, type(model).__name__, {}), *(one.record for one in placed))
-    return Traced(function, flat, inputs, layers, marker.marks(flat), notes)
+    return Traced(function, flat, inputs, records(model, placed), marker.marks(flat), notes)
 
 
 def arguments_of(what: str, model: Any) -> tuple[Argument, ...]:
