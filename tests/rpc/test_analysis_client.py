@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from penult_client import Adjustment, DeadlineError, PreconditionError, ResourceExhaustedError
 from support import wire_server
-from support.wire_server import Script, status, vector_of
+from support.wire_numbers import vector_of
+from support.wire_server import Script, status
 
 TEXTS = ["one", "two words", "", "naïve café", "x" * 20]
 MATRIX = np.array([vector_of(text) for text in TEXTS], dtype=np.float32)

@@ -15,7 +15,8 @@ import pytest
 from penult.v1 import common_pb2 as common
 from penult_client import AsyncClient, Client
 from support import wire_server
-from support.wire_server import Script, as_text, probabilities_of, status, token_vectors_of, vector_of
+from support.wire_numbers import as_text, probabilities_of, token_vectors_of, vector_of
+from support.wire_server import Script, status
 
 TEXTS = ["one", "two words", "", "naïve café 😀", "שלום עולם", "nul\0inside", "x" * 200] + [
     f"text {i}" for i in range(30)

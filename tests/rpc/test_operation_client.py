@@ -20,8 +20,9 @@ from penult_client import (
 )
 from support import wire_operations
 from support.analysis_calls import CALLS, ROWS, same
+from support.wire_numbers import vector_of
 from support.wire_operations import TOO_LARGE, Ledger
-from support.wire_server import Script, status, vector_of
+from support.wire_server import Script, status
 
 
 @pytest.fixture

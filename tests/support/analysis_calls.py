@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from penult_client._results import _Record
-from support.wire_server import vector_of
+from support.wire_numbers import vector_of
 
 ROWS = np.array([vector_of(f"{'x' * i} y") for i in range(7)], dtype=np.float32)
 CALLS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {

@@ -16,7 +16,7 @@ import pytest
 from penult_client import Embeddings, Model, ModelInput, RowError
 from penult_service.cli import options
 from penult_service.cli.app import main
-from support.wire_server import as_text
+from support.wire_numbers import as_text
 
 DIMENSION, CLASSES = 5, 2
 

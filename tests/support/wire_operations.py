@@ -22,7 +22,8 @@ from penult.v1 import analysis_service_pb2_grpc as analysis_grpc
 from penult.v1 import inference_service_pb2_grpc as inference_grpc
 from penult.v1 import server_service_pb2_grpc as server_grpc
 from support import wire_server
-from support.wire_server import Script, packed, status
+from support.wire_numbers import packed
+from support.wire_server import Script, status
 
 METHODS = {
     "compute_similarity": "ComputeSimilarity",

@@ -1,6 +1,6 @@
 """A server of the contract in a few lines, over a real socket: for tests of clients.
 
-Its numbers are functions of the text alone, so every test has an oracle. `fail` scripts what goes wrong.
+Its numbers are those of `wire_numbers`, so every test has an oracle. `Script.fail` scripts what goes wrong.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from concurrent import futures
 from contextlib import contextmanager
 from typing import Any
@@ -30,6 +30,7 @@ from penult.v1 import model_service_pb2 as models
 from penult.v1 import model_service_pb2_grpc as models_grpc
 from penult.v1 import server_service_pb2 as server_pb
 from penult.v1 import server_service_pb2_grpc as server_grpc
+from support.wire_numbers import packed, probabilities_of, rows_of, token_vectors_of, vector_of
 
 DIMENSION = 4
 LABELS = ("negative", "positive")
@@ -44,77 +45,6 @@ LIMITS = {
     "max_analysis_seconds": 60.0,
     "max_analysis_bytes": 1 << 32,
 }
-
-
-def vector_of(text: str) -> list[float]:
-    """float32-exact numbers that tell texts apart."""
-    data = text.encode()
-    return [
-        float(len(data)),
-        float(sum(data) % 65536),
-        float(data[0] if data else 0),
-        float(len(text.split())),
-    ]
-
-
-def token_vectors_of(text: str) -> list[list[float]]:
-    """A row a token, of the two special ones too: the text's, and the number of the token."""
-    return [[*vector_of(text)[:-1], float(number)] for number in range(len(text.split()) + 2)]
-
-
-def as_text(row: Any) -> str:
-    """The text that a row counts as: its values with the names of the inputs, in the order of the names."""
-    if isinstance(row, str):
-        return row
-    named = sorted(row.items()) if isinstance(row, Mapping) else [("", value) for value in row]
-    return "|".join(f"{name}={_said(value)}" for name, value in named)
-
-
-def _said(value: Any) -> str:
-    if isinstance(value, str | bytes):
-        return value if isinstance(value, str) else value.decode()
-    return ",".join(f"{number:g}" for number in np.ravel(value).tolist())
-
-
-def rows_of(message: Any) -> list[str]:
-    """The rows of a request or source, each as a text."""
-    kind = message.WhichOneof("input")
-    if kind == "records":
-        return [as_text(_record(record)) for record in message.records.records]
-    if kind == "tensors":
-        columns = {name: _column(tensor) for name, tensor in message.tensors.tensors.items()}
-        return [
-            as_text(dict(zip(columns, values, strict=True))) for values in zip(*columns.values(), strict=True)
-        ]
-    return list(message.texts.texts)
-
-
-def _record(record: common.Record) -> Any:
-    def plain(value: common.RecordValue) -> Any:
-        return value.text if value.HasField("text") else list(value.numbers.numbers)
-
-    if record.ordered:
-        return tuple(plain(value) for value in record.ordered)
-    return {name: plain(value) for name, value in record.values.items()}
-
-
-def _column(tensor: common.Tensor) -> Any:
-    if tensor.data_type == common.DATA_TYPE_STRING:
-        return list(tensor.strings.values)
-    kinds = {
-        common.DATA_TYPE_FLOAT32: "<f4",
-        common.DATA_TYPE_FLOAT64: "<f8",
-        common.DATA_TYPE_INT32: "<i4",
-        common.DATA_TYPE_INT64: "<i8",
-        common.DATA_TYPE_BOOL: "?",
-    }
-    return np.frombuffer(tensor.data, kinds[tensor.data_type]).reshape(list(tensor.shape))
-
-
-def probabilities_of(text: str) -> list[float]:
-    """(1 - p, p) with p a quarter, a half or three quarters."""
-    p = (1 + len(text) % 3) / 4
-    return [1 - p, p]
 
 
 def status(
@@ -141,17 +71,6 @@ def status(
     for detail in details:
         made.details.add().Pack(detail)
     return made
-
-
-def packed(rows: Sequence[Sequence[float]]) -> common.Vectors:
-    """Rows as they travel."""
-    matrix = np.asarray(rows, dtype="<f4")
-    return common.Vectors(
-        rows=matrix.shape[0],
-        columns=matrix.shape[1],
-        data_type=common.DATA_TYPE_FLOAT32,
-        data=matrix.tobytes(),
-    )
 
 
 Failure = Status | Callable[[Any, grpc.ServicerContext], None]

@@ -19,7 +19,8 @@ from penult_client import (
 )
 from penult_client._core import analysis_results, enums
 from penult_client._core.timing import ANALYSIS_MARGIN, Deadline, analysis_seconds
-from support.wire_server import LIMITS, packed, vector_of
+from support.wire_numbers import packed, vector_of
+from support.wire_server import LIMITS
 
 ROWS = np.arange(12, dtype=np.float32).reshape(6, 2)
 SOURCE = common.Provenance(model="models/m/versions/7", version=7, model_digest="d", embedding_space="s")

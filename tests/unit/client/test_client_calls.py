@@ -14,7 +14,8 @@ from penult_client import (
     InvalidInputError,
     UnavailableError,
 )
-from support.wire_server import LIMITS, packed, vector_of
+from support.wire_numbers import packed, vector_of
+from support.wire_server import LIMITS
 
 
 class Handler:

@@ -13,7 +13,7 @@ import penult_client
 import pytest
 from penult_client import Client, InvalidInputError, ServerStartError
 from penult_client._process import ServerProcess, _flags
-from support.wire_server import vector_of
+from support.wire_numbers import vector_of
 
 TESTS = Path(__file__).parents[2]
 

@@ -12,7 +12,8 @@ from penult.v1 import common_pb2 as common
 from penult.v1 import server_service_pb2 as server
 from penult_client import InternalError, PreconditionError
 from penult_client._core.result_parts import Gathered
-from support.wire_server import LIMITS, packed
+from support.wire_numbers import packed
+from support.wire_server import LIMITS
 
 PLACES = np.arange(10, dtype=np.float32).reshape(5, 2)
 

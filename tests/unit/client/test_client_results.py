@@ -12,7 +12,7 @@ from penult_client._core.arrays import to_array, to_matrix
 from penult_client._core.enums import to_word
 from penult_client._core.names import split_name
 from penult_client._core.splitting import Part
-from support.wire_server import packed
+from support.wire_numbers import packed
 
 SOURCE = common.Provenance(model="models/m/versions/7", version=7, model_digest="d", embedding_space="s")
 

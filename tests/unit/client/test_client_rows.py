@@ -19,7 +19,8 @@ from penult_client._core.requests import with_rows
 from penult_client._core.rows import check_rows
 from penult_client._core.splitting import PART_BYTES, PART_ROWS, split_rows
 from penult_client._core.tensors import Tensors
-from support.wire_server import LIMITS, as_text, rows_of
+from support.wire_numbers import as_text, rows_of
+from support.wire_server import LIMITS
 
 IDS = np.arange(12).reshape(3, 4)
 

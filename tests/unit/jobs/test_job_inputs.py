@@ -16,7 +16,8 @@ from penult_client._core.rows import check_rows
 from penult_client._core.splitting import PART_BYTES, split_rows
 from penult_service.jobs import asking
 from support.job_runs import DIMENSION, SmallClient, an_input, contents, embed, use
-from support.wire_server import LIMITS, as_text
+from support.wire_numbers import as_text
+from support.wire_server import LIMITS
 
 ARTICLES = (an_input("title"), an_input("body"), an_input("year", "float32"))
 IDS = (an_input("ids", "int32", shape=(-1,)), an_input("mask", "int32", shape=(-1,)))
