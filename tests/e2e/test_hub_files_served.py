@@ -29,20 +29,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def features(place: Path) -> NDArray[Any]:
     """What the live layers say in front of the dropout; the model is saved afterwards, and its modules moved."""
-    import tensorflow as tf
-
-    tf_keras = seeds.keras()
-    import tensorflow_hub as hub
-
-    text = tf_keras.layers.Input(shape=(), dtype="string", name="text")
-    tokens = hub.KerasLayer(str(place / "hub" / convert.PREPROCESSOR), name="preprocessing")(text)
-    encoded = hub.KerasLayer(str(place / "hub" / convert.ENCODER), trainable=True, name="encoder")(tokens)
-    dropped = tf_keras.layers.Dropout(0.1, name="dropout")(encoded["pooled_output"])
-    model = tf_keras.Model(text, tf_keras.layers.Dense(1, activation="sigmoid", name="output")(dropped))
-    for variable in model.trainable_variables:  # as after training: not what the module has
-        variable.assign(variable * 1.25)
-    true = np.asarray(tf_keras.Model(text, encoded["pooled_output"])(tf.constant(TEXTS)))
-    model.save(str(place / "reviews.keras"))
+    modules = (str(place / "hub" / name) for name in (convert.PREPROCESSOR, convert.ENCODER))
+    true = seeds.save_on_modules(place / "reviews.keras", *modules, TEXTS)
     (place / "hub").rename(place / "moved")
     return true
 

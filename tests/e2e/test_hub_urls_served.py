@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +25,7 @@ def test_modules_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
             server.handle(f"/{name}/1", packed(seeds.converted() / name))
             for name in (convert.PREPROCESSOR, convert.ENCODER)
         )
-        features = _save(model, preprocessor, encoder)
+        features = seeds.save_on_modules(model, preprocessor, encoder, TEXTS)
         with Client.open(model, data=tmp_path / "data") as client:
             found = client.embed(TEXTS).vectors
         assert (np.abs(found - features) <= 1e-5 + 1e-5 * np.abs(features)).all()
@@ -42,21 +41,3 @@ def test_modules_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         ):
             assert words in str(caught.value)
         assert len(server.asked) == 2  # by who built the model
-
-
-def _save(path: Path, preprocessor: str, encoder: str) -> Any:
-    """Saves a model of hub layers by their URLs; what stands in front of its dropout, float32 [n, d]."""
-    import tensorflow as tf
-
-    tf_keras = seeds.keras()
-    import tensorflow_hub as hub
-
-    text = tf_keras.layers.Input(shape=(), dtype="string", name="text")
-    tokens = hub.KerasLayer(preprocessor, name="preprocessing")(text)
-    pooled = hub.KerasLayer(encoder, trainable=True, name="encoder")(tokens)["pooled_output"]
-    dropped = tf_keras.layers.Dropout(0.1, name="dropout")(pooled)
-    model = tf_keras.Model(text, tf_keras.layers.Dense(1, activation="sigmoid", name="output")(dropped))
-    for variable in model.trainable_variables:  # as after training: not what the module has
-        variable.assign(variable * 1.25)
-    model.save(str(path))
-    return np.asarray(tf_keras.Model(text, pooled)(tf.constant(TEXTS)))

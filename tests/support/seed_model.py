@@ -11,6 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from penult_service.embedder import LoadedModel
 from penult_service.prepared import TOKENIZE, load_manifest
 from penult_service.preparing import convert
@@ -47,6 +49,27 @@ def hub_layers() -> tuple[Any, Any]:
     place = converted()
     encoder = hub.KerasLayer(str(place / convert.ENCODER), trainable=True, name="BERT_encoder")
     return hub.KerasLayer(str(place / convert.PREPROCESSOR), name="preprocessing"), encoder
+
+
+def save_on_modules(path: Path, preprocessor: str, encoder: str, texts: list[str]) -> NDArray[Any]:
+    """What stands in front of the dropout of a classifier, float32 [n, d]; the classifier is saved afterwards.
+
+    It is made of the TF-Hub modules of these two handles. Its weights are not theirs, as after training.
+    """
+    tf_keras = keras()
+    import tensorflow as tf
+    import tensorflow_hub as hub
+
+    text = tf_keras.layers.Input(shape=(), dtype="string", name="text")
+    tokens = hub.KerasLayer(preprocessor, name="preprocessing")(text)
+    pooled = hub.KerasLayer(encoder, trainable=True, name="encoder")(tokens)["pooled_output"]
+    dropped = tf_keras.layers.Dropout(0.1, name="dropout")(pooled)
+    model = tf_keras.Model(text, tf_keras.layers.Dense(1, activation="sigmoid", name="output")(dropped))
+    for variable in model.trainable_variables:
+        variable.assign(variable * 1.25)
+    features = np.asarray(tf_keras.Model(text, pooled)(tf.constant(texts)))
+    model.save(str(path))
+    return features
 
 
 def keras() -> Any:
