@@ -347,8 +347,9 @@ def test_what_comes_after_may_take_longer(confined: Confined) -> None:
     assert confined.run(LOOKS, what="prepare", looks=0, after=5)["answer"] == 42
 
 
-def test_other_jobs_do_not_look(confined: Confined) -> None:
-    assert confined.run(LOOKS, what="effect", looks=5, after=0)["answer"] == 42
+def test_other_jobs_do_not_look(confined: Confined, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "_LOOK", 1.0)
+    assert confined.run(LOOKS, what="effect", looks=2, after=0)["answer"] == 42
 
 
 def test_less_time_for_preparing_is_less_time_for_looking(confined: Confined) -> None:
