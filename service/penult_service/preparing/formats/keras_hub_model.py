@@ -24,11 +24,11 @@ from penult_service.preparing.formats import (
     keras_load,
     keras_loss,
 )
-from penult_service.preparing.formats.keras_marks import Marker, layers_of
+from penult_service.preparing.formats.keras_marks import Marker, layers_of, records
 from penult_service.preparing.formats.keras_saved import KerasFile
 from penult_service.preparing.formats.keras_trace import arguments_of, given_to, named_outputs
 from penult_service.preparing.graph import flatten
-from penult_service.preparing.opened import Input, Layer, Opened, read_labels
+from penult_service.preparing.opened import Input, Opened, read_labels
 from penult_service.tokenizing.library import LibraryTokenizer
 
 _MASK = "padding_mask"
@@ -57,8 +57,7 @@ def open_file(file: KerasFile, declared: Declaration) -> Opened:
     """
     classes = keras_hub_words.classes()
     file = keras_hub_words.with_words(file)
-    modules = {name: Path(place) for name, place in declared.modules.items()}
-    model = keras_load.load(file, modules, {} if file.archive else classes)
+    model = keras_load.load(file, declared.modules, {} if file.archive else classes)
     if not _is_of_texts(model):
         return keras_file.opened(file, model)
     return open_task(
@@ -222,7 +221,7 @@ def _opened(
             Input(name, ref, spec.dtype, tuple(spec.shape))
             for (name, spec), ref in zip(inputs, fed, strict=True)
         ),
-        layers=(Layer("root", task.name, type(task).__name__, {}), *(one.record for one in placed)),
+        layers=records(task, placed),
         labels=read_labels(source) if source.is_dir() else (),
         marks=marker.marks(flat),
         mask=f"{_MASK_NODE}:0" if _MASK_NODE in flat.nodes else None,

@@ -18,50 +18,17 @@ import tensorflow as tf
 from penult_service.errors import ModelRefused
 from penult_service.preparing import probe
 from penult_service.tokenizing import byte_pairs
-from penult_service.tokenizing.library import PAIRS
+from penult_service.tokenizing.library import PAIRS, tokenizer_of
 
 _ROUND_ROBIN = "round_robin"
 _AROUND_PAIRS = 4  # <s> first </s></s> second </s>
 _TRIED = 400
 _SEED = 11
 _ODD = (
-    *(
-        " ",
-        " ",
-        "\t",
-        "\n",
-        "\r",
-        "\f",
-        "\v",
-        "\u00a0",
-        "\u2009",
-        "\u202f",
-        "\u3000",
-        "\u2028",
-        "\x85",
-        "\x00",
-    ),
-    *(
-        "'s",
-        "'T",
-        "'re",
-        "ll",
-        "a",
-        "Word",
-        "1",
-        "2345",
-        "²",
-        "٣",
-        "Ⅷ",
-        "!",
-        "...",
-        "é",
-        "e\u0301",
-        "ß",
-        "日本",
-    ),
-    *("👍🏽", "\u200b", "\ufeff", "ﬁ", "\U0001e030", "\u1c89", "\u0378", "<", ">", "[", byte_pairs.MARK),
-)
+    " ", " ", "\t", "\n", "\r", "\f", "\v", "\u00a0", "\u2009", "\u202f", "\u3000", "\u2028", "\x85", "\x00",
+    "'s", "'T", "'re", "ll", "a", "Word", "1", "2345", "²", "٣", "Ⅷ", "!", "...", "é", "e\u0301", "ß", "日本",
+    "👍🏽", "\u200b", "\ufeff", "ﬁ", "\U0001e030", "\u1c89", "\u0378", "<", ">", "[", byte_pairs.MARK,
+)  # fmt: skip
 
 
 def library_file(what: str, tokenizer: Any, length: int, truncate: str = _ROUND_ROBIN) -> str:
@@ -143,13 +110,9 @@ def _refuse_unknown(what: str, tokenizer: Any, vocabulary: dict[str, int], speci
 
 
 def _prove(what: str, tokenizer: Any, raw: dict[str, Any], special: Sequence[str]) -> None:
-    from tokenizers import Tokenizer
-
     texts = tried(special)
     try:
-        library = Tokenizer.from_str(
-            json.dumps({**raw, "truncation": None, "padding": None, "post_processor": None})
-        )
+        library = tokenizer_of({**raw, "truncation": None, "padding": None, "post_processor": None})
     except Exception as error:  # the library raises nothing more special
         raise _unsupported(what, tokenizer, str(error)[:200]) from error
     found = [encoding.ids for encoding in library.encode_batch_fast(texts)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import copy
+import io
 import json
 import zipfile
 from collections.abc import Callable, Mapping
@@ -65,21 +66,19 @@ def put_in(what: str, config: dict[str, Any], find: Finder) -> dict[str, Any]:
     Raises:
         ModelRefused: FILE_DAMAGED, and what `find` raises.
     """
-    lacking = [number for number, found in enumerate(named(config)) if _lacks(found)]
-    if not lacking:
+    if not any(map(_lacks, named(config))):
         return config
     config = copy.deepcopy(config)
-    tokenizers = [found for number, found in enumerate(named(config)) if number in lacking]
-    for found in tokenizers:
+    for found in [found for found in named(config) if _lacks(found)]:
         settings = found["config"]
         try:
             if "proto" in settings:
                 settings["proto"] = base64.b64encode(find(found, PIECES)).decode("ascii")
             elif _is_pairs(found):
                 settings["vocabulary"] = _pairs(find(found, PAIRS))
-                settings["merges"] = [line.rstrip() for line in _lines(find(found, MERGES))]
+                settings["merges"] = _lines(find(found, MERGES))
             else:
-                settings["vocabulary"] = [line.rstrip() for line in _lines(find(found, WORDS))]
+                settings["vocabulary"] = _lines(find(found, WORDS))
         except ValueError as error:
             name = found["class_name"]
             raise ModelRefused(
@@ -177,7 +176,5 @@ def _pairs(content: bytes) -> dict[str, int]:
 
 
 def _lines(content: bytes) -> list[str]:
-    """As `open` in text mode gives them, which is how KerasHub reads them."""
-    text = content.decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
-    lines = text.split("\n")
-    return lines[:-1] if lines[-1] == "" else lines
+    """As KerasHub reads them: in text mode, without the white space at the ends."""
+    return [line.rstrip() for line in io.StringIO(content.decode("utf-8"), newline=None)]
