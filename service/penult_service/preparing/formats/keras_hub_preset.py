@@ -7,7 +7,6 @@ refused.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -48,7 +47,6 @@ def open_preset(directory: Path, declared: Declaration) -> Opened:
         ModelRefused: FILE_MISSING, FILE_DAMAGED, UNSUPPORTED_TASK, TENSOR_MISSING, TENSOR_SHAPE, WEIGHTS_NOT_FINITE,
             CANNOT_LOAD, and as `open_task`.
     """
-    os.environ["KERAS_BACKEND"] = "tensorflow"  # read when Keras 3 is imported first
     task = _built(directory, _config(directory))
     _load(directory, task.backbone, _BACKBONE_WEIGHTS, task.backbone.load_weights)
     if task.has_task_weights():

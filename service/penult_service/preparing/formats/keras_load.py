@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import re
 import shutil
 import tempfile
@@ -60,7 +59,6 @@ def load(
         ModelRefused: UNKNOWN_CLASS, NO_VOCABULARY, CANNOT_LOAD; what `hub_handles.located` and `inspect` say of the
             model behind a TF-Hub layer.
     """
-    os.environ["KERAS_BACKEND"] = "tensorflow"  # read when Keras 3 is imported first
     if not file.archive:
         _refuse_lost_words(file)
     objects = dict(custom_objects or {})
@@ -236,7 +234,7 @@ def _refuse_lost_words(file: KerasFile) -> None:
 
 def _not_loaded(file: KerasFile, error: Exception) -> ModelRefused:
     """In one sentence: the class that is not known, or the first line of what Keras says."""
-    installed = _version(file.keras)
+    installed = version("tf-keras" if file.keras == KERAS_2 else "keras")
     found = _UNKNOWN_CLASS.search(str(error))
     unknown = found[1] if found else _missing_layer(file)
     whole = "model.save('a_directory')" if file.keras == KERAS_2 else "model.export('a_directory')"
@@ -260,7 +258,3 @@ def _missing_layer(file: KerasFile) -> str | None:
     layers = importlib.import_module(f"{file.keras}.layers")
     public = (found["class_name"] for found in file.classes() if found.get("module") == "keras.layers")
     return next((name for name in public if not hasattr(layers, name)), None)
-
-
-def _version(name: str) -> str:
-    return version("tf-keras" if name == KERAS_2 else "keras")
