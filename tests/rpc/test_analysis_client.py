@@ -106,7 +106,7 @@ def test_what_cannot_be_taken_yet_is_sent_again(flavour, address, script):
     assert len(script.asked("Cluster")) == 4
     script.fail("Cluster", *[full] * 100)
     with pytest.raises(ResourceExhaustedError) as caught:
-        flavour.run(client.cluster(MATRIX, deadline=0.2))
+        flavour.run(client.cluster(MATRIX, deadline=1.0))
     assert caught.value.reason == "ANALYSIS_QUEUE_FULL"
 
 

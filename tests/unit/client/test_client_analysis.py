@@ -279,10 +279,10 @@ def test_workers_that_warm_are_waited_for(flavour):
 
 
 def test_but_not_beyond_the_deadline(flavour):
-    warming = UnavailableError("not warm yet", reason="ANALYSIS_WARMING", retry_after=0.05)
+    warming = UnavailableError("not warm yet", reason="ANALYSIS_WARMING", retry_after=0.25)
     handler = Handler(*[warming] * 100)
     with pytest.raises(UnavailableError) as caught:
-        flavour.run(flavour.mocked(handler).project(ROWS, deadline=0.2))
+        flavour.run(flavour.mocked(handler).project(ROWS, deadline=1.0))
     assert caught.value.reason == "ANALYSIS_WARMING"
     assert 2 <= [method for method, _ in handler.asked].count("Project") <= 4
 
