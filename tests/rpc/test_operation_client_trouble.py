@@ -213,6 +213,7 @@ def test_a_server_that_is_lost(flavour, script, ledger, monkeypatch):
     ) as caught:
         flavour.run(operation.wait())
     assert caught.value.metadata["operation"] == "project-1"
+    monkeypatch.undo()
     ledger.restart()
     back, _ = wire_operations.start(script, ledger, int(address.rpartition(":")[2]))
     found = flavour.run(flavour.client(address).operation("project-1"))

@@ -13,6 +13,7 @@ from penult_client import (
     ResourceExhaustedError,
     UnavailableError,
 )
+from penult_client._core.addresses import MOST_BACKOFF_MS
 from penult_client._core.retries import BLIND_RETRIES, FIRST_DELAY, PartQueue
 from penult_client._core.splitting import Part
 from penult_client._core.timing import NO_DEADLINE, Deadline
@@ -40,6 +41,11 @@ def test_without_advice_the_wait_doubles_and_ends():
     part, _ = work.take(0.0)
     with pytest.raises(UnavailableError):
         work.failed(part, UnavailableError("no"), 0.0)
+
+
+def test_retries_outlast_the_channels_pause_between_two_attempts_to_connect():
+    shortest = sum(FIRST_DELAY * 2**i / 2 for i in range(BLIND_RETRIES))
+    assert shortest > 1.2 * MOST_BACKOFF_MS / 1000  # gRPC lengthens its pause by up to a fifth
 
 
 def test_jitter_shortens_blind_waits_and_lengthens_advised_ones():

@@ -7,6 +7,7 @@ import re
 from penult_client._exceptions import InvalidInputError
 from penult_client._version import __version__
 
+MOST_BACKOFF_MS = 1_000
 _SCHEMES = ("unix:", "unix-abstract:", "dns:", "ipv4:", "ipv6:", "vsock:", "xds:")
 _LOOPBACK = re.compile(r"(localhost|127\.\d+\.\d+\.\d+|\[::1\]):\d+")
 
@@ -34,7 +35,8 @@ def channel_options(address: str) -> list[tuple[str, str | int]]:
         ("grpc.max_send_message_length", -1),
         ("grpc.max_receive_message_length", -1),
         ("grpc.initial_reconnect_backoff_ms", 100),
-        ("grpc.max_reconnect_backoff_ms", 5_000),
+        # Shorter than the retries of a call last: a call to a server that is back gets through.
+        ("grpc.max_reconnect_backoff_ms", MOST_BACKOFF_MS),
         # Servers close connections that ping more often than every five minutes.
         ("grpc.keepalive_time_ms", 310_000),
         ("grpc.keepalive_timeout_ms", 20_000),
