@@ -7,6 +7,15 @@ A directory with a standard SavedModel, whose signatures are
     head       embedding float32 [n, d]      -> the model's outputs by name
     whole      text string [n]               -> the model's outputs by name: the saved function as it is
 
+and, where dropout can be put back (`Manifest.unsampled` is empty), with masks made of keys (`masks`),
+
+    sample_encode   what `encode` takes, row_keys int64 [n], shared_keys int64 [n], rates float32 [sites + 1]
+                    -> the embedding at the seam, the dropouts in front of it active
+    sample_head     what `head` takes, and the same three -> the model's outputs by name, the others active
+
+`rates` are those of `Manifest.sites` in order, and last that of the embedding itself; 0: not active. `sample_encode` is
+there when a dropout in front of the seam can be put back.
+
 A model of several inputs (`Manifest.fields`) has an argument for each in `tokenize` (those of text) and `whole`; what
 is no text and no token (role ``value``) is an argument of `encode` too, and of `head` where it joins behind the seam.
 
@@ -33,6 +42,9 @@ MANIFEST_FORMAT = 1
 TOKENIZE = "tokenize"
 HEAD = "head"
 WHOLE = "whole"
+SAMPLE_ENCODE = "sample_encode"
+SAMPLE_HEAD = "sample_head"
+ROW_KEYS, SHARED_KEYS, RATES = "row_keys", "shared_keys", "rates"
 TEXT = "text"
 EMBEDDING = "embedding"
 # What makes the tokens: the signature `tokenize`, the `tokenizers` library with the file of that name, or the caller.
@@ -104,7 +116,11 @@ class Readout:
 
 @dataclass(frozen=True)
 class Site:
-    """A dropout found: `place` is ``before`` the seam, ``at`` it, or ``after`` it."""
+    """A dropout found: `place` is ``before`` the seam, ``at`` it, or ``after`` it.
+
+    `shared` are the axes of its input, from 0 (the batch), along which one draw is shared. `sampled`: it can be put
+    back.
+    """
 
     path: str
     layer_class: str
@@ -112,6 +128,25 @@ class Site:
     noise_shape: tuple[int, ...] | None
     tensor: str
     place: str
+    shared: tuple[int, ...] = ()
+    sampled: bool = False
+
+
+@dataclass(frozen=True)
+class LayerRecord:
+    """A layer as the file tells of it; `output_shape` has -1 for any length and is empty when not known.
+
+    `parameters` are the numbers it was trained to, with those of the layers inside it. `units`, `dropout` and
+    `recurrent_dropout` are those of a recurrent layer (`units` of a dense one too).
+    """
+
+    path: str
+    layer_class: str
+    output_shape: tuple[int, ...] = ()
+    parameters: int = 0
+    units: int = 0
+    dropout: float | None = None
+    recurrent_dropout: float | None = None
 
 
 @dataclass(frozen=True)
@@ -171,7 +206,8 @@ class Manifest:
 
     Without a seam there is no readout, and `unread` says why; `whole` is served all the same. `head_values` names the
     inputs of role ``value`` that `head` takes beside the embedding. `pooling` is the default one, `warm_up` the texts
-    that the model is warmed with. `vocabulary` is how many token ids there are; 0: not known.
+    that the model is warmed with. `vocabulary` is how many token ids there are; 0: not known. `unsampled` says why
+    dropout cannot be put back; empty when it can.
     """
 
     source: str
@@ -197,6 +233,8 @@ class Manifest:
     vocabulary: int = 0
     pooling: str = "pooled"
     warm_up: tuple[str, ...] = ()
+    unsampled: str = "this model was prepared without a place to put dropout back"
+    layers: tuple[LayerRecord, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     format: int = MANIFEST_FORMAT
@@ -209,6 +247,11 @@ class Manifest:
     def tokens(self) -> Readout | None:
         """The readout with one row a token, or None."""
         return next((r for r in self.readouts if r.kind == "tokens"), None)
+
+    @property
+    def samples_inside(self) -> bool:
+        """Whether a dropout in front of the seam can be put back."""
+        return not self.unsampled and any(site.sampled and site.place == "before" for site in self.sites)
 
     @property
     def texts(self) -> tuple[Field, ...]:

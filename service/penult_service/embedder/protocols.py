@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from penult_service.masks import Draw
 from penult_service.prepared import Manifest
 from penult_service.tokenizing import TokenTable
 
@@ -40,6 +41,16 @@ class Engine(Protocol):
         self, embedding: NDArray[np.float32], values: Mapping[str, NDArray[Any]] | None = None
     ) -> dict[str, NDArray[Any]]:
         """Embedding at the seam float32 [n, d], and the values that join it -> the model's outputs by name."""
+        ...
+
+    def sample_encode(self, inputs: Mapping[str, NDArray[Any]], draw: Draw) -> NDArray[np.float32]:
+        """As `encode`, of the seam's readout alone, the dropouts in front of it active: float32 [n, d]."""
+        ...
+
+    def sample_head(
+        self, embedding: NDArray[np.float32], values: Mapping[str, NDArray[Any]] | None, draw: Draw
+    ) -> dict[str, NDArray[Any]]:
+        """As `head`, the dropouts between the embedding and the outputs active."""
         ...
 
     def whole(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

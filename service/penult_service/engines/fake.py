@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from penult_service.masks import Draw, dropped, uniform
 from penult_service.prepared import (
     CALLER,
     GRAPH,
@@ -101,7 +102,11 @@ def fake_manifest(version: int = 1, traits: Traits | None = None) -> Manifest:
         max_length=traits.max_length,
         trims=traits.trims,
         counts_wordpieces=False,
-        sites=(Site("dropout", "Dropout", 0.1, None, POOLED, "at"),),
+        sites=(
+            Site("encoder/dropout", "Dropout", 0.1, None, TOKENS, "before", sampled=True),
+            Site("dropout", "Dropout", 0.1, None, POOLED, "at", sampled=True),
+        ),
+        unsampled=NOT_CUT if traits.whole_only else "",
         proof=Proof(proven=True, findings=("no graph, so no random operation",), figures=()),
         cost=Cost(0.0, 0),
         tokenizer={"ids": CALLER, "file": LIBRARY}.get(traits.takes, GRAPH),
@@ -149,17 +154,31 @@ class FakeEngine:
         self, inputs: Mapping[str, NDArray[Any]], layers: Sequence[str]
     ) -> dict[str, NDArray[np.float32]]:
         """As in `Engine`."""
-        ids, mask = inputs["ids"], inputs["mask"]
+        tokens = self._tokens(inputs["ids"])
+        found = {POOLED: self._pooled(tokens, inputs), TOKENS: tokens}
+        return {layer: found[layer] for layer in layers}
+
+    def sample_encode(self, inputs: Mapping[str, NDArray[Any]], draw: Draw) -> NDArray[np.float32]:
+        """As in `Engine`; each number of a token by itself."""
+        tokens = self._tokens(inputs["ids"])
+        kept = uniform(draw.row_keys, 0, tokens.shape[1:]) >= draw.rates[0]
+        return self._pooled(np.where(kept, tokens / (1 - draw.rates[0]), np.float32(0)), inputs)
+
+    def _tokens(self, ids: NDArray[Any]) -> NDArray[np.float32]:
         self.batches.append((ids.shape[0], ids.shape[1]))
         self._misbehave(ids)
         tokens = np.tanh(self._words[ids] + 0.3 * self._places[: ids.shape[1]])
         tokens[(ids == self._traits.nan_on).any(axis=1)] = np.nan
+        return np.asarray(tokens)
+
+    def _pooled(self, tokens: NDArray[np.float32], inputs: Mapping[str, NDArray[Any]]) -> NDArray[np.float32]:
+        mask = inputs["mask"]
         weights = (mask if self._traits.trims else np.ones_like(mask))[:, :, None].astype(np.float32)
         # Summed token by token, so that padding changes not even the last bit.
         pooled = np.add.accumulate(tokens * weights, axis=1)[:, -1] / weights.sum(axis=1)
         if "age" in inputs:
             pooled = pooled + inputs["age"] @ self._beside
-        return {layer: {POOLED: pooled, TOKENS: tokens}[layer] for layer in layers}
+        return np.asarray(pooled, dtype=np.float32)
 
     def head(
         self, embedding: NDArray[np.float32], values: Mapping[str, NDArray[Any]] | None = None
@@ -172,6 +191,14 @@ class FakeEngine:
             return {OUTPUT: exponentials / exponentials.sum(axis=1, keepdims=True)}
         linear = self._traits.head in ("other", "regression", "logits")
         return {OUTPUT: logits if linear else 1.0 / (1.0 + np.exp(-logits))}
+
+    def sample_head(
+        self, embedding: NDArray[np.float32], values: Mapping[str, NDArray[Any]] | None, draw: Draw
+    ) -> dict[str, NDArray[Any]]:
+        """As in `Engine`."""
+        for site in (1, 2):  # the model's own, and that on the embedding itself
+            embedding = dropped(embedding, draw.row_keys, site, float(draw.rates[site]))
+        return self.head(embedding, values)
 
     def whole(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """As in `Engine`."""

@@ -15,7 +15,19 @@ from numpy.typing import NDArray
 
 from penult_service.errors import InvalidInput
 from penult_service.guard import prepared as guard
-from penult_service.prepared import CALLER, EMBEDDING, HEAD, WHOLE, Manifest
+from penult_service.masks import Draw
+from penult_service.prepared import (
+    CALLER,
+    EMBEDDING,
+    HEAD,
+    RATES,
+    ROW_KEYS,
+    SAMPLE_ENCODE,
+    SAMPLE_HEAD,
+    SHARED_KEYS,
+    WHOLE,
+    Manifest,
+)
 
 # What TensorFlow says where a table has no such row.
 _OUT_OF_RANGE = re.compile(r"indices\[[\d, ]*\] = (-?\d+) is not in \[0, (\d+)\)")
@@ -49,6 +61,17 @@ class TensorFlowEngine:
         """As in `Engine`: the model's outputs by name."""
         return self._call(HEAD, {EMBEDDING: embedding, **(values or {})})
 
+    def sample_encode(self, inputs: Mapping[str, NDArray[Any]], draw: Draw) -> NDArray[np.float32]:
+        """As in `Engine`."""
+        found = self._call(SAMPLE_ENCODE, {**inputs, **_arguments(draw)})
+        return found[self._manifest.seam]
+
+    def sample_head(
+        self, embedding: NDArray[np.float32], values: Mapping[str, NDArray[Any]] | None, draw: Draw
+    ) -> dict[str, NDArray[Any]]:
+        """As in `Engine`."""
+        return self._call(SAMPLE_HEAD, {EMBEDDING: embedding, **(values or {}), **_arguments(draw)})
+
     def whole(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """As in `Engine`: the model's outputs by name."""
         return self._call(WHOLE, inputs)
@@ -59,6 +82,10 @@ class TensorFlowEngine:
         self._wanted[name] = wanted
         with _refusals(self._manifest.tokenizer == CALLER):
             return _numpy(signature(**{key: _tensor(array, wanted[key]) for key, array in inputs.items()}))
+
+
+def _arguments(draw: Draw) -> dict[str, NDArray[Any]]:
+    return {ROW_KEYS: draw.row_keys, SHARED_KEYS: draw.shared_keys, RATES: draw.rates}
 
 
 @contextmanager

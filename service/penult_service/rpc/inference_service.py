@@ -12,7 +12,7 @@ from penult.v1 import inference_service_pb2 as pb
 
 from penult_service.embedder import Embedder, EmbedOptions, LoadedModel
 from penult_service.embedder.options import TOKENS, choose_readout
-from penult_service.errors import PenultError
+from penult_service.errors import PenultError, PreconditionFailed
 from penult_service.prepared import Manifest
 from penult_service.repository.repository import Repository
 from penult_service.rpc import replies
@@ -117,6 +117,10 @@ class InferenceService:
             )
             check_fits(response, len(asked.given), asked.max_bytes)
         return response
+
+    async def sample_dropout(self, request: pb.SampleDropoutRequest, call: Call) -> pb.SampleDropoutResponse:
+        """How far the answers spread when dropout is put back."""
+        raise PreconditionFailed("not there yet", reason="NO_SAMPLING")
 
     def _model(self, asked: RowsCall, field: str, call: Call) -> LoadedModel:
         call.texts = len(asked.given)

@@ -7,6 +7,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from penult.v1 import common_pb2 as _common_pb2
+from penult.v1 import model_service_pb2 as _model_service_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -480,18 +481,20 @@ class DeleteClusteringResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class StartAnalysisRequest(_message.Message):
-    __slots__ = ("compute_similarity", "search_neighbors", "cluster", "project", "request_id")
+    __slots__ = ("compute_similarity", "search_neighbors", "cluster", "project", "compare_dropout", "request_id")
     COMPUTE_SIMILARITY_FIELD_NUMBER: _ClassVar[int]
     SEARCH_NEIGHBORS_FIELD_NUMBER: _ClassVar[int]
     CLUSTER_FIELD_NUMBER: _ClassVar[int]
     PROJECT_FIELD_NUMBER: _ClassVar[int]
+    COMPARE_DROPOUT_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     compute_similarity: ComputeSimilarityRequest
     search_neighbors: SearchNeighborsRequest
     cluster: ClusterRequest
     project: ProjectRequest
+    compare_dropout: CompareDropoutRequest
     request_id: str
-    def __init__(self, compute_similarity: _Optional[_Union[ComputeSimilarityRequest, _Mapping]] = ..., search_neighbors: _Optional[_Union[SearchNeighborsRequest, _Mapping]] = ..., cluster: _Optional[_Union[ClusterRequest, _Mapping]] = ..., project: _Optional[_Union[ProjectRequest, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+    def __init__(self, compute_similarity: _Optional[_Union[ComputeSimilarityRequest, _Mapping]] = ..., search_neighbors: _Optional[_Union[SearchNeighborsRequest, _Mapping]] = ..., cluster: _Optional[_Union[ClusterRequest, _Mapping]] = ..., project: _Optional[_Union[ProjectRequest, _Mapping]] = ..., compare_dropout: _Optional[_Union[CompareDropoutRequest, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class AnalysisMetadata(_message.Message):
     __slots__ = ("analysis", "rows", "stage", "done", "total", "time_left", "create_time", "start_time", "end_time", "expire_time", "durable")
@@ -542,11 +545,12 @@ class ReadResultRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ..., first_row: _Optional[int] = ..., max_part_bytes: _Optional[int] = ...) -> None: ...
 
 class ReadResultResponse(_message.Message):
-    __slots__ = ("compute_similarity", "search_neighbors", "cluster", "project", "first_row", "row_count", "rows")
+    __slots__ = ("compute_similarity", "search_neighbors", "cluster", "project", "compare_dropout", "first_row", "row_count", "rows")
     COMPUTE_SIMILARITY_FIELD_NUMBER: _ClassVar[int]
     SEARCH_NEIGHBORS_FIELD_NUMBER: _ClassVar[int]
     CLUSTER_FIELD_NUMBER: _ClassVar[int]
     PROJECT_FIELD_NUMBER: _ClassVar[int]
+    COMPARE_DROPOUT_FIELD_NUMBER: _ClassVar[int]
     FIRST_ROW_FIELD_NUMBER: _ClassVar[int]
     ROW_COUNT_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
@@ -554,7 +558,110 @@ class ReadResultResponse(_message.Message):
     search_neighbors: SearchNeighborsResponse
     cluster: ClusterResponse
     project: ProjectResponse
+    compare_dropout: CompareDropoutResponse
     first_row: int
     row_count: int
     rows: int
-    def __init__(self, compute_similarity: _Optional[_Union[ComputeSimilarityResponse, _Mapping]] = ..., search_neighbors: _Optional[_Union[SearchNeighborsResponse, _Mapping]] = ..., cluster: _Optional[_Union[ClusterResponse, _Mapping]] = ..., project: _Optional[_Union[ProjectResponse, _Mapping]] = ..., first_row: _Optional[int] = ..., row_count: _Optional[int] = ..., rows: _Optional[int] = ...) -> None: ...
+    def __init__(self, compute_similarity: _Optional[_Union[ComputeSimilarityResponse, _Mapping]] = ..., search_neighbors: _Optional[_Union[SearchNeighborsResponse, _Mapping]] = ..., cluster: _Optional[_Union[ClusterResponse, _Mapping]] = ..., project: _Optional[_Union[ProjectResponse, _Mapping]] = ..., compare_dropout: _Optional[_Union[CompareDropoutResponse, _Mapping]] = ..., first_row: _Optional[int] = ..., row_count: _Optional[int] = ..., rows: _Optional[int] = ...) -> None: ...
+
+class CompareDropoutRequest(_message.Message):
+    __slots__ = ("texts", "records", "model", "truncate", "dropout", "row_labels", "n_clusters", "without_map", "max_response_bytes")
+    TEXTS_FIELD_NUMBER: _ClassVar[int]
+    RECORDS_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    TRUNCATE_FIELD_NUMBER: _ClassVar[int]
+    DROPOUT_FIELD_NUMBER: _ClassVar[int]
+    ROW_LABELS_FIELD_NUMBER: _ClassVar[int]
+    N_CLUSTERS_FIELD_NUMBER: _ClassVar[int]
+    WITHOUT_MAP_FIELD_NUMBER: _ClassVar[int]
+    MAX_RESPONSE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    texts: _common_pb2.TextList
+    records: _common_pb2.RecordList
+    model: str
+    truncate: _common_pb2.TruncateMode
+    dropout: _common_pb2.DropoutOptions
+    row_labels: _containers.RepeatedScalarFieldContainer[str]
+    n_clusters: int
+    without_map: bool
+    max_response_bytes: int
+    def __init__(self, texts: _Optional[_Union[_common_pb2.TextList, _Mapping]] = ..., records: _Optional[_Union[_common_pb2.RecordList, _Mapping]] = ..., model: _Optional[str] = ..., truncate: _Optional[_Union[_common_pb2.TruncateMode, str]] = ..., dropout: _Optional[_Union[_common_pb2.DropoutOptions, _Mapping]] = ..., row_labels: _Optional[_Iterable[str]] = ..., n_clusters: _Optional[int] = ..., without_map: bool = ..., max_response_bytes: _Optional[int] = ...) -> None: ...
+
+class Distribution(_message.Message):
+    __slots__ = ("mean", "std", "min", "max", "counts")
+    MEAN_FIELD_NUMBER: _ClassVar[int]
+    STD_FIELD_NUMBER: _ClassVar[int]
+    MIN_FIELD_NUMBER: _ClassVar[int]
+    MAX_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    mean: float
+    std: float
+    min: float
+    max: float
+    counts: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, mean: _Optional[float] = ..., std: _Optional[float] = ..., min: _Optional[float] = ..., max: _Optional[float] = ..., counts: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class DropoutEffect(_message.Message):
+    __slots__ = ("scope", "active", "cosine_to_clean", "expected_cosine_to_clean", "cosine_between_draws", "expected_cosine_between_draws", "neighbors_changed", "nearest_kept", "cluster_agreement", "pair_rank_correlation", "predictions_flipped", "rows_flipped", "row_neighbors_changed", "row_flipped", "coordinates")
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
+    ACTIVE_FIELD_NUMBER: _ClassVar[int]
+    COSINE_TO_CLEAN_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_COSINE_TO_CLEAN_FIELD_NUMBER: _ClassVar[int]
+    COSINE_BETWEEN_DRAWS_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_COSINE_BETWEEN_DRAWS_FIELD_NUMBER: _ClassVar[int]
+    NEIGHBORS_CHANGED_FIELD_NUMBER: _ClassVar[int]
+    NEAREST_KEPT_FIELD_NUMBER: _ClassVar[int]
+    CLUSTER_AGREEMENT_FIELD_NUMBER: _ClassVar[int]
+    PAIR_RANK_CORRELATION_FIELD_NUMBER: _ClassVar[int]
+    PREDICTIONS_FLIPPED_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FLIPPED_FIELD_NUMBER: _ClassVar[int]
+    ROW_NEIGHBORS_CHANGED_FIELD_NUMBER: _ClassVar[int]
+    ROW_FLIPPED_FIELD_NUMBER: _ClassVar[int]
+    COORDINATES_FIELD_NUMBER: _ClassVar[int]
+    scope: _common_pb2.DropoutScope
+    active: _containers.RepeatedCompositeFieldContainer[_common_pb2.ActiveDropout]
+    cosine_to_clean: Distribution
+    expected_cosine_to_clean: float
+    cosine_between_draws: Distribution
+    expected_cosine_between_draws: float
+    neighbors_changed: float
+    nearest_kept: float
+    cluster_agreement: Distribution
+    pair_rank_correlation: float
+    predictions_flipped: float
+    rows_flipped: int
+    row_neighbors_changed: _containers.RepeatedScalarFieldContainer[float]
+    row_flipped: _containers.RepeatedScalarFieldContainer[float]
+    coordinates: _common_pb2.Vectors
+    def __init__(self, scope: _Optional[_Union[_common_pb2.DropoutScope, str]] = ..., active: _Optional[_Iterable[_Union[_common_pb2.ActiveDropout, _Mapping]]] = ..., cosine_to_clean: _Optional[_Union[Distribution, _Mapping]] = ..., expected_cosine_to_clean: _Optional[float] = ..., cosine_between_draws: _Optional[_Union[Distribution, _Mapping]] = ..., expected_cosine_between_draws: _Optional[float] = ..., neighbors_changed: _Optional[float] = ..., nearest_kept: _Optional[float] = ..., cluster_agreement: _Optional[_Union[Distribution, _Mapping]] = ..., pair_rank_correlation: _Optional[float] = ..., predictions_flipped: _Optional[float] = ..., rows_flipped: _Optional[int] = ..., row_neighbors_changed: _Optional[_Iterable[float]] = ..., row_flipped: _Optional[_Iterable[float]] = ..., coordinates: _Optional[_Union[_common_pb2.Vectors, _Mapping]] = ...) -> None: ...
+
+class CompareDropoutResponse(_message.Message):
+    __slots__ = ("answer", "inference", "effects", "rows", "passes", "seed", "neighbors", "n_clusters", "cluster_agreement_reseeded", "coordinates", "predicted", "labels", "adjustments", "provenance")
+    ANSWER_FIELD_NUMBER: _ClassVar[int]
+    INFERENCE_FIELD_NUMBER: _ClassVar[int]
+    EFFECTS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    PASSES_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    NEIGHBORS_FIELD_NUMBER: _ClassVar[int]
+    N_CLUSTERS_FIELD_NUMBER: _ClassVar[int]
+    CLUSTER_AGREEMENT_RESEEDED_FIELD_NUMBER: _ClassVar[int]
+    COORDINATES_FIELD_NUMBER: _ClassVar[int]
+    PREDICTED_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    ADJUSTMENTS_FIELD_NUMBER: _ClassVar[int]
+    PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    answer: str
+    inference: _containers.RepeatedCompositeFieldContainer[_model_service_pb2.ProofFigure]
+    effects: _containers.RepeatedCompositeFieldContainer[DropoutEffect]
+    rows: int
+    passes: int
+    seed: int
+    neighbors: int
+    n_clusters: int
+    cluster_agreement_reseeded: Distribution
+    coordinates: _common_pb2.Vectors
+    predicted: _containers.RepeatedScalarFieldContainer[int]
+    labels: _containers.RepeatedScalarFieldContainer[str]
+    adjustments: _containers.RepeatedCompositeFieldContainer[Adjustment]
+    provenance: _common_pb2.Provenance
+    def __init__(self, answer: _Optional[str] = ..., inference: _Optional[_Iterable[_Union[_model_service_pb2.ProofFigure, _Mapping]]] = ..., effects: _Optional[_Iterable[_Union[DropoutEffect, _Mapping]]] = ..., rows: _Optional[int] = ..., passes: _Optional[int] = ..., seed: _Optional[int] = ..., neighbors: _Optional[int] = ..., n_clusters: _Optional[int] = ..., cluster_agreement_reseeded: _Optional[_Union[Distribution, _Mapping]] = ..., coordinates: _Optional[_Union[_common_pb2.Vectors, _Mapping]] = ..., predicted: _Optional[_Iterable[int]] = ..., labels: _Optional[_Iterable[str]] = ..., adjustments: _Optional[_Iterable[_Union[Adjustment, _Mapping]]] = ..., provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ...) -> None: ...

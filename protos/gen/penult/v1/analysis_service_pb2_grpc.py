@@ -60,6 +60,11 @@ class AnalysisServiceStub(object):
                 request_serializer=penult_dot_v1_dot_analysis__service__pb2.ProjectRequest.SerializeToString,
                 response_deserializer=penult_dot_v1_dot_analysis__service__pb2.ProjectResponse.FromString,
                 _registered_method=True)
+        self.CompareDropout = channel.unary_unary(
+                '/penult.v1.AnalysisService/CompareDropout',
+                request_serializer=penult_dot_v1_dot_analysis__service__pb2.CompareDropoutRequest.SerializeToString,
+                response_deserializer=penult_dot_v1_dot_analysis__service__pb2.CompareDropoutResponse.FromString,
+                _registered_method=True)
         self.GetProjection = channel.unary_unary(
                 '/penult.v1.AnalysisService/GetProjection',
                 request_serializer=penult_dot_v1_dot_analysis__service__pb2.GetProjectionRequest.SerializeToString,
@@ -133,6 +138,14 @@ class AnalysisServiceServicer(object):
 
     def Project(self, request, context):
         """A map: every row has a place in two or three dimensions.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompareDropout(self, request, context):
+        """What dropout does to these texts: before against after in inference, and what would become of neighbours, clusters,
+        predictions and the map if it were active. Errors as of SampleDropout.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -221,6 +234,11 @@ def add_AnalysisServiceServicer_to_server(servicer, server):
                     servicer.Project,
                     request_deserializer=penult_dot_v1_dot_analysis__service__pb2.ProjectRequest.FromString,
                     response_serializer=penult_dot_v1_dot_analysis__service__pb2.ProjectResponse.SerializeToString,
+            ),
+            'CompareDropout': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompareDropout,
+                    request_deserializer=penult_dot_v1_dot_analysis__service__pb2.CompareDropoutRequest.FromString,
+                    response_serializer=penult_dot_v1_dot_analysis__service__pb2.CompareDropoutResponse.SerializeToString,
             ),
             'GetProjection': grpc.unary_unary_rpc_method_handler(
                     servicer.GetProjection,
@@ -376,6 +394,33 @@ class AnalysisService(object):
             '/penult.v1.AnalysisService/Project',
             penult_dot_v1_dot_analysis__service__pb2.ProjectRequest.SerializeToString,
             penult_dot_v1_dot_analysis__service__pb2.ProjectResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompareDropout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penult.v1.AnalysisService/CompareDropout',
+            penult_dot_v1_dot_analysis__service__pb2.CompareDropoutRequest.SerializeToString,
+            penult_dot_v1_dot_analysis__service__pb2.CompareDropoutResponse.FromString,
             options,
             channel_credentials,
             insecure,

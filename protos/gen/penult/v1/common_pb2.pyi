@@ -46,6 +46,12 @@ class OnRowError(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ON_ROW_ERROR_UNSPECIFIED: _ClassVar[OnRowError]
     ON_ROW_ERROR_FAIL: _ClassVar[OnRowError]
     ON_ROW_ERROR_REPORT: _ClassVar[OnRowError]
+
+class DropoutScope(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DROPOUT_SCOPE_UNSPECIFIED: _ClassVar[DropoutScope]
+    DROPOUT_SCOPE_HEAD: _ClassVar[DropoutScope]
+    DROPOUT_SCOPE_ALL: _ClassVar[DropoutScope]
 DATA_TYPE_UNSPECIFIED: DataType
 DATA_TYPE_FLOAT32: DataType
 DATA_TYPE_FLOAT64: DataType
@@ -69,6 +75,9 @@ TRUNCATION_CUT: Truncation
 ON_ROW_ERROR_UNSPECIFIED: OnRowError
 ON_ROW_ERROR_FAIL: OnRowError
 ON_ROW_ERROR_REPORT: OnRowError
+DROPOUT_SCOPE_UNSPECIFIED: DropoutScope
+DROPOUT_SCOPE_HEAD: DropoutScope
+DROPOUT_SCOPE_ALL: DropoutScope
 
 class TextList(_message.Message):
     __slots__ = ("texts",)
@@ -217,3 +226,27 @@ class Source(_message.Message):
     records: RecordList
     options: EmbedOptions
     def __init__(self, texts: _Optional[_Union[TextList, _Mapping]] = ..., vectors: _Optional[_Union[Vectors, _Mapping]] = ..., dataset: _Optional[str] = ..., records: _Optional[_Union[RecordList, _Mapping]] = ..., options: _Optional[_Union[EmbedOptions, _Mapping]] = ...) -> None: ...
+
+class DropoutOptions(_message.Message):
+    __slots__ = ("scope", "sites", "rate", "samples", "seed")
+    SCOPE_FIELD_NUMBER: _ClassVar[int]
+    SITES_FIELD_NUMBER: _ClassVar[int]
+    RATE_FIELD_NUMBER: _ClassVar[int]
+    SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    scope: DropoutScope
+    sites: _containers.RepeatedScalarFieldContainer[str]
+    rate: float
+    samples: int
+    seed: int
+    def __init__(self, scope: _Optional[_Union[DropoutScope, str]] = ..., sites: _Optional[_Iterable[str]] = ..., rate: _Optional[float] = ..., samples: _Optional[int] = ..., seed: _Optional[int] = ...) -> None: ...
+
+class ActiveDropout(_message.Message):
+    __slots__ = ("path", "layer_class", "rate")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    LAYER_CLASS_FIELD_NUMBER: _ClassVar[int]
+    RATE_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    layer_class: str
+    rate: float
+    def __init__(self, path: _Optional[str] = ..., layer_class: _Optional[str] = ..., rate: _Optional[float] = ...) -> None: ...

@@ -55,6 +55,11 @@ class InferenceServiceStub(object):
                 request_serializer=penult_dot_v1_dot_inference__service__pb2.TokenizeRequest.SerializeToString,
                 response_deserializer=penult_dot_v1_dot_inference__service__pb2.TokenizeResponse.FromString,
                 _registered_method=True)
+        self.SampleDropout = channel.unary_unary(
+                '/penult.v1.InferenceService/SampleDropout',
+                request_serializer=penult_dot_v1_dot_inference__service__pb2.SampleDropoutRequest.SerializeToString,
+                response_deserializer=penult_dot_v1_dot_inference__service__pb2.SampleDropoutResponse.FromString,
+                _registered_method=True)
 
 
 class InferenceServiceServicer(object):
@@ -89,6 +94,14 @@ class InferenceServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SampleDropout(self, request, context):
+        """Monte Carlo dropout: how far the answers spread when dropout is put back on purpose. FAILED_PRECONDITION when the
+        model's dropouts cannot be put back (reason NO_SAMPLING), or no rate is known (NO_DROPOUT_RATE).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_InferenceServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -111,6 +124,11 @@ def add_InferenceServiceServicer_to_server(servicer, server):
                     servicer.Tokenize,
                     request_deserializer=penult_dot_v1_dot_inference__service__pb2.TokenizeRequest.FromString,
                     response_serializer=penult_dot_v1_dot_inference__service__pb2.TokenizeResponse.SerializeToString,
+            ),
+            'SampleDropout': grpc.unary_unary_rpc_method_handler(
+                    servicer.SampleDropout,
+                    request_deserializer=penult_dot_v1_dot_inference__service__pb2.SampleDropoutRequest.FromString,
+                    response_serializer=penult_dot_v1_dot_inference__service__pb2.SampleDropoutResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -222,6 +240,33 @@ class InferenceService(object):
             '/penult.v1.InferenceService/Tokenize',
             penult_dot_v1_dot_inference__service__pb2.TokenizeRequest.SerializeToString,
             penult_dot_v1_dot_inference__service__pb2.TokenizeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SampleDropout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penult.v1.InferenceService/SampleDropout',
+            penult_dot_v1_dot_inference__service__pb2.SampleDropoutRequest.SerializeToString,
+            penult_dot_v1_dot_inference__service__pb2.SampleDropoutResponse.FromString,
             options,
             channel_credentials,
             insecure,

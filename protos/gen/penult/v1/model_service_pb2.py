@@ -27,7 +27,7 @@ from google.api import resource_pb2 as google_dot_api_dot_resource__pb2
 from penult.v1 import common_pb2 as penult_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dpenult/v1/model_service.proto\x12\tpenult.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x16penult/v1/common.proto\"F\n\x11ListModelsRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"[\n\x12ListModelsResponse\x12&\n\x06models\x18\x01 \x03(\x0b\x32\x10.penult.v1.ModelB\x04\xe2\x41\x01\x03\x12\x1d\n\x0fnext_page_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\"%\n\x0fGetModelRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\"9\n\x10GetModelResponse\x12%\n\x05model\x18\x01 \x01(\x0b\x32\x10.penult.v1.ModelB\x04\xe2\x41\x01\x03\"+\n\x15InspectDropoutRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\"\xb9\x01\n\x16InspectDropoutResponse\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1a\n\x0cmodel_digest\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12+\n\x05sites\x18\x03 \x03(\x0b\x32\x16.penult.v1.DropoutSiteB\x04\xe2\x41\x01\x03\x12,\n\x05proof\x18\x04 \x01(\x0b\x32\x17.penult.v1.DropoutProofB\x04\xe2\x41\x01\x03\x12\x14\n\x06unread\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\"\x94\x06\n\x05Model\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x15\n\x07version\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12*\n\x05state\x18\x03 \x01(\x0e\x32\x15.penult.v1.ModelStateB\x04\xe2\x41\x01\x03\x12\x1b\n\rstate_message\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1d\n\x0f\x64\x65\x66\x61ult_version\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x1a\n\x0cmodel_digest\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06\x66ormat\x18\x07 \x01(\tB\x04\xe2\x41\x01\x03\x12*\n\x08readouts\x18\x08 \x03(\x0b\x32\x12.penult.v1.ReadoutB\x04\xe2\x41\x01\x03\x12*\n\x08poolings\x18\t \x03(\x0e\x32\x12.penult.v1.PoolingB\x04\xe2\x41\x01\x03\x12\x14\n\x06labels\x18\n \x03(\tB\x04\xe2\x41\x01\x03\x12,\n\thead_kind\x18\x0b \x01(\x0e\x32\x13.penult.v1.HeadKindB\x04\xe2\x41\x01\x03\x12\x18\n\nmax_length\x18\x0c \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x1b\n\rtrims_padding\x18\r \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x14\n\x06\x65ngine\x18\x0e \x01(\tB\x04\xe2\x41\x01\x03\x12\x17\n\tprecision\x18\x0f \x01(\tB\x04\xe2\x41\x01\x03\x12%\n\x17\x64ropout_proven_inactive\x18\x10 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12+\n\x06inputs\x18\x11 \x03(\x0b\x32\x15.penult.v1.ModelInputB\x04\xe2\x41\x01\x03\x12\x31\n\ttokenizer\x18\x12 \x01(\x0e\x32\x18.penult.v1.TokenizerKindB\x04\xe2\x41\x01\x03\x12\x31\n\x0f\x64\x65\x66\x61ult_pooling\x18\x13 \x01(\x0e\x32\x12.penult.v1.PoolingB\x04\xe2\x41\x01\x03\x12\x14\n\x06unread\x18\x14 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06logits\x18\x15 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x15\n\x07outputs\x18\x16 \x03(\tB\x04\xe2\x41\x01\x03:G\xea\x41\x44\n\x10penult.dev/Model\x12!models/{model}/versions/{version}*\x06models2\x05model\"\xa0\x01\n\nModelInput\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\tdata_type\x18\x02 \x01(\x0e\x32\x13.penult.v1.DataType\x12\r\n\x05shape\x18\x03 \x03(\x03\x12\"\n\x04role\x18\x04 \x01(\x0e\x32\x14.penult.v1.InputRole\x12\r\n\x05limit\x18\x05 \x01(\x03\x12\x1a\n\x12made_by_tokenizing\x18\x06 \x01(\x08\"Q\n\x07Readout\x12\r\n\x05layer\x18\x01 \x01(\t\x12\x11\n\tdimension\x18\x02 \x01(\x05\x12$\n\x04kind\x18\x03 \x01(\x0e\x32\x16.penult.v1.ReadoutKind\"\xac\x01\n\x0b\x44ropoutSite\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x11\n\x04rate\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x13\n\x0bnoise_shape\x18\x03 \x03(\x03\x12&\n\x05place\x18\x04 \x01(\x0e\x32\x17.penult.v1.DropoutPlace\x12\x13\n\x0blayer_class\x18\x05 \x01(\t\x12\x0c\n\x04read\x18\x06 \x01(\x08\x12\x13\n\x0bshared_axes\x18\x07 \x03(\x05\x42\x07\n\x05_rate\"k\n\x0c\x44ropoutProof\x12\x0e\n\x06proven\x18\x01 \x01(\x08\x12\x10\n\x08\x66indings\x18\x02 \x03(\t\x12\'\n\x07\x66igures\x18\x03 \x03(\x0b\x32\x16.penult.v1.ProofFigure\x12\x10\n\x08preparer\x18\x04 \x01(\t\"J\n\x0bProofFigure\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07meaning\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\x01\x12\r\n\x05limit\x18\x04 \x01(\x01*\x91\x01\n\tInputRole\x12\x1a\n\x16INPUT_ROLE_UNSPECIFIED\x10\x00\x12\x13\n\x0fINPUT_ROLE_TEXT\x10\x01\x12\x12\n\x0eINPUT_ROLE_IDS\x10\x02\x12\x13\n\x0fINPUT_ROLE_MASK\x10\x03\x12\x14\n\x10INPUT_ROLE_TYPES\x10\x04\x12\x14\n\x10INPUT_ROLE_VALUE\x10\x05*{\n\rTokenizerKind\x12\x1e\n\x1aTOKENIZER_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14TOKENIZER_KIND_GRAPH\x10\x01\x12\x17\n\x13TOKENIZER_KIND_FILE\x10\x02\x12\x17\n\x13TOKENIZER_KIND_NONE\x10\x03*q\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_STATE_LOADING\x10\x01\x12\x15\n\x11MODEL_STATE_READY\x10\x02\x12\x16\n\x12MODEL_STATE_FAILED\x10\x03*\x87\x01\n\x08HeadKind\x12\x19\n\x15HEAD_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11HEAD_KIND_SIGMOID\x10\x01\x12\x15\n\x11HEAD_KIND_SOFTMAX\x10\x02\x12\x18\n\x14HEAD_KIND_MULTILABEL\x10\x03\x12\x18\n\x14HEAD_KIND_REGRESSION\x10\x04*u\n\x0bReadoutKind\x12\x1c\n\x18READOUT_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13READOUT_KIND_POOLED\x10\x01\x12\x17\n\x13READOUT_KIND_TOKENS\x10\x02\x12\x16\n\x12READOUT_KIND_OTHER\x10\x03*\x87\x01\n\x0c\x44ropoutPlace\x12\x1d\n\x19\x44ROPOUT_PLACE_UNSPECIFIED\x10\x00\x12\"\n\x1e\x44ROPOUT_PLACE_BEFORE_EMBEDDING\x10\x01\x12\x19\n\x15\x44ROPOUT_PLACE_AT_SEAM\x10\x02\x12\x19\n\x15\x44ROPOUT_PLACE_IN_HEAD\x10\x03\x32\xf5\x01\n\x0cModelService\x12I\n\nListModels\x12\x1c.penult.v1.ListModelsRequest\x1a\x1d.penult.v1.ListModelsResponse\x12\x43\n\x08GetModel\x12\x1a.penult.v1.GetModelRequest\x1a\x1b.penult.v1.GetModelResponse\x12U\n\x0eInspectDropout\x12 .penult.v1.InspectDropoutRequest\x1a!.penult.v1.InspectDropoutResponseBO\n\rdev.penult.v1B\x11ModelServiceProtoP\x01Z\x1dpenult.dev/penult/v1;penultv1\xaa\x02\tPenult.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dpenult/v1/model_service.proto\x12\tpenult.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x16penult/v1/common.proto\"F\n\x11ListModelsRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"[\n\x12ListModelsResponse\x12&\n\x06models\x18\x01 \x03(\x0b\x32\x10.penult.v1.ModelB\x04\xe2\x41\x01\x03\x12\x1d\n\x0fnext_page_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\"%\n\x0fGetModelRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\"9\n\x10GetModelResponse\x12%\n\x05model\x18\x01 \x01(\x0b\x32\x10.penult.v1.ModelB\x04\xe2\x41\x01\x03\"+\n\x15InspectDropoutRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\"\xff\x01\n\x16InspectDropoutResponse\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1a\n\x0cmodel_digest\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12+\n\x05sites\x18\x03 \x03(\x0b\x32\x16.penult.v1.DropoutSiteB\x04\xe2\x41\x01\x03\x12,\n\x05proof\x18\x04 \x01(\x0b\x32\x17.penult.v1.DropoutProofB\x04\xe2\x41\x01\x03\x12\x14\n\x06unread\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12\x17\n\tunsampled\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12+\n\x06layers\x18\x07 \x03(\x0b\x32\x15.penult.v1.ModelLayerB\x04\xe2\x41\x01\x03\"\xc0\x01\n\nModelLayer\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x13\n\x0blayer_class\x18\x02 \x01(\t\x12\x14\n\x0coutput_shape\x18\x03 \x03(\x03\x12\x12\n\nparameters\x18\x04 \x01(\x03\x12\r\n\x05units\x18\x05 \x01(\x05\x12\x14\n\x07\x64ropout\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x1e\n\x11recurrent_dropout\x18\x07 \x01(\x01H\x01\x88\x01\x01\x42\n\n\x08_dropoutB\x14\n\x12_recurrent_dropout\"\x94\x06\n\x05Model\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x15\n\x07version\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12*\n\x05state\x18\x03 \x01(\x0e\x32\x15.penult.v1.ModelStateB\x04\xe2\x41\x01\x03\x12\x1b\n\rstate_message\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1d\n\x0f\x64\x65\x66\x61ult_version\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x1a\n\x0cmodel_digest\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06\x66ormat\x18\x07 \x01(\tB\x04\xe2\x41\x01\x03\x12*\n\x08readouts\x18\x08 \x03(\x0b\x32\x12.penult.v1.ReadoutB\x04\xe2\x41\x01\x03\x12*\n\x08poolings\x18\t \x03(\x0e\x32\x12.penult.v1.PoolingB\x04\xe2\x41\x01\x03\x12\x14\n\x06labels\x18\n \x03(\tB\x04\xe2\x41\x01\x03\x12,\n\thead_kind\x18\x0b \x01(\x0e\x32\x13.penult.v1.HeadKindB\x04\xe2\x41\x01\x03\x12\x18\n\nmax_length\x18\x0c \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x1b\n\rtrims_padding\x18\r \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x14\n\x06\x65ngine\x18\x0e \x01(\tB\x04\xe2\x41\x01\x03\x12\x17\n\tprecision\x18\x0f \x01(\tB\x04\xe2\x41\x01\x03\x12%\n\x17\x64ropout_proven_inactive\x18\x10 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12+\n\x06inputs\x18\x11 \x03(\x0b\x32\x15.penult.v1.ModelInputB\x04\xe2\x41\x01\x03\x12\x31\n\ttokenizer\x18\x12 \x01(\x0e\x32\x18.penult.v1.TokenizerKindB\x04\xe2\x41\x01\x03\x12\x31\n\x0f\x64\x65\x66\x61ult_pooling\x18\x13 \x01(\x0e\x32\x12.penult.v1.PoolingB\x04\xe2\x41\x01\x03\x12\x14\n\x06unread\x18\x14 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06logits\x18\x15 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x15\n\x07outputs\x18\x16 \x03(\tB\x04\xe2\x41\x01\x03:G\xea\x41\x44\n\x10penult.dev/Model\x12!models/{model}/versions/{version}*\x06models2\x05model\"\xa0\x01\n\nModelInput\x12\x0c\n\x04name\x18\x01 \x01(\t\x12&\n\tdata_type\x18\x02 \x01(\x0e\x32\x13.penult.v1.DataType\x12\r\n\x05shape\x18\x03 \x03(\x03\x12\"\n\x04role\x18\x04 \x01(\x0e\x32\x14.penult.v1.InputRole\x12\r\n\x05limit\x18\x05 \x01(\x03\x12\x1a\n\x12made_by_tokenizing\x18\x06 \x01(\x08\"Q\n\x07Readout\x12\r\n\x05layer\x18\x01 \x01(\t\x12\x11\n\tdimension\x18\x02 \x01(\x05\x12$\n\x04kind\x18\x03 \x01(\x0e\x32\x16.penult.v1.ReadoutKind\"\xbd\x01\n\x0b\x44ropoutSite\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x11\n\x04rate\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x13\n\x0bnoise_shape\x18\x03 \x03(\x03\x12&\n\x05place\x18\x04 \x01(\x0e\x32\x17.penult.v1.DropoutPlace\x12\x13\n\x0blayer_class\x18\x05 \x01(\t\x12\x0c\n\x04read\x18\x06 \x01(\x08\x12\x13\n\x0bshared_axes\x18\x07 \x03(\x05\x12\x0f\n\x07sampled\x18\x08 \x01(\x08\x42\x07\n\x05_rate\"k\n\x0c\x44ropoutProof\x12\x0e\n\x06proven\x18\x01 \x01(\x08\x12\x10\n\x08\x66indings\x18\x02 \x03(\t\x12\'\n\x07\x66igures\x18\x03 \x03(\x0b\x32\x16.penult.v1.ProofFigure\x12\x10\n\x08preparer\x18\x04 \x01(\t\"J\n\x0bProofFigure\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07meaning\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\x01\x12\r\n\x05limit\x18\x04 \x01(\x01*\x91\x01\n\tInputRole\x12\x1a\n\x16INPUT_ROLE_UNSPECIFIED\x10\x00\x12\x13\n\x0fINPUT_ROLE_TEXT\x10\x01\x12\x12\n\x0eINPUT_ROLE_IDS\x10\x02\x12\x13\n\x0fINPUT_ROLE_MASK\x10\x03\x12\x14\n\x10INPUT_ROLE_TYPES\x10\x04\x12\x14\n\x10INPUT_ROLE_VALUE\x10\x05*{\n\rTokenizerKind\x12\x1e\n\x1aTOKENIZER_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14TOKENIZER_KIND_GRAPH\x10\x01\x12\x17\n\x13TOKENIZER_KIND_FILE\x10\x02\x12\x17\n\x13TOKENIZER_KIND_NONE\x10\x03*q\n\nModelState\x12\x1b\n\x17MODEL_STATE_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_STATE_LOADING\x10\x01\x12\x15\n\x11MODEL_STATE_READY\x10\x02\x12\x16\n\x12MODEL_STATE_FAILED\x10\x03*\x87\x01\n\x08HeadKind\x12\x19\n\x15HEAD_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11HEAD_KIND_SIGMOID\x10\x01\x12\x15\n\x11HEAD_KIND_SOFTMAX\x10\x02\x12\x18\n\x14HEAD_KIND_MULTILABEL\x10\x03\x12\x18\n\x14HEAD_KIND_REGRESSION\x10\x04*u\n\x0bReadoutKind\x12\x1c\n\x18READOUT_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13READOUT_KIND_POOLED\x10\x01\x12\x17\n\x13READOUT_KIND_TOKENS\x10\x02\x12\x16\n\x12READOUT_KIND_OTHER\x10\x03*\x87\x01\n\x0c\x44ropoutPlace\x12\x1d\n\x19\x44ROPOUT_PLACE_UNSPECIFIED\x10\x00\x12\"\n\x1e\x44ROPOUT_PLACE_BEFORE_EMBEDDING\x10\x01\x12\x19\n\x15\x44ROPOUT_PLACE_AT_SEAM\x10\x02\x12\x19\n\x15\x44ROPOUT_PLACE_IN_HEAD\x10\x03\x32\xf5\x01\n\x0cModelService\x12I\n\nListModels\x12\x1c.penult.v1.ListModelsRequest\x1a\x1d.penult.v1.ListModelsResponse\x12\x43\n\x08GetModel\x12\x1a.penult.v1.GetModelRequest\x1a\x1b.penult.v1.GetModelResponse\x12U\n\x0eInspectDropout\x12 .penult.v1.InspectDropoutRequest\x1a!.penult.v1.InspectDropoutResponseBO\n\rdev.penult.v1B\x11ModelServiceProtoP\x01Z\x1dpenult.dev/penult/v1;penultv1\xaa\x02\tPenult.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -59,6 +59,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INSPECTDROPOUTRESPONSE'].fields_by_name['proof']._serialized_options = b'\342A\001\003'
   _globals['_INSPECTDROPOUTRESPONSE'].fields_by_name['unread']._loaded_options = None
   _globals['_INSPECTDROPOUTRESPONSE'].fields_by_name['unread']._serialized_options = b'\342A\001\003'
+  _globals['_INSPECTDROPOUTRESPONSE'].fields_by_name['unsampled']._loaded_options = None
+  _globals['_INSPECTDROPOUTRESPONSE'].fields_by_name['unsampled']._serialized_options = b'\342A\001\003'
+  _globals['_INSPECTDROPOUTRESPONSE'].fields_by_name['layers']._loaded_options = None
+  _globals['_INSPECTDROPOUTRESPONSE'].fields_by_name['layers']._serialized_options = b'\342A\001\003'
   _globals['_MODEL'].fields_by_name['name']._loaded_options = None
   _globals['_MODEL'].fields_by_name['name']._serialized_options = b'\342A\001\010'
   _globals['_MODEL'].fields_by_name['version']._loaded_options = None
@@ -105,18 +109,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MODEL'].fields_by_name['outputs']._serialized_options = b'\342A\001\003'
   _globals['_MODEL']._loaded_options = None
   _globals['_MODEL']._serialized_options = b'\352AD\n\020penult.dev/Model\022!models/{model}/versions/{version}*\006models2\005model'
-  _globals['_INPUTROLE']._serialized_start=2022
-  _globals['_INPUTROLE']._serialized_end=2167
-  _globals['_TOKENIZERKIND']._serialized_start=2169
-  _globals['_TOKENIZERKIND']._serialized_end=2292
-  _globals['_MODELSTATE']._serialized_start=2294
-  _globals['_MODELSTATE']._serialized_end=2407
-  _globals['_HEADKIND']._serialized_start=2410
-  _globals['_HEADKIND']._serialized_end=2545
-  _globals['_READOUTKIND']._serialized_start=2547
-  _globals['_READOUTKIND']._serialized_end=2664
-  _globals['_DROPOUTPLACE']._serialized_start=2667
-  _globals['_DROPOUTPLACE']._serialized_end=2802
+  _globals['_INPUTROLE']._serialized_start=2304
+  _globals['_INPUTROLE']._serialized_end=2449
+  _globals['_TOKENIZERKIND']._serialized_start=2451
+  _globals['_TOKENIZERKIND']._serialized_end=2574
+  _globals['_MODELSTATE']._serialized_start=2576
+  _globals['_MODELSTATE']._serialized_end=2689
+  _globals['_HEADKIND']._serialized_start=2692
+  _globals['_HEADKIND']._serialized_end=2827
+  _globals['_READOUTKIND']._serialized_start=2829
+  _globals['_READOUTKIND']._serialized_end=2946
+  _globals['_DROPOUTPLACE']._serialized_start=2949
+  _globals['_DROPOUTPLACE']._serialized_end=3084
   _globals['_LISTMODELSREQUEST']._serialized_start=128
   _globals['_LISTMODELSREQUEST']._serialized_end=198
   _globals['_LISTMODELSRESPONSE']._serialized_start=200
@@ -128,19 +132,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INSPECTDROPOUTREQUEST']._serialized_start=391
   _globals['_INSPECTDROPOUTREQUEST']._serialized_end=434
   _globals['_INSPECTDROPOUTRESPONSE']._serialized_start=437
-  _globals['_INSPECTDROPOUTRESPONSE']._serialized_end=622
-  _globals['_MODEL']._serialized_start=625
-  _globals['_MODEL']._serialized_end=1413
-  _globals['_MODELINPUT']._serialized_start=1416
-  _globals['_MODELINPUT']._serialized_end=1576
-  _globals['_READOUT']._serialized_start=1578
-  _globals['_READOUT']._serialized_end=1659
-  _globals['_DROPOUTSITE']._serialized_start=1662
-  _globals['_DROPOUTSITE']._serialized_end=1834
-  _globals['_DROPOUTPROOF']._serialized_start=1836
-  _globals['_DROPOUTPROOF']._serialized_end=1943
-  _globals['_PROOFFIGURE']._serialized_start=1945
-  _globals['_PROOFFIGURE']._serialized_end=2019
-  _globals['_MODELSERVICE']._serialized_start=2805
-  _globals['_MODELSERVICE']._serialized_end=3050
+  _globals['_INSPECTDROPOUTRESPONSE']._serialized_end=692
+  _globals['_MODELLAYER']._serialized_start=695
+  _globals['_MODELLAYER']._serialized_end=887
+  _globals['_MODEL']._serialized_start=890
+  _globals['_MODEL']._serialized_end=1678
+  _globals['_MODELINPUT']._serialized_start=1681
+  _globals['_MODELINPUT']._serialized_end=1841
+  _globals['_READOUT']._serialized_start=1843
+  _globals['_READOUT']._serialized_end=1924
+  _globals['_DROPOUTSITE']._serialized_start=1927
+  _globals['_DROPOUTSITE']._serialized_end=2116
+  _globals['_DROPOUTPROOF']._serialized_start=2118
+  _globals['_DROPOUTPROOF']._serialized_end=2225
+  _globals['_PROOFFIGURE']._serialized_start=2227
+  _globals['_PROOFFIGURE']._serialized_end=2301
+  _globals['_MODELSERVICE']._serialized_start=3087
+  _globals['_MODELSERVICE']._serialized_end=3332
 # @@protoc_insertion_point(module_scope)

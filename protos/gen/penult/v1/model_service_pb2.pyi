@@ -117,18 +117,40 @@ class InspectDropoutRequest(_message.Message):
     def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class InspectDropoutResponse(_message.Message):
-    __slots__ = ("name", "model_digest", "sites", "proof", "unread")
+    __slots__ = ("name", "model_digest", "sites", "proof", "unread", "unsampled", "layers")
     NAME_FIELD_NUMBER: _ClassVar[int]
     MODEL_DIGEST_FIELD_NUMBER: _ClassVar[int]
     SITES_FIELD_NUMBER: _ClassVar[int]
     PROOF_FIELD_NUMBER: _ClassVar[int]
     UNREAD_FIELD_NUMBER: _ClassVar[int]
+    UNSAMPLED_FIELD_NUMBER: _ClassVar[int]
+    LAYERS_FIELD_NUMBER: _ClassVar[int]
     name: str
     model_digest: str
     sites: _containers.RepeatedCompositeFieldContainer[DropoutSite]
     proof: DropoutProof
     unread: str
-    def __init__(self, name: _Optional[str] = ..., model_digest: _Optional[str] = ..., sites: _Optional[_Iterable[_Union[DropoutSite, _Mapping]]] = ..., proof: _Optional[_Union[DropoutProof, _Mapping]] = ..., unread: _Optional[str] = ...) -> None: ...
+    unsampled: str
+    layers: _containers.RepeatedCompositeFieldContainer[ModelLayer]
+    def __init__(self, name: _Optional[str] = ..., model_digest: _Optional[str] = ..., sites: _Optional[_Iterable[_Union[DropoutSite, _Mapping]]] = ..., proof: _Optional[_Union[DropoutProof, _Mapping]] = ..., unread: _Optional[str] = ..., unsampled: _Optional[str] = ..., layers: _Optional[_Iterable[_Union[ModelLayer, _Mapping]]] = ...) -> None: ...
+
+class ModelLayer(_message.Message):
+    __slots__ = ("path", "layer_class", "output_shape", "parameters", "units", "dropout", "recurrent_dropout")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    LAYER_CLASS_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_SHAPE_FIELD_NUMBER: _ClassVar[int]
+    PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    UNITS_FIELD_NUMBER: _ClassVar[int]
+    DROPOUT_FIELD_NUMBER: _ClassVar[int]
+    RECURRENT_DROPOUT_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    layer_class: str
+    output_shape: _containers.RepeatedScalarFieldContainer[int]
+    parameters: int
+    units: int
+    dropout: float
+    recurrent_dropout: float
+    def __init__(self, path: _Optional[str] = ..., layer_class: _Optional[str] = ..., output_shape: _Optional[_Iterable[int]] = ..., parameters: _Optional[int] = ..., units: _Optional[int] = ..., dropout: _Optional[float] = ..., recurrent_dropout: _Optional[float] = ...) -> None: ...
 
 class Model(_message.Message):
     __slots__ = ("name", "version", "state", "state_message", "default_version", "model_digest", "format", "readouts", "poolings", "labels", "head_kind", "max_length", "trims_padding", "engine", "precision", "dropout_proven_inactive", "inputs", "tokenizer", "default_pooling", "unread", "logits", "outputs")
@@ -205,7 +227,7 @@ class Readout(_message.Message):
     def __init__(self, layer: _Optional[str] = ..., dimension: _Optional[int] = ..., kind: _Optional[_Union[ReadoutKind, str]] = ...) -> None: ...
 
 class DropoutSite(_message.Message):
-    __slots__ = ("path", "rate", "noise_shape", "place", "layer_class", "read", "shared_axes")
+    __slots__ = ("path", "rate", "noise_shape", "place", "layer_class", "read", "shared_axes", "sampled")
     PATH_FIELD_NUMBER: _ClassVar[int]
     RATE_FIELD_NUMBER: _ClassVar[int]
     NOISE_SHAPE_FIELD_NUMBER: _ClassVar[int]
@@ -213,6 +235,7 @@ class DropoutSite(_message.Message):
     LAYER_CLASS_FIELD_NUMBER: _ClassVar[int]
     READ_FIELD_NUMBER: _ClassVar[int]
     SHARED_AXES_FIELD_NUMBER: _ClassVar[int]
+    SAMPLED_FIELD_NUMBER: _ClassVar[int]
     path: str
     rate: float
     noise_shape: _containers.RepeatedScalarFieldContainer[int]
@@ -220,7 +243,8 @@ class DropoutSite(_message.Message):
     layer_class: str
     read: bool
     shared_axes: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, path: _Optional[str] = ..., rate: _Optional[float] = ..., noise_shape: _Optional[_Iterable[int]] = ..., place: _Optional[_Union[DropoutPlace, str]] = ..., layer_class: _Optional[str] = ..., read: bool = ..., shared_axes: _Optional[_Iterable[int]] = ...) -> None: ...
+    sampled: bool
+    def __init__(self, path: _Optional[str] = ..., rate: _Optional[float] = ..., noise_shape: _Optional[_Iterable[int]] = ..., place: _Optional[_Union[DropoutPlace, str]] = ..., layer_class: _Optional[str] = ..., read: bool = ..., shared_axes: _Optional[_Iterable[int]] = ..., sampled: bool = ...) -> None: ...
 
 class DropoutProof(_message.Message):
     __slots__ = ("proven", "findings", "figures", "preparer")

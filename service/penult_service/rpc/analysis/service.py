@@ -12,6 +12,7 @@ from penult.v1 import analysis_service_pb2 as pb
 
 from penult_service.analysis import results
 from penult_service.config import Limits
+from penult_service.errors import PreconditionFailed
 from penult_service.rpc.analysis import replies
 from penult_service.rpc.analysis.analyses import (
     CLUSTER,
@@ -85,6 +86,12 @@ class AnalysisService(StoredResults):
     async def project(self, request: pb.ProjectRequest, call: Call) -> pb.ProjectResponse:
         """A map."""
         return cast(pb.ProjectResponse, await self._kept(PROJECT, request, call))
+
+    async def compare_dropout(
+        self, request: pb.CompareDropoutRequest, call: Call
+    ) -> pb.CompareDropoutResponse:
+        """What dropout does to texts."""
+        raise PreconditionFailed("not there yet", reason="NO_SAMPLING")
 
     async def start_analysis(self, request: pb.StartAnalysisRequest, call: Call) -> operations_pb2.Operation:
         """An analysis of any length."""
