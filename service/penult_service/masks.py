@@ -62,7 +62,7 @@ def keys_of(seed: int, samples: NDArray[np.int64], rows: NDArray[np.int64]) -> t
 def uniform(
     keys: Keys, site: int, shape: tuple[int, ...] = (), shared: tuple[int, ...] = ()
 ) -> NDArray[np.float32]:
-    """Numbers in [0, 1) of 24 bits, float32 [n, *shape], 1 long along shared axes: what a mask of these keys is made of.
+    """Numbers in [0, 1) of 24 bits, float32 [n, *shape], 1 long along shared axes: what a mask is made of.
 
     Args:
         keys: int64 [n].
