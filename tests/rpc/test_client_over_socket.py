@@ -13,7 +13,7 @@ import numpy as np
 import penult_client
 import pytest
 from penult.v1 import common_pb2 as common
-from penult_client import AsyncClient, Client
+from penult_client import AsyncClient, Client, ModelLayer
 from support import wire_server
 from support.wire_numbers import as_text, probabilities_of, token_vectors_of, vector_of
 from support.wire_server import Script, status
@@ -195,10 +195,24 @@ def test_what_the_server_tells_about_itself(flavour, address):
         ("encoder/noise", None, "", (1, 4), (0,), False),
     ]
     assert report.figures[0].name == "repeats"
+    assert [s.sampled for s in report.sites] == [True, False]
+    assert report.layers == (
+        ModelLayer(path="encoder", layer_class="Functional"),
+        ModelLayer(
+            path="encoder/lstm",
+            layer_class="LSTM",
+            output_shape=(-1, 4),
+            parameters=144,
+            units=4,
+            dropout=0.0,
+            recurrent_dropout=0.5,
+        ),
+    )
     assert str(report).splitlines() == [
         "reviews@3: dropout plays no part",
         "  dropout (Dropout, rate 0.1): at seam  <- the embedding is read in front of it",
         "  encoder/noise (GaussianNoise, rate not known, one draw along axes 0): place not known",
+        "dropout cannot be put back: it was too far away",
         "no random operation is reachable",
     ]
     info = flavour.run(client.server_info())

@@ -371,6 +371,7 @@ class _Models(models_grpc.ModelServiceServicer):
                         place=models.DROPOUT_PLACE_AT_SEAM,
                         layer_class="Dropout",
                         read=True,
+                        sampled=True,
                     ),
                     models.DropoutSite(
                         path="encoder/noise", noise_shape=[1, 4], layer_class="GaussianNoise", shared_axes=[0]
@@ -382,6 +383,19 @@ class _Models(models_grpc.ModelServiceServicer):
                     figures=[models.ProofFigure(name="repeats", meaning="20 repeats", value=0.0, limit=0.0)],
                     preparer="0.1.0",
                 ),
+                unsampled="it was too far away",
+                layers=[
+                    models.ModelLayer(path="encoder", layer_class="Functional"),
+                    models.ModelLayer(
+                        path="encoder/lstm",
+                        layer_class="LSTM",
+                        output_shape=[-1, 4],
+                        parameters=144,
+                        units=4,
+                        dropout=0.0,
+                        recurrent_dropout=0.5,
+                    ),
+                ],
             )
 
 

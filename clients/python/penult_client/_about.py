@@ -108,6 +108,7 @@ class DropoutSite:
         shared_axes: Axes of its input, from 0 (the batch), along which one draw is shared; empty: every number is drawn
             on its own.
         read: Whether the embedding is read in front of this one.
+        sampled: Whether dropout can be put back here (`Client.uncertainty`, `Client.compare_dropout`).
     """
 
     path: str
@@ -117,6 +118,7 @@ class DropoutSite:
     layer_class: str
     shared_axes: tuple[int, ...]
     read: bool
+    sampled: bool = False
 
     def __str__(self) -> str:
         """A line for a person."""
@@ -126,6 +128,28 @@ class DropoutSite:
         place = self.place.replace("_", " ") or "place not known"
         read = "  <- the embedding is read in front of it" if self.read else ""
         return f"{self.path} ({self.layer_class}, {rate}{shared or shape}): {place}{read}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelLayer:
+    """A layer as the file tells of it.
+
+    Attributes:
+        path: As of `DropoutSite`; layer_class: such as ``Dense``.
+        output_shape: The batch first; -1: any length. Empty: not known.
+        parameters: Numbers that it was trained to, those of the layers inside it included.
+        units: Of a recurrent or dense layer: numbers a step that it gives; 0: not known, or of another kind.
+        dropout, recurrent_dropout: Of a recurrent layer: the rates on what it is given and on its state; None: not
+            known, or of another kind.
+    """
+
+    path: str
+    layer_class: str
+    output_shape: tuple[int, ...] = ()
+    parameters: int = 0
+    units: int = 0
+    dropout: float | None = None
+    recurrent_dropout: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,6 +174,8 @@ class DropoutReport:
         findings: What was looked at and found, a line each, for a person.
         figures: The experiment's figures.
         preparer: Version of what made the proof.
+        unsampled: Why dropout cannot be put back into this model; empty when it can.
+        layers: The layers that the file tells of, outer ones first; empty when it tells of none.
     """
 
     model: str
@@ -161,12 +187,16 @@ class DropoutReport:
     figures: tuple[ProofFigure, ...]
     preparer: str
     unread: str
+    unsampled: str = ""
+    layers: tuple[ModelLayer, ...] = ()
 
     def __str__(self) -> str:
         """For a person: a line a dropout, in order, the one read marked; then what was found."""
+        inactive = f"dropout cannot be put back: {self.unsampled}"
         verdict = "plays no part" if self.proven else "was not proven to play no part"
         lines = [f"{self.model}@{self.version}: dropout {verdict}", *(f"  {site}" for site in self.sites)]
-        return "\n".join([*lines, *([self.unread] if self.unread else []), *self.findings])
+        lines += [line for line in (self.unread, self.unsampled and inactive) if line]
+        return "\n".join([*lines, *self.findings])
 
 
 @dataclass(frozen=True, kw_only=True)

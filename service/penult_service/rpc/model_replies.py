@@ -6,7 +6,7 @@ from penult.v1 import common_pb2, model_service_pb2
 
 from penult_service.embedder import LoadedModel
 from penult_service.embedder.slots import TEXT_ROLE, VALUE, Slot, slots
-from penult_service.prepared import CALLER, GRAPH, LIBRARY, Manifest, Proof, Site
+from penult_service.prepared import CALLER, GRAPH, LIBRARY, LayerRecord, Manifest, Proof, Site
 from penult_service.repository.repository import State, Version
 from penult_service.rpc.replies import POOLINGS, TENSOR_TYPES
 
@@ -100,7 +100,7 @@ def _input(slot: Slot) -> model_service_pb2.ModelInput:
 
 
 def dropout_report(model: LoadedModel) -> model_service_pb2.InspectDropoutResponse:
-    """The dropouts found, and the proof."""
+    """The dropouts found, the proof, and the layers that the file tells of."""
     manifest = model.manifest
     return model_service_pb2.InspectDropoutResponse(
         name=f"models/{model.name}/versions/{model.version}",
@@ -108,6 +108,8 @@ def dropout_report(model: LoadedModel) -> model_service_pb2.InspectDropoutRespon
         sites=[_site(site) for site in manifest.sites],
         proof=_proof(manifest.proof, manifest.preparer),
         unread=manifest.unread,
+        unsampled=manifest.unsampled,
+        layers=[_layer(layer) for layer in manifest.layers],
     )
 
 
@@ -119,11 +121,24 @@ def _site(site: Site) -> model_service_pb2.DropoutSite:
         place=_PLACES.get(site.place),
         layer_class=site.layer_class,
         read=site.place == "at",
-        shared_axes=[axis for axis, length in enumerate(shape) if length == 1],
+        shared_axes=site.shared or [axis for axis, length in enumerate(shape) if length == 1],
+        sampled=site.sampled,
     )
     if site.rate is not None:
         message.rate = site.rate
     return message
+
+
+def _layer(layer: LayerRecord) -> model_service_pb2.ModelLayer:
+    return model_service_pb2.ModelLayer(
+        path=layer.path,
+        layer_class=layer.layer_class,
+        output_shape=layer.output_shape,
+        parameters=layer.parameters,
+        units=layer.units,
+        dropout=layer.dropout,
+        recurrent_dropout=layer.recurrent_dropout,
+    )
 
 
 def _proof(proof: Proof, preparer: str) -> model_service_pb2.DropoutProof:

@@ -10,7 +10,7 @@ from penult.v1 import common_pb2 as common
 from penult.v1 import model_service_pb2 as models
 from penult_service.embedder import ClassifyResult
 from penult_service.errors import Internal, InvalidInput
-from penult_service.prepared import Figure, Proof, Site
+from penult_service.prepared import Figure, LayerRecord, Proof, Site
 from penult_service.rpc import model_replies, replies
 from support.fakes import fake_model
 
@@ -66,11 +66,20 @@ def test_the_dropout_report_says_all_that_the_manifest_does() -> None:
     sites = (
         Site("encoder/dropout", "GaussianDropout", None, None, "t", "before"),
         Site("head/dropout", "SpatialDropout1D", 0.3, (-1, 1, 8), "t", "after"),
-        Site("dropout", "Dropout", 0.1, None, "t", "at"),
+        Site("dropout", "Dropout", 0.1, None, "t", "at", shared=(0, 2), sampled=True),
+    )
+    layers = (
+        LayerRecord("head", "Sequential", (-1, 3), 51),
+        LayerRecord("head/lstm", "LSTM", (-1, -1, 8), 40, 8, 0.0, 0.25),
     )
     proof = Proof(False, ("one", "two"), (Figure("f", "what", 0.5, 1e-5),))
     report = model_replies.dropout_report(
-        replace(model, manifest=replace(model.manifest, sites=sites, proof=proof, preparer="7"))
+        replace(
+            model,
+            manifest=replace(
+                model.manifest, sites=sites, proof=proof, preparer="7", layers=layers, unsampled="why not"
+            ),
+        )
     )
     first, second, read = report.sites
     assert not first.HasField("rate")
@@ -80,6 +89,23 @@ def test_the_dropout_report_says_all_that_the_manifest_does() -> None:
     assert not first.shared_axes
     assert [site.read for site in report.sites] == [False, False, True]
     assert read.place == models.DROPOUT_PLACE_AT_SEAM
+    assert list(read.shared_axes) == [0, 2]
+    assert [site.sampled for site in report.sites] == [False, False, True]
+    assert report.unsampled == "why not"
+    assert not report.layers[0].HasField("dropout")
+    assert not report.layers[0].HasField("recurrent_dropout")
+    assert report.layers[0] == models.ModelLayer(
+        path="head", layer_class="Sequential", output_shape=[-1, 3], parameters=51
+    )
+    assert report.layers[1] == models.ModelLayer(
+        path="head/lstm",
+        layer_class="LSTM",
+        output_shape=[-1, -1, 8],
+        parameters=40,
+        units=8,
+        dropout=0.0,
+        recurrent_dropout=0.25,
+    )
     assert report.proof == models.DropoutProof(
         proven=False,
         findings=["one", "two"],

@@ -12,6 +12,7 @@ from penult_client._about import (
     Limits,
     Model,
     ModelInput,
+    ModelLayer,
     ProofFigure,
     Readout,
     ServerInfo,
@@ -104,6 +105,7 @@ def dropout_report(reply: models.InspectDropoutResponse) -> DropoutReport:
                 layer_class=site.layer_class,
                 shared_axes=tuple(site.shared_axes),
                 read=site.read,
+                sampled=site.sampled,
             )
             for site in reply.sites
         ),
@@ -115,4 +117,18 @@ def dropout_report(reply: models.InspectDropoutResponse) -> DropoutReport:
         ),
         preparer=reply.proof.preparer,
         unread=reply.unread,
+        unsampled=reply.unsampled,
+        layers=tuple(_layer(each) for each in reply.layers),
+    )
+
+
+def _layer(told: models.ModelLayer) -> ModelLayer:
+    return ModelLayer(
+        path=told.path,
+        layer_class=told.layer_class,
+        output_shape=tuple(told.output_shape),
+        parameters=told.parameters,
+        units=told.units,
+        dropout=told.dropout if told.HasField("dropout") else None,
+        recurrent_dropout=told.recurrent_dropout if told.HasField("recurrent_dropout") else None,
     )
