@@ -11,7 +11,7 @@ from demo_ask import ALONE, SOME, Analyses, Answers, Texts, apart
 from numpy.typing import NDArray
 from penult_client import Clusters
 from penult_service.analysis import quality
-from penult_service.cli.verification import number
+from penult_service.plots.words import number
 
 PAIRS, EXAMPLES, CLUSTERS = 5, 3, 8
 # What all-MiniLM-L6-v2 leaves far behind; lower means that something is wrong (or other weights were named).

@@ -11,12 +11,13 @@ import demo_words
 from demo_ask import Asked
 from demo_figures import Figure
 from demo_genres import Genres
-from demo_html import Html, element, join, markup, paragraph, policy, section, table
 from demo_report import Report
-from penult_service.cli.verification import BEFORE_AFTER, number
+from penult_service.cli.verification import BEFORE_AFTER
 from penult_service.plots import map_page
 from penult_service.plots.colours import key_of
+from penult_service.plots.markup import Html, element, join, markup, paragraph, policy, section, table
 from penult_service.plots.views import MapView
+from penult_service.plots.words import number
 
 CSS = Path(__file__).with_name("demo_page.css")
 TITLE = "Before or after the dropout?"

@@ -14,7 +14,7 @@ from demo_ask import Asked
 from demo_figures import Cluster, Figure, Near, Pair
 from demo_words import WhatIf
 from numpy.typing import NDArray
-from penult_service.cli.verification import number
+from penult_service.plots.words import number
 from penult_service.prepared import Proof
 from penult_service.preparing.report import Verification
 

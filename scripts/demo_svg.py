@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from demo_html import Html, element
 from numpy.typing import NDArray
 from penult_service.plots.colours import Key
+from penult_service.plots.markup import Html, element
 
 SIDE, EDGE, LAYERS = 400.0, 12.0, 12
 

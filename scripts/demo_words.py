@@ -8,7 +8,8 @@ from pathlib import Path
 
 import fetch
 from demo_ask import Analyses
-from penult_service.cli.verification import BEFORE_AFTER, MOST, SMALL, percent
+from penult_service.cli.verification import BEFORE_AFTER, MOST, SMALL
+from penult_service.plots.words import percent
 from penult_service.prepared import Manifest
 from penult_service.preparing.report import DropoutEffect, Verification
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from penult_service.cli.console import out, print_table
+from penult_service.plots.words import number, percent
 from penult_service.prepared import NO_LIMIT, Figure, Manifest, Site
 from penult_service.preparing.report import DropoutEffect, Verification
 
@@ -103,11 +104,6 @@ def _would_it_matter(effect: DropoutEffect) -> str:
     )
 
 
-def percent(share: float) -> str:
-    """A share as per cent, with a decimal where it is small."""
-    return f"{100 * share:.1f} %" if 0 < share < 0.1 else f"{100 * share:.0f} %"
-
-
 def _model_rows(manifest: Manifest) -> list[tuple[str, str]]:
     head, readouts = manifest.head, manifest.readouts
     others = ", ".join(f"{r.layer} ({r.dimension})" for r in readouts[1:]) or "none"
@@ -166,11 +162,6 @@ def _difference_row(manifest: Manifest, what: str, value: float | None) -> tuple
 
 def _figure_row(figure: Figure) -> tuple[str, str, str]:
     return number(figure.value), "0" if figure.limit == 0 else f"<= {figure.limit:g}", figure.meaning
-
-
-def number(value: float) -> str:
-    """Three digits; an exact zero as it is."""
-    return "0" if value == 0 else f"{value:.3g}"
 
 
 def _site_rows(sites: Sequence[Site]) -> list[tuple[str, ...]]:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from io import BytesIO
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -21,11 +18,11 @@ from numpy.typing import NDArray
 
 from penult_service.errors import InvalidInput
 from penult_service.plots import colours, fonts
+from penult_service.plots.drawing import DPI, file_of, own_style
 from penult_service.plots.legend import Legend, legend_of
 from penult_service.plots.views import MapView
 
 ENDINGS = (".png", ".svg")
-DPI = 160
 # Inches.
 PANEL, GAP, EDGE = 5.2, 0.25, 0.15
 LINE = 0.19
@@ -50,28 +47,8 @@ def picture(views: Sequence[MapView], kind: str) -> bytes:
     """The picture as a file of the kind `png` or `svg`."""
     if not views:
         raise InvalidInput("there is no map to draw", reason="NO_VIEWS")
-    with _own_style():
-        figure = _figure(views)
-        file = BytesIO()
-        # No date and no version: equal maps give equal bytes.
-        title = fonts.drawable(views[0].title) or "map"
-        facts: dict[str, Any] = {
-            "png": {"Software": None},
-            "svg": {"Date": None, "Creator": None, "Title": title},
-        }
-        figure.savefig(file, format=kind, dpi=DPI, metadata=facts[kind])
-        return file.getvalue()
-
-
-@contextmanager
-def _own_style() -> Iterator[None]:
-    """Matplotlib as it comes: people's own settings must not change the picture."""
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(
-            {"svg.hashsalt": "penult", "svg.fonttype": "path", "text.parse_math": False}
-        )
-        yield
+    with own_style():
+        return file_of(_figure(views), kind, views[0].title or "map")
 
 
 def _figure(views: Sequence[MapView]) -> Figure:

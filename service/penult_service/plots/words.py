@@ -1,4 +1,4 @@
-"""Texts of other people, made fit for a line of a picture."""
+"""Texts of other people, made fit for a line of a picture; and numbers as people read them."""
 
 from __future__ import annotations
 
@@ -28,3 +28,13 @@ def distinct(names: Sequence[str]) -> list[str]:
         seen[name] += 1
         result.append(name if total[name] == 1 else f"{name} ({seen[name]})")
     return result
+
+
+def number(value: float) -> str:
+    """Three digits; an exact zero as it is."""
+    return "0" if value == 0 else f"{value:.3g}"
+
+
+def percent(share: float) -> str:
+    """A share as per cent, with a decimal where it is small."""
+    return f"{100 * share:.1f} %" if 0 < share < 0.1 else f"{100 * share:.0f} %"

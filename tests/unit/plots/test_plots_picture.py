@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from penult_service.errors import InvalidInput
 from penult_service.plots import fonts, map_picture
+from penult_service.plots.drawing import own_style
 from penult_service.plots.map_picture import drawing_order, picture, save_picture, size_and_alpha
 from penult_service.plots.views import MapView
 from penult_service.plots.words import distinct
@@ -108,7 +109,7 @@ def test_legends_fit_and_stand_beside_the_points(views: int, labels: int, name: 
 
 
 def drawn(views: list[MapView]) -> Figure:
-    with map_picture._own_style():
+    with own_style():
         figure = map_picture._figure(views)
         FigureCanvasAgg(figure).draw()
         return figure

@@ -10,7 +10,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import demo_figures
-import demo_html
 import demo_page
 import demo_report
 import demo_svg
@@ -20,6 +19,7 @@ import pytest
 from demo_ask import Analyses, Answers, Asked, Texts
 from demo_report import Report
 from penult_client import ClusterQuality, Clusters, Embeddings, Neighbors, Projection, ProjectionQuality
+from penult_service.plots import markup
 from penult_service.prepared import Figure as ProofFigure
 from penult_service.prepared import Proof
 from penult_service.preparing.report import DropoutEffect, Verification
@@ -266,8 +266,8 @@ def test_a_map_has_a_dot_for_each_row_in_its_genre() -> None:
 
 
 def test_markup() -> None:
-    assert demo_html.element("p", "<", demo_html.Html("<br>"), class_='"') == '<p class="&quot;">&lt;<br></p>'
-    assert demo_html.policy("no script").count("script-src 'none'") == 1
+    assert markup.element("p", "<", markup.Html("<br>"), class_='"') == '<p class="&quot;">&lt;<br></p>'
+    assert markup.policy("no script").count("script-src 'none'") == 1
 
 
 def test_views_are_maps_of_the_same_texts(asked: Asked) -> None:
