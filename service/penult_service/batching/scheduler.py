@@ -53,6 +53,7 @@ class Scheduler:
         self._backlog = Backlog(
             token_budget=token_budget, max_rows=max_rows, max_waiting_tokens=max_waiting_tokens
         )
+        self.max_waiting_tokens = max_waiting_tokens
         self._stall_seconds, self._max_deaths = stall_seconds, max_deaths
         self._observer, self._on_fatal = observer, fatal
         self._changed = threading.Condition()

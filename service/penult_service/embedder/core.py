@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from penult_service.batching import Scheduler
+from penult_service.embedder.dropouts import SampleOptions, choose
 from penult_service.embedder.given import Given
 from penult_service.embedder.inputs import inputs_of
 from penult_service.embedder.options import EmbedOptions, check_classifier, choose_readout, space_of
@@ -26,16 +23,15 @@ from penult_service.embedder.results import (
     TokenizeResult,
     first_not_finite,
     not_finite_error,
-    too_long,
 )
-from penult_service.embedder.tables import kind_of, table_of, whole_table
+from penult_service.embedder.running import Runner, table_for, tokenized, within
+from penult_service.embedder.sampling import SampleResult, sampled
+from penult_service.embedder.tables import kind_of, whole_table
 from penult_service.embedder.warming import invented, warm_rows
-from penult_service.errors import DeadlineExceeded, PenultError, PreconditionFailed
+from penult_service.errors import PreconditionFailed
 from penult_service.prepared import GRAPH, Readout
 from penult_service.tokenizing import UNKNOWN, TokenTable
 from penult_service.vectors import l2_normalize
-
-Value = TypeVar("Value")
 
 
 class Embedder:
@@ -48,8 +44,7 @@ class Embedder:
     """
 
     def __init__(self, scheduler: Scheduler, *, threads: int = 2) -> None:
-        self._scheduler = scheduler
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="penult-tokenize")
+        self._runner = Runner(scheduler, threads)
 
     async def embed(
         self,
@@ -75,9 +70,11 @@ class Embedder:
             check_classifier(model.manifest)
         pooling = options.pooling or ""
         encode = EncodePass(model.engine, model.manifest, readout.layer, pooling, probabilities)
-        async with _within(deadline):
+        async with within(deadline):
             readings = await self._read(model, given, encode, options.truncate, deadline, check)
-            return await self._in_thread(_embed_result, model, readings, readout, options, probabilities)
+            return await self._runner.in_thread(
+                _embed_result, model, readings, readout, options, probabilities
+            )
 
     async def classify(
         self,
@@ -97,9 +94,9 @@ class Embedder:
         if not model.manifest.readouts:
             return await self._classified_whole(model, given, truncate, deadline)
         encode = EncodePass(model.engine, model.manifest, None, "pooled", probabilities=True)
-        async with _within(deadline):
+        async with within(deadline):
             readings = await self._read(model, given, encode, truncate, deadline)
-            return await self._in_thread(_classify_result, model, readings)
+            return await self._runner.in_thread(_classify_result, model, readings)
 
     async def predict(
         self, model: LoadedModel, given: Given, *, deadline: float | None = None
@@ -110,12 +107,14 @@ class Embedder:
             PreconditionFailed: an output is not one row a text (OUTPUT_NOT_BY_ROW), or a row is not finite
                 (NOT_FINITE, the field names the row).
         """
-        async with _within(deadline):
-            table = await self._in_thread(_whole_table, model, given)
+        async with within(deadline):
+            table = await self._runner.in_thread(_whole_table, model, given)
             run = WholePass(model.engine, kind_of(table, model.manifest))
             costs = [_whole_cost(model, table)] * len(given)
-            rows = await self._submit(model, run, [(table, i) for i in range(len(given))], costs, deadline)
-            return await self._in_thread(_joined, rows, given)
+            rows = await self._runner.submit(
+                model, run, [(table, i) for i in range(len(given))], costs, deadline
+            )
+            return await self._runner.in_thread(_joined, rows, given)
 
     async def tokenize(
         self, model: LoadedModel, given: Given, *, deadline: float | None = None
@@ -137,8 +136,8 @@ class Embedder:
             raise PreconditionFailed(
                 "this model has no token ids; use predict or embed", reason="NO_TOKENIZER", field="model"
             )
-        async with _within(deadline):
-            table = await self._in_thread(_table, model, given)
+        async with within(deadline):
+            table = await self._runner.in_thread(table_for, model, given)
         ids, types = (
             [row[:length] for row, length in zip(table.inputs[names[role]], table.lengths, strict=True)]
             if role in names
@@ -146,6 +145,29 @@ class Embedder:
             for role in ("ids", "types")
         )
         return TokenizeResult(ids or [], table.truncations, types)
+
+    async def sample(
+        self,
+        model: LoadedModel,
+        given: Given,
+        options: SampleOptions,
+        *,
+        first_row: int = 0,
+        embeddings: bool = False,
+        deadline: float | None = None,
+    ) -> SampleResult:
+        """Samples with active dropout, and the same without: row i has the masks of `first_row` + i.
+
+        Raises:
+            PreconditionFailed: dropout cannot be put back, or not there (NO_SAMPLING); no rate is known
+                (NO_DROPOUT_RATE); or what its dropout at the seam makes of the embedding is not known
+                (NO_SAMPLED_EMBEDDING, with `embeddings` alone).
+            InvalidInput: an option is out of range or names no dropout (see `dropouts.choose`), or the samples are more
+                than a call may hold (REQUEST_TOO_LARGE).
+        """
+        chosen = choose(model.manifest, options)
+        async with within(deadline):
+            return await sampled(self._runner, model, given, options, chosen, first_row, embeddings, deadline)
 
     async def warm(self, model: LoadedModel, *, deadline: float | None = None) -> None:
         """A real inference, all the way: at load, and to see that an idle server still works.
@@ -169,7 +191,7 @@ class Embedder:
 
     def close(self) -> None:
         """End the threads; the scheduler is closed by who made it."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._runner.close()
 
     async def _read(
         self,
@@ -181,12 +203,12 @@ class Embedder:
         check: Callable[[NDArray[np.int32]], None] | None = None,
     ) -> Readings:
         """Tokenize, hand all rows to the scheduler in one step, and wait."""
-        asked = await self._in_thread(_tokenized, model, given, truncate)
+        asked = await self._runner.in_thread(tokenized, model, given, truncate)
         if check:
             check(asked.table.lengths)
         encode = replace(encode, kind=kind_of(asked.table, model.manifest))
         payloads = [(asked.table, i) for i in asked.rows]
-        readings = await self._submit(model, encode, payloads, asked.costs, deadline)
+        readings = await self._runner.submit(model, encode, payloads, asked.costs, deadline)
         return Readings(given, asked.table, asked.rows, readings, asked.errors)
 
     async def _classified_whole(
@@ -209,37 +231,6 @@ class Embedder:
             truncations=[UNKNOWN] * len(given),
         )
 
-    async def _submit(
-        self,
-        model: LoadedModel,
-        run: Callable[[Sequence[Any]], Sequence[Value]],
-        payloads: Sequence[Any],
-        costs: Sequence[int],
-        deadline: float | None,
-    ) -> list[Value]:
-        queue = (model.name, model.version)
-        return await asyncio.wrap_future(
-            self._scheduler.submit(queue, run, payloads, costs, deadline=deadline)
-        )
-
-    async def _in_thread(self, function: Callable[..., Value], *args: Any) -> Value:
-        """The event loop never computes."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
-
-
-@dataclass(frozen=True, eq=False)
-class _Tokenized:
-    """The texts' tokens, the rows to run with the tokens that each costs, and the errors of the others."""
-
-    table: TokenTable
-    rows: Sequence[int]
-    costs: Sequence[int]
-    errors: Mapping[int, PenultError]
-
-
-def _table(model: LoadedModel, given: Given) -> TokenTable:
-    return table_of(model.manifest, model.tokenizer, inputs_of(model.manifest, given), given)
-
 
 def _whole_table(model: LoadedModel, given: Given) -> TokenTable:
     return whole_table(model.manifest, model.tokenizer, inputs_of(model.manifest, given), given)
@@ -250,15 +241,6 @@ def _whole_cost(model: LoadedModel, table: TokenTable) -> int:
     if model.manifest.tokenizer == GRAPH:
         return model.manifest.padded_cost
     return max(1, *(array.shape[1] for array in table.inputs.values()), 1)
-
-
-def _tokenized(model: LoadedModel, given: Given, truncate: str) -> _Tokenized:
-    table = _table(model, given)
-    errors: dict[int, PenultError] = too_long(table, model.manifest, given) if truncate == "error" else {}
-    rows = [i for i in range(len(given)) if i not in errors]
-    # Where batches are not trimmed, every text costs the full length.
-    each = table.lengths if model.manifest.trims else np.full(len(given), model.manifest.padded_cost)
-    return _Tokenized(table, rows, np.maximum(each[rows], 1).tolist(), errors)
 
 
 def _embed_result(
@@ -299,14 +281,3 @@ def _joined(rows: Sequence[dict[str, NDArray[Any]]], given: Given) -> dict[str, 
     if bad is not None:
         raise not_finite_error(bad, given)
     return outputs
-
-
-@asynccontextmanager
-async def _within(deadline: float | None) -> AsyncIterator[None]:
-    """Give up at the deadline, also when the executor is stuck."""
-    left = None if deadline is None else deadline - time.monotonic()
-    try:
-        async with asyncio.timeout(left):
-            yield
-    except TimeoutError as error:
-        raise DeadlineExceeded("the deadline passed before the work was done") from error

@@ -1,0 +1,95 @@
+"""How the work of a request is run: texts are tokenized on a few threads, the model by the scheduler."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+
+from penult_service.batching import Scheduler
+from penult_service.embedder.given import Given
+from penult_service.embedder.inputs import inputs_of
+from penult_service.embedder.protocols import LoadedModel
+from penult_service.embedder.results import too_long
+from penult_service.embedder.tables import table_of
+from penult_service.errors import DeadlineExceeded, PenultError
+from penult_service.tokenizing import TokenTable
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, eq=False)
+class Tokenized:
+    """The texts' tokens, the rows to run with the tokens that each costs, and the errors of the others."""
+
+    table: TokenTable
+    rows: Sequence[int]
+    costs: Sequence[int]
+    errors: Mapping[int, PenultError]
+
+
+class Runner:
+    """Runs functions on a small thread pool, and passes through the scheduler. Called from the event loop."""
+
+    def __init__(self, scheduler: Scheduler, threads: int) -> None:
+        self._scheduler = scheduler
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="penult-tokenize")
+
+    @property
+    def holds(self) -> int:
+        """The most tokens that may wait for a model."""
+        return self._scheduler.max_waiting_tokens
+
+    async def submit(
+        self,
+        model: LoadedModel,
+        run: Callable[[Sequence[Any]], Sequence[Value]],
+        payloads: Sequence[Any],
+        costs: Sequence[int],
+        deadline: float | None,
+    ) -> list[Value]:
+        """As `Scheduler.submit`, and the wait for it."""
+        queue = (model.name, model.version)
+        return await asyncio.wrap_future(
+            self._scheduler.submit(queue, run, payloads, costs, deadline=deadline)
+        )
+
+    async def in_thread(self, function: Callable[..., Value], *args: Any) -> Value:
+        """The event loop never computes."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *args)
+
+    def close(self) -> None:
+        """End the threads; the scheduler is closed by who made it."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+@asynccontextmanager
+async def within(deadline: float | None) -> AsyncIterator[None]:
+    """Give up at the deadline, also when the executor is stuck."""
+    left = None if deadline is None else deadline - time.monotonic()
+    try:
+        async with asyncio.timeout(left):
+            yield
+    except TimeoutError as error:
+        raise DeadlineExceeded("the deadline passed before the work was done") from error
+
+
+def table_for(model: LoadedModel, given: Given) -> TokenTable:
+    """Tokens and values of the rows. Raises as `inputs_of` and `table_of`."""
+    return table_of(model.manifest, model.tokenizer, inputs_of(model.manifest, given), given)
+
+
+def tokenized(model: LoadedModel, given: Given, truncate: str) -> Tokenized:
+    """The same, and which rows are run. Raises as `table_for`."""
+    table = table_for(model, given)
+    errors: dict[int, PenultError] = too_long(table, model.manifest, given) if truncate == "error" else {}
+    rows = [i for i in range(len(given)) if i not in errors]
+    # Where batches are not trimmed, every text costs the full length.
+    each = table.lengths if model.manifest.trims else np.full(len(given), model.manifest.padded_cost)
+    return Tokenized(table, rows, np.maximum(each[rows], 1).tolist(), errors)
