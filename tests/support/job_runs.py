@@ -8,7 +8,9 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,13 @@ from support.wire_numbers import as_text
 DIMENSION, CLASSES = 5, 2
 
 
+@dataclass(frozen=True)
+class ActiveDropout:
+    path: str
+    layer_class: str
+    rate: float
+
+
 def an_input(
     name: str, dtype: str = "string", *, made: bool = False, shape: tuple[int, ...] = ()
 ) -> ModelInput:
@@ -31,16 +40,19 @@ def an_input(
 
 class SmallClient:
     """Embeds without a server. `fail` is called with the rows of each request, and may raise; `inputs` are those that
-    the model says it has."""
+    the model says it has; `facts` and `measured` stand in place of what it says of embeddings and of samples."""
 
     def __init__(
         self,
         fail: Callable[[list[Any]], None] | None = None,
         inputs: tuple[ModelInput, ...] = (an_input("text"),),
+        measured: dict[str, Any] | None = None,
         **facts: Any,
     ) -> None:
         self.requests: list[list[Any]] = []
+        self.sampled: list[tuple[int, list[Any]]] = []
         self._fail, self._inputs, self._facts = fail, inputs, facts
+        self._measured = measured or {}
 
     def model(self, name: str | None = None) -> Model:
         """The model, of which only the inputs are looked at."""
@@ -93,14 +105,6 @@ class SmallClient:
             self._fail(rows)
         texts = [as_text(row) for row in rows]
         numbers = [np.random.default_rng(zlib.crc32(text.encode())).random(DIMENSION) for text in texts]
-        errors = tuple(
-            RowError(
-                index=i, code="INVALID_ARGUMENT", reason="TEXT_TOO_LONG", field=f"texts[{i}]", message=message
-            )
-            for i, text in enumerate(texts)
-            if "too long" in text
-            for message in (f"texts[{i}] is too long",)
-        )
         vectors = np.array(numbers, np.float32)
         facts = {
             "vectors": vectors,
@@ -108,12 +112,65 @@ class SmallClient:
             "labels": ("no", "yes") if probabilities else (),
             "token_counts": np.array([len(text.split()) for text in texts], np.int32),
             "truncated": np.array(["none"] * len(texts)),
-            "row_errors": errors,
+            "row_errors": self._errors(texts),
             **{"model": "small", "version": 1, "digest": "d1", "space": f"{pooling}-{normalize}"},
             **{"layer": layer or "pooled_output", "pooling": pooling, "normalized": normalize},
             **{"engine": "none", "precision": "float32", "dropout_proven": True},
         }
         return Embeddings(**{**facts, **self._facts})
+
+    def uncertainty(
+        self,
+        rows: list[Any],
+        samples: int = 30,
+        layers: Any = "head",
+        seed: int | None = None,
+        *,
+        first_row: int = 0,
+        rate: float | None = None,
+        model: str | None = None,
+        on_row_error: str = "fail",
+        truncate: str = "right",
+        progress: Any = False,
+    ) -> Any:
+        """Numbers that depend on the row, its number and what is asked for alone; `too long` as of `embed`."""
+        del model, on_row_error, truncate, progress
+        self.sampled.append((first_row, rows))
+        told = [
+            f"{as_text(row)} {first_row + i} {samples} {layers} {seed} {rate}" for i, row in enumerate(rows)
+        ]
+        numbers = np.array(
+            [np.random.default_rng(zlib.crc32(words.encode())).random(CLASSES + 3) for words in told],
+            np.float32,
+        )
+        facts = {
+            "mean": numbers[:, :CLASSES],
+            "std": numbers[:, :CLASSES] / 10,
+            "clean": numbers[:, :CLASSES],
+            "classifier": True,
+            "labels": ("no", "yes"),
+            "entropy": numbers[:, CLASSES],
+            "mutual_information": numbers[:, CLASSES + 1],
+            "variation_ratio": numbers[:, CLASSES + 2],
+            "predicted": numbers[:, :CLASSES].argmax(axis=1).astype(np.int32),
+            "samples": samples,
+            "seed": seed,
+            "active": (ActiveDropout(path="dropout", layer_class="Dropout", rate=rate or 0.1),),
+            "row_errors": self._errors([as_text(row) for row in rows]),
+            **{"model": "small", "version": 1, "digest": "d1"},
+        }
+        return SimpleNamespace(**{**facts, **self._measured})
+
+    @staticmethod
+    def _errors(texts: list[str]) -> tuple[RowError, ...]:
+        return tuple(
+            RowError(
+                index=i, code="INVALID_ARGUMENT", reason="TEXT_TOO_LONG", field=f"texts[{i}]", message=message
+            )
+            for i, text in enumerate(texts)
+            if "too long" in text
+            for message in (f"texts[{i}] is too long",)
+        )
 
 
 def use(client: SmallClient, monkeypatch: pytest.MonkeyPatch) -> SmallClient:

@@ -11,6 +11,7 @@ import typer
 
 from penult_service.cli import embed_job, job_progress, options
 from penult_service.cli.embed_columns import Named
+from penult_service.cli.sampling import MOST_SAMPLES, SAMPLES, SEED, Sampling
 from penult_service.errors import InvalidInput, NotFound
 from penult_service.vectors import POOLINGS, TRUNCATIONS
 
@@ -61,6 +62,25 @@ def embed(
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Class probabilities too, from the same pass (not .npy).")
     ] = False,
+    uncertainty: Annotated[
+        bool,
+        typer.Option(
+            "--uncertainty", help="How sure the model is too, from samples with dropout put back (not .npy)."
+        ),
+    ] = False,
+    samples: Annotated[
+        int | None,
+        typer.Option(min=1, max=MOST_SAMPLES, help=f"Of --uncertainty: samples a row. [default: {SAMPLES}]"),
+    ] = None,
+    rate: Annotated[
+        float | None,
+        typer.Option(
+            metavar="R", help="Of --uncertainty: the rate of the dropouts. [default: the model's own]"
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help=f"Of --uncertainty: makes the masks. [default: {SEED}]")
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Rows read and sent at a time.")] = 1024,
     shard_rows: Annotated[
         int, typer.Option(min=1, help="Rows written at a time: at most so many are computed again.")
@@ -93,6 +113,9 @@ def embed(
 
     A .parquet or .arrow keeps the columns of the input and adds embedding, token_count, truncation and error, with
     --probabilities also probabilities and predicted; its metadata (penult.*) says where the numbers came from.
+    With --uncertainty each row is sampled as well, with the dropouts in front of the head put back: uncertainty is the
+    entropy of the mean probabilities in nats (of a model that is no classifier the standard deviation), and
+    mutual_information the part of it on which the samples disagree. Seed and row number alone make a row's masks.
     Beside OUT.npy stands OUT.json, which says the same and lists the bad rows.
 
     Until it is done, a job keeps its work in OUT.job, beside the output. However it was stopped, the same command
@@ -108,6 +131,9 @@ def embed(
     options.one_of("--progress", progress, job_progress.STYLES)
     if probabilities and output.suffix.lower() == ".npy":
         raise InvalidInput("a .npy holds embeddings alone; --probabilities needs a .parquet or .arrow output")
+    if uncertainty and output.suffix.lower() == ".npy":
+        raise InvalidInput("a .npy holds embeddings alone; --uncertainty needs a .parquet or .arrow output")
+    sampling = _sampling(samples, rate, seed, wanted=uncertainty)
     asked = embed_job.Asked(
         paths=_files(inputs, output),
         output=output,
@@ -126,9 +152,25 @@ def embed(
         resume=resume,
         overwrite=overwrite,
         wait=wait,
+        sampling=sampling,
     )
     with job_progress.shown(progress) as shown:
         return embed_job.run(asked, (model, server, data), shown)
+
+
+def _sampling(samples: int | None, rate: float | None, seed: int | None, *, wanted: bool) -> Sampling | None:
+    """How dropout is put back; None where it is not.
+
+    Raises:
+        InvalidInput: one of them is given in vain, or as of `Sampling.of`.
+    """
+    if wanted:
+        return Sampling.of(samples or SAMPLES, SEED if seed is None else seed, rate=rate)
+    given = {"--samples": samples, "--rate": rate, "--seed": seed}
+    for name, value in given.items():
+        if value is not None:
+            raise InvalidInput(f"{name} is of --uncertainty, which is not asked for", field=name)
+    return None
 
 
 def _files(words: Sequence[str], output: Path) -> list[Path]:

@@ -13,17 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 from penult_service.cli import options, outputs
 from penult_service.cli.embed_columns import Named
-from penult_service.cli.embedding import PROBE, ClientEmbedder
+from penult_service.cli.embedding import MEASURES, PROBE, ClientEmbedder
 from penult_service.cli.exits import PARTLY
 from penult_service.cli.row_columns import Columns
 from penult_service.cli.rows import Source, check_kinds, open_inputs
 from penult_service.errors import InvalidInput, PreconditionFailed
 
 if TYPE_CHECKING:
-    from penult_client import Embeddings
-
+    from penult_service.cli.embedding import Reply
     from penult_service.cli.job_progress import Progress
-    from penult_service.jobs.asking import Reply
+    from penult_service.cli.sampling import Sampling
     from penult_service.jobs.chunks import Row
     from penult_service.jobs.folder import JobFolder
     from penult_service.jobs.job import Summary
@@ -38,7 +37,7 @@ SAID_BYTES = 1 << 29
 
 @dataclass(frozen=True)
 class Asked:
-    """What the command line asks for; `settings` are the client's."""
+    """What the command line asks for; `settings` are the client's, `sampling` is for measures of uncertainty."""
 
     paths: list[Path]
     output: Path
@@ -51,12 +50,16 @@ class Asked:
     resume: bool
     overwrite: bool
     wait: float
+    sampling: Sampling | None = None
 
     def deciding(self) -> dict[str, Any]:
         """The options that decide the bytes of the output, by their names."""
         named = {f"--{name}": value for name, value in self.settings.items()}
+        sampling = self.sampling.settings() if self.sampling else {}
         return {
             **named,
+            **({"--uncertainty": True} if sampling else {}),
+            **{f"--{name}": value for name, value in sampling.items()},
             **self.named.deciding(),
             "--encoding": self.encoding,
             "--batch-size": self.batch_size,
@@ -133,7 +136,8 @@ def _embed(
     source = _opened(asked, columns) if columns else None
     model, server, data = place
     with options.connected(model, server, data) as (client, name):
-        embedder = ClientEmbedder(client, name, asked.settings, private=server is None)
+        private = server is None
+        embedder = ClientEmbedder(client, name, asked.settings, private=private, sampling=asked.sampling)
         patience = Patience(asked.wait, embedder.away, shown.say)
         taken = asked.named.of_model(patience(embedder.inputs))
         if source is None or columns != taken:
@@ -142,6 +146,7 @@ def _embed(
             rows = [PROBE] if columns.plain else list(islice(_good_rows(source), PROBED))
             first = patience(partial(embedder.probe, rows))
             now = _model_of(first, was, shown)
+            measures = tuple(first.measures)
             manifest = was or Manifest(tuple(inputs), asked.deciding(), now, source.rows, asked.overwrite)
             if was is None:
                 folder.begin(manifest)
@@ -150,7 +155,7 @@ def _embed(
                 manifest=manifest,
                 source=source,
                 asking=Asking(
-                    embedder, patience, partial(_check_same, now), now["dimension"], now["classes"]
+                    embedder, patience, partial(_check_same, now), now["dimension"], now["classes"], measures
                 ),
                 check_inputs=lambda: check_untouched(asked.paths, inputs),
                 report=shown,
@@ -159,6 +164,7 @@ def _embed(
                 shard_rows=asked.shard_rows,
                 kind=asked.output.suffix.lower(),
                 keep_shards=asked.shards,
+                measures=measures,
             )
             return job.run(work)
 
@@ -182,22 +188,22 @@ def _good_rows(source: Source) -> Iterator[Row]:
         )
 
 
-def _model_of(first: Embeddings, was: Manifest | None, shown: Progress) -> dict[str, Any]:
+def _model_of(first: Reply, was: Manifest | None, shown: Progress) -> dict[str, Any]:
     """What the first reply says of the model; refused when the job began with another."""
     from penult_service.jobs.manifest import model_changes, refuse_changes
 
-    now = outputs.provenance(first)
-    for warning in first.warnings:
+    now = first.provenance()
+    for warning in first.embeddings.warnings:
         shown.say(f"warning: {warning}")
     if was:
         refuse_changes(model_changes(was.model, now))
     return now
 
 
-def _check_same(model: dict[str, Any], reply: Reply) -> None:
+def _check_same(model: dict[str, Any], reply: Any) -> None:
     from penult_service.jobs.manifest import model_changes
 
-    found = model_changes(model, outputs.provenance(reply))  # type: ignore[arg-type]
+    found = model_changes(model, reply.provenance())
     if found:
         raise PreconditionFailed(
             f"the server's model is not the one that it was when the job began: {'; '.join(found)}",
@@ -237,6 +243,7 @@ def _opened(asked: Asked, columns: Columns) -> Source:
     if asked.output.suffix.lower() == ".npy":
         return source
     added = {*ADDED, *(ADDED_WITH_CLASSES if asked.settings["probabilities"] else ())}
+    added |= {*MEASURES} if asked.sampling else set()
     taken = next((name for name in source.schema.names if name in added), None)
     if taken:
         raise InvalidInput(

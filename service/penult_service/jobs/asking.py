@@ -41,13 +41,21 @@ class Reply(Protocol):
     def truncated(self) -> NDArray[np.str_]: ...
     @property
     def row_errors(self) -> Sequence[Any]: ...
+    @property
+    def measures(self) -> Mapping[str, NDArray[np.float32]]:
+        """Further columns, float32 [n] each, by name."""
+        ...
 
 
 class Embedder(Protocol):
     """Who computes. Its errors may be of any kind; the other methods say what they mean."""
 
-    def embed(self, rows: Sequence[Row]) -> Reply:
-        """Numbers, and row errors, of these; raises where the request as a whole fails."""
+    def embed(self, rows: Sequence[Row], numbers: Sequence[int]) -> Reply:
+        """Numbers, and row errors, of these; raises where the request as a whole fails.
+
+        `numbers` are those of the rows, from 0 over all inputs, ascending: what is drawn at random for a row depends
+        on its number, and not on the request that it came in.
+        """
         ...
 
     def away(self, error: Exception) -> bool:
@@ -126,13 +134,14 @@ class Asking:
         check: Callable[[Reply], None],
         dimension: int,
         classes: int,
+        measures: Sequence[str] = (),
     ) -> None:
         self._embedder, self._patience, self._check = embedder, patience, check
-        self._dimension, self._classes = dimension, classes
+        self._dimension, self._classes, self._measures = dimension, classes, measures
 
     def answer(self, chunk: Chunk) -> Answer:
         """The chunk with its numbers."""
-        answer = Answer.empty(chunk, self._dimension, self._classes)
+        answer = Answer.empty(chunk, self._dimension, self._classes, self._measures)
         for places in _requests(chunk):
             self._fill(answer, places)
         return answer
@@ -143,9 +152,8 @@ class Asking:
 
     def _fill(self, answer: Answer, places: list[int]) -> None:
         while places:
-            rows = [_row(answer.chunk, place) for place in places]
             try:
-                reply = self._patience(partial(self._embedder.embed, rows))
+                reply = self._patience(partial(self._embedder.embed, *_asked(answer.chunk, places)))
             except Exception as error:
                 index = self._embedder.at_fault(error)
                 if index is not None and index < len(places):
@@ -163,9 +171,8 @@ class Asking:
         """Each row in a request of its own, so that only those at fault have no numbers."""
         failed = 0
         for number, place in enumerate(places):
-            row = _row(answer.chunk, place)
             try:
-                reply = self._patience(partial(self._embedder.embed, [row]))
+                reply = self._patience(partial(self._embedder.embed, *_asked(answer.chunk, [place])))
             except Exception as error:
                 failed += 1
                 if not self._embedder.broke(error) or failed == number + 1 >= HOPELESS_ROWS:
@@ -186,8 +193,15 @@ class Asking:
         answer.token_counts[to] = reply.token_counts[good]
         if answer.probabilities is not None and reply.probabilities is not None:
             answer.probabilities[to] = reply.probabilities[good]
+        for name, values in answer.measures.items():
+            values[to] = reply.measures[name][good]
         for index, place in zip(good, to, strict=True):
             answer.truncations[place] = str(reply.truncated[index])
+
+
+def _asked(chunk: Chunk, places: Sequence[int]) -> tuple[list[Row], list[int]]:
+    """The rows at these places, and their numbers."""
+    return [_row(chunk, place) for place in places], [chunk.first + place for place in places]
 
 
 def _row(chunk: Chunk, place: int) -> Row:

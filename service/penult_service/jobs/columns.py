@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,8 @@ ADDED_WITH_CLASSES = ("probabilities", "predicted")
 class Answer:
     """A chunk with its numbers, one row a row of the chunk; rows that `errors` names have none.
 
-    `vectors` float32 [n, d], `probabilities` float32 [n, classes] or None, `token_counts` int32 [n].
+    `vectors` float32 [n, d], `probabilities` float32 [n, classes] or None, `token_counts` int32 [n], `measures`
+    float32 [n] each, by the names of their columns.
     """
 
     chunk: Chunk
@@ -30,9 +31,10 @@ class Answer:
     token_counts: NDArray[np.int32]
     truncations: list[str]
     errors: dict[int, Problem] = field(default_factory=dict)
+    measures: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
 
     @classmethod
-    def empty(cls, chunk: Chunk, dimension: int, classes: int) -> Answer:
+    def empty(cls, chunk: Chunk, dimension: int, classes: int, measures: Sequence[str] = ()) -> Answer:
         """No numbers yet, and the chunk's own problems."""
         n = len(chunk.rows)
         return cls(
@@ -42,10 +44,11 @@ class Answer:
             np.zeros(n, np.int32),
             ["unknown"] * n,
             dict(chunk.problems),
+            {name: np.full(n, np.nan, np.float32) for name in measures},
         )
 
 
-def full_schema(cells: pa.Schema, facts: Mapping[str, Any]) -> pa.Schema:
+def full_schema(cells: pa.Schema, facts: Mapping[str, Any], measures: Sequence[str] = ()) -> pa.Schema:
     """The columns of the input and ours, with the facts as metadata `penult.*`.
 
     `facts` has at least dimension, classes (0: no probabilities) and labels.
@@ -54,6 +57,7 @@ def full_schema(cells: pa.Schema, facts: Mapping[str, Any]) -> pa.Schema:
     if facts["classes"]:
         added.append(pa.field("probabilities", pa.list_(pa.float32(), facts["classes"])))
         added.append(pa.field("predicted", pa.string() if facts["labels"] else pa.int32()))
+    added += [pa.field(name, pa.float32()) for name in measures]
     added.append(pa.field("token_count", pa.int32()))
     added += [pa.field(name, pa.string()) for name in ("truncation", "error")]
     told = {
@@ -73,6 +77,7 @@ def batch(answer: Answer, schema: pa.Schema, labels: list[str]) -> pa.RecordBatc
         "token_count": pa.array(answer.token_counts, pa.int32(), mask=bad),
         "truncation": pa.array(answer.truncations, pa.string(), mask=bad),
         "error": pa.array([_plain(answer.errors.get(place)) for place in range(n)], pa.string()),
+        **{name: pa.array(values, pa.float32(), mask=bad) for name, values in answer.measures.items()},
     }
     if answer.probabilities is not None:
         ours["probabilities"] = _matrix(answer.probabilities, bad)

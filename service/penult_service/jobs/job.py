@@ -43,7 +43,8 @@ class Report(Protocol):
 class Work:
     """A job, ready to run.
 
-    `check_inputs` raises when somebody writes to the inputs; `facts` go into the output's metadata.
+    `check_inputs` raises when somebody writes to the inputs; `facts` go into the output's metadata; `measures` are the
+    columns of numbers that `asking` brings beside the embedding.
     """
 
     folder: JobFolder
@@ -57,6 +58,7 @@ class Work:
     shard_rows: int
     kind: str
     keep_shards: bool
+    measures: tuple[str, ...] = ()
 
     @property
     def shard_kind(self) -> str:
@@ -105,7 +107,7 @@ def finish(folder: JobFolder) -> Summary:
 
 
 def _schema(work: Work) -> Any:
-    return columns.full_schema(work.source.schema, work.facts)
+    return columns.full_schema(work.source.schema, work.facts, work.measures)
 
 
 def _compute(work: Work, shards: list[Shard], done: int) -> None:

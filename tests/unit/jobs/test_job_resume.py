@@ -20,6 +20,7 @@ SHAPES: dict[str, tuple[str, ...]] = {
     "npy": ("out.npy",),
     "parquet shards": ("out.parquet", "--shards"),
     "npy shards": ("out.npy", "--shards"),
+    "uncertainty": ("out.parquet", "--uncertainty", "--samples", "3", "--seed", "7"),
 }
 
 
