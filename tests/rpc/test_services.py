@@ -195,9 +195,12 @@ def test_a_model_describes_itself(channel: grpc.Channel) -> None:
 
 def test_inspect_dropout(channel: grpc.Channel) -> None:
     reply = cast(models.InspectDropoutResponse, answered(call(channel, "InspectDropout")))
-    (site,) = reply.sites
+    inner, site = reply.sites
+    assert (inner.path, inner.place) == ("encoder/dropout", models.DROPOUT_PLACE_BEFORE_EMBEDDING)
     assert (site.path, site.rate, site.layer_class) == ("dropout", 0.1, "Dropout")
     assert site.place == models.DROPOUT_PLACE_AT_SEAM
+    assert inner.sampled
+    assert site.sampled
     assert reply.proof.proven
     assert reply.proof.findings == list(MODEL.manifest.proof.findings)
     assert reply.model_digest == MODEL.manifest.model_digest

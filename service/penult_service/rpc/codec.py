@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +12,8 @@ from google.protobuf.internal.enum_type_wrapper import EnumTypeWrapper
 from penult.v1 import common_pb2, inference_service_pb2, model_service_pb2
 
 from penult_service.config import Limits
-from penult_service.embedder import EmbedOptions, Given
+from penult_service.embedder import EmbedOptions, Given, SampleOptions
+from penult_service.embedder.dropouts import ALL, HEAD, SAMPLES, check_options
 from penult_service.errors import InvalidInput, PenultError
 from penult_service.repository.names import Reference, parse_reference
 from penult_service.rpc import inputs
@@ -35,6 +37,13 @@ REPORTS = {
     common_pb2.ON_ROW_ERROR_FAIL: False,
     common_pb2.ON_ROW_ERROR_REPORT: True,
 }
+SCOPES = {
+    common_pb2.DROPOUT_SCOPE_UNSPECIFIED: None,
+    common_pb2.DROPOUT_SCOPE_HEAD: HEAD,
+    common_pb2.DROPOUT_SCOPE_ALL: ALL,
+}
+# Of a seed that is drawn: short enough to be typed again.
+_SEED_BITS = 32
 
 V = TypeVar("V")
 
@@ -59,6 +68,16 @@ class EmbedCall:
     probabilities: bool
 
 
+@dataclass(frozen=True)
+class SampleCall:
+    """Rows to sample with active dropout: row i has the number `first_row` + i; with `draws` all samples are sent."""
+
+    on: RowsCall
+    options: SampleOptions
+    first_row: int
+    draws: bool
+
+
 class _Rows(Protocol):
     """What every request of rows has."""
 
@@ -72,7 +91,7 @@ class _Rows(Protocol):
 
 
 class _RowsRequest(_Rows, Protocol):
-    """Classify, Predict and Tokenize requests."""
+    """Classify, Predict, Tokenize and SampleDropout requests."""
 
     model: str
     max_response_bytes: int
@@ -106,6 +125,13 @@ class Codec:
     def tokenize(self, request: inference_service_pb2.TokenizeRequest) -> RowsCall:
         """The rows and the model."""
         return self._rows_call(request)
+
+    def sample(self, request: inference_service_pb2.SampleDropoutRequest) -> SampleCall:
+        """The rows, the model, and which dropouts are put back; a seed that is not said is drawn."""
+        truncate = enum_value(TRUNCATIONS, request.truncate, common_pb2.TruncateMode, "truncate")
+        on = self._rows_call(request, truncate, _reports(request.on_row_error))
+        options = dropout_options(request.dropout, truncate=truncate)
+        return SampleCall(on, options, _first_row(request.first_row, len(on.given)), request.draws)
 
     def page(self, request: model_service_pb2.ListModelsRequest) -> tuple[int, int]:
         """First entry and number of entries of the page."""
@@ -167,6 +193,36 @@ def embed_options(options: common_pb2.EmbedOptions, field: str) -> EmbedOptions:
         normalize=options.normalize,
         truncate=enum_value(TRUNCATIONS, options.truncate, common_pb2.TruncateMode, f"{field}.truncate"),
     )
+
+
+def dropout_options(
+    options: common_pb2.DropoutOptions, *, truncate: str, seed: int | None = None
+) -> SampleOptions:
+    """Which dropouts are put back, how often and with which masks.
+
+    A seed that is not said is `seed`; None: one is drawn.
+    """
+    drawn = secrets.randbits(_SEED_BITS) if seed is None else seed
+    found = SampleOptions(
+        scope=enum_value(SCOPES, options.scope, common_pb2.DropoutScope, "dropout.scope"),
+        sites=tuple(options.sites),
+        rate=options.rate if options.HasField("rate") else None,
+        samples=options.samples or SAMPLES,
+        seed=options.seed if options.HasField("seed") else drawn,
+        truncate=truncate,
+    )
+    check_options(found)
+    return found
+
+
+def _first_row(number: int, rows: int) -> int:
+    if not 0 <= number <= (1 << 63) - 1 - rows:
+        raise InvalidInput(
+            f"first_row is {number}; give the number of the first row, from 0 on",
+            reason="OUT_OF_RANGE",
+            field="first_row",
+        )
+    return number
 
 
 def _reports(on_row_error: int) -> bool:

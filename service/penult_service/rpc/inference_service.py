@@ -1,4 +1,4 @@
-"""Embeddings, probabilities, outputs and tokens."""
+"""Embeddings, probabilities, outputs, tokens, and samples with active dropout."""
 
 from __future__ import annotations
 
@@ -12,18 +12,28 @@ from penult.v1 import inference_service_pb2 as pb
 
 from penult_service.embedder import Embedder, EmbedOptions, LoadedModel
 from penult_service.embedder.options import TOKENS, choose_readout
-from penult_service.errors import PenultError, PreconditionFailed
+from penult_service.embedder.uncertainty import CLASSIFIERS, statistics
+from penult_service.errors import PenultError
 from penult_service.prepared import Manifest
 from penult_service.repository.repository import Repository
 from penult_service.rpc import replies
-from penult_service.rpc.codec import Codec, EmbedCall, RowsCall
+from penult_service.rpc.codec import Codec, EmbedCall, RowsCall, SampleCall
 from penult_service.rpc.handlers import Call
 from penult_service.rpc.limits import check_fits, check_rows_fit, check_tokens_fit
 
-R = TypeVar("R", pb.EmbedRequest, pb.ClassifyRequest, pb.PredictRequest, pb.TokenizeRequest)
-Asked = TypeVar("Asked", EmbedCall, RowsCall)
+R = TypeVar(
+    "R",
+    pb.EmbedRequest,
+    pb.ClassifyRequest,
+    pb.PredictRequest,
+    pb.TokenizeRequest,
+    pb.SampleDropoutRequest,
+)
+Asked = TypeVar("Asked", EmbedCall, RowsCall, SampleCall)
 # A text's token count and truncation, at most: a varint of three bytes and one byte.
 _ROW_EXTRAS = 4
+# The number of the class is a varint; -1, for a failed row, takes ten bytes.
+_FAILED_CLASS = 10
 
 
 class InferenceService:
@@ -64,8 +74,8 @@ class InferenceService:
         """Class probabilities."""
         asked = await _read(self._codec.classify, request)
         model = self._model(asked, "model", call)
-        # The number of the class is a varint; -1, for a failed row, takes ten bytes.
-        check_rows_fit(len(asked.given), 4 * model.manifest.head.classes + _ROW_EXTRAS + 10, asked.max_bytes)
+        row = 4 * model.manifest.head.classes + _ROW_EXTRAS + _FAILED_CLASS
+        check_rows_fit(len(asked.given), row, asked.max_bytes)
         result = await self._embedder.classify(
             model, asked.given, truncate=asked.truncate, deadline=call.deadline
         )
@@ -120,7 +130,39 @@ class InferenceService:
 
     async def sample_dropout(self, request: pb.SampleDropoutRequest, call: Call) -> pb.SampleDropoutResponse:
         """How far the answers spread when dropout is put back."""
-        raise PreconditionFailed("not there yet", reason="NO_SAMPLING")
+        asked = await _read(self._codec.sample, request)
+        model = self._model(asked.on, "model", call)
+        _check_samples_fit(model.manifest, asked)
+        result = await self._embedder.sample(
+            model, asked.on.given, asked.options, first_row=asked.first_row, deadline=call.deadline
+        )
+        _settle(result.row_errors, result.token_counts, asked.on, call)
+        with call.stage("statistics"):
+            found = await asyncio.to_thread(statistics, result.outputs, model.manifest.head)
+        with call.stage("reply"):
+            classifier = model.manifest.head.kind in CLASSIFIERS
+            response = pb.SampleDropoutResponse(
+                mean=replies.vectors(found.mean),
+                std=replies.vectors(found.std),
+                clean=replies.vectors(result.clean),
+                classifier=classifier,
+                labels=model.manifest.head.labels if classifier else (),
+                entropy=found.entropy.tolist(),
+                mutual_information=found.mutual_information.tolist(),
+                variation_ratio=found.variation_ratio.tolist(),
+                predicted=found.predicted.tolist(),
+                samples=asked.options.samples,
+                seed=asked.options.seed,
+                active=replies.active(result.active),
+                token_counts=result.token_counts.tolist(),
+                truncations=replies.truncations(result.truncations),
+                provenance=replies.provenance(model),
+                row_errors=replies.row_errors(result.row_errors),
+            )
+            if asked.draws:
+                response.draws.CopyFrom(replies.tensor(result.outputs))
+            check_fits(response, len(asked.on.given), asked.on.max_bytes)
+        return response
 
     def _model(self, asked: RowsCall, field: str, call: Call) -> LoadedModel:
         call.texts = len(asked.given)
@@ -146,6 +188,13 @@ def _fitting(
         return lambda counts: check_tokens_fit(counts, numbers, row, asked.on.max_bytes)
     check_rows_fit(len(asked.on.given), numbers + row, asked.on.max_bytes)
     return None
+
+
+def _check_samples_fit(manifest: Manifest, asked: SampleCall) -> None:
+    """Refuse what is too large for a reply, before it is computed."""
+    matrices = 3 + (asked.options.samples if asked.draws else 0)
+    row = 4 * manifest.head.classes * matrices + 3 * 4 + _FAILED_CLASS + _ROW_EXTRAS
+    check_rows_fit(len(asked.on.given), row, asked.on.max_bytes)
 
 
 def _settle(

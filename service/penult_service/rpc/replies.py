@@ -11,7 +11,16 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from numpy.typing import NDArray
 from penult.v1 import common_pb2
 
-from penult_service.embedder import CUT, NONE, UNKNOWN, ClassifyResult, EmbedOptions, EmbedResult, LoadedModel
+from penult_service.embedder import (
+    CUT,
+    NONE,
+    UNKNOWN,
+    ActiveDropout,
+    ClassifyResult,
+    EmbedOptions,
+    EmbedResult,
+    LoadedModel,
+)
 from penult_service.errors import Internal, PenultError
 from penult_service.rpc.errors import status_of
 from penult_service.vectors import FloatMatrix, matrix_to_bytes
@@ -117,6 +126,14 @@ def predicted(result: ClassifyResult) -> list[int]:
     classes = np.nan_to_num(result.probabilities, nan=-1.0).argmax(axis=1)
     classes[list(result.row_errors)] = -1
     return [int(number) for number in classes]
+
+
+def active(dropouts: Sequence[ActiveDropout]) -> list[common_pb2.ActiveDropout]:
+    """The dropouts that were put back."""
+    return [
+        common_pb2.ActiveDropout(path=one.path, layer_class=one.layer_class, rate=one.rate)
+        for one in dropouts
+    ]
 
 
 def timestamp(text: str) -> Timestamp | None:
