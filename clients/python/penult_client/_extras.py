@@ -10,7 +10,7 @@ _PACKAGES = {
     "cli": ("typer", "rich", "pyarrow"),
     "server": ("typer", "grpc_health", "pydantic_settings"),
 }
-_SERVER_COMMANDS = frozenset({"serve", "prepare", "verify", "convert", "train"})
+_SERVER_COMMANDS = frozenset({"serve", "prepare", "verify", "convert", "train", "explain"})
 
 
 def extra_for(command: str) -> str:

@@ -35,6 +35,7 @@ COMMANDS = {
     "upload": "datasets",
     "datasets": "datasets",
     "operations": "operations",
+    "explain": "explain",
     "convert": "convert",
     "train": "train",
 }

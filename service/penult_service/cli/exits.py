@@ -6,7 +6,15 @@ from penult_service.errors import InvalidInput, NotFound, PenultError
 
 DONE, FAILED, USAGE, PARTLY, INTERRUPTED = 0, 1, 2, 3, 130
 
-_SERVER_EXTRA = ("tensorflow", "tensorflow_text", "tensorflow_hub", "tf_keras", "keras_hub", "safetensors")
+_SERVER_EXTRA = (
+    "tensorflow",
+    "tensorflow_text",
+    "tensorflow_hub",
+    "keras",
+    "tf_keras",
+    "keras_hub",
+    "safetensors",
+)
 _SERVE_EXTRA = ("grpc_health", "grpc_reflection", "prometheus_client", "pydantic_settings", "psutil")
 _ANALYSIS_EXTRA = ("sklearn", "scipy", "numba", "threadpoolctl", "umap", "pynndescent")
 EXTRAS = {
