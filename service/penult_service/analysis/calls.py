@@ -2,7 +2,8 @@
 
 A call is data: the server checks it and hands it, with its arrays, to a worker (`pool`), which looks up the function
 (`worker`). Arrays are called as the attributes `arrays` say: `source`, `queries`, `corpus`, `a`, `b` are float32
-[n, d], `labels` int32 [n] codes of the caller's labels. One that lies in a file already is named, not copied.
+[n, d], `labels` int32 [n] codes of the caller's labels; `CompareDropout` names its own. One that lies in a file already
+is named, not copied.
 """
 
 from __future__ import annotations
@@ -123,4 +124,21 @@ class Project:
     seed: int = SEED
 
 
-Call = Similarity | Neighbors | Cluster | Project
+@dataclass(frozen=True)
+class CompareDropout:
+    """What dropout does to the rows of `source`, which are clean: for each of `scopes` what it does there.
+
+    The arrays of a scope called head are `draws_head` float32 [n, passes, d], the rows behind the active dropout, and
+    `predicted_head` int32 [n, passes], their classes; `predicted` int32 [n] are those of the clean rows. Of no
+    classifier there is neither.
+    """
+
+    name: ClassVar[str] = "compare_dropout"
+    metric: ClassVar[str] = "cosine"
+    scopes: tuple[str, ...] = ("head",)
+    n_clusters: int = 8
+    map: bool = True
+    seed: int = SEED
+
+
+Call = Similarity | Neighbors | Cluster | Project | CompareDropout

@@ -21,6 +21,7 @@ from penult_service.analysis.calls import (
     REDUCTIONS,
     Call,
     Cluster,
+    CompareDropout,
     Neighbors,
     Project,
     Shapes,
@@ -29,6 +30,8 @@ from penult_service.analysis.calls import (
 from penult_service.errors import InvalidInput
 
 SEEDS = 1 << 32
+LEAST_DROPOUT_ROWS, MOST_DROPOUT_ROWS = 3, 5_000
+MOST_PASSES = 1_000
 _DIMENSIONS = (2, 3)
 
 
@@ -37,14 +40,18 @@ def check(call: Call, shapes: Shapes) -> None:
 
     Args:
         call: What is asked.
-        shapes: Of its arrays: `a` and perhaps `b`; `queries` and perhaps `corpus`; `source` and perhaps `labels`.
+        shapes: Of its arrays: `a` and perhaps `b`; `queries` and perhaps `corpus`; `source` and perhaps `labels`; those
+            of `CompareDropout`.
 
     Raises:
-        InvalidInput: no rows (EMPTY_INPUT), too few (TOO_FEW_ROWS, with the least number), rows of two widths
+        InvalidInput: no rows (EMPTY_INPUT), too few or too many (TOO_FEW_ROWS, TOO_MANY_ROWS), rows of two widths
             (DIMENSION_MISMATCH), an unknown word (UNKNOWN_METRIC, UNKNOWN_METHOD ...), a number out of its range
             (OUT_OF_RANGE), what does not go together (WRONG_COMBINATION), labels that are not one a row
             (LABELS_MISMATCH). The field is the contract's.
     """
+    if isinstance(call, CompareDropout):
+        _compare_dropout(call, shapes)
+        return
     for name, shape in shapes.items():
         if name != "labels":
             _rows(name, shape)
@@ -180,6 +187,32 @@ def _project(call: Project, shapes: Shapes) -> None:
         raise _out_of_range("min_dist", call.min_dist, "how close rows may lie; give 0 to 1")
 
 
+def _compare_dropout(call: CompareDropout, shapes: Shapes) -> None:
+    """Its fields are those of CompareDropoutRequest."""
+    rows = shapes["source"][0]
+    if rows < LEAST_DROPOUT_ROWS:
+        raise _too_few("input", rows, LEAST_DROPOUT_ROWS, "to have neighbours that can change")
+    if rows > MOST_DROPOUT_ROWS:
+        step = -(-rows // MOST_DROPOUT_ROWS)
+        raise InvalidInput(
+            f"there are {rows} rows, and dropout is compared on at most {MOST_DROPOUT_ROWS}; send some of them, such as"
+            f" one in {step}",
+            reason="TOO_MANY_ROWS",
+            field="input",
+            metadata={"rows": str(rows), "most": str(MOST_DROPOUT_ROWS)},
+        )
+    for scope in call.scopes:
+        if not 1 <= shapes[f"draws_{scope}"][1] <= MOST_PASSES:
+            passes = shapes[f"draws_{scope}"][1]
+            raise _out_of_range("dropout.samples", passes, f"the passes to compare; give 1 to {MOST_PASSES}")
+    if not 0 <= call.seed < SEEDS:
+        raise _out_of_range(
+            "dropout.seed", call.seed, f"it makes clusters and the map too; give 0 to {SEEDS - 1}"
+        )
+    _at_least("n_clusters", call.n_clusters, 1)
+    _labels(shapes, "row_labels")
+
+
 def _rows(name: str, shape: tuple[int, ...]) -> None:
     if len(shape) != 2 or not all(shape):
         raise InvalidInput(
@@ -201,13 +234,13 @@ def _one_width(first: str, second: str, shapes: Shapes) -> None:
         )
 
 
-def _labels(shapes: Shapes) -> None:
+def _labels(shapes: Shapes, field: str = "labels") -> None:
     if "labels" in shapes and shapes["labels"][0] != shapes["source"][0]:
         rows, labels = shapes["source"][0], shapes["labels"][0]
         raise InvalidInput(
             f"there are {labels} labels for {rows} rows; give one a row, or none",
             reason="LABELS_MISMATCH",
-            field="labels",
+            field=field,
             metadata={"rows": str(rows), "labels": str(labels)},
         )
 

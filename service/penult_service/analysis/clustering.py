@@ -43,8 +43,7 @@ def cluster(call: Cluster, source: NDArray[Any], labels: NDArray[np.int32] | Non
     fitted = fitting(source, call.metric)
     found, used, adjustments = _found(call, fitted)
     numbered = _from_largest(found)
-    clusters = np.full(len(source), -1, dtype=np.int32)
-    clusters[fitted.kept] = numbered
+    clusters = _of_all(fitted, numbered)
     sizes = np.bincount(numbered[numbered >= 0]).astype(np.int32)
     rows = fitted.all_rows
     silhouette, measured = quality.silhouette(rows, numbered, call.metric)
@@ -63,6 +62,20 @@ def cluster(call: Cluster, source: NDArray[Any], labels: NDArray[np.int32] | Non
         agreement={} if labels is None else quality.agreement(clusters, labels),
         adjustments=adjustments,
     )
+
+
+def labels_of(call: Cluster, source: NDArray[Any]) -> tuple[NDArray[np.int32], tuple[Adjustment, ...]]:
+    """The labels of `cluster` alone, int32 [n], with what was not used as asked: for whom quality is nothing."""
+    fitted = fitting(source, call.metric)
+    found, _, adjustments = _found(call, fitted)
+    return _of_all(fitted, _from_largest(found)), adjustments
+
+
+def _of_all(fitted: Fitting, numbered: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Labels of the kept rows as those of all; rows left out are in no cluster."""
+    clusters = np.full(len(fitted.kept) + len(fitted.zero), -1, dtype=np.int32)
+    clusters[fitted.kept] = numbered
+    return clusters
 
 
 def _found(call: Cluster, fitted: Fitting) -> Found:

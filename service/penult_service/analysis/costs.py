@@ -9,7 +9,16 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from penult_service.analysis.calls import Call, Cluster, Cost, Neighbors, Project, Shapes, Similarity
+from penult_service.analysis.calls import (
+    Call,
+    Cluster,
+    CompareDropout,
+    Cost,
+    Neighbors,
+    Project,
+    Shapes,
+    Similarity,
+)
 
 _START = 0.01  # s of any call
 _MULTIPLY = 1.3e-11  # s of a multiplication and addition within a matrix product, float32 on two cores
@@ -22,6 +31,8 @@ _RANK = 2.0e-7  # s of one neighbour of one row
 _EPOCH_EDGE = 5.5e-8  # s of an edge in an epoch of UMAP's layout
 _TSNE_STEP = 1.5e-6  # s of a row in a step of t-SNE, times the logarithm of the rows
 _LINK = 4.5e-8  # s of a pair of rows in building an agglomerative tree
+_RANKED = 1.5e-7  # s of a pair of rows whose cosine is ranked
+_PAIR_ROWS = 2_000  # rows whose pairs are ranked
 _DENSE_PAIR = 1.2e-9  # s of a pair in HDBSCAN's spanning tree, a dimension
 _STARTS, _ITERATIONS = 3, 45  # of k-means, and how many it usually takes
 _MIXTURE_STEPS = 20
@@ -38,7 +49,7 @@ def cost(call: Call, shapes: Shapes) -> Cost:
 
     Args:
         call: What is asked; it has been checked.
-        shapes: Of its arrays, as `calls` names them: [n, d].
+        shapes: Of its arrays, as `calls` names them: [n, d]; of `CompareDropout` also [n, passes, d], which count.
     """
     match call:
         case Similarity():
@@ -49,6 +60,8 @@ def cost(call: Call, shapes: Shapes) -> Cost:
             return _cluster(call, *shapes["source"])
         case Project():
             return _project(call, *shapes["source"])
+        case CompareDropout():
+            return _compare_dropout(call, shapes)
         case _:
             assert_never(call)
 
@@ -179,3 +192,25 @@ def _silhouette(rows: int, width: int, count: int, call: Cluster) -> Cost:
 def _pairs_measured(rows: int) -> int:
     """Of few rows all pairs, of many those of a sample."""
     return min(rows * rows, max(_PAIRS_MEASURED, 500 * rows))
+
+
+def _compare_dropout(call: CompareDropout, shapes: Shapes) -> Cost:
+    """Every pass has its neighbours, ranks and clusters; the map is of the clean rows and a pass of each scope."""
+    rows, width = shapes["source"]
+    draws = [shapes[f"draws_{scope}"] for scope in call.scopes]
+    passes = 1 + sum(shape[1] for shape in draws)
+    runs = passes + max(shape[1] for shape in draws)
+    pairs = min(rows, _PAIR_ROWS) ** 2 // 2
+    near = _search(rows, None, width, min(rows, _N_NEIGHBORS + 1), "cosine")
+    clusters = _kmeans(rows, width, min(rows, call.n_clusters), _STARTS)
+    each = near.seconds + rows * width * 2e-8 + pairs * (2 * width * _MULTIPLY_WIDE + _RANKED)
+    parts = [
+        Cost(_START + passes * each + runs * (clusters.seconds + rows * width * 1e-8), near.bytes),
+        # What is mapped from files counts as the worker's.
+        Cost(
+            0.0, clusters.bytes + 60 * pairs + 32 * rows * width + 4 * rows * width * (passes - 1) + _BLOCKS
+        ),
+    ]
+    if call.map:
+        parts.append(_project(Project(), rows * (1 + len(draws)), width))
+    return _plus(*parts)

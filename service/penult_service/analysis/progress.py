@@ -55,6 +55,17 @@ def silently() -> Iterator[None]:
         _listener.reset(token)
 
 
+@contextmanager
+def only(*stages: str) -> Iterator[None]:
+    """Within it these stages are told, and no others: what runs there is a part of something larger."""
+    listener = _listener.get()
+    if listener is None:
+        yield
+        return
+    with telling(lambda progress: listener(progress) if progress.stage in stages else None):
+        yield
+
+
 def heard() -> bool:
     """Whether anybody listens: for what costs more than `tell`."""
     return _listener.get() is not None

@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from penult_service.analysis.calls import Call, Cluster, Neighbors, Project, Similarity
+from penult_service.analysis.calls import Call, Cluster, CompareDropout, Neighbors, Project, Similarity
 from penult_service.analysis.results import Result
 
 
@@ -17,7 +17,7 @@ def run(call: Call, arrays: Mapping[str, NDArray[Any]]) -> Result:
     Args:
         call: What to do.
         arrays: As `calls` names them: `a` and perhaps `b`; `queries` and perhaps `corpus`; `source` and perhaps
-            `labels`. float32 [n, d], labels int32 [n].
+            `labels`. float32 [n, d], labels int32 [n]. Those of `CompareDropout` as it says.
 
     Raises:
         PenultError: as the analysis says.
@@ -39,3 +39,7 @@ def run(call: Call, arrays: Mapping[str, NDArray[Any]]) -> Result:
             from penult_service.analysis.projection import project
 
             return project(call, arrays["source"], arrays.get("labels"))
+        case CompareDropout():
+            from penult_service.analysis.dropout import compare
+
+            return compare(call, arrays)

@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 from penult.v1 import analysis_service_pb2 as pb
-from penult_service.analysis.calls import Call, Cluster, Neighbors, Project, Similarity
+from penult_service.analysis.calls import Call, Cluster, CompareDropout, Neighbors, Project, Similarity
 from penult_service.analysis.checks import check
 from penult_service.errors import InvalidInput
 
@@ -19,6 +19,7 @@ REQUESTS = {
     Neighbors: pb.SearchNeighborsRequest,
     Cluster: pb.ClusterRequest,
     Project: pb.ProjectRequest,
+    CompareDropout: pb.CompareDropoutRequest,
 }
 
 GOOD = [

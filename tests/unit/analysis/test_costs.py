@@ -14,6 +14,7 @@ from penult_service.analysis.calls import (
     REDUCTIONS,
     Call,
     Cluster,
+    CompareDropout,
     Neighbors,
     Project,
     Similarity,
@@ -55,6 +56,22 @@ def test_costs_grow_with_clusters_and_neighbours(method: str) -> None:
     small, large = (cost(Project(n_neighbors=k), shapes) for k in (5, 200))
     assert small.seconds < large.seconds
     assert small.bytes < large.bytes
+
+
+def test_dropout_costs_grow_with_rows_passes_and_scopes() -> None:
+    def of(
+        rows: int = 500, width: int = 64, passes: int = 3, scopes: tuple[str, ...] = ("head",), **how: int
+    ):
+        shapes = {"source": (rows, width)} | {f"draws_{scope}": (rows, passes, width) for scope in scopes}
+        return cost(CompareDropout(scopes, **how), shapes)
+
+    for more in (
+        of(rows=2_000), of(rows=5_000), of(width=768), of(passes=30), of(scopes=("head", "all")),
+        of(n_clusters=100),
+    ):  # fmt: skip
+        assert of().seconds < more.seconds
+    assert of().bytes < of(passes=30).bytes - 500 * 64 * 4 * 26
+    assert of(map=False).seconds < of().seconds
 
 
 def test_agglomerative_holds_all_pairs() -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import stat
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from penult_service.analysis.calls import Call, Cluster, Neighbors, Project, Similarity
+from penult_service.analysis.calls import Call, Cluster, CompareDropout, Neighbors, Project, Similarity
 from penult_service.analysis.results import (
     Adjustment,
     ClusterResult,
+    CompareDropoutResult,
+    Distribution,
+    DropoutEffect,
     NeighborsResult,
     ProjectResult,
     Result,
@@ -23,6 +26,8 @@ from penult_service.errors import PreconditionFailed
 INTS = np.arange(6, dtype=np.int32)
 NONE = np.zeros(0, np.int32)
 FLOATS = np.float32([[0.1, -np.inf], [np.nan, 3e38]])
+SOME = Distribution(1 / 3, 0.1, 0.0, 1.0, (2, 0, 1))
+EFFECT = DropoutEffect("head", SOME, SOME, 9.25, 0.5, SOME, None, 0.0, 0)
 
 
 @pytest.mark.parametrize(
@@ -32,6 +37,7 @@ FLOATS = np.float32([[0.1, -np.inf], [np.nan, 3e38]])
         Neighbors(3, "dot", exclude_self=True, radius=0.1 + 0.2),
         Cluster("hdbscan", reduction="none", min_samples=2, seed=2**31 - 1),
         Project("tsne", n_components=3, perplexity=7.5),
+        CompareDropout(("head", "all"), 3, map=False),
     ],
 )
 def test_a_call_arrives_as_it_was(call: Call) -> None:
@@ -47,6 +53,16 @@ def test_a_call_arrives_as_it_was(call: Call) -> None:
         ClusterResult(INTS, INTS, INTS.reshape(3, 2), NONE, None, 0, 1 / 3, {"seed": 1}, {"purity": 0.1}, ()),
         ProjectResult(
             FLOATS, np.array([1 / 3]), NONE, 0.1 + 0.2, 5, 15, None, None, {"method": "pca", "min_dist": None}
+        ),
+        CompareDropoutResult(
+            (EFFECT, replace(EFFECT, scope="all", cosine_between_draws=None, rows_flipped=None)),
+            Distribution(1.0, 0.0, 1.0, 1.0),
+            15,
+            3,
+            FLOATS,
+            np.zeros((0, 2), np.float32),
+            FLOATS[None],
+            (Adjustment("n_clusters", "10", "3", "few"),),
         ),
     ],
 )

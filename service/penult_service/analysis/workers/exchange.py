@@ -17,9 +17,9 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penult_service.analysis import results
-from penult_service.analysis.calls import Array, ArrayFile, Call, Cluster, Neighbors, Project, Similarity
-from penult_service.analysis.results import Adjustment, Result
+from penult_service.analysis.calls import (
+    Array,
+    ArrayFile,
+    Call,
+    Cluster,
+    CompareDropout,
+    Neighbors,
+    Project,
+    Similarity,
+)
+from penult_service.analysis.results import Adjustment, Distribution, DropoutEffect, Result
 from penult_service.errors import PreconditionFailed
 
-_CALLS: dict[str, type[Call]] = {kind.name: kind for kind in (Similarity, Neighbors, Cluster, Project)}
+_CALLS: dict[str, type[Call]] = {
+    kind.name: kind for kind in (Similarity, Neighbors, Cluster, Project, CompareDropout)
+}
 _PREFIX = "penult-analysis-"
 _LOCK = "lock"
 
@@ -45,7 +56,10 @@ def call_to_json(call: Call) -> dict[str, Any]:
 
 def call_from_json(told: Mapping[str, Any]) -> Call:
     """The call that `call_to_json` was given."""
-    return _CALLS[told["name"]](**told["parameters"])
+    parameters: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in told["parameters"].items()
+    }
+    return _CALLS[told["name"]](**parameters)
 
 
 def write_arrays(directory: Path, arrays: Mapping[str, Array]) -> None:
@@ -99,20 +113,35 @@ def result_to_json(result: Result, directory: Path) -> dict[str, Any]:
     arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
     write_arrays(directory, arrays)
     told = {name: value for name, value in values.items() if name not in arrays}
-    if "adjustments" in told:
-        told["adjustments"] = [asdict(adjustment) for adjustment in told["adjustments"]]
     text = json.dumps(told, default=_plain)
     return {"type": type(result).__name__, "values": json.loads(text)}
 
 
 def result_from_json(told: Mapping[str, Any], directory: Path) -> Result:
     """The result that `result_to_json` was given, its arrays in memory."""
-    values = dict(told["values"])
-    if "adjustments" in values:
-        values["adjustments"] = tuple(Adjustment(**adjustment) for adjustment in values["adjustments"])
+    values = {
+        name: _RECORDS[name](value) if name in _RECORDS else value for name, value in told["values"].items()
+    }
     arrays = {path.stem: np.load(path, allow_pickle=False) for path in directory.glob("*.npy")}
     result: Result = getattr(results, told["type"])(**values, **arrays)
     return result
+
+
+def _distribution(told: Mapping[str, Any] | None) -> Distribution | None:
+    return None if told is None else Distribution(**{**told, "counts": tuple(told["counts"])})
+
+
+def _effect(told: Mapping[str, Any]) -> DropoutEffect:
+    distributions = ("cosine_to_clean", "cosine_between_draws", "cluster_agreement")
+    return DropoutEffect(**{**told, **{name: _distribution(told[name]) for name in distributions}})
+
+
+# Fields of results that are records.
+_RECORDS: dict[str, Callable[[Any], Any]] = {
+    "adjustments": lambda told: tuple(Adjustment(**each) for each in told),
+    "effects": lambda told: tuple(_effect(each) for each in told),
+    "cluster_agreement_reseeded": _distribution,
+}
 
 
 class Scratch:
@@ -203,7 +232,9 @@ def _shape(file: Any) -> tuple[int, ...]:
 
 
 def _plain(value: object) -> object:
-    """NumPy's numbers, as numbers."""
+    """NumPy's numbers as numbers, records as mappings."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray):

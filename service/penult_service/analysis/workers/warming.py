@@ -22,6 +22,7 @@ from penult_service.analysis.calls import (
     PROJECT_METRICS,
     Call,
     Cluster,
+    CompareDropout,
     Neighbors,
     Project,
     Similarity,
@@ -145,5 +146,6 @@ def _little_of_everything() -> Iterator[tuple[Call, dict[str, np.ndarray[Any, An
         yield Project(method), {"source": small, "labels": labels}
     for metric in PROJECT_METRICS:
         yield Project(metric=metric, n_components=3), {"source": small}
+    yield CompareDropout(map=False), {"source": small, "draws_head": small[:, None]}
     yield Neighbors(15), {"queries": large}
     yield Project(n_neighbors=3), {"source": large}  # few edges: what counts is the way, not the map

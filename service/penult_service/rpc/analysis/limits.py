@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from penult_service.analysis.calls import Call, Cluster, Cost, Neighbors, Project, Shapes, Similarity
+from penult_service.analysis.calls import (
+    Call,
+    Cluster,
+    CompareDropout,
+    Cost,
+    Neighbors,
+    Project,
+    Shapes,
+    Similarity,
+)
 from penult_service.config import Limits
 from penult_service.errors import InvalidInput, PreconditionFailed
 from penult_service.rpc.limits import OVERHEAD_BYTES, too_large
@@ -12,6 +21,9 @@ from penult_service.rpc.limits import OVERHEAD_BYTES, too_large
 _NEIGHBORS = "for the nearest rows alone ask neighbors (SearchNeighbors), which takes any number"
 # A cluster with five rows near its centre, and a row's number in a list: varints with their tags.
 _CLUSTER_BYTES, _CLUSTERS = 40, 8
+# What dropout does to a row in a scope: two numbers and a place; and once a place and a class. Of a scope: three
+# distributions, and the paths of its dropouts.
+_EFFECT_ROW_BYTES, _DROPOUT_ROW_BYTES, _EFFECT_BYTES = 16, 18, 16 << 10
 
 
 def check_scores(call: Similarity, shapes: Shapes, limits: Limits) -> None:
@@ -124,6 +136,10 @@ def _reply(call: Call, shapes: Shapes) -> tuple[int, int, int, str]:
             return rows, 4, clusters * _CLUSTER_BYTES, ""
         case Project():
             return shapes["source"][0], 4 * call.n_components, 0, ""
+        case CompareDropout():
+            scopes = len(call.scopes)
+            row_bytes = _DROPOUT_ROW_BYTES + scopes * _EFFECT_ROW_BYTES
+            return shapes["source"][0], row_bytes, scopes * _EFFECT_BYTES, ""
         case _:
             assert_never(call)
 
