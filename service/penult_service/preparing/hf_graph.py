@@ -34,11 +34,16 @@ _ACTIVATIONS: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
 
 @dataclass(frozen=True)
 class Mark:
-    """Where a dropout acts in training: its name in the model, its rate, the operation that stands there."""
+    """Where a dropout acts in training: its name in the model, its rate, the operation that stands there.
+
+    `rank` are the axes of what it drops; `stacked`: the first of them are the rows of tokens of all texts.
+    """
 
     path: str
     rate: float
     operation: str
+    rank: int
+    stacked: bool
 
 
 class HfNetwork(tf.Module):
@@ -72,6 +77,11 @@ class HfNetwork(tf.Module):
         ).get_concrete_function()
 
     @property
+    def network(self) -> Network:
+        """Sizes, rates and names."""
+        return self._network
+
+    @property
     def marks(self) -> tuple[Mark, ...]:
         """Every dropout of the model, in order; the last one is the head's."""
         return tuple(self._trace.marks)
@@ -103,7 +113,7 @@ class HfNetwork(tf.Module):
             x += self._rows(parts["types"], tf.zeros_like(ids) if types is None else types)
         x = tf.reshape(x, [-1, network.embedding_width])
         x = self._norm(parts["norm"], x)
-        x = self._site(x, f"{network.family.prefix}.embeddings.dropout", config.hidden_dropout)
+        x = self._site(x, f"{network.family.prefix}.embeddings.dropout", config.hidden_dropout, stacked=True)
         return self._dense(parts["project"], x) if network.project else x
 
     def _positions(self, ids: tf.Tensor) -> tf.Tensor:
@@ -147,11 +157,11 @@ class HfNetwork(tf.Module):
 
     def _layer_site(self, x: tf.Tensor, path: str, name: str, rate: float) -> tf.Tensor:
         place = self._network.family.sites.get(name)
-        return x if place is None else self._site(x, f"{path}.{place}", rate)
+        return x if place is None else self._site(x, f"{path}.{place}", rate, stacked=x.shape.rank == 2)
 
-    def _site(self, x: tf.Tensor, path: str, rate: float) -> tf.Tensor:
+    def _site(self, x: tf.Tensor, path: str, rate: float, *, stacked: bool = False) -> tf.Tensor:
         here = tf.identity(x, name=path.replace(".", "/"))
-        self._trace.marks.append(Mark(path, rate, here.op.name))
+        self._trace.marks.append(Mark(path, rate, here.op.name, x.shape.rank, stacked))
         return here
 
     def _rows(self, part: Part, numbers: tf.Tensor) -> tf.Tensor:

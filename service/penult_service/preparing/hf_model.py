@@ -15,7 +15,8 @@ from penult_service.preparing.formats.hf_tokenizer import HfTokenizer
 from penult_service.preparing.graph import FlatGraph, flatten
 from penult_service.preparing.hf_graph import TOKENS, HfNetwork, Mark
 from penult_service.preparing.opened import Input, Opened, read_labels
-from penult_service.preparing.places import Known, Seams
+from penult_service.preparing.places import Known, Seams, Stand
+from penult_service.preparing.sampling.kinds import recipe_of
 
 # Argument of the network -> its role, and what transformers calls it.
 _TOKENS = {
@@ -72,16 +73,19 @@ def _seams(classifier: Classifier, flat: FlatGraph, marks: Sequence[Mark]) -> Se
     width, layer = network.encoder.width, network.family.readout
     before = flat.nodes[last].input[0]
     read = ((Readout(layer, width, "pooled"), before), (Readout(TOKENS, width, "tokens"), f"{TOKENS}:0"))
+    places = ["at" if mark.operation == last else "before" for mark in marks]
     sites = tuple(
-        Site(
-            mark.path,
-            "Dropout",
-            mark.rate,
-            None,
-            mark.operation,
-            "at" if mark.operation == last else "before",
+        Site(path, "Dropout", mark.rate, None, mark.operation, place)
+        for path, mark, place in zip(_paths(marks), marks, places, strict=True)
+    )
+    stands = tuple(
+        Stand(
+            flat.nodes[mark.operation].input[0],
+            f"{mark.operation}:0",
+            tf.float32,
+            recipe_of(site, mark.rank, mark.stacked),
         )
-        for mark in marks
+        for mark, site in zip(marks, sites, strict=True)
     )
     return Seams(
         tokens=tokens,
@@ -91,9 +95,20 @@ def _seams(classifier: Classifier, flat: FlatGraph, marks: Sequence[Mark]) -> Se
         after=f"{last}:0",
         dtype=tf.float32,
         sites=sites,
+        stands=stands,
         wordpieces=None,
         vocabulary=network.encoder.vocabulary_size,
     )
+
+
+def _paths(marks: Sequence[Mark]) -> list[str]:
+    """Their names; the second time that a layer acts, as of a shared one, with its number: `...dropout#2`."""
+    seen: dict[str, int] = {}
+    names = []
+    for mark in marks:
+        seen[mark.path] = number = seen.get(mark.path, 0) + 1
+        names.append(mark.path + (f"#{number}" if number > 1 else ""))
+    return names
 
 
 def _head(classifier: Classifier) -> Head:

@@ -7,21 +7,34 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from penult_service.prepared import EMBEDDING, HEAD, TOKENIZE, WHOLE, WORDPIECES, Field, Manifest, TokenInput
+from penult_service.prepared import (
+    EMBEDDING,
+    HEAD,
+    SAMPLE_ENCODE,
+    SAMPLE_HEAD,
+    TOKENIZE,
+    WHOLE,
+    WORDPIECES,
+    Field,
+    Manifest,
+    TokenInput,
+)
 from penult_service.preparing.cut import Part, cut, owned
 from penult_service.preparing.examples import as_column, feeds, fields_of
-from penult_service.preparing.graph import Ref, node_of
+from penult_service.preparing.graph import FlatGraph, Ref, node_of
 from penult_service.preparing.opened import Opened
 from penult_service.preparing.places import Seams
+from penult_service.preparing.sampling.putting import Plan
 
 
-def build(opened: Opened, seams: Seams, names: dict[tuple[str, ...], str]) -> dict[str, Part]:
+def build(opened: Opened, seams: Seams, names: dict[tuple[str, ...], str], plan: Plan) -> dict[str, Part]:
     """Signature name -> function.
 
     Args:
         opened: The model.
         seams: Where it is cut.
         names: Readouts (layers) -> the name of the `encode` signature that gives exactly these.
+        plan: The dropouts that are put back.
     """
     flat, inputs = opened.flat, {one.ref: one for one in opened.inputs}
     tokens = {token.name: ref for token, ref in seams.tokens if token.role != "value"}
@@ -43,9 +56,14 @@ def build(opened: Opened, seams: Seams, names: dict[tuple[str, ...], str]) -> di
         parts[WHOLE] = cut(flat, token_specs, flat.outputs, _output)
     for layers, name in names.items():
         wanted = {readout.layer: ref for readout, ref in seams.read if readout.layer in layers}
-        parts[name] = cut(flat, token_specs, wanted, lambda _, tensor: tf.cast(tensor, tf.float32))
+        parts[name] = cut(flat, token_specs, wanted, _readout)
     if seams.read:
-        parts[HEAD] = _head(opened, seams)
+        parts[HEAD] = _head(opened, seams, flat, {})
+    if plan.flat is not None:
+        parts[SAMPLE_HEAD] = _head(opened, seams, plan.flat, plan.feeds)
+        if plan.inside:
+            wanted = {seams.seam: seams.before}
+            parts[SAMPLE_ENCODE] = cut(plan.flat, token_specs | plan.feeds, wanted, _readout)
     return parts
 
 
@@ -57,14 +75,14 @@ def head_values(opened: Opened, seams: Seams) -> tuple[str, ...]:
     )
 
 
-def _head(opened: Opened, seams: Seams) -> Part:
-    flat, beside = opened.flat, head_values(opened, seams)
+def _head(opened: Opened, seams: Seams, flat: FlatGraph, keys: dict[Ref, tf.TensorSpec]) -> Part:
+    beside = head_values(opened, seams)
     dimension = next(readout.dimension for readout, _ in seams.read if readout.layer == seams.seam)
     specs = {seams.before: tf.TensorSpec([None, dimension], tf.float32, name=EMBEDDING)}
     specs |= {ref: spec_of(token) for token, ref in seams.tokens if token.name in beside}
     return cut(
         flat,
-        specs,
+        specs | keys,
         flat.outputs,
         _output,
         lambda ref, given: tf.cast(given, seams.dtype) if ref == seams.before else tf.identity(given),
@@ -107,6 +125,10 @@ def save(parts: dict[str, Part], opened: Opened, directory: Path) -> tf.Module:
 def references(opened: Opened, refs: Iterable[Ref]) -> Part:
     """What the model's own function takes -> these tensors of the graph as saved, uncut, by their names."""
     return cut(opened.flat, feeds(opened), {ref: ref for ref in refs})
+
+
+def _readout(_: str, tensor: tf.Tensor) -> tf.Tensor:
+    return tf.cast(tensor, tf.float32)
 
 
 def _output(_: str, tensor: tf.Tensor) -> tf.Tensor:

@@ -40,6 +40,8 @@ from penult_service.preparing.proof import experiment, keras_oracle
 from penult_service.preparing.proof.company import first_that_mixes
 from penult_service.preparing.proof.served import Served
 from penult_service.preparing.proof.structure import AS_SERVED, Structure
+from penult_service.preparing.sampling import putting
+from penult_service.preparing.sampling.putting import Plan
 from penult_service.preparing.seam.seams import find_seams, surveyed
 from penult_service.preparing.seam.survey import Survey
 
@@ -87,10 +89,11 @@ def prepare(
     head = head_of(opened, survey, declared)
     structure.findings[:0] = (*opened.notes, *seams.notes)
     examples = Examples(opened, [token for token, _ in seams.tokens], seams.vocabulary)
+    plan = putting.planned(opened.flat, seams, noisy=bool(structure.random))
     with new_directory(target) as draft:
         progress("cutting", 0.4)
-        shape = _shape_of(opened, head, seams, examples.kind, digest)
-        written = parts.save(parts.build(opened, seams, parts.names_of(shape)), opened, draft)
+        shape = _shape_of(opened, head, seams, plan, examples.kind, digest)
+        written = parts.save(parts.build(opened, seams, parts.names_of(shape), plan), opened, draft)
         if examples.tokenizer is not None:
             (draft / TOKENIZER_FILE).write_text(opened.tokenizer_text, encoding="utf-8")
         progress("auditing what is served", 0.55)
@@ -139,7 +142,7 @@ def peak_memory() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _shape_of(opened: Opened, head: Head, seams: Seams, tokenizer: str, digest: str) -> Manifest:
+def _shape_of(opened: Opened, head: Head, seams: Seams, plan: Plan, tokenizer: str, digest: str) -> Manifest:
     """The manifest as far as it is known before the experiments."""
     tokens = tuple(token for token, _ in seams.tokens)
     return Manifest(
@@ -160,7 +163,8 @@ def _shape_of(opened: Opened, head: Head, seams: Seams, tokenizer: str, digest: 
         trims=True,
         counts_wordpieces=seams.wordpieces is not None,
         tokenizer=tokenizer,
-        sites=seams.sites,
+        sites=plan.sites,
+        unsampled=plan.unsampled,
         proof=Proof(False, (), ()),
         cost=Cost(0.0, 0),
         versions={name: _version(name) for name in _PACKAGES},

@@ -8,6 +8,24 @@ import tensorflow as tf
 
 from penult_service.prepared import Head, Readout, Site, TokenInput
 from penult_service.preparing.graph import Ref
+from penult_service.preparing.sampling.keyed import Recipe
+
+
+@dataclass(frozen=True)
+class Stand:
+    """Where a site stands.
+
+    Attributes:
+        before: The tensor in front of it.
+        after: The one behind it; the same where it leaves nothing in the graph.
+        dtype: Their type.
+        recipe: How it is put back; None: that is not known.
+    """
+
+    before: Ref
+    after: Ref
+    dtype: tf.DType
+    recipe: Recipe | None
 
 
 @dataclass(frozen=True)
@@ -16,9 +34,9 @@ class Seams:
 
     `tokens` pairs each input of `encode` with its tensor, `read` each readout with its tensor, the default first.
     `seam` is the layer of the readout that the head takes; `before` and `after` are the tensors on both sides of
-    its dropout (the same one when no dropout is there), of type `dtype`. `wordpieces` is a tensor of all word pieces,
-    if any. `vocabulary` is how many token ids there are, 0 when no table of them was found. `unread` says why nothing
-    can be read; then only the whole function is served. `notes` say how the seam was found.
+    its dropout (the same one when no dropout is there), of type `dtype`. `stands` pairs with `sites`. `wordpieces` is a
+    tensor of all word pieces, if any. `vocabulary` is how many token ids there are, 0 when no table of them was found.
+    `unread` says why nothing can be read; then only the whole function is served. `notes` say how the seam was found.
     """
 
     tokens: tuple[tuple[TokenInput, Ref], ...]
@@ -32,6 +50,7 @@ class Seams:
     vocabulary: int = 0
     unread: str = ""
     notes: tuple[str, ...] = ()
+    stands: tuple[Stand, ...] = ()
 
 
 @dataclass(frozen=True)

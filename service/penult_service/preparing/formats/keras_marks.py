@@ -21,7 +21,7 @@ from penult_service.preparing.opened import NOISE_CLASSES, Layer, Mark
 
 _MARK = re.compile(r"penult_mark_(\d+)_(before|after)")
 _NO_SCOPE = re.compile(r"[^A-Za-z0-9_.\\/>-]")
-_CONFIG = ("rate", "stddev", "noise_shape", "seed")
+_CONFIG = ("rate", "stddev", "noise_shape", "seed", "data_format")
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,12 @@ from penult_service.preparing.declarations.declaration import NOTHING, Declarati
 from penult_service.preparing.graph import Ref, node_of
 from penult_service.preparing.naming import layer_at
 from penult_service.preparing.opened import Layer, Mark, Opened
-from penult_service.preparing.places import Seams
+from penult_service.preparing.places import Seams, Stand
+from penult_service.preparing.sampling.kinds import recipe_of
 from penult_service.preparing.seam import dropouts, exported
 from penult_service.preparing.seam.dropouts import Place
 from penult_service.preparing.seam.ragged import as_matrices
-from penult_service.preparing.seam.survey import FLOATS, INTEGERS, Survey, shown
+from penult_service.preparing.seam.survey import FLOATS, INTEGERS, PROBE, Survey, shown
 from penult_service.preparing.seam.token_seam import Tokens, token_seam, vocabulary_of, wordpieces_of
 
 _LISTED = 20  # layers that a message names
@@ -47,9 +48,10 @@ def find_seams(survey: Survey, layer: str | None = None, declared: Declaration =
     tokens = token_seam(survey, declared.inputs)
     unread = _unread(survey, place, tokens)
     if unread:
-        sites, known = _sites(survey, Place(), declared), vocabulary_of(tokens)
+        (sites, _), known = _sites(survey, Place(), declared), vocabulary_of(tokens)
         return Seams(tokens, (), "", "", "", tf.float32, sites, None, vocabulary=known, unread=unread)
     seam = survey.name_of(place.before)
+    sites, places = _sites(survey, place, declared)
     return Seams(
         tokens=tokens,
         read=_readouts(survey, wanted, seam, place.before),
@@ -57,7 +59,8 @@ def find_seams(survey: Survey, layer: str | None = None, declared: Declaration =
         before=place.before,
         after=place.after,
         dtype=survey.tensors[place.before],
-        sites=_sites(survey, place, declared),
+        sites=sites,
+        stands=places,
         wordpieces=wordpieces_of(survey.flat),
         vocabulary=vocabulary_of(tokens),
         notes=_notes(survey, place, seam),
@@ -168,18 +171,34 @@ def _notes(survey: Survey, place: Place, seam: str) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _sites(survey: Survey, place: Place, declared: Declaration) -> tuple[Site, ...]:
-    """Every dropout with a mark, and those that the layer graph tells of; what is inside a hub layer leaves neither."""
+def _sites(survey: Survey, place: Place, declared: Declaration) -> tuple[tuple[Site, ...], tuple[Stand, ...]]:
+    """Every dropout with a mark, and those that the layer graph tells of, and where each stands.
+
+    What is inside a hub layer leaves neither.
+    """
     order = {name: number for number, name in enumerate(survey.flat.nodes)}
     after = order.get(node_of(place.after), len(order)) if place.after else len(order)
-    sites = []
+    sites, places = [], []
     for one in dropouts.stands(survey):
         at = bool(place.before) and (one.after == place.after or _same(survey, one.before, place.before))
         where = "at" if at else "before" if order[node_of(one.after)] < after else "after"
         sites.append(_site(_path(survey, one), one.layer, node_of(one.after), where, declared.dropout))
+        places.append(_stand(survey, one, sites[-1]))
     if not sites and place.before and not survey.opened.layers:
         sites = _declared_sites(survey, place, declared.dropout)
-    return tuple(sites)
+        mark = Mark(place.before, place.before, Layer("", "", "Dropout", {}))
+        places = [_stand(survey, mark, site) for site in sites]
+    return tuple(sites), tuple(places)
+
+
+def _stand(survey: Survey, one: Mark, site: Site) -> Stand:
+    """Where it stands, and how it is put back, by the shape that what it drops has for so many rows."""
+    shape = survey.shapes[one.after]
+    stacked = bool(shape) and shape[0] > len(PROBE) and shape[0] % len(PROBE) == 0
+    by_rows = bool(shape) and (shape[0] == len(PROBE) or stacked)
+    channels_first = one.layer.config.get("data_format") == "channels_first"
+    recipe = recipe_of(site, len(shape), stacked, channels_first) if by_rows else None
+    return Stand(one.before, one.after, survey.tensors[one.after], recipe)
 
 
 def _same(survey: Survey, ref: Ref, other: Ref) -> bool:

@@ -1,0 +1,172 @@
+"""A flat graph in which the consumers of what a dropout gives read a dropout of ours on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+import tensorflow as tf
+from tensorflow.core.framework import node_def_pb2
+
+from penult_service.prepared import RATES, ROW_KEYS, SHARED_KEYS, Site
+from penult_service.preparing.graph import FlatGraph, Ref, node_of
+from penult_service.preparing.places import Seams, Stand
+from penult_service.preparing.sampling import keyed
+from penult_service.preparing.sampling.keyed import Recipe
+
+_OWN = "penult_sample"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is put back.
+
+    Attributes:
+        sites: The model's, with `shared` and `sampled`.
+        flat: The graph with our dropouts; None: nothing is put back.
+        feeds: Where it is fed beside the model's own inputs: tensor -> type and name.
+        unsampled: Why nothing is put back; empty when it is.
+    """
+
+    sites: tuple[Site, ...]
+    flat: FlatGraph | None = None
+    feeds: dict[Ref, tf.TensorSpec] = field(default_factory=dict)
+    unsampled: str = ""
+
+    @property
+    def inside(self) -> bool:
+        """Whether a dropout in front of the seam is put back."""
+        return any(site.sampled and site.place == "before" for site in self.sites)
+
+
+@dataclass(frozen=True)
+class _Drop:
+    """A dropout to put on a tensor: its number among the rates."""
+
+    number: int
+    on: Ref
+    dtype: tf.DType
+    recipe: Recipe
+
+
+def planned(flat: FlatGraph, seams: Seams, *, noisy: bool = False) -> Plan:
+    """Which dropouts are put back, and the graph with them; at rate 0 each hands on what it is given.
+
+    The last of the rates is that of the tensor at the seam itself. Nothing is put back into a model that draws numbers
+    itself (`noisy`).
+    """
+    if noisy:
+        return Plan(seams.sites, unsampled="this model draws random numbers at inference by itself")
+    if not seams.read:
+        return Plan(
+            seams.sites, unsampled="no embedding of this model can be read, and its head begins there"
+        )
+    drops = list(_drops(flat, seams))
+    known = {drop.number: drop for drop in drops}
+    sites = tuple(
+        replace(site, sampled=number in known, shared=known[number].recipe.shared if number in known else ())
+        for number, site in enumerate(seams.sites)
+    )
+    drops.append(_Drop(len(sites), seams.before, seams.dtype, Recipe("Dropout", 2)))
+    return Plan(sites, *_with(flat, drops))
+
+
+def sampled_sites(sites: Sequence[Site], place: str = "") -> list[tuple[int, Site]]:
+    """Those that can be put back, with their numbers; of one `place` when it is given."""
+    return [(i, site) for i, site in enumerate(sites) if site.sampled and place in ("", site.place)]
+
+
+def _drops(flat: FlatGraph, seams: Seams) -> Iterable[_Drop]:
+    """Those whose place and kind are known."""
+    front = flat.upstream([seams.before])
+    readers = _readers(flat)
+    for number, (site, stand) in enumerate(zip(seams.sites, seams.stands, strict=True)):
+        if stand.recipe is None:
+            continue
+        # Of several dropouts on the embedding one behind the other, the first ones may stand in front of the seam.
+        moved = site.place == "at" and node_of(stand.after) in front
+        if moved and stand.recipe.rank == 2 and not stand.recipe.stacked:
+            yield _Drop(number, seams.before, seams.dtype, stand.recipe)
+        elif not moved and _alone(stand, seams, readers):
+            yield _Drop(number, stand.after, stand.dtype, stand.recipe)
+
+
+def _alone(stand: Stand, seams: Seams, readers: dict[Ref, int]) -> bool:
+    """Whether all that reads the tensor reads what the dropout gives.
+
+    One that leaves nothing in the graph shows only what reads the tensor in front of it. Where a second dropout stands
+    on that tensor, which comes first is not known.
+    """
+    if stand.before != stand.after:
+        return True
+    others = [one for one in seams.stands if one is not stand and stand.after in (one.before, one.after)]
+    return readers.get(stand.after, 0) == 1 and not others
+
+
+def _readers(flat: FlatGraph) -> dict[Ref, int]:
+    """How many operations on the way to the outputs read each tensor; to be an output counts."""
+    found: dict[Ref, int] = {}
+    for name in flat.upstream(flat.outputs.values()):
+        for ref in set(flat.nodes[name].input):
+            found[ref] = found.get(ref, 0) + 1
+    for ref in flat.outputs.values():
+        found[ref] = found.get(ref, 0) + 1
+    return found
+
+
+def _with(flat: FlatGraph, drops: Iterable[_Drop]) -> tuple[FlatGraph, dict[Ref, tf.TensorSpec]]:
+    """The graph with these dropouts, and where it is fed for them."""
+    scope = _OWN
+    while any(name.startswith(scope) for name in flat.nodes):
+        scope += "_"
+    specs = {
+        ROW_KEYS: tf.TensorSpec([None], tf.int64, name=ROW_KEYS),
+        SHARED_KEYS: tf.TensorSpec([None], tf.int64, name=SHARED_KEYS),
+        RATES: tf.TensorSpec([None], tf.float32, name=RATES),
+    }
+    fed = {name: f"{scope}/{name}:0" for name in specs}
+    nodes: dict[str, node_def_pb2.NodeDef] = {}
+    for name, spec in specs.items():
+        node = nodes[f"{scope}/{name}"] = node_def_pb2.NodeDef(name=f"{scope}/{name}", op="Placeholder")
+        node.attr["dtype"].type = spec.dtype.as_datatype_enum
+    on: dict[str, list[_Drop]] = {}
+    for drop in drops:
+        on.setdefault(node_of(drop.on), []).append(drop)
+    given: dict[Ref, Ref] = {}
+    for name, node in flat.nodes.items():
+        nodes[name] = _reading(node, given)
+        for drop in on.get(name, ()):
+            given[drop.on] = _put(nodes, drop, given.get(drop.on, drop.on), fed, f"{scope}/{drop.number}/")
+    outputs = {name: given.get(ref, ref) for name, ref in flat.outputs.items()}
+    return replace(flat, nodes=nodes, outputs=outputs), {fed[name]: spec for name, spec in specs.items()}
+
+
+def _put(
+    nodes: dict[str, node_def_pb2.NodeDef], drop: _Drop, on: Ref, fed: dict[str, Ref], scope: str
+) -> Ref:
+    """Adds the operations of one dropout; returns what it gives."""
+    graph = keyed.traced(drop.recipe, drop.dtype)
+    number = nodes[f"{scope}number"] = node_def_pb2.NodeDef(name=f"{scope}number", op="Const")
+    number.attr["dtype"].type = tf.int32.as_datatype_enum
+    number.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(drop.number, tf.int32))
+    keys = fed[SHARED_KEYS if 0 in drop.recipe.shared else ROW_KEYS]
+    arguments = {keyed.VALUES: on, keyed.KEYS: keys, keyed.SITE: f"{scope}number:0", keyed.RATES: fed[RATES]}
+    given = {ref: arguments[name] for name, ref in graph.inputs.items()}
+    own = {node_of(ref) for ref in graph.inputs.values()}
+    for name, node in graph.nodes.items():
+        if name not in own:
+            copy = nodes[scope + name] = node_def_pb2.NodeDef()
+            copy.CopyFrom(node)
+            copy.name = scope + name
+            copy.input[:] = [given.get(ref, scope + ref) for ref in node.input]
+    return scope + graph.outputs[keyed.DROPPED]
+
+
+def _reading(node: node_def_pb2.NodeDef, given: dict[Ref, Ref]) -> node_def_pb2.NodeDef:
+    """The node, what is dropped read from where it is; itself when it reads nothing of that."""
+    if not any(ref in given for ref in node.input):
+        return node
+    copy = node_def_pb2.NodeDef()
+    copy.CopyFrom(node)
+    copy.input[:] = [given.get(ref, ref) for ref in node.input]
+    return copy
