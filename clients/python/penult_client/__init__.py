@@ -34,6 +34,7 @@ from penult_client._analysis import (
 from penult_client._async.client import AsyncClient
 from penult_client._async.operations import AsyncOperation
 from penult_client._async.transport import AsyncMockTransport
+from penult_client._core.calibration import Calibration
 from penult_client._datasets import Appended, Dataset, DatasetInfo, DatasetRows
 from penult_client._exceptions import (
     AlreadyExistsError,
@@ -65,15 +66,18 @@ from penult_client._results import (
 from penult_client._sync.client import Client
 from penult_client._sync.operations import Operation
 from penult_client._sync.transport import MockTransport
+from penult_client._uncertainty import ActiveDropout, Uncertainty
 from penult_client._version import __version__
 
 __all__ = [
+    "ActiveDropout",
     "Adjustment",
     "AlreadyExistsError",
     "Appended",
     "AsyncClient",
     "AsyncMockTransport",
     "AsyncOperation",
+    "Calibration",
     "CancelledError",
     "Classification",
     "Client",
@@ -118,5 +122,6 @@ __all__ = [
     "TokenEmbeddings",
     "Tokens",
     "UnavailableError",
+    "Uncertainty",
     "__version__",
 ]

@@ -186,18 +186,18 @@ def _numbers(manifest: Manifest, options: SampleOptions) -> tuple[list[int], boo
 
 
 def _named(manifest: Manifest, options: SampleOptions, behind: Sequence[int]) -> tuple[list[int], bool]:
-    paths = {site.path for site in manifest.sites} | (set() if behind else {EMBEDDING_PATH})
+    paths = dict.fromkeys([site.path for site in manifest.sites] + ([] if behind else [EMBEDDING_PATH]))
     unknown = next((path for path in options.sites if path not in paths), None)
     if unknown is not None:
         raise InvalidInput(
-            f"this model has no dropout {unknown[:200]!r}; it has: {_listed(sorted(paths))}",
+            f"this model has no dropout {unknown[:200]!r}; it has: {_listed(paths)}",
             reason="UNKNOWN_DROPOUT",
             field="dropout.sites",
         )
     numbers = [i for i, site in enumerate(manifest.sites) if site.path in options.sites]
     fixed = next((manifest.sites[i] for i in numbers if not manifest.sites[i].sampled), None)
     if fixed is not None:
-        possible = _listed(sorted({site.path for site in manifest.sites if site.sampled}))
+        possible = _listed(dict.fromkeys(site.path for site in manifest.sites if site.sampled))
         raise PreconditionFailed(
             f"dropout {fixed.path!r} ({fixed.layer_class}) cannot be put back: its place in the graph is not known; "
             f"possible: {possible or 'none'}",

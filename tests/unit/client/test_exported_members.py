@@ -42,6 +42,7 @@ METHODS = {
     "server_info",
     "similarity",
     "tokenize",
+    "uncertainty",
     "upload",
 }
 # Their results come one after the other: iterators, not something to wait for.
@@ -97,6 +98,25 @@ def test_the_signature_of_embed():
         "on_row_error": "fail",
     }
     assert list(inspect.signature(Client.predict).parameters)[:3] == ["self", "inputs", "model"]
+
+
+def test_the_signature_of_uncertainty():
+    assert named(Client.uncertainty) == ["texts", "samples", "layers", "seed"]
+    parameters = inspect.signature(Client.uncertainty).parameters
+    defaults = {name: p.default for name, p in parameters.items() if name not in ("self", "texts")}
+    assert defaults == {
+        "samples": 30,
+        "layers": "head",
+        "seed": None,
+        "model": None,
+        "rate": None,
+        "truncate": "right",
+        "draws": False,
+        "on_row_error": "fail",
+        "progress": False,
+        "deadline": None,
+        "first_row": 0,
+    }
 
 
 def named(method) -> list[str]:

@@ -62,11 +62,15 @@ class AsyncCaller:
         rows: Rows,
         deadline: Deadline,
         report: Report = ignore,
+        passes: int = 1,
     ) -> list[tuple[Part, Reply]]:
-        """Sends the template with as many of the rows at a time as fit; the replies in the order of the rows."""
+        """Sends the template with as many of the rows at a time as fit; the replies in the order of the rows.
+
+        The server runs each row in so many `passes`.
+        """
         limits = await self.limits(deadline)
         queue: PartQueue[Reply] = PartQueue(
-            split_rows(rows, limits, template.ByteSize()),
+            split_rows(rows, limits, template.ByteSize(), passes),
             timeout=self._timeout,
             deadline=deadline,
             called=rows.field,

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Sequence
 from typing import Any, Literal, Unpack, overload
 
 from penult_client._async.calls import AsyncCaller
-from penult_client._core import enums, requests, results, rpcs
+from penult_client._core import dropout, enums, parameters, requests, results, rpcs
 from penult_client._core.inputs import check_model
 from penult_client._core.progress import Report, reporter
 from penult_client._core.rows import check_rows
 from penult_client._core.timing import Deadline
 from penult_client._options import EmbedOptions, OnRowError
 from penult_client._results import Classification, Embeddings, Prediction, TokenEmbeddings, Tokens
+from penult_client._uncertainty import Uncertainty
 
 
 class AsyncInference:
@@ -120,6 +123,66 @@ class AsyncInference:
                 check_rows(texts),
                 Deadline.begin(deadline),
                 reporter(progress, "classifying"),
+            )
+        )
+
+    async def uncertainty(
+        self,
+        texts: Any,
+        samples: int = 30,
+        layers: str | Sequence[str] = "head",
+        seed: int | None = None,
+        *,
+        model: str | None = None,
+        rate: float | None = None,
+        truncate: str = "right",
+        draws: bool = False,
+        on_row_error: OnRowError = "fail",
+        progress: bool | Report = False,
+        deadline: float | None = None,
+        first_row: int = 0,
+    ) -> Uncertainty:
+        """How far the answers spread when dropout is put back on purpose (Monte Carlo dropout), one row a text.
+
+        A row's masks are a function of the seed, the number of the sample and the number of the row alone: however the
+        texts are sent, the same seed gives the same samples.
+
+        Args:
+            texts: As of `embed`.
+            samples: How many a row, at most 10,000.
+            layers: ``head``: the dropouts between the embedding and the outputs, so that all samples cost about one
+                pass of the encoder. ``all``: those inside the encoder too, and each sample is a pass. Or a list of
+                paths, as `inspect_dropout` names them.
+            seed: Makes the masks; None: one is drawn for the whole call, and `Uncertainty.seed` tells it.
+            model: Such as ``reviews`` or ``reviews@3``; None: the only one loaded.
+            rate: Of each of these dropouts, at least 0 and below 1; None: the one that the file records.
+            truncate: As of `embed`.
+            draws: Also every sample.
+            on_row_error, progress, deadline: As of `embed`.
+            first_row: The number of the first row, for rows of which others were sent before.
+
+        Raises:
+            PreconditionError: the model's dropouts cannot be put back (NO_SAMPLING), or their rate is not known
+                (NO_DROPOUT_RATE: give `rate`).
+            PenultError: see `penult_client.PenultError` for the kinds.
+        """
+        drawn = secrets.randbits(32) if seed is None else seed
+        template = rpcs.SAMPLE_DROPOUT.request(
+            model=check_model(model),
+            truncate=enums.to_number(truncate, enums.TRUNCATES, "truncate"),
+            dropout=dropout.dropout_options(samples=samples, layers=layers, seed=drawn, rate=rate),
+            first_row=parameters.required(first_row, "first_row", dropout.MOST_ROWS),
+            draws=bool(draws),
+            on_row_error=enums.to_number(on_row_error, enums.ON_ROW_ERRORS, "on_row_error"),
+        )
+        return results.uncertainty(
+            await self._caller.send_input(
+                rpcs.SAMPLE_DROPOUT,
+                template,
+                check_rows(texts),
+                Deadline.begin(deadline),
+                reporter(progress, "sampling"),
+                dropout.passes(template.dropout),
             )
         )
 

@@ -29,7 +29,8 @@ InputRequest = TypeVar(
     bound=inference.EmbedRequest
     | inference.ClassifyRequest
     | inference.PredictRequest
-    | inference.TokenizeRequest,
+    | inference.TokenizeRequest
+    | inference.SampleDropoutRequest,
 )
 
 
@@ -62,6 +63,8 @@ def with_rows(template: InputRequest, rows: Rows, start: int, stop: int, limits:
     request = deepcopy(template)
     rows.put(request, start, stop)
     request.max_response_bytes = limits.max_response_bytes
+    if isinstance(request, inference.SampleDropoutRequest):  # a row's masks are a function of its number
+        request.first_row += start
     return request
 
 

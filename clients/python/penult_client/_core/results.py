@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from penult.v1 import common_pb2 as common
 from penult.v1 import inference_service_pb2 as inference
 
-from penult_client._core import arrays, errors
+from penult_client._core import arrays, dropout, errors
 from penult_client._core.enums import to_word
 from penult_client._core.names import split_name
 from penult_client._core.splitting import Part
@@ -23,6 +23,7 @@ from penult_client._results import (
     TokenEmbeddings,
     Tokens,
 )
+from penult_client._uncertainty import Uncertainty
 
 Reply = TypeVar("Reply")
 Replies = Sequence[tuple[Part, Reply]]
@@ -75,6 +76,39 @@ def classification(replies: Replies[inference.ClassifyResponse]) -> Classificati
         labels=labels,
         predicted=predicted,
         classes=classes,
+        **_by_text(replies, _same_source(messages)),
+    )
+
+
+def uncertainty(replies: Replies[inference.SampleDropoutResponse]) -> Uncertainty:
+    """What the samples of all parts say."""
+    rows, messages = _unzip(replies)
+    first = messages[0]
+    if any((m.seed, m.samples) != (first.seed, first.samples) for m in messages):
+        raise arrays.bad_reply("parts of one call have other seeds, or other numbers of samples")
+
+    def column(name: str, dtype: Any = np.float32) -> NDArray[Any]:
+        return _per_row(
+            (getattr(m, name) for m in messages), rows if first.classifier else [0] * len(rows), dtype
+        )
+
+    draws = None
+    if first.HasField("draws"):
+        draws = _join("draws", [arrays.to_array(m.draws) for m in messages], rows)
+    return Uncertainty(
+        mean=arrays.to_matrix([m.mean for m in messages], rows),
+        std=arrays.to_matrix([m.std for m in messages], rows),
+        clean=arrays.to_matrix([m.clean for m in messages], rows),
+        classifier=first.classifier,
+        labels=tuple(first.labels),
+        entropy=column("entropy"),
+        mutual_information=column("mutual_information"),
+        variation_ratio=column("variation_ratio"),
+        predicted=column("predicted", np.int32),
+        draws=draws,
+        samples=first.samples,
+        seed=first.seed,
+        active=dropout.active(first.active),
         **_by_text(replies, _same_source(messages)),
     )
 
@@ -162,7 +196,7 @@ def _row_error(part: Part, error: common.RowError) -> RowError:
     )
 
 
-def _per_row(values: Iterable[Iterable[int]], rows: Sequence[int], dtype: Any) -> NDArray[Any]:
+def _per_row(values: Iterable[Iterable[Any]], rows: Sequence[int], dtype: Any) -> NDArray[Any]:
     parts = [np.fromiter(each, dtype=dtype) for each in values]
     for part, count in zip(parts, rows, strict=True):
         if part.size != count:

@@ -47,6 +47,9 @@ EMBED = Rpc("InferenceService", "Embed", inference.EmbedRequest, inference.Embed
 CLASSIFY = Rpc("InferenceService", "Classify", inference.ClassifyRequest, inference.ClassifyResponse)
 PREDICT = Rpc("InferenceService", "Predict", inference.PredictRequest, inference.PredictResponse)
 TOKENIZE = Rpc("InferenceService", "Tokenize", inference.TokenizeRequest, inference.TokenizeResponse)
+SAMPLE_DROPOUT = Rpc(
+    "InferenceService", "SampleDropout", inference.SampleDropoutRequest, inference.SampleDropoutResponse
+)
 SIMILARITY = Rpc(
     "AnalysisService",
     "ComputeSimilarity",

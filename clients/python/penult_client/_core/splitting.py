@@ -40,10 +40,10 @@ class Part:
         ]
 
 
-def split_rows(rows: Rows, limits: Limits, options_bytes: int) -> list[Part]:
+def split_rows(rows: Rows, limits: Limits, options_bytes: int, passes: int = 1) -> list[Part]:
     """Parts that the server takes, in order, covering every row once.
 
-    A row that weighs more than `PART_BYTES` makes a part of its own.
+    Each row is run in so many `passes`. One that weighs more than `PART_BYTES` makes a part of its own.
 
     Raises:
         InvalidInputError: a row alone is more than a request may hold (TEXT_TOO_LARGE, ROW_TOO_LARGE).
@@ -60,14 +60,15 @@ def split_rows(rows: Rows, limits: Limits, options_bytes: int) -> list[Part]:
             field=where,
             metadata={"max_request_bytes": str(limits.max_request_bytes)},
         )
-    return list(_pack(rows, min(PART_ROWS, max(limits.max_texts, 1)), room))
+    most_rows = max(1, min(PART_ROWS // passes, limits.max_texts))
+    return list(_pack(rows, most_rows, PART_BYTES // passes, room))
 
 
-def _pack(rows: Rows, most_rows: int, room: int) -> Iterable[Part]:
+def _pack(rows: Rows, most_rows: int, most_weight: int, room: int) -> Iterable[Part]:
     start, held, weight = 0, 0, 0
     for index, (size, weighs) in enumerate(zip(rows.sizes, rows.weights, strict=True)):
         size, weighs = size + rows.overhead, weighs + rows.overhead
-        full = index - start == most_rows or held + size > room or weight + weighs > PART_BYTES
+        full = index - start == most_rows or held + size > room or weight + weighs > most_weight
         if index > start and full:
             yield Part(start, index)
             start, held, weight = index, 0, 0
