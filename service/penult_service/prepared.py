@@ -64,6 +64,7 @@ _NUMBERS = frozenset({"bool", "bfloat16", "float16", "float32", "float64"}) | fr
     f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)
 )
 _MOST_INPUTS = 1000
+_LARGEST = 1 << 31
 _MAX_MANIFEST = 64 << 20  # bytes; one with a label a word of a vocabulary has 1 MiB
 
 
@@ -136,6 +137,7 @@ class Site:
 class LayerRecord:
     """A layer as the file tells of it; `output_shape` has -1 for any length and is empty when not known.
 
+    `path` is that of a `Site`; empty for the model itself, which stands first.
     `parameters` are the numbers it was trained to, with those of the layers inside it. `units`, `dropout` and
     `recurrent_dropout` are those of a recurrent layer (`units` of a dense one too).
     """
@@ -347,6 +349,9 @@ def _check_sense(manifest: Manifest) -> None:
         raise ValueError("a length or a dimension is out of range")
     if manifest.head.output not in manifest.outputs:
         raise ValueError(f"no output is called {manifest.head.output!r}, which the head is said to give")
+    numbers = [n for one in manifest.layers for n in (one.units, one.parameters >> 31, *one.output_shape)]
+    if not all(-1 <= n < _LARGEST for n in numbers):
+        raise ValueError("a number of its layers is out of range")
     for what, word, known in (
         ("kind of head", manifest.head.kind, _KINDS),
         ("activation", manifest.head.activation, {"", "sigmoid", "softmax"}),

@@ -135,7 +135,7 @@ class ModelLayer:
     """A layer as the file tells of it.
 
     Attributes:
-        path: As of `DropoutSite`; layer_class: such as ``Dense``.
+        path: As of `DropoutSite`; empty: the model itself. layer_class: such as ``Dense``.
         output_shape: The batch first; -1: any length. Empty: not known.
         parameters: Numbers that it was trained to, those of the layers inside it included.
         units: Of a recurrent or dense layer: numbers a step that it gives; 0: not known, or of another kind.
@@ -175,7 +175,8 @@ class DropoutReport:
         figures: The experiment's figures.
         preparer: Version of what made the proof.
         unsampled: Why dropout cannot be put back into this model; empty when it can.
-        layers: The layers that the file tells of, outer ones first; empty when it tells of none.
+        layers: The model itself, then the layers that the file tells of, outer ones in front of theirs; empty when it
+            tells of none.
     """
 
     model: str

@@ -24,7 +24,7 @@ from penult_service.prepared import (
     Manifest,
     Proof,
 )
-from penult_service.preparing import parts, probe, reloading
+from penult_service.preparing import layers, parts, probe, reloading
 from penult_service.preparing.beside import with_tokenizer
 from penult_service.preparing.declarations.declaration import NOTHING, Declaration
 from penult_service.preparing.declarations.declared import as_declared, readouts_first
@@ -165,6 +165,7 @@ def _shape_of(opened: Opened, head: Head, seams: Seams, plan: Plan, tokenizer: s
         tokenizer=tokenizer,
         sites=plan.sites,
         unsampled=plan.unsampled,
+        layers=layers.records_of(opened),
         proof=Proof(False, (), ()),
         cost=Cost(0.0, 0),
         versions={name: _version(name) for name in _PACKAGES},
