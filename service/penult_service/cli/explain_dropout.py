@@ -9,7 +9,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import typer
+from numpy.typing import NDArray
 
 from penult_service import __version__
 from penult_service.cli import analyses, options, tables
@@ -25,8 +27,8 @@ if TYPE_CHECKING:
 # Of explaining.masks, written out so that --help does not import NumPy; a test compares.
 LAYERS = ("Dropout", "SpatialDropout1D", "SpatialDropout2D", "lstm-dropout", "lstm-recurrent")
 PICTURES = (".png", ".svg")
-# Numbers of a mask in --json, samples and rows on the screen.
-JSON_NUMBERS, SHOWN_SAMPLES, SHOWN_ROWS, SHOWN_COLUMNS = 20_000, 6, 24, 40
+# Numbers of a mask in --json; grids, rows and columns on the screen.
+JSON_NUMBERS, SHOWN_BLOCKS, SHOWN_ROWS, SHOWN_COLUMNS = 20_000, 6, 12, 40
 KEPT, DROPPED = "#", "."
 
 Shape = Annotated[str, typer.Option(metavar="N,N,...", help="Of the input, the batch first, such as 4,6,10.")]
@@ -127,11 +129,14 @@ class Told:
     def what(self) -> str:
         """The layer, how it was built, and on what."""
         question = self.question
+        from penult_service.explaining.masks import AXES
+
         parts = [question.layer, f"rate {question.rate:g}"]
         if question.noise_shape is not None:
             parts.append(f"noise shape {_text(question.noise_shape)}")
-        axes = self.answer.masks.axes
-        names = ", ".join(f"{axis}s" for axis in axes if axis not in ("gate", "unit"))
+        if question.layer in ("lstm-dropout", "lstm-recurrent"):
+            parts += [f"{name}={value}" for name, value in question.lstm.options().items()]
+        names = ", ".join(f"{axis}s" for axis in AXES[len(question.shape)])
         return f"{', '.join(parts)}, on an input of {_text(question.shape)} ({names}); {self.answer.keras}"
 
     def remarks(self) -> list[str]:
@@ -152,8 +157,17 @@ class Told:
         rest = "" if found.kept is None else f" · the rest times {found.kept:.4g}"
         return (
             f"zeros {found.zeros:.3f} (rate {self.question.rate:g}){rest} · "
-            f"mean {found.mean:.3f} ± {found.mean_error:.3f}"
+            f"mean {found.mean:.4f} ± {found.mean_error:.4f}"
         )
+
+    def laid_out(self) -> tuple[NDArray[np.float32], tuple[str, ...], str]:
+        """The first mask as it is shown, [..., rows, columns], its axes, and what was done to it."""
+        mask, axes = self.answer.masks.values[0], self.answer.masks.axes
+        if axes[0] == "gate" and self.axes[0].shared:
+            return mask[0], axes[1:], "the same for all four gates"
+        if axes[-1] == "channel":
+            return np.moveaxis(mask, -1, 1), (axes[0], axes[-1], *axes[1:-1]), ""
+        return mask, axes, ""
 
     def facts(self) -> dict[str, Any]:
         """All of it, for --json. The mask is that of the first call; null when it is large."""
@@ -185,8 +199,9 @@ class Told:
         headings = ("axis", "length", "different masks", "one draw for all")
         print_table(headings, [_row(axis) for axis in self.axes], right=(1, 2))
         print(f"\n{self.numbers()}")
-        print(f"\nthe first mask ({KEPT} kept, {DROPPED} dropped)")
-        print("\n".join(_mask_lines(self.answer.masks.values[0], self.answer.masks.axes)))
+        mask, axes, said = self.laid_out()
+        print(f"\nthe first mask ({KEPT} kept, {DROPPED} dropped){said and f', {said}'}")
+        print("\n".join(_mask_lines(mask, axes)))
         if self.others:
             print("\nother ways to build it, measured the same way")
             print_table(("", "", ""), [(o.keras, o.built, o.found) for o in self.others])
@@ -207,33 +222,37 @@ def _calls(found: Figures) -> str:
 
 def _mask_lines(mask: Any, axes: Sequence[str]) -> list[str]:
     """The mask as rows of characters, a block for each of the first samples (and gates)."""
-    import numpy as np
+    from penult_service.explaining.sharing import place_name
 
     grid = mask.reshape(1, -1) if mask.ndim == 1 else mask
     outer, rows, columns = grid.shape[:-2], grid.shape[-2], grid.shape[-1]
-    lines, shown = [], list(np.ndindex(outer))
-    across = f"down: {axes[-2]}s, across: {axes[-1]}s" if mask.ndim > 1 else f"across: {axes[0]}s"
-    lines.append(across)
-    for place in shown[:SHOWN_SAMPLES]:
+    places = list(np.ndindex(outer))
+    lines = [f"down: {axes[-2]}s, across: {axes[-1]}s" if mask.ndim > 1 else f"across: {axes[0]}s"]
+    for place in places[:SHOWN_BLOCKS]:
         if outer:
-            lines.append(", ".join(f"{name} {at + 1}" for name, at in zip(axes, place, strict=False)))
+            lines.append(", ".join(place_name(name, at) for name, at in zip(axes, place, strict=False)))
         for row in grid[place][:SHOWN_ROWS]:
             line = " ".join(KEPT if value else DROPPED for value in row[:SHOWN_COLUMNS])
             lines.append(f"  {line}" + (" ..." if columns > SHOWN_COLUMNS else ""))
         if rows > SHOWN_ROWS:
-            lines.append(f"  ... {rows - SHOWN_ROWS:,} more")
-    if len(shown) > SHOWN_SAMPLES:
-        lines.append(f"... {len(shown) - SHOWN_SAMPLES:,} more")
+            lines.append(f"  ... {rows - SHOWN_ROWS:,} more {axes[-2]}s")
+    if len(places) > SHOWN_BLOCKS:
+        lines.append(f"... {len(places) - SHOWN_BLOCKS:,} more")
     return lines
 
 
 def _draw(told: Told, place: Path) -> None:
+    from penult_service.explaining.sharing import place_name
     from penult_service.plots.masks import MaskView, picture
 
-    masks = told.answer.masks
-    view = MaskView(
-        masks.values[0], masks.axes, _sentence(told.sentence), f"{told.what()} · {told.numbers()}"
+    mask, axes, said = told.laid_out()
+    times = "" if told.figures.kept is None else f", times {told.figures.kept:.4g}"
+    caption = " · ".join(filter(None, (told.what(), told.numbers(), said)))
+    places = tuple(
+        tuple(place_name(name, at) for at in range(length))
+        for name, length in zip(axes[:-2], mask.shape, strict=False)
     )
+    view = MaskView(mask, axes, places, _sentence(told.sentence), caption, f"kept{times}")
     with drafts(place) as (draft,):
         draft.write_bytes(picture(view, place.suffix.lower().removeprefix(".")))
     note(f"wrote {place}")

@@ -8,6 +8,7 @@ the layer takes, and in both Keras versions.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,8 +113,8 @@ def drawn(
     bits, residual = _read(kind, outputs.reshape(-1, steps, wide), weights, scale)
     if residual > _TOLERANCE:
         raise PreconditionFailed(
-            f"the output of this LSTM fits no mask of 0 and {scale:g}: it is off by {residual:.2g}, so its masks cannot "
-            "be read"
+            f"the output of this LSTM fits no mask of 0 and {scale:g}: it is off by {residual:.2g}, so its masks "
+            "cannot be read"
         )
     masks = (bits * scale).astype(np.float32)
     return Drawn(np.moveaxis(masks.reshape(GATES, draws, samples, steps, wide), 0, 1), residual)
@@ -203,9 +204,10 @@ def _step(bias: _State, added: _State, heard: _State, carry: _State) -> tuple[_S
 
 
 def _cause(error: Exception) -> str:
-    """What TensorFlow or Keras said, without the frames around it."""
+    """What TensorFlow or Keras said, without the frames around it and the operations in it."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     said = next(
-        (line for line in lines if "must" in line or "expected" in line.lower()), lines[0] if lines else ""
+        (line for line in lines if re.search("must|expected", line, re.IGNORECASE)), (lines or [""])[0]
     )
-    return said[:200]
+    # Colours of a terminal, and the node with its shapes.
+    return re.sub(r"\x1b\[\d*m|\{\{.*?\}\} ?| for '\{\{.*| \[Op:.*", "", said)[:200]

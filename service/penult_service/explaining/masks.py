@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from penult_service.errors import InvalidInput
 from penult_service.explaining import lstm_masks
@@ -53,7 +52,7 @@ class Question:
     seed: int = 42
     keras: int = 3
     draws: int | None = None
-    lstm: lstm_masks.Settings = lstm_masks.Settings()
+    lstm: lstm_masks.Settings = field(default_factory=lstm_masks.Settings)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +79,7 @@ def draw(question: Question) -> Answer:
     _check(question)
     keras = import_module(KERAS[question.keras])
     _seed(question.seed)
-    told = f"{KERAS[question.keras]} {keras.__version__}"
+    told = named(question.keras)
     if question.layer in lstm_masks.KINDS:
         return _of_lstm(question, keras, told)
     axes = AXES[len(question.shape)]
@@ -91,6 +90,11 @@ def draw(question: Question) -> Answer:
     for number in range(count):
         values[number] = _called(lambda: layer(ones, training=True), question)
     return Answer(Masks(values, axes, question.rate), told)
+
+
+def named(version: int) -> str:
+    """Keras 3 or 2 as it is installed, such as "keras 3.15.1"."""
+    return f"{KERAS[version]} {import_module(KERAS[version]).__version__}"
 
 
 def _of_lstm(question: Question, keras: Any, told: str) -> Answer:

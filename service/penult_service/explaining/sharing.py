@@ -14,6 +14,7 @@ CHANCE = 1e-9
 # More calls of a layer than these are not made; where they do not suffice, the answer is that it cannot be told.
 MOST_DRAWS = 2_000
 FEWEST_DRAWS = 200
+GATES = ("input", "forget", "candidate", "output")  # as Keras orders them
 PLACES = {
     "gate": "for all {} gates",
     "sample": "in every sample",
@@ -49,7 +50,7 @@ class Axis:
         name: A key of `PLACES`.
         length: How many places it has.
         shared: True: one draw serves all places; False: it does not; None: too few draws to tell, or one place only.
-        distinct: Different masks along the axis in the first draw.
+        distinct: Different masks along the axis in one draw, at most (of the first 50).
         chance: The probability that as many independent draws look shared (an upper bound).
     """
 
@@ -150,6 +151,11 @@ def plural(name: str) -> str:
     return f"{name}s"
 
 
+def place_name(axis: str, place: int) -> str:
+    """A place of an axis, counted from 0, as people say it: "sample 1", "forget gate"."""
+    return f"{GATES[place]} gate" if axis == "gate" else f"{axis} {place + 1}"
+
+
 def _axis(kept: NDArray[np.bool_], place: int, name: str, rate: float) -> Axis:
     axis = place + 1
     length = kept.shape[axis]
@@ -162,7 +168,7 @@ def _axis(kept: NDArray[np.bool_], place: int, name: str, rate: float) -> Axis:
         shared = False
     else:
         shared = True if chance < CHANCE else None
-    return Axis(name, length, shared, _distinct(kept[0], place), chance)
+    return Axis(name, length, shared, _most_distinct(kept, place), chance)
 
 
 def _line_chance(length: int, rate: float) -> float:
@@ -171,6 +177,15 @@ def _line_chance(length: int, rate: float) -> float:
     One line of places is counted, whatever else is drawn beside it: the other axes may be shared.
     """
     return float(rate**length + (1.0 - rate) ** length)
+
+
+def _most_distinct(kept: NDArray[np.bool_], place: int) -> int:
+    most = 0
+    for each in kept[:50]:
+        most = max(most, _distinct(each, place))
+        if most == each.shape[place]:
+            break
+    return most
 
 
 def _distinct(values: NDArray[np.generic], axis: int) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from penult_service.errors import PenultError
 from penult_service.explaining import sharing
 from penult_service.explaining.lstm_masks import INPUT, Settings
-from penult_service.explaining.masks import Question, draw
+from penult_service.explaining.masks import Question, draw, named
 
 # Small, and enough: which axes are shared does not hang on how long they are.
 SHAPE, UNITS = (2, 3, 8), 8
@@ -60,8 +60,7 @@ def _measured(kind: str, version: int, built: str, settings: Settings) -> Varian
     try:
         answer = draw(Question(kind, SHAPE, keras=version, draws=draws, lstm=settings))
     except PenultError as error:
-        name = f"keras {version}"
-        return Variant(name, built, str(error), None)
+        return Variant(named(version), built, str(error), None)
     axes = sharing.axes_of(answer.masks)
     shared = tuple(axis.name for axis in axes if axis.shared)
     return Variant(answer.keras, built, sharing.sentence(answer.masks, axes), shared)
