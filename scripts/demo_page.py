@@ -15,7 +15,7 @@ from demo_report import Report
 from penult_service.cli.verification import BEFORE_AFTER
 from penult_service.plots import map_page
 from penult_service.plots.colours import key_of
-from penult_service.plots.markup import Html, element, join, markup, paragraph, policy, section, table
+from penult_service.plots.markup import Html, document, element, join, paragraph, section, table
 from penult_service.plots.views import MapView
 from penult_service.plots.words import number
 
@@ -77,25 +77,7 @@ def page(report: Report, maps: Sequence[MapView]) -> str:
             element("footer", _seconds(report)),
         ]
     )
-    head = join(
-        [
-            Html('<meta name="viewport" content="width=device-width, initial-scale=1">'),
-            element("title", TITLE),
-            element("style", Html(CSS.read_text(encoding="utf-8")), demo_svg.colours(key)),
-        ]
-    )
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{markup(policy(body))}">
-{head}
-</head>
-<body>
-{body}
-</body>
-</html>
-"""
+    return document(TITLE, CSS.read_text(encoding="utf-8") + demo_svg.colours(key), body)
 
 
 def _top(report: Report) -> Html:

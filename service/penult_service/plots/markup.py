@@ -7,6 +7,7 @@ import hashlib
 import html
 import re
 from collections.abc import Iterable, Sequence
+from importlib.resources import files
 
 
 class Html(str):
@@ -31,6 +32,11 @@ def element(tag: str, *content: str, **attributes: str) -> Html:
 def join(parts: Iterable[str]) -> Html:
     """One after the other."""
     return Html("".join(markup(part) for part in parts))
+
+
+def void(tag: str, **attributes: str) -> Html:
+    """An element that has no content, such as `img`; attributes as of `element`."""
+    return Html(element(tag, **attributes).removesuffix(f"</{tag}>"))
 
 
 def section(name: str, title: str, *content: str) -> Html:
@@ -62,6 +68,34 @@ def table(
     body = element("tbody", *(row("td", cells) for cells in rows))
     whole = element("table", element("thead", row("th", head)), body, class_="stacked" if stacked else "")
     return element("div", whole, class_="wide")
+
+
+def document(title: str, style: str, body: Html) -> str:
+    """A whole page, to be written as UTF-8; nothing of it is fetched, and only its own scripts run.
+
+    Args:
+        style: CSS of its own, behind that of all reports.
+    """
+    rules = Html(files("penult_service.plots").joinpath("report.css").read_text(encoding="utf-8") + style)
+    head = join(
+        [
+            void("meta", name="viewport", content="width=device-width, initial-scale=1"),
+            element("title", title),
+            element("style", rules),
+        ]
+    )
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{markup(policy(body))}">
+{head}
+</head>
+<body>
+{body}
+</body>
+</html>
+"""
 
 
 def policy(document: str) -> str:
