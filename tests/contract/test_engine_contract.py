@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from penult_service.embedder import CUT, NONE, UNKNOWN, LoadedModel, TokenTable
 from penult_service.embedder.passes import class_probabilities
+from penult_service.masks import Draw, dropped, keys_of
 from support.fakes import fake_model
 from support.seed_model import loaded_seed_model
 
@@ -211,3 +212,101 @@ def test_the_parts_together_equal_the_whole(model: LoadedModel, table: TokenTabl
     assert set(whole) == set(model.manifest.outputs)
     for name, output in whole.items():
         np.testing.assert_allclose(parts[name], output, **CLOSE)
+
+
+# Dropout put back
+
+
+def draw_of(
+    model: LoadedModel, rows: Any, *, rate: float = 0.0, site: int | None = None, sample: int = 0
+) -> Draw:
+    """The keys of rows by their numbers, and one site's rate (None: that of the embedding itself)."""
+    numbers = np.arange(len(TEXTS))[rows]
+    own, shared = keys_of(11, np.full(len(numbers), sample), numbers)
+    rates = np.zeros(len(model.manifest.sites) + 1, np.float32)
+    rates[-1 if site is None else site] = rate
+    return Draw(own, shared, rates)
+
+
+def sampled_sites(model: LoadedModel, *places: str) -> list[int]:
+    sites = model.manifest.sites
+    found = [i for i, site in enumerate(sites) if site.sampled and site.place in places]
+    if model.manifest.unsampled or not found:
+        pytest.skip(model.manifest.unsampled or f"no dropout {' or '.join(places)} the seam can be put back")
+    return found
+
+
+def outputs_of(model: LoadedModel, seam: np.ndarray, draw: Draw) -> np.ndarray:
+    return model.engine.sample_head(seam, {}, draw)[model.manifest.head.output]
+
+
+def test_at_rate_0_a_sample_is_what_is_served(model: LoadedModel, table: TokenTable) -> None:
+    sampled_sites(model, "at", "after")
+    seam, draw = seam_of(model, table), draw_of(model, slice(None))
+    outputs = model.engine.sample_head(seam, {}, draw)
+    assert set(outputs) == set(model.manifest.outputs)
+    for name, output in model.engine.head(seam).items():
+        np.testing.assert_allclose(outputs[name], output, **CLOSE)
+    if model.manifest.samples_inside:
+        np.testing.assert_allclose(model.engine.sample_encode(inputs_of(table), draw), seam, **CLOSE)
+
+
+def test_dropout_at_the_seam_is_the_head_of_the_masked_embedding(
+    model: LoadedModel, table: TokenTable
+) -> None:
+    (number, *_) = sampled_sites(model, "at")
+    seam = seam_of(model, table)
+    for site, drops in ((number, number), (None, len(model.manifest.sites))):
+        draw = draw_of(model, slice(None), rate=0.4, site=site)
+        masked = dropped(seam, draw.row_keys, drops, 0.4)
+        assert 0.3 < (masked == 0).mean() < 0.5
+        expected = model.engine.head(masked)[model.manifest.head.output]
+        np.testing.assert_allclose(outputs_of(model, seam, draw), expected, **CLOSE)
+
+
+def test_samples_of_the_same_keys_have_the_same_bits_and_others_differ(
+    model: LoadedModel, table: TokenTable
+) -> None:
+    site = sampled_sites(model, "at", "after")[0]
+    seam = seam_of(model, table)
+    first, other = (
+        outputs_of(model, seam, draw_of(model, slice(None), rate=0.5, site=site, sample=sample))
+        for sample in (0, 1)
+    )
+    for _ in range(3):
+        again = outputs_of(model, seam, draw_of(model, slice(None), rate=0.5, site=site))
+        np.testing.assert_array_equal(again, first)
+    assert (first != other).any(axis=tuple(range(1, first.ndim))).all()
+
+
+@pytest.mark.parametrize("rows", [slice(None, None, -1), slice(3, 7), [5]])
+def test_the_masks_of_a_row_do_not_know_its_company(model: LoadedModel, table: TokenTable, rows: Any) -> None:
+    site = sampled_sites(model, "at", "after")[0]
+    seam = seam_of(model, table)
+    together = outputs_of(model, seam, draw_of(model, slice(None), rate=0.5, site=site))
+    apart = outputs_of(model, seam[rows], draw_of(model, rows, rate=0.5, site=site))
+    np.testing.assert_allclose(apart, together[rows], **CLOSE)
+
+
+@pytest.mark.parametrize("rows", [slice(None, None, -1), slice(3, 7), [5]])
+def test_inside_the_encoder_neither(model: LoadedModel, table: TokenTable, rows: Any) -> None:
+    for site in sampled_sites(model, "before"):
+        together = model.engine.sample_encode(
+            inputs_of(table), draw_of(model, slice(None), rate=0.5, site=site)
+        )
+        assert (np.abs(together - seam_of(model, table)).max(axis=1) > 1e-4).all()
+        draw = draw_of(model, rows, rate=0.5, site=site)
+        apart = model.engine.sample_encode(inputs_of(table, rows), draw)
+        np.testing.assert_allclose(apart, together[rows], **CLOSE)
+
+
+def test_inside_the_encoder_padding_changes_no_mask(model: LoadedModel, table: TokenTable) -> None:
+    sites = sampled_sites(model, "before")
+    if not model.manifest.trims:
+        pytest.skip("its manifest says that it needs its padding")
+    rows, width = slice(len(SHORT)), int(table.lengths[: len(SHORT)].max())
+    for site in sites:
+        draw = draw_of(model, rows, rate=0.5, site=site)
+        full = model.engine.sample_encode(inputs_of(table, rows), draw)
+        trimmed = model.engine.sample_encode(inputs_of(table, rows, width), draw)
+        np.testing.assert_allclose(trimmed, full, **CLOSE)
