@@ -36,7 +36,7 @@ from penult_service.preparing.inspecting.inspection import inspect
 from penult_service.preparing.opened import Opened
 from penult_service.preparing.opening import open_model
 from penult_service.preparing.places import Seams
-from penult_service.preparing.proof import experiment, keras_oracle
+from penult_service.preparing.proof import experiment, keras_oracle, sampling
 from penult_service.preparing.proof.company import first_that_mixes
 from penult_service.preparing.proof.served import Served
 from penult_service.preparing.proof.structure import AS_SERVED, Structure
@@ -102,16 +102,25 @@ def prepare(
         for name, signature in signatures.items():
             structure.look(flatten(signature), f"{name}{AS_SERVED}", opened.layers)
         progress("experiments", 0.6)
-        outcome = experiment.run(opened, seams, Served(signatures, shape, examples.tokenizer), examples)
+        served = Served(signatures, shape, examples.tokenizer)
+        outcome = experiment.run(opened, seams, served, examples)
         if opened.known is None and outcome.said is not None:
             site = next((site for site in seams.sites if site.place == "at"), None)
             keras_oracle.compare(outcome, opened, site, outcome.said)
         _judge(outcome, opened, survey, structure)
+        tried = sampling.run(outcome, seams, served, examples)
+        outcome.figures += tried.figures
         manifest = replace(
             shape,
+            sites=tried.sites,
+            unsampled=tried.unsampled,
             trims=outcome.trims,
             max_length=outcome.max_length,
-            proof=Proof(not structure.random, (*structure.findings, *outcome.notes), tuple(outcome.figures)),
+            proof=Proof(
+                not structure.random,
+                (*structure.findings, *outcome.notes, *tried.notes),
+                tuple(outcome.figures),
+            ),
             warnings=structure.warnings(),
             cost=Cost(time.monotonic() - started, peak_memory()),
             files=file_hashes(draft),

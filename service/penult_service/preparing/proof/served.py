@@ -10,7 +10,21 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from penult_service.prepared import EMBEDDING, GRAPH, HEAD, TEXT, TOKENIZE, WHOLE, Manifest
+from penult_service.masks import Draw
+from penult_service.prepared import (
+    EMBEDDING,
+    GRAPH,
+    HEAD,
+    RATES,
+    ROW_KEYS,
+    SAMPLE_ENCODE,
+    SAMPLE_HEAD,
+    SHARED_KEYS,
+    TEXT,
+    TOKENIZE,
+    WHOLE,
+    Manifest,
+)
 from penult_service.preparing.examples import Rows
 from penult_service.tokenizing import token_lengths
 from penult_service.tokenizing.library import LibraryTokenizer
@@ -56,10 +70,23 @@ class Served:
         arguments = {name: tf.constant(value) for name, value in inputs.items()}
         return np.asarray(self.signatures[self.manifest.encode_signature([seam])](**arguments)[seam].numpy())
 
+    def sample_encode(self, inputs: Arrays, draw: Draw) -> NDArray[np.float32]:
+        """As `encode`, the dropouts in front of the seam active."""
+        arguments = {name: tf.constant(value) for name, value in inputs.items()}
+        found = self.signatures[SAMPLE_ENCODE](**arguments, **_keys(draw))
+        return np.asarray(found[self.manifest.seam].numpy())
+
     def head(self, embedding: NDArray[np.float32], inputs: Arrays) -> Arrays:
         """The outputs by name; of `inputs`, what joins behind the seam is used."""
+        return numpy_of(self.signatures[HEAD](**self._behind(embedding, inputs)))
+
+    def sample_head(self, embedding: NDArray[np.float32], inputs: Arrays, draw: Draw) -> Arrays:
+        """As `head`, the other dropouts active."""
+        return numpy_of(self.signatures[SAMPLE_HEAD](**self._behind(embedding, inputs), **_keys(draw)))
+
+    def _behind(self, embedding: NDArray[np.float32], inputs: Arrays) -> dict[str, tf.Tensor]:
         beside = {name: tf.constant(inputs[name]) for name in self.manifest.head_values}
-        return numpy_of(self.signatures[HEAD](**{EMBEDDING: tf.constant(embedding)}, **beside))
+        return {EMBEDDING: tf.constant(embedding), **beside}
 
     def whole(self, rows: Rows) -> Arrays:
         """The outputs by name, by the function as saved."""
@@ -94,6 +121,11 @@ class Served:
 def numpy_of(tensors: Mapping[str, tf.Tensor]) -> Arrays:
     """Tensors by name, as arrays."""
     return {name: tensor.numpy() for name, tensor in tensors.items()}
+
+
+def _keys(draw: Draw) -> dict[str, tf.Tensor]:
+    given = {ROW_KEYS: draw.row_keys, SHARED_KEYS: draw.shared_keys, RATES: draw.rates}
+    return {name: tf.constant(value) for name, value in given.items()}
 
 
 def _constant(column: NDArray[Any]) -> tf.Tensor:
