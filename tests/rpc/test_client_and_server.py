@@ -134,7 +134,10 @@ def test_models_and_their_proof(flavour, address):
     assert flavour.run(client.model()).dropout_proven
     report = flavour.run(client.inspect_dropout("reviews"))
     assert report.proven
-    assert [(site.path, site.rate, site.place) for site in report.sites] == [("dropout", 0.1, "at_seam")]
+    assert [(site.path, site.rate, site.place) for site in report.sites] == [
+        ("encoder/dropout", 0.1, "before_embedding"),
+        ("dropout", 0.1, "at_seam"),
+    ]
 
 
 def test_open_serves_and_ends():

@@ -48,6 +48,12 @@ def compare(a: common.Source, b: common.Source | None = None, **fields: object) 
     return analysis.ComputeSimilarityRequest(a=a, b=b, **fields)
 
 
+def sample(*values: str, first_row: int = 0, **options: object) -> inference.SampleDropoutRequest:
+    """A SampleDropoutRequest; the keywords are of DropoutOptions."""
+    dropout = common.DropoutOptions(**options)
+    return inference.SampleDropoutRequest(texts=texts(*values), first_row=first_row, dropout=dropout)
+
+
 def length_delimited(number: int, *parts: bytes) -> bytes:
     """A field as it stands on the wire."""
     data = b"".join(parts)
@@ -299,7 +305,72 @@ BAD_VECTORS = [
     ),
 ]
 
-CASES = [*BAD_TEXTS, *BAD_OPTIONS, *BAD_VECTORS]
+BAD_SAMPLES = [
+    Case("nothing at all", "SampleDropout", b"", INVALID, "EMPTY_INPUT", "texts"),
+    Case(
+        "unknown model",
+        "SampleDropout",
+        inference.SampleDropoutRequest(texts=texts("a"), model="nobody"),
+        MISSING,
+        "MODEL_NOT_FOUND",
+        "model",
+    ),
+    Case("rate 1", "SampleDropout", sample("a", rate=1.0), INVALID, "OUT_OF_RANGE", "dropout.rate"),
+    Case("NaN for a rate", "SampleDropout", sample("a", rate=NAN), INVALID, "OUT_OF_RANGE", "dropout.rate"),
+    Case("rate below 0", "SampleDropout", sample("a", rate=-0.1), INVALID, "OUT_OF_RANGE", "dropout.rate"),
+    Case("no samples", "SampleDropout", sample("a", samples=-1), INVALID, "OUT_OF_RANGE", "dropout.samples"),
+    Case(
+        "100,000 samples",
+        "SampleDropout",
+        sample("a", samples=100_000),
+        INVALID,
+        "OUT_OF_RANGE",
+        "dropout.samples",
+    ),
+    Case("row -1", "SampleDropout", sample("a", first_row=-1), INVALID, "OUT_OF_RANGE", "first_row"),
+    Case(
+        "a row beyond 64 bits",
+        "SampleDropout",
+        sample("a", "b", first_row=(1 << 63) - 2),
+        INVALID,
+        "OUT_OF_RANGE",
+        "first_row",
+    ),
+    Case(
+        "unknown scope",
+        "SampleDropout",
+        sample("a", scope=99),
+        INVALID,
+        "UNKNOWN_ENUM_VALUE",
+        "dropout.scope",
+    ),
+    Case(
+        "a scope and paths",
+        "SampleDropout",
+        sample("a", scope=common.DROPOUT_SCOPE_HEAD, sites=["dropout"]),
+        INVALID,
+        "WRONG_COMBINATION",
+        "dropout.sites",
+    ),
+    Case(
+        "unknown path",
+        "SampleDropout",
+        sample("a", sites=["nowhere"]),
+        INVALID,
+        "UNKNOWN_DROPOUT",
+        "dropout.sites",
+    ),
+    Case(
+        "16,384 rows with 10,000 samples each",
+        "SampleDropout",
+        sample(*["a"] * 16_384, samples=10_000),
+        INVALID,
+        "REQUEST_TOO_LARGE",
+        "dropout.samples",
+    ),
+]
+
+CASES = [*BAD_TEXTS, *BAD_OPTIONS, *BAD_VECTORS, *BAD_SAMPLES]
 
 # Strange, but texts: each is embedded, alone and among others.
 GOOD_TEXTS = {
