@@ -11,9 +11,13 @@ import typer
 
 from penult_service.cli import embed_job, job_progress, options
 from penult_service.cli.embed_columns import Named
-from penult_service.cli.sampling import MOST_SAMPLES, SAMPLES, SEED, Sampling
+from penult_service.cli.sampling import SAMPLES, SEED, Sampling
 from penult_service.errors import InvalidInput, NotFound
 from penult_service.vectors import POOLINGS, TRUNCATIONS
+
+# From the next one on, the client takes the samples of a request apart, and two requests under way at once are packed
+# as it happens: what stands in the output must be a function of the input alone.
+EMBED_SAMPLES = 999
 
 
 def register(app: typer.Typer) -> None:
@@ -70,7 +74,7 @@ def embed(
     ] = False,
     samples: Annotated[
         int | None,
-        typer.Option(min=1, max=MOST_SAMPLES, help=f"Of --uncertainty: samples a row. [default: {SAMPLES}]"),
+        typer.Option(min=1, max=EMBED_SAMPLES, help=f"Of --uncertainty: samples a row. [default: {SAMPLES}]"),
     ] = None,
     rate: Annotated[
         float | None,

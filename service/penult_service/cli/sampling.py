@@ -19,6 +19,7 @@ SAMPLES, MOST_SAMPLES = 30, 10_000
 SEED = 42
 HEAD = "head"
 SCOPES = (HEAD, "all")
+BY_CLASS = ("mean", "std", "clean")
 # What there is one number a row of, for classifiers.
 BY_ROW = ("entropy", "mutual_information", "variation_ratio")
 
@@ -82,6 +83,30 @@ class Sampled:
         """Standard deviation, the mean over the outputs: float32 [n]."""
         return np.asarray(self.std.mean(axis=1), np.float32)
 
+    @property
+    def classifier(self) -> bool:
+        """Whether the numbers are class probabilities."""
+        return self.first is not None and self.first.classifier
+
+    def placed(self, places: Sequence[int], n: int) -> Sampled:
+        """The same as rows `places` of n; the others are NaN, and of class -1."""
+
+        def wider(values: NDArray[Any], empty: float) -> NDArray[Any]:
+            full = np.full((n, *values.shape[1:]), empty, values.dtype)
+            full[list(places)] = values
+            return full
+
+        numbers = {name: wider(getattr(self, name), np.nan) for name in (*BY_CLASS, *BY_ROW)}
+        errors = tuple(replace(error, index=places[error.index]) for error in self.row_errors)
+        return Sampled(self.first, **numbers, predicted=wider(self.predicted, -1), row_errors=errors)
+
+    def of_rows(self, rows: Sequence[int]) -> Uncertainty:
+        """Some rows, as the client has them."""
+        assert self.first is not None
+        names = (*BY_CLASS, *BY_ROW, "predicted")
+        chosen: dict[str, Any] = {name: getattr(self, name)[list(rows)] for name in names}
+        return replace(self.first, **chosen)
+
 
 def sample(
     client: Client,
@@ -140,7 +165,7 @@ def joined(replies: Sequence[tuple[int, Uncertainty]], errors: Sequence[RowError
     """
     first = replies[0][1] if replies else None
     classes = first.mean.shape[1] if first else 0
-    shapes = {**dict.fromkeys(("mean", "std", "clean"), (n, classes)), **dict.fromkeys(BY_ROW, (n,))}
+    shapes = {**dict.fromkeys(BY_CLASS, (n, classes)), **dict.fromkeys(BY_ROW, (n,))}
     found = {name: np.full(shape, np.nan, np.float32) for name, shape in shapes.items()}
     predicted = np.full(n, -1, np.int32)
     for start, reply in replies:

@@ -73,14 +73,14 @@ def batch(answer: Answer, schema: pa.Schema, labels: list[str]) -> pa.RecordBatc
     bad = np.zeros(n, bool)
     bad[list(answer.errors)] = True
     ours: dict[str, Any] = {
-        "embedding": _matrix(answer.vectors, bad),
+        "embedding": matrix(answer.vectors, bad),
         "token_count": pa.array(answer.token_counts, pa.int32(), mask=bad),
         "truncation": pa.array(answer.truncations, pa.string(), mask=bad),
         "error": pa.array([_plain(answer.errors.get(place)) for place in range(n)], pa.string()),
         **{name: pa.array(values, pa.float32(), mask=bad) for name, values in answer.measures.items()},
     }
     if answer.probabilities is not None:
-        ours["probabilities"] = _matrix(answer.probabilities, bad)
+        ours["probabilities"] = matrix(answer.probabilities, bad)
         ours["predicted"] = _predicted(answer.probabilities, bad, labels)
     columns = list(answer.chunk.cells.columns)
     columns += [ours[name] for name in schema.names[len(columns) :]]
@@ -104,7 +104,7 @@ def _plain(problem: Problem | None) -> str | None:
     return None if problem is None else str(problem)
 
 
-def _matrix(values: NDArray[np.float32], bad: NDArray[np.bool_]) -> pa.Array:
+def matrix(values: NDArray[np.float32], bad: NDArray[np.bool_]) -> pa.Array:
     """Float32 [n, d] as fixed-size lists, null in bad rows."""
     flat = pa.array(np.ascontiguousarray(values).reshape(-1))
     return pa.FixedSizeListArray.from_arrays(flat, values.shape[1], mask=pa.array(bad))
