@@ -36,6 +36,7 @@ from penult_service.repository.sources import Source
 from penult_service.rpc import errors
 from penult_service.rpc.analysis.analyses import Analyses
 from penult_service.rpc.analysis.codec import AnalysisCodec
+from penult_service.rpc.analysis.dropout_sampling import DropoutSampling
 from penult_service.rpc.analysis.keeping import Keeper
 from penult_service.rpc.analysis.long_analyses import LongAnalyses
 from penult_service.rpc.analysis.readable import Reader
@@ -191,6 +192,7 @@ class Server:
             AnalysisCodec(codec, config.limits),
             config.limits,
             Sources(repository, embedder, self._stored),
+            DropoutSampling(embedder, self._pool),
             self._pool,
         )
         keeper = Keeper(config.limits, self._stored)

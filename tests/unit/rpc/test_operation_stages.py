@@ -23,11 +23,12 @@ def test_it_embeds_again_after_it_has_waited(monkeypatch) -> None:
         await sleep(0)
 
     async def ask() -> str:
+        progress.tell(EMBEDDING)
         stages.append(progress.stage)
         if refusals:
             raise refusals.pop(0)
         return "rows"
 
     monkeypatch.setattr(long_analyses.asyncio, "sleep", pause)
-    assert asyncio.run(long_analyses._patiently(progress, ask, EMBEDDING)) == "rows"
+    assert asyncio.run(long_analyses._patiently(progress, ask)) == "rows"
     assert stages == [EMBEDDING, WAITING, EMBEDDING, STARTING, EMBEDDING]

@@ -5,7 +5,7 @@ SCRATCH/penult-analysis-xxxx/          one server's; locked while it lives, so t
     xxxx/                              one run's
         in/source.npy, labels.npy      memory-mapped by the worker
         in/source.json                 instead: where the rows lie already, to be mapped there
-        in/source.f32                  rows of a run that waits (`spool_arrays`)
+        in/source.f32                  rows of a run that waits (`spool_arrays`), or that come in blocks (`append_rows`)
         out/coordinates.npy ...        its result
 """
 
@@ -91,6 +91,16 @@ def spool_arrays(directory: Path, arrays: Mapping[str, Array]) -> dict[str, Arra
                 np.ascontiguousarray(array, "<f4").tofile(path)
             spooled[name] = ArrayFile(path, array.shape)
     return spooled
+
+
+def append_rows(path: Path, rows: NDArray[np.float32]) -> None:
+    """Rows [n, ...] behind those that are in the file already, as `ArrayFile` reads them.
+
+    Raises:
+        PreconditionFailed: there is no room (SCRATCH_NOT_WRITABLE).
+    """
+    with _room(), path.open("ab") as file:
+        np.ascontiguousarray(rows, "<f4").tofile(file)
 
 
 def map_arrays(directory: Path) -> dict[str, NDArray[Any]]:

@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from penult_service.analysis.calls import Array
+import numpy as np
+from numpy.typing import NDArray
+
+from penult_service.analysis.calls import Array, ArrayFile
 from penult_service.analysis.results import Result
 from penult_service.analysis.workers import exchange
 from penult_service.analysis.workers.process import WorkerProcess
@@ -24,6 +27,40 @@ class Place:
 
     path: Path
     process: WorkerProcess | None = None
+
+
+class Growing:
+    """Arrays of float32 whose rows come block by block, in files: who gathers them holds one block.
+
+    Args:
+        directory: Where they are.
+        on_thread: Runs a function on a thread.
+    """
+
+    def __init__(self, directory: Path, on_thread: Callable[..., asyncio.Future[Any]]) -> None:
+        self._directory, self._on_thread = directory, on_thread
+        self._shapes: dict[str, tuple[int, ...]] = {}
+        self.writing: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.writing.set_result(None)
+
+    async def append(self, name: str, rows: NDArray[np.float32]) -> None:
+        """The next rows [n, ...] of that array, one call at a time.
+
+        Raises:
+            PreconditionFailed: there is no room (SCRATCH_NOT_WRITABLE).
+        """
+        self.writing = self._on_thread(exchange.append_rows, self._path(name), rows)
+        await asyncio.shield(self.writing)
+        before = self._shapes.get(name, (0,))[0]
+        self._shapes[name] = (before + len(rows), *rows.shape[1:])
+
+    @property
+    def arrays(self) -> dict[str, ArrayFile]:
+        """All that is there by now."""
+        return {name: ArrayFile(self._path(name), shape) for name, shape in self._shapes.items()}
+
+    def _path(self, name: str) -> Path:
+        return self._directory / f"{name}.f32"
 
 
 class RunFiles:
@@ -72,6 +109,20 @@ class RunFiles:
         async with self._removed_after(place, writing) as files:
             yield files
 
+    @asynccontextmanager
+    async def growing(self) -> AsyncIterator[Growing]:
+        """Arrays that come in blocks, in files that are removed after the block.
+
+        Raises:
+            PreconditionFailed: there is no room (SCRATCH_NOT_WRITABLE).
+        """
+        place = Place(self._scratch.new())
+        found = Growing(place.path / "in", self._on_thread)
+        try:
+            yield found
+        finally:
+            self._remove_later(place, found.writing)
+
     async def result(self, told: Mapping[str, Any], place: Place) -> Result:
         """The result that a worker left in the directory."""
         return await self._on_thread(exchange.result_from_json, told, place.path / "out")
@@ -92,9 +143,12 @@ class RunFiles:
             # Shielded: nothing stops a thread that writes, so the directory is removed when it has done so.
             yield await asyncio.shield(writing)
         finally:
-            task = asyncio.get_running_loop().create_task(self._tidy(place, writing))
-            self._tidying.add(task)
-            task.add_done_callback(self._tidying.discard)
+            self._remove_later(place, writing)
+
+    def _remove_later(self, place: Place, writing: asyncio.Future[Any]) -> None:
+        task = asyncio.get_running_loop().create_task(self._tidy(place, writing))
+        self._tidying.add(task)
+        task.add_done_callback(self._tidying.discard)
 
     async def _tidy(self, place: Place, writing: asyncio.Future[Any]) -> None:
         """Remove the files of a run when nobody writes to them any more."""

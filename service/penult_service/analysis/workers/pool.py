@@ -16,7 +16,7 @@ from penult_service.analysis.calls import Array, Call
 from penult_service.analysis.progress import Listener, Progress
 from penult_service.analysis.results import Result
 from penult_service.analysis.workers.crew import Crew
-from penult_service.analysis.workers.files import Place, RunFiles
+from penult_service.analysis.workers.files import Growing, Place, RunFiles
 from penult_service.analysis.workers.process import Gone
 from penult_service.errors import (
     DeadlineExceeded,
@@ -204,6 +204,17 @@ class WorkerPool:
         waiting = files.spooled(arrays)
         del arrays
         async with waiting as found:
+            yield found
+
+    @asynccontextmanager
+    async def growing(self) -> AsyncIterator[Growing]:
+        """Arrays for a run whose rows come in blocks, as `ArrayFile`s that are removed after the block.
+
+        Raises:
+            PreconditionFailed, Unavailable: as of `spooled`.
+        """
+        _, files = self._admit(apart=True)
+        async with files.growing() as found:
             yield found
 
     def check_admits(self, *, apart: bool = False) -> None:

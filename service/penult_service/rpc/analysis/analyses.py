@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 from google.protobuf.message import Message
@@ -17,8 +17,11 @@ from penult_service.analysis.costs import cost
 from penult_service.analysis.progress import Listener
 from penult_service.analysis.workers.pool import WorkerPool
 from penult_service.config import Limits
+from penult_service.operations import EMBEDDING
 from penult_service.rpc.analysis import replies, small_similarity
 from penult_service.rpc.analysis.codec import AnalysisCodec, Asked
+from penult_service.rpc.analysis.dropout_plan import DropoutSide, settled
+from penult_service.rpc.analysis.dropout_sampling import DropoutSampling, Way
 from penult_service.rpc.analysis.limits import (
     check_cost,
     check_memory,
@@ -28,7 +31,14 @@ from penult_service.rpc.analysis.limits import (
     is_short,
 )
 from penult_service.rpc.analysis.result_codec import CLUSTERINGS, PROJECTIONS, Kind
-from penult_service.rpc.analysis.sources import Sides, Sources, array_shapes, check_spaces
+from penult_service.rpc.analysis.sources import (
+    Side,
+    Sides,
+    Sources,
+    TextSide,
+    array_shapes,
+    check_spaces,
+)
 from penult_service.rpc.handlers import Call
 
 
@@ -53,7 +63,8 @@ SIMILARITY = Analysis("similarity", "compute_similarity", "a")
 NEIGHBORS = Analysis("neighbors", "search_neighbors", "queries")
 CLUSTER = Analysis("cluster", "cluster", "source", CLUSTERINGS)
 PROJECT = Analysis("project", "project", "source", PROJECTIONS)
-BY_FIELD = {each.field: each for each in (SIMILARITY, NEIGHBORS, CLUSTER, PROJECT)}
+COMPARE_DROPOUT = Analysis("compare_dropout", "compare_dropout", "source")
+BY_FIELD = {each.field: each for each in (SIMILARITY, NEIGHBORS, CLUSTER, PROJECT, COMPARE_DROPOUT)}
 BY_NAME = {each.name: each for each in BY_FIELD.values()}
 
 
@@ -72,13 +83,21 @@ class Checked:
 class Analyses:
     """Decodes, checks and computes."""
 
-    def __init__(self, codec: AnalysisCodec, limits: Limits, sources: Sources, pool: WorkerPool) -> None:
-        self._limits, self._sources, self._pool = limits, sources, pool
+    def __init__(
+        self,
+        codec: AnalysisCodec,
+        limits: Limits,
+        sources: Sources,
+        sampling: DropoutSampling,
+        pool: WorkerPool,
+    ) -> None:
+        self._limits, self._sources, self._sampling, self._pool = limits, sources, sampling, pool
         self._decoders = {
             SIMILARITY: codec.similarity,
             NEIGHBORS: codec.neighbors,
             CLUSTER: codec.cluster,
             PROJECT: codec.project,
+            COMPARE_DROPOUT: codec.compare_dropout,
         }
         # A matrix takes memory and a core: the others wait their turn.
         self._computing = asyncio.Semaphore(1)
@@ -94,10 +113,16 @@ class Analyses:
     def check(self, asked: Asked, sides: Sides) -> Checked:
         """Refuse, before anything is embedded or computed, what cannot be done."""
         space_check = check_spaces(sides)
-        shapes = array_shapes(sides, None if asked.labels is None else len(asked.labels))
+        labels = None if asked.labels is None else len(asked.labels)
+        if isinstance(asked.call, calls.CompareDropout):
+            asked, shapes, more = _with_dropout(asked, sides["source"], labels)
+        else:
+            shapes, more = array_shapes(sides, labels), 0.0
         check(asked.call, shapes)
         here = isinstance(asked.call, calls.Similarity) and small_similarity.is_small(asked.call, shapes)
-        return Checked(asked, sides, shapes, space_check, cost(asked.call, shapes), here)
+        estimate = cost(asked.call, shapes)
+        estimate = replace(estimate, seconds=estimate.seconds + more)
+        return Checked(asked, sides, shapes, space_check, estimate, here)
 
     def check_for_call(self, checked: Checked) -> None:
         """Refuse what is too large for a call that waits for it."""
@@ -117,19 +142,40 @@ class Analyses:
         """Whether a call may wait for it, as far as time and memory go."""
         return checked.here or is_short(checked.cost, self._limits)
 
+    @asynccontextmanager
     async def arrays(
-        self, checked: Checked, call: Call, *, apart: bool = False
-    ) -> tuple[dict[str, calls.Array], replies.Origin]:
+        self, checked: Checked, call: Call, *, apart: bool = False, way: Way | None = None
+    ) -> AsyncIterator[tuple[dict[str, calls.Array], replies.Known]]:
         """The rows of the sides, embedded where they are texts, and the labels; where the rows came from.
 
-        Nothing is embedded for what `compute` would refuse (`apart`: as there).
+        Nothing is embedded for what `compute` would refuse (`apart`: as there). What lies in files stays there until
+        the block ends.
         """
-        if not checked.here:
-            self._pool.check_admits(apart=apart)
-        arrays, origin = await self._sources.arrays(checked.sides, call)
+        way, source = way or Way(), checked.sides.get("source")
+        if source is not None and isinstance(source.asked, DropoutSide):
+            assert source.model is not None
+            assert source.plan is not None
+            await way.ask(lambda: self._admitted(checked, apart=apart))
+            async with self._sampling.arrays(
+                source.model, source.asked, source.plan, way, call.deadline
+            ) as found:
+                yield found
+            return
+
+        async def embedded() -> tuple[dict[str, calls.Array], replies.Known]:
+            if any(isinstance(side.asked, TextSide) for side in checked.sides.values()):
+                way.tell(EMBEDDING, 0, 0)
+            await self._admitted(checked, apart=apart)
+            return await self._sources.arrays(checked.sides, call)
+
+        arrays, origin = await way.ask(embedded)
         if checked.asked.labels is not None:
             arrays["labels"] = checked.asked.labels
-        return arrays, origin
+        yield arrays, origin
+
+    async def _admitted(self, checked: Checked, *, apart: bool) -> None:
+        if not checked.here:
+            self._pool.check_admits(apart=apart)
 
     async def compute(
         self,
@@ -147,3 +193,15 @@ class Analyses:
             async with self._computing:
                 return await asyncio.to_thread(small_similarity.compute, asked, arrays)
         return await self._pool.run(asked, arrays, deadline=deadline, progress=progress, apart=apart)
+
+
+def _with_dropout(asked: Asked, side: Side, labels: int | None) -> tuple[Asked, calls.Shapes, float]:
+    """What is asked as the model has it, its shapes, and the seconds of embedding, which are most of it."""
+    assert isinstance(asked.call, calls.CompareDropout)
+    assert isinstance(side.asked, DropoutSide)
+    assert side.plan is not None
+    distinct = 0 if asked.labels is None else int(asked.labels.max()) + 1
+    call, shapes = settled(asked.call, side.rows, side.plan, side.asked.options.samples, distinct)
+    if labels is not None:
+        shapes = {**shapes, "labels": (labels,)}
+    return replace(asked, call=call), shapes, side.plan.encode_seconds

@@ -17,10 +17,13 @@ from penult.v1 import common_pb2
 
 from penult_service.analysis import calls
 from penult_service.config import Limits
+from penult_service.embedder import Given
 from penult_service.errors import InvalidInput
 from penult_service.repository.names import parse_reference
+from penult_service.rpc import inputs
+from penult_service.rpc.analysis.dropout_plan import DropoutSide
 from penult_service.rpc.analysis.sources import AskedSides, DatasetSide, TextSide, VectorSide
-from penult_service.rpc.codec import Codec, embed_options, enum_value
+from penult_service.rpc.codec import TRUNCATIONS, Codec, dropout_options, embed_options, enum_value
 from penult_service.rpc.datasets.codec import set_name
 from penult_service.rpc.limits import response_limit
 from penult_service.vectors import matrix_from_bytes
@@ -131,6 +134,21 @@ class AnalysisCodec:
             seed=_given(request, "seed", calls.SEED),
         )
         return self._asked(call, request, "source", labels=request.labels)
+
+    def compare_dropout(self, request: pb.CompareDropoutRequest) -> Asked:
+        """Rows, and which dropouts are put back; the scopes and the clusters are as the model has them."""
+        if request.WhichOneof("input") == "records":
+            given: Given = inputs.records(request.records, "records", self._limits)
+        else:
+            given = self._codec.texts(request.texts, "texts")
+        truncate = enum_value(TRUNCATIONS, request.truncate, common_pb2.TruncateMode, "truncate")
+        options = dropout_options(request.dropout, truncate=truncate, seed=calls.SEED)
+        side = DropoutSide(given, parse_reference(request.model, "model"), options)
+        call = calls.CompareDropout(
+            scopes=(), n_clusters=request.n_clusters, map=not request.without_map, seed=options.seed
+        )
+        limit = response_limit(request.max_response_bytes, self._limits)
+        return Asked(call, {"source": side}, _codes(request.row_labels), limit)
 
     def _asked(
         self, call: calls.Call, request: Any, first: str, second: str = "", labels: Iterable[str] = ()

@@ -12,7 +12,7 @@ from penult_service.analysis.results import Result
 from penult_service.config import Limits
 from penult_service.errors import AlreadyExists, InvalidInput, PenultError
 from penult_service.rpc.analysis import result_codec as codec
-from penult_service.rpc.analysis.replies import Origin
+from penult_service.rpc.analysis.replies import Known
 from penult_service.rpc.analysis.result_codec import PROJECTIONS, Kind
 from penult_service.rpc.analysis.sources import DatasetSide, Side
 from penult_service.rpc.limits import check_fits, response_limit
@@ -69,7 +69,7 @@ class Keeper:
         check_fits(response, found.info.source.rows, response_limit(request.max_response_bytes, self._most))
         return response
 
-    async def keep(self, keeping: Keeping, result: Result, origin: Origin, side: Side) -> ResultInfo:
+    async def keep(self, keeping: Keeping, result: Result, origin: Known, side: Side) -> ResultInfo:
         """Store a result; what is known of it. Whoever stops waiting, it is stored whole or not at all."""
         return await self._stored.run(_put, self.store(keeping.kind), keeping, result, origin, side)
 
@@ -78,7 +78,7 @@ class Keeper:
         operation: str,
         parameters: Mapping[str, Any],
         result: Result,
-        origin: Origin,
+        origin: Known,
         facts: Mapping[str, Any],
         side: Side,
     ) -> ResultInfo:
@@ -150,7 +150,7 @@ def _same(store: ResultStore, keeping: Keeping) -> StoredResult | None:
     return found if found.info.facts.get("request_id") == keeping.request_id else None
 
 
-def _put(store: ResultStore, keeping: Keeping, result: Result, origin: Origin, side: Side) -> ResultInfo:
+def _put(store: ResultStore, keeping: Keeping, result: Result, origin: Known, side: Side) -> ResultInfo:
     made = codec.parts(result, origin, {"request_id": keeping.request_id})
     try:
         return store.put(

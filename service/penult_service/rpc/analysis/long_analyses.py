@@ -10,16 +10,18 @@ from typing import Any, TypeVar
 
 from penult.v1 import analysis_service_pb2 as pb
 
+from penult_service.analysis.calls import Array
 from penult_service.analysis.progress import Progress as Told
 from penult_service.analysis.results import Result
 from penult_service.analysis.workers.pool import WorkerPool
 from penult_service.errors import InvalidInput, PenultError, ResourceExhausted, Unavailable
-from penult_service.operations import EMBEDDING, STARTING, WAITING, Operations, Progress, Work
+from penult_service.operations import STARTING, WAITING, Operations, Progress, Work
 from penult_service.rpc.analysis.analyses import BY_FIELD, Analyses, Analysis, Checked
 from penult_service.rpc.analysis.codec import Asked
+from penult_service.rpc.analysis.dropout_sampling import Way
 from penult_service.rpc.analysis.keeping import Keeper, Keeping, check_request_id
-from penult_service.rpc.analysis.replies import Origin
-from penult_service.rpc.analysis.sources import TextSide, VectorSide
+from penult_service.rpc.analysis.replies import Known
+from penult_service.rpc.analysis.sources import VectorSide
 from penult_service.rpc.codec import fields_under
 from penult_service.rpc.handlers import Call
 from penult_service.storage import OperationRecord
@@ -115,18 +117,19 @@ class LongAnalyses:
 
         return work
 
-    async def _computed(self, job: _Job, progress: Progress) -> tuple[Result, Origin]:
+    async def _computed(self, job: _Job, progress: Progress) -> tuple[Result, Known]:
+        checked = job.checked
+        apart = not self._analyses.is_short(checked)  # else it works among the calls
+        way = Way(progress.tell, lambda work: _patiently(progress, work))
+        async with self._analyses.arrays(checked, job.call, apart=apart, way=way) as (arrays, origin):
+            return await self._with(arrays, checked, progress, apart=apart), origin
+
+    async def _with(
+        self, arrays: dict[str, Array], checked: Checked, progress: Progress, *, apart: bool
+    ) -> Result:
         def tell(told: Told) -> None:
             progress.tell(told.stage, told.done, told.total)
 
-        checked = job.checked
-        apart = not self._analyses.is_short(checked)  # else it works among the calls
-        embeds = any(isinstance(side.asked, TextSide) for side in checked.sides.values())
-        arrays, origin = await _patiently(
-            progress,
-            lambda: self._analyses.arrays(checked, job.call, apart=apart),
-            EMBEDDING if embeds else "",
-        )
         async with self._pool.spooled(arrays) as files:
             arrays.clear()
 
@@ -134,12 +137,12 @@ class LongAnalyses:
                 return self._analyses.compute(checked, files, deadline=None, progress=tell, apart=apart)
 
             if not apart:
-                return await _patiently(progress, compute), origin
+                return await _patiently(progress, compute)
             async with self._operations.turn(progress):
                 progress.tell(STARTING)
-                return await compute(), origin
+                return await compute()
 
-    async def _stored(self, name: str, job: _Job, result: Result, origin: Origin) -> tuple[str, str]:
+    async def _stored(self, name: str, job: _Job, result: Result, origin: Known) -> tuple[str, str]:
         side = job.checked.sides[job.analysis.side]
         if job.keeping is not None:
             info = await _to_the_end(self._keeper.keep(job.keeping, result, origin, side))
@@ -172,14 +175,12 @@ async def _to_the_end(storing: Coroutine[Any, Any, T]) -> T:
     return task.result()
 
 
-async def _patiently(progress: Progress, ask: Callable[[], Awaitable[T]], stage: str = "") -> T:
+async def _patiently(progress: Progress, ask: Callable[[], Awaitable[T]]) -> T:
     """The same again while there is no room, or the workers get ready: an operation can wait.
 
-    `stage` is what it does when it does not wait; empty: `ask` tells that itself.
+    What it does when it does not wait `ask` tells.
     """
     while True:
-        if stage:
-            progress.tell(stage)
         try:
             return await ask()
         except (ResourceExhausted, Unavailable) as error:

@@ -12,10 +12,13 @@ from penult.v1 import common_pb2
 from penult_service.analysis import results
 from penult_service.rpc import replies
 from penult_service.rpc.analysis.codec import METRICS
+from penult_service.rpc.analysis.dropout_sampling import DropoutOrigin
 
 _METRICS = {word: number for number, word in METRICS.items() if number}
 
 Origin = common_pb2.Provenance | None
+Known = Origin | DropoutOrigin
+"""Where the rows of a result came from; of a comparison with dropout, all that is known beside it."""
 
 
 def similarity(
@@ -37,7 +40,7 @@ def neighbors(
         metric=_METRICS[metric],
         zero_queries=result.zero_queries,
         zero_corpus=result.zero_corpus,
-        adjustments=_adjustments(result.adjustments),
+        adjustments=adjustments(result.adjustments),
         space_check=check,
         provenance=origin,
     )
@@ -58,7 +61,7 @@ def clusters(result: results.ClusterResult, origin: Origin) -> pb.ClusterRespons
         noise_share=result.noise_share,
         agreement=pb.Agreement(**result.agreement) if result.agreement else None,
         used=_used(result.used),
-        adjustments=_adjustments(result.adjustments),
+        adjustments=adjustments(result.adjustments),
         zero_rows=result.zero_rows,
         provenance=origin,
     )
@@ -77,13 +80,14 @@ def projection(result: results.ProjectResult, origin: Origin) -> pb.ProjectRespo
         ),
         explained_variance=result.explained_variance,
         used=_used(result.used),
-        adjustments=_adjustments(result.adjustments),
+        adjustments=adjustments(result.adjustments),
         zero_rows=result.zero_rows,
         provenance=origin,
     )
 
 
-def _adjustments(made: Iterable[results.Adjustment]) -> list[pb.Adjustment]:
+def adjustments(made: Iterable[results.Adjustment]) -> list[pb.Adjustment]:
+    """What was not used as asked."""
     return [pb.Adjustment(parameter=a.parameter, asked=a.asked, used=a.used, why=a.why) for a in made]
 
 

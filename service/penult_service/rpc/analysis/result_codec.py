@@ -14,11 +14,13 @@ from penult.v1 import analysis_service_pb2 as pb
 from penult.v1 import common_pb2
 
 from penult_service.analysis import results
-from penult_service.rpc.analysis import replies
+from penult_service.rpc.analysis import dropout_replies, replies
+from penult_service.rpc.analysis.dropout_sampling import DropoutOrigin
 from penult_service.rpc.replies import timestamp
 from penult_service.storage import ResultInfo, StoredResult
 
 Response = pb.ClusterResponse | pb.ProjectResponse
+_REPLY = "reply"
 _MAKERS = ("umap-learn", "scikit-learn", "numba", "scipy", "faiss-cpu")
 
 
@@ -70,8 +72,11 @@ class Kind:
         return message
 
 
-def parts(result: results.Result, origin: replies.Origin, more: Mapping[str, Any]) -> Parts:
+def parts(result: results.Result, origin: replies.Known, more: Mapping[str, Any]) -> Parts:
     """What is stored of a result, with `more` facts (those that are empty are left out)."""
+    if isinstance(result, results.CompareDropoutResult):
+        return _comparison_parts(result, origin, more)
+    assert not isinstance(origin, DropoutOrigin)
     fields = {name: getattr(result, name) for name in result.__dataclass_fields__}
     arrays = {name: value for name, value in fields.items() if isinstance(value, np.ndarray)}
     used = fields.pop("used", {})
@@ -83,6 +88,20 @@ def parts(result: results.Result, origin: replies.Origin, more: Mapping[str, Any
         facts["provenance"] = MessageToDict(origin, preserving_proto_field_name=True)
     facts.update((name, value) for name, value in more.items() if value)
     return Parts(arrays, {name: _plain(value) for name, value in used.items()}, facts, _versions())
+
+
+def _comparison_parts(
+    result: results.CompareDropoutResult, origin: replies.Known, more: Mapping[str, Any]
+) -> Parts:
+    """Its reply as it stands on the wire: it has no rows that are read some at a time."""
+    assert isinstance(origin, DropoutOrigin)
+    message = dropout_replies.comparison(result, origin).SerializeToString()
+    facts = {name: value for name, value in more.items() if value}
+    return Parts({_REPLY: np.frombuffer(message, np.uint8)}, {}, facts, _versions())
+
+
+def _comparison(found: StoredResult) -> pb.CompareDropoutResponse:
+    return pb.CompareDropoutResponse.FromString(found.arrays[_REPLY].tobytes())
 
 
 def _similarity(found: StoredResult) -> pb.ComputeSimilarityResponse:
@@ -145,6 +164,7 @@ RESPONSES: Mapping[str, Callable[[StoredResult], Any]] = {
     "neighbors": _neighbors,
     "cluster": _clustering,
     "project": _projection,
+    "compare_dropout": _comparison,
 }
 """The reply that a stored result stands for, by the name of the analysis."""
 

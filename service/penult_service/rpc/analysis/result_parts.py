@@ -22,6 +22,7 @@ _ROW_ARRAYS = {
     "neighbors": ("indices", "scores"),
     "cluster": ("labels",),
     "project": ("coordinates",),
+    "compare_dropout": (),
 }
 
 
@@ -35,8 +36,9 @@ class Readable:
 
     @property
     def rows(self) -> int:
-        """How many rows it has."""
-        return len(self.found.arrays[_ROW_ARRAYS[self.analysis.name][0]])
+        """How many rows it has that can be read some at a time."""
+        names = _ROW_ARRAYS[self.analysis.name]
+        return len(self.found.arrays[names[0]]) if names else 0
 
     def response(self) -> Any:
         """The whole reply of the analysis."""

@@ -12,10 +12,10 @@ from penult.v1 import analysis_service_pb2 as pb
 
 from penult_service.analysis import results
 from penult_service.config import Limits
-from penult_service.errors import PreconditionFailed
-from penult_service.rpc.analysis import replies
+from penult_service.rpc.analysis import dropout_replies, replies
 from penult_service.rpc.analysis.analyses import (
     CLUSTER,
+    COMPARE_DROPOUT,
     NEIGHBORS,
     PROJECT,
     SIMILARITY,
@@ -38,7 +38,7 @@ from penult_service.rpc.stored import Stored
 class _Done:
     checked: Checked
     result: Any
-    origin: replies.Origin
+    origin: Any
     stored: pb.Projection | pb.Clustering | None
 
 
@@ -91,7 +91,11 @@ class AnalysisService(StoredResults):
         self, request: pb.CompareDropoutRequest, call: Call
     ) -> pb.CompareDropoutResponse:
         """What dropout does to texts."""
-        raise PreconditionFailed("not there yet", reason="NO_SAMPLING")
+        done = await self._analysed(COMPARE_DROPOUT, request, call)
+        with call.stage("reply"):
+            response = dropout_replies.comparison(done.result, done.origin)
+            check_fits(response, response.rows, done.checked.asked.max_bytes)
+        return response
 
     async def start_analysis(self, request: pb.StartAnalysisRequest, call: Call) -> operations_pb2.Operation:
         """An analysis of any length."""
@@ -129,9 +133,9 @@ class AnalysisService(StoredResults):
         async with self._analyses.resolved(asked, call) as sides:
             checked = self._analyses.check(asked, sides)
             self._analyses.check_for_call(checked)
-            arrays, origin = await self._analyses.arrays(checked, call)
-            with call.stage("analysis"):
-                result = await self._analyses.compute(checked, arrays, deadline=call.deadline)
+            async with self._analyses.arrays(checked, call) as (arrays, origin):
+                with call.stage("analysis"):
+                    result = await self._analyses.compute(checked, arrays, deadline=call.deadline)
             stored = None
             if keeping is not None:
                 stored = await self._store(keeping, result, origin, checked, analysis.side, call)
@@ -141,7 +145,7 @@ class AnalysisService(StoredResults):
         self,
         keeping: Keeping,
         result: results.Result,
-        origin: replies.Origin,
+        origin: Any,
         checked: Checked,
         side: str,
         call: Call,

@@ -16,6 +16,7 @@ from penult_service.errors import InvalidInput, PenultError, PreconditionFailed
 from penult_service.repository.names import Reference
 from penult_service.repository.repository import Repository
 from penult_service.rpc import replies
+from penult_service.rpc.analysis.dropout_plan import DropoutSide, Plan, planned
 from penult_service.rpc.codec import fields_under
 from penult_service.rpc.handlers import Call
 from penult_service.rpc.stored import Stored
@@ -47,14 +48,17 @@ class DatasetSide:
     name: str
 
 
-AskedSide = TextSide | VectorSide | DatasetSide
+AskedSide = TextSide | VectorSide | DatasetSide | DropoutSide
 AskedSides = Mapping[str, AskedSide]
 """The sides by the names of their fields, which are those of the arrays of `analysis.calls` too."""
 
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """A side of which all is known but, for texts, the numbers themselves. Of a set, `snapshot` has the rows."""
+    """A side of which all is known but, for texts, the numbers themselves.
+
+    Of a set, `snapshot` has the rows; of texts with active dropout, `plan` says what is drawn.
+    """
 
     asked: AskedSide
     rows: int
@@ -62,6 +66,7 @@ class Side:
     space: str
     model: LoadedModel | None = None
     snapshot: Snapshot | None = None
+    plan: Plan | None = None
 
 
 Sides = Mapping[str, Side]
@@ -87,6 +92,8 @@ class Sources:
             for field, side in asked.items():
                 if isinstance(side, DatasetSide):
                     sides[field] = await self._of_set(side, field, snapshots)
+                elif isinstance(side, DropoutSide):
+                    sides[field] = self._with_dropout(side, call)
                 else:
                     sides[field] = self._side(side, field, call)
             yield sides
@@ -130,13 +137,22 @@ class Sources:
         if isinstance(asked, VectorSide):
             rows, columns = asked.matrix.shape
             return Side(asked, rows, columns, asked.space)
-        model = self._repository.resolve(asked.reference, f"{field}.options.model")
-        call.model = f"models/{model.name}/versions/{model.version}"
-        call.texts += len(asked.given)
+        model = self._model(asked, f"{field}.options.model", call)
         with fields_under(field):
             readout = choose_readout(model.manifest, asked.options, row_a_text=True)
         space = space_of(model.manifest, readout, asked.options).digest
         return Side(asked, len(asked.given), readout.dimension, space, model)
+
+    def _with_dropout(self, asked: DropoutSide, call: Call) -> Side:
+        model = self._model(asked, "model", call)
+        plan = planned(model.manifest, asked)
+        return Side(asked, len(asked.given), plan.columns, plan.space, model, plan=plan)
+
+    def _model(self, asked: TextSide | DropoutSide, field: str, call: Call) -> LoadedModel:
+        model = self._repository.resolve(asked.reference, field)
+        call.model = f"models/{model.name}/versions/{model.version}"
+        call.texts += len(asked.given)
+        return model
 
     async def _embedded(
         self, field: str, side: Side, asked: TextSide, call: Call

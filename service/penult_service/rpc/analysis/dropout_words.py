@@ -1,0 +1,132 @@
+"""The answer of a comparison in words: whether embeddings are taken before or after the dropout, and what it would do.
+
+Every sentence is made from the figures of the reply, and left out where there are none.
+"""
+
+from __future__ import annotations
+
+from penult.v1 import analysis_service_pb2 as pb
+from penult.v1 import common_pb2
+
+_SAME = 1e-9  # of cosines: nothing has turned
+_STEADY, _MORE = 0.995, 0.02  # adjusted Rand index: the same clusters; a difference that says something
+_PATHS = 2
+
+
+def answer(message: pb.CompareDropoutResponse) -> str:
+    """Two to four sentences."""
+    sentences = [_before_or_after(message), *_effects(message), _clusters(message)]
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _before_or_after(message: pb.CompareDropoutResponse) -> str:
+    figures = {figure.name: figure for figure in message.inference}
+    found = figures.get("before_vs_after_dropout")
+    if not message.provenance.dropout_proven_inactive:
+        return (
+            "Take the embeddings before the dropout: it is not proven that this model leaves its dropout out when it"
+            " predicts."
+        )
+    if found is None:
+        return "Take the embeddings before the dropout; in inference it is proven to play no part."
+    if found.value == 0:
+        return (
+            "Take the embeddings before the dropout; in inference after it is the same tensor, bit for bit."
+        )
+    if found.value <= found.limit:
+        return (
+            "Take the embeddings before the dropout; in inference after it is the same tensor up to"
+            f" {found.value:.1g}."
+        )
+    return (
+        "Take the embeddings before the dropout: after it the numbers differ by up to"
+        f" {found.value:.1g}, although the model predicts."
+    )
+
+
+def _effects(message: pb.CompareDropoutResponse) -> list[str]:
+    return [_effect(message, effect) for effect in message.effects]
+
+
+def _effect(message: pb.CompareDropoutResponse, effect: pb.DropoutEffect) -> str:
+    where = f"With dropout active {_where(effect)}{_rates(effect)}"
+    classes = _classes(message, effect)
+    if _unmoved(effect):
+        same = f"{where}, the embeddings would stay as they are"
+        return f"{same}, and {classes}." if classes else f"{same}."
+    neighbours = _neighbours(message, effect)
+    return (
+        f"{where}, {neighbours} would change, and {classes}."
+        if classes
+        else f"{where}, {neighbours} would change."
+    )
+
+
+def _where(effect: pb.DropoutEffect) -> str:
+    if effect.scope == common_pb2.DROPOUT_SCOPE_ALL:
+        return "everywhere, inside the encoder too"
+    if effect.scope == common_pb2.DROPOUT_SCOPE_HEAD:
+        return "in front of the head"
+    paths = [repr(active.path) for active in effect.active]
+    return f"in {' and '.join(paths)}" if len(paths) <= _PATHS else f"in the {len(paths)} that were named"
+
+
+def _rates(effect: pb.DropoutEffect) -> str:
+    rates = sorted({round(active.rate, 6) for active in effect.active})
+    if not rates:
+        return ""
+    return f" (rate {rates[0]:g})" if len(rates) == 1 else f" (rates {rates[0]:g} to {rates[-1]:g})"
+
+
+def _unmoved(effect: pb.DropoutEffect) -> bool:
+    return effect.neighbors_changed == 0 and effect.cosine_to_clean.min >= 1 - _SAME
+
+
+def _neighbours(message: pb.CompareDropoutResponse, effect: pb.DropoutEffect) -> str:
+    changed, among = effect.neighbors_changed, message.neighbors
+    whose = f"{among} nearest neighbours of a text"
+    if changed == 0:
+        return f"none of the {whose}"
+    if round(changed) == 0:
+        return f"fewer than one of the {whose} ({changed:.2g} on average)"
+    if round(changed) == among:
+        return f"all of the {whose}" if changed == among else f"nearly all of the {whose}"
+    return f"on average {round(changed)} of the {whose}"
+
+
+def _classes(message: pb.CompareDropoutResponse, effect: pb.DropoutEffect) -> str:
+    """What becomes of the predicted classes, as the rest of a sentence; empty of no classifier."""
+    if not effect.HasField("rows_flipped"):
+        return ""
+    rows, flipped, passes = message.rows, effect.rows_flipped, message.passes
+    if flipped == 0:
+        return "no predicted class would"
+    often = f"{_percent(effect.predictions_flipped)} of all predictions"
+    if passes == 1:
+        return f"the predicted class of {flipped} of {rows} texts would ({often})"
+    return (
+        f"the predicted class of {flipped} of {rows} texts would in at least one of {passes} passes ({often})"
+    )
+
+
+def _percent(share: float) -> str:
+    percent = 100 * share
+    return f"{percent:.0f} %" if percent >= 10 else f"{percent:.2g} %"
+
+
+def _clusters(message: pb.CompareDropoutResponse) -> str:
+    """Of the scope that clusters survive least; nothing where one cluster is all."""
+    moved = [effect for effect in message.effects if not _unmoved(effect)]
+    if message.n_clusters < 2 or not moved:
+        return ""
+    worst = min(moved, key=lambda effect: effect.cluster_agreement.mean)
+    agreed, alone = worst.cluster_agreement.mean, message.cluster_agreement_reseeded.mean
+    among = f"{message.n_clusters} clusters of k-means"
+    if agreed >= _STEADY:
+        return f"The {among} would stay the same (adjusted Rand index {agreed:.3g})."
+    figures = f"(adjusted Rand index {agreed:.2f}; another seed of k-means alone {alone:.2f})"
+    if agreed >= alone + _MORE:
+        return f"The {among} would change less than another seed alone changes them {figures}."
+    if agreed > alone - _MORE:
+        return f"The {among} would change as much as another seed alone changes them {figures}."
+    return f"The {among} would change more than another seed alone changes them {figures}."
