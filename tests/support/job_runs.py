@@ -8,26 +8,17 @@ import sys
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from penult_client import Embeddings, Model, ModelInput, RowError
+from penult_client import ActiveDropout, Embeddings, Model, ModelInput, RowError, Uncertainty
 from penult_service.cli import options
 from penult_service.cli.app import main
 from support.wire_numbers import as_text
 
 DIMENSION, CLASSES = 5, 2
-
-
-@dataclass(frozen=True)
-class ActiveDropout:
-    path: str
-    layer_class: str
-    rate: float
 
 
 def an_input(
@@ -132,7 +123,7 @@ class SmallClient:
         on_row_error: str = "fail",
         truncate: str = "right",
         progress: Any = False,
-    ) -> Any:
+    ) -> Uncertainty:
         """Numbers that depend on the row, its number and what is asked for alone; `too long` as of `embed`."""
         del model, on_row_error, truncate, progress
         self.sampled.append((first_row, rows))
@@ -156,10 +147,14 @@ class SmallClient:
             "samples": samples,
             "seed": seed,
             "active": (ActiveDropout(path="dropout", layer_class="Dropout", rate=rate or 0.1),),
+            "draws": None,
+            "token_counts": np.ones(len(rows), np.int32),
+            "truncated": np.array(["none"] * len(rows)),
             "row_errors": self._errors([as_text(row) for row in rows]),
             **{"model": "small", "version": 1, "digest": "d1"},
+            **{"engine": "none", "precision": "float32", "dropout_proven": True},
         }
-        return SimpleNamespace(**{**facts, **self._measured})
+        return Uncertainty(**{**facts, **self._measured})
 
     @staticmethod
     def _errors(texts: list[str]) -> tuple[RowError, ...]:

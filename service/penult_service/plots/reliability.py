@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from penult_service.errors import InvalidInput
 from penult_service.plots import fonts
-from penult_service.plots.drawing import file_of, own_style
+from penult_service.plots.drawing import DPI, file_of, own_style
 from penult_service.plots.themes import LIGHT, Theme
 
 ENDINGS = (".png", ".svg")
@@ -87,7 +87,7 @@ def _figure(view: ReliabilityView, theme: Theme) -> Figure:
     title = fonts.wrapped(fonts.drawable(view.title), bold, wide - 2 * EDGE, 2)
     caption = fonts.wrapped(fonts.drawable(view.caption), small, wide - 2 * EDGE, 3)
     above, below = EDGE + 1.2 * LINE * len(title) + 1.5 * LINE, 0.5 + LINE * len(caption) + EDGE
-    figure = Figure(figsize=(wide, above + HIGH + below), facecolor=theme.paper)
+    figure = Figure(figsize=(wide, above + HIGH + below), dpi=DPI, facecolor=theme.paper)
     FigureCanvasAgg(figure)
     paper = _Paper(figure, theme)
     for number, line in enumerate(title):
