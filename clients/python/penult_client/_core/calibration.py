@@ -116,24 +116,24 @@ def class_numbers(labels: Any, names: Sequence[str], rows: int, classes: int) ->
     # numpy.bool_ and bool, of a model of two classes.
     truths = {"False": "0", "True": "1"} if classes == 2 and not {"True", "False"} & set(names) else {}
     found = [truths.get(label, label) for label in found]
-    numbers = {name: number for number, name in reversed(list(enumerate(names)))}
-    if not all(label in numbers for label in found):
-        as_names = next((i for i, label in enumerate(found) if label not in numbers), None)
-        numbers = {str(number): number for number in range(classes)}
-        unknown = next((i for i, label in enumerate(found) if label not in numbers), None)
-        if unknown is not None:
-            raise _unknown(found, unknown if not names or as_names is None else as_names, names, classes)
+    by_name = {name: number for number, name in reversed(list(enumerate(names)))}
+    by_number = {str(number): number for number in range(classes)}
+    strange = [label for label in found if label not in by_name]
+    of_numbers = len(strange) == len(found) or (strange and all(label in by_number for label in found))
+    numbers = by_number if of_numbers else by_name
+    unknown = next((i for i, label in enumerate(found) if label not in numbers), None)
+    if unknown is not None:
+        raise _unknown(found[unknown], unknown, names, classes)
     return np.array([numbers[label] for label in found], np.int64)
 
 
-def _unknown(labels: Sequence[str], row: int, names: Sequence[str], classes: int) -> InvalidInputError:
+def _unknown(label: str, row: int, names: Sequence[str], classes: int) -> InvalidInputError:
     told = ", ".join(repr(name) for name in names[:_CLASSES_TOLD])
     more = f" and {len(names) - _CLASSES_TOLD} more" if len(names) > _CLASSES_TOLD else ""
-    known = (
-        f"the classes are {told}{more}; give their names, or" if names else "its classes have no names; give"
-    )
+    known = f"these are {told}{more}; give the name of each, or" if names else "they have no names; give"
     return InvalidInputError(
-        f"labels[{row}] is {labels[row][:200]!r}, no class of the model: {known} numbers from 0 to {classes - 1}",
+        f"labels[{row}] is {label[:200]!r}, none of the model's classes: {known} the number of each, from 0 to "
+        f"{classes - 1}",
         reason="UNKNOWN_LABEL",
         field=f"labels[{row}]",
     )
