@@ -127,7 +127,7 @@ def _slice(flat: FlatGraph, wanted: Iterable[Ref], report: Audit, scope: str) ->
             _slice_branches(flat, node, used.get(name, set()), report, where)
         elif node.op in _LOOPS:
             _slice_loop(flat, node, used.get(name, set()), report, where)
-        elif _is_random(node) or _calls(node) or _changes(node) or _samples_pieces(flat, node):
+        elif _is_random(node) or _calls(node) or changes(node) or _samples_pieces(flat, node):
             report.random.append(report.found(node, where))
 
 
@@ -221,7 +221,7 @@ def _is_random(node: node_def_pb2.NodeDef) -> bool:
     return seeded or noisy or _RANDOM.match(node.op) is not None
 
 
-def _changes(node: node_def_pb2.NodeDef) -> bool:
+def changes(node: node_def_pb2.NodeDef) -> bool:
     """Whether its answer may depend on more than its inputs: a queue, an iterator, a clock, a program of its own.
 
     Writes are judged apart, wherever they are.

@@ -42,6 +42,7 @@ from penult_service.preparing.proof.served import Served
 from penult_service.preparing.proof.structure import AS_SERVED, Structure
 from penult_service.preparing.sampling import putting
 from penult_service.preparing.sampling.putting import Plan
+from penult_service.preparing.seam.inner_sites import with_inner
 from penult_service.preparing.seam.seams import find_seams, surveyed
 from penult_service.preparing.seam.survey import Survey
 
@@ -105,8 +106,7 @@ def prepare(
         served = Served(signatures, shape, examples.tokenizer)
         outcome = experiment.run(opened, seams, served, examples)
         if opened.known is None and outcome.said is not None:
-            site = next((site for site in seams.sites if site.place == "at"), None)
-            keras_oracle.compare(outcome, opened, site, outcome.said)
+            keras_oracle.compare(outcome, opened, seams.shown, outcome.said)
         _judge(outcome, opened, survey, structure)
         tried = sampling.run(outcome, seams, served, examples)
         outcome.figures += tried.figures
@@ -139,7 +139,8 @@ def _searched(
         return opened, None, readouts_first(opened.source, opened.known.seams, declared)
     survey = surveyed(opened, noise_is_on=noise_is_on)
     seams = find_seams(survey, layer, declared)
-    return with_tokenizer(survey.opened, seams, declared), survey, seams
+    opened, seams = with_inner(with_tokenizer(survey.opened, seams, declared), survey, seams)
+    return opened, survey, seams
 
 
 def peak_memory() -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from penult_service.prepared import Head, Readout, Site, TokenInput
-from penult_service.preparing.graph import Ref
+from penult_service.preparing.graph import Ref, node_of
 from penult_service.preparing.sampling.keyed import Recipe
 
 
@@ -51,6 +51,13 @@ class Seams:
     unread: str = ""
     notes: tuple[str, ...] = ()
     stands: tuple[Stand, ...] = ()
+
+    @property
+    def shown(self) -> Site | None:
+        """The dropout at the seam that the file itself shows, and not only its function for training."""
+        pairs = zip(self.sites, self.stands, strict=True)
+        at = (site for site, stand in pairs if site.place == "at" and site.tensor == node_of(stand.after))
+        return next(at, None)
 
 
 @dataclass(frozen=True)

@@ -122,5 +122,6 @@ def _hidden_dropouts(opened: Opened) -> list[str]:
         return []
     return [
         f"{', '.join(names)}: one layer each to Keras; a dropout inside leaves no operation in the inference graph, so "
-        "it is not listed by name and rate, and the lines above and below say whether one is active"
+        "it is listed by name and rate only where the function for training tells of it, and the lines above and below "
+        "say whether one is active"
     ]

@@ -103,7 +103,7 @@ def find_place(survey: Survey) -> Place:
     known = stands(survey)
     if found is None:
         inner = {layer.name for layer in survey.opened.layers if layer.class_name in _DROP_INSIDE}
-        drawn = Training(survey.opened).drawn_for_rows([_scope(survey, one) for one in known], inner)
+        drawn = Training(survey.opened).drawn_for_rows([scope_in(survey, one) for one in known], inner)
         if drawn:
             return Place(unread=f"in training {', '.join(drawn)} {_DRAWS}")
     return checked(survey, found or by_weights(survey), known)
@@ -114,10 +114,10 @@ def checked(survey: Survey, place: Place, known: Sequence[Mark]) -> Place:
     if not place.before:
         return place
     last = last_of(survey, known) or [Mark(place.before, place.before, Layer("", "", "", {}))]
-    scopes = [_scope(survey, one) for one in last]
+    scopes = [scope_in(survey, one) for one in last]
     if not all(scopes):
         return place
-    behind = Training(survey.opened).drawn_behind(scopes, [_scope(survey, one) for one in known])
+    behind = Training(survey.opened).drawn_behind(scopes, [scope_in(survey, one) for one in known])
     if not behind:
         return place
     return Place(
@@ -125,7 +125,7 @@ def checked(survey: Survey, place: Place, known: Sequence[Mark]) -> Place:
     )
 
 
-def _scope(survey: Survey, one: Mark) -> Scope:
+def scope_in(survey: Survey, one: Mark) -> Scope:
     """Where a dropout stands; of one that leaves nothing, its layer; without one, what makes the tensor read."""
     if one.layer.name and one.after == one.before:
         return (one.layer.name,)

@@ -182,16 +182,16 @@ def _sites(survey: Survey, place: Place, declared: Declaration) -> tuple[tuple[S
     for one in dropouts.stands(survey):
         at = bool(place.before) and (one.after == place.after or _same(survey, one.before, place.before))
         where = "at" if at else "before" if order[node_of(one.after)] < after else "after"
-        sites.append(_site(_path(survey, one), one.layer, node_of(one.after), where, declared.dropout))
-        places.append(_stand(survey, one, sites[-1]))
+        sites.append(site_of(_path(survey, one), one.layer, node_of(one.after), where, declared.dropout))
+        places.append(stand_of(survey, one, sites[-1]))
     if not sites and place.before and not survey.opened.layers:
         sites = _declared_sites(survey, place, declared.dropout)
         mark = Mark(place.before, place.before, Layer("", "", "Dropout", {}))
-        places = [_stand(survey, mark, site) for site in sites]
+        places = [stand_of(survey, mark, site) for site in sites]
     return tuple(sites), tuple(places)
 
 
-def _stand(survey: Survey, one: Mark, site: Site) -> Stand:
+def stand_of(survey: Survey, one: Mark, site: Site) -> Stand:
     """Where it stands, and how it is put back, by the shape that what it drops has for so many rows."""
     shape = survey.shapes[one.after]
     stacked = bool(shape) and shape[0] > len(PROBE) and shape[0] % len(PROBE) == 0
@@ -231,7 +231,7 @@ def _declared_sites(survey: Survey, place: Place, rates: Mapping[str, float]) ->
     return [Site(name, "Dropout", rate, None, node_of(place.before), "at")]
 
 
-def _site(path: str, layer: Layer, tensor: str, place: str, rates: Mapping[str, float]) -> Site:
+def site_of(path: str, layer: Layer, tensor: str, place: str, rates: Mapping[str, float]) -> Site:
     recorded = layer.config.get("rate", layer.config.get("stddev"))
     rate = rates.get(path, rates.get(layer.name)) if recorded is None else float(recorded)
     shape = layer.config.get("noise_shape")

@@ -15,7 +15,7 @@ from penult_service.errors import ModelRefused
 from penult_service.preparing.audit import audit
 from penult_service.preparing.cut import imported
 from penult_service.preparing.formats.signatures import CALL, traces
-from penult_service.preparing.graph import FlatGraph, flatten, node_of
+from penult_service.preparing.graph import FlatGraph, Ref, flatten, node_of
 from penult_service.preparing.opened import Opened
 
 Scope = tuple[str, ...]
@@ -40,6 +40,23 @@ class Training:
                 except (ModelRefused, ValueError, TypeError, KeyError, AttributeError):
                     return None
         return None
+
+    @property
+    def inputs(self) -> list[Ref] | None:
+        """Where the function is fed with the model's inputs, in their order; None when that is not certain."""
+        if self.flat is None:
+            return None
+        there, wanted = self.flat.inputs, self._opened.inputs
+        if len(there) == len(wanted) == 1:
+            return list(there.values())
+        names = [node_of(one.ref) for one in wanted]
+        if set(names) == set(there):
+            return [there[name] for name in names]
+        nodes = {ref: self.flat.nodes[node_of(ref)] for ref in there.values()}
+        kinds = {(n.attr["dtype"].type, len(n.attr["shape"].shape.dim)): ref for ref, n in nodes.items()}
+        own = [(one.dtype.as_datatype_enum, len(one.shape)) for one in wanted]
+        certain = len(kinds) == len(there) and len(own) == len(set(own)) and set(own) == set(kinds)
+        return [kinds[kind] for kind in own] if certain else None
 
     @cached_property
     def drawn(self) -> dict[str, Scope]:
@@ -72,15 +89,15 @@ class Training:
             if name not in seen and not any(_inside(of[name], scope) for scope in here):
                 seen.add(name)
                 waiting += [node_of(ref) for ref in self.flat.nodes[name].input]
-        left = self._but_for(known)
-        return sorted({_owner(scope) for name, scope in left.items() if name in seen})
+        left = self.but_for(known)
+        return sorted({owner_of(scope) for name, scope in left.items() if name in seen})
 
     def drawn_for_rows(self, known: Sequence[Scope], inner: Container[str]) -> list[str]:
         """The scopes in which numbers are drawn for a row each, or so it may be; but for these scopes of inference,
         and those of the layers `inner`."""
         left = {
             name: scope
-            for name, scope in self._but_for(known).items()
+            for name, scope in self.but_for(known).items()
             if not any(part in inner for part in scope)
         }
         if self.flat is None or not left:
@@ -88,9 +105,10 @@ class Training:
         with tf.Graph().as_default():
             tensors = imported(self.flat, [f"{name}:0" for name in left])
         ranks = zip(left.values(), (tensor.shape.rank for tensor in tensors), strict=True)
-        return sorted({_owner(scope) for scope, rank in ranks if rank in (None, 2)})
+        return sorted({owner_of(scope) for scope, rank in ranks if rank in (None, 2)})
 
-    def _but_for(self, known: Sequence[Scope]) -> dict[str, Scope]:
+    def but_for(self, known: Sequence[Scope]) -> dict[str, Scope]:
+        """`drawn` without what is drawn in these scopes of the inference graph."""
         here = [self._here(scope) for scope in known]
         return {n: scope for n, scope in self.drawn.items() if not any(_inside(scope, one) for one in here)}
 
@@ -105,7 +123,7 @@ def scope_of(node: str) -> Scope:
     return tuple(part for part in node.split("/")[:-1] if not part.startswith(_CALLS))
 
 
-def _owner(scope: Scope) -> str:
+def owner_of(scope: Scope) -> str:
     """The layer, without what dropping itself adds."""
     depth = next(
         (i for i, part in enumerate(scope) if i and part.startswith(("dropout", "random_"))), len(scope)
