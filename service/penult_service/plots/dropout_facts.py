@@ -41,7 +41,9 @@ def _effect(view: DropoutView, effect: Effect) -> dict[str, Any]:
         "active": [asdict(each) for each in effect.active],
         "cosine_to_clean": asdict(effect.cosine_to_clean),
         "expected_cosine_to_clean": effect.expected_cosine_to_clean,
-        "cosine_between_draws": asdict(effect.cosine_between_draws),
+        "cosine_between_draws": None
+        if effect.cosine_between_draws is None
+        else asdict(effect.cosine_between_draws),
         "expected_cosine_between_draws": effect.expected_cosine_between_draws,
         "neighbors_changed": effect.neighbors_changed,
         "nearest_kept": effect.nearest_kept,

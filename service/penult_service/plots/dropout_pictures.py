@@ -177,12 +177,13 @@ def _bars(spread: Spread) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 def _cosines(effect: Effect, theme: Theme) -> Figure:
     """Filled: to the clean vector; outlined: of two draws."""
-    figure, axes = _paper(theme, 2)
+    told = [("to the clean vector", effect.cosine_to_clean, effect.expected_cosine_to_clean, True)]
+    if effect.cosine_between_draws is not None:
+        told.append(
+            ("of two draws", effect.cosine_between_draws, effect.expected_cosine_between_draws, False)
+        )
+    figure, axes = _paper(theme, len(told))
     colour = colour_of(effect, theme)
-    told = (
-        ("to the clean vector", effect.cosine_to_clean, effect.expected_cosine_to_clean, True),
-        ("of two draws", effect.cosine_between_draws, effect.expected_cosine_between_draws, False),
-    )
     for number, (name, spread, expected, filled) in enumerate(told):
         shares, edges = _bars(spread)
         # In another width of bins, the heights of two histograms cannot be compared.

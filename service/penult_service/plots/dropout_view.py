@@ -69,14 +69,15 @@ class ProofFigure:
 class Effect:
     """What active dropout does to n rows, of one `scope`: `head`, `all` or `named`.
 
-    The figures are those of the contract's `DropoutEffect`, under its names. `row_neighbors_changed` float32 [n];
-    `row_flipped` float32 [n], None for no classifier; `coordinates` float32 [n, 2], None without a map.
+    The figures are those of the contract's `DropoutEffect`, under its names; `cosine_between_draws` is None of one
+    pass. `row_neighbors_changed` float32 [n]; `row_flipped` float32 [n], None for no classifier; `coordinates`
+    float32 [n, 2], None without a map.
     """
 
     scope: str
     active: tuple[Active, ...]
     cosine_to_clean: Spread
-    cosine_between_draws: Spread
+    cosine_between_draws: Spread | None
     neighbors_changed: float
     nearest_kept: float
     cluster_agreement: Spread

@@ -75,7 +75,7 @@ def lines(view: DropoutView) -> list[Line]:
         ),
         line(
             "cosine of two draws",
-            lambda e: _about(e.cosine_between_draws),
+            lambda e: "-" if e.cosine_between_draws is None else _about(e.cosine_between_draws),
             _theory(view, "expected_cosine_between_draws", "1 - p"),
             "Two passes over the same row: what a caller sees who asks twice.",
         ),

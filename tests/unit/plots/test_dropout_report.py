@@ -262,7 +262,10 @@ def test_what_is_not_there_is_left_out(missing: dict[str, Any]) -> None:
     if shown.predicted is None:
         bare = replace(shown.effects[0], predictions_flipped=None, rows_flipped=None, row_flipped=None)
         shown = replace(shown, effects=(bare,))
-    equal = replace(shown.effects[0], cosine_to_clean=Spread(1.0, 0.0, 1.0, 1.0), pair_rank_correlation=None)
+    same = Spread(1.0, 0.0, 1.0, 1.0)
+    equal = replace(
+        shown.effects[0], cosine_to_clean=same, cosine_between_draws=None, pair_rank_correlation=None
+    )
     shown = replace(shown, effects=(equal,))
     found = Found(page(shown))
     assert ("flips" in [value for _, name, value in found.attributes if name == "id"]) == shown.classifies

@@ -1,0 +1,221 @@
+"""`penult dropout`: what dropout does to texts, before against after, and what if it were on."""
+
+from __future__ import annotations
+
+import shlex
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+
+from penult_service.cli import analyses, options, tables, uncertain_rows
+from penult_service.cli.console import note, out, print_table
+from penult_service.cli.dropout_report import ENDINGS, Asked, as_json, check_folders, view_of, write
+from penult_service.cli.operation_progress import shown
+from penult_service.cli.row_columns import Columns
+from penult_service.cli.sampling import SAMPLES, SEED, Sampling
+from penult_service.errors import InvalidInput
+from penult_service.plots import dropout_words
+from penult_service.plots.words import number
+from penult_service.vectors import TRUNCATIONS
+
+if TYPE_CHECKING:
+    from penult_service.plots.dropout_view import DropoutView
+
+ROWS, FEWEST_ROWS = 2_000, 3
+WIDTH = 100
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("dropout")(dropout)
+
+
+def dropout(
+    texts: Annotated[
+        Path,
+        typer.Option(metavar="FILE", help="Texts: .csv, .tsv, .jsonl, .txt or .parquet.", show_default=False),
+    ],
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="MODEL",
+            help="A model's directory or file (a private server is started and ended), or a name with --server.",
+        ),
+    ] = None,
+    output: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="A report: .html, .md or .json; several times for several."
+        ),
+    ] = None,
+    label_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A column of labels, which the map is coloured by.")
+    ] = None,
+    text_column: options.TextColumn = "text",
+    passes: Annotated[
+        int, typer.Option(min=1, help="How often the texts are computed with dropout on.")
+    ] = SAMPLES,
+    seed: options.Seed = SEED,
+    layers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="head|all|PATH,PATH",
+            help="The dropouts that are put back: those in front of the head, those inside the encoder too, or some. "
+            "[default: the head, and beside it all where they are known]",
+        ),
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option(metavar="R", help="Their rate. [default: the model's own]")
+    ] = None,
+    n_clusters: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Of k-means. [default: as many as labels, or classes]"),
+    ] = None,
+    max_rows: Annotated[
+        int, typer.Option(metavar="N", min=FEWEST_ROWS, help="Of more rows, so many are drawn.")
+    ] = ROWS,
+    no_map: Annotated[bool, typer.Option("--no-map", help="Leave the map out.")] = False,
+    truncate: options.Truncate = "right",
+    server: options.Server = None,
+    data: options.Data = None,
+    as_json_: options.Json = False,
+    overwrite: options.Overwrite = False,
+) -> None:
+    """What dropout does to these texts.
+
+    First while the model predicts: the numbers in front of the dropout against those behind it. Then what if dropout
+    were on (training=True): how far embeddings turn, beside what the theory says; how many of the nearest neighbours
+    change; how far k-means still finds the same clusters, beside k-means from another seed; how many predictions flip,
+    and of which texts; and where each text would move on a map.
+
+    Prints the answer in words, and the figures. -o report.html writes it all as a page that needs no network,
+    -o report.md as Markdown with its pictures in report_files, -o report.json the figures alone.
+
+    The same texts, passes and seed give the same figures. Rows without a text or, with --label-column, without a label
+    are left out, and told.
+    """
+    options.one_of("--truncate", truncate, TRUNCATIONS)
+    if model is None and server is None:
+        raise InvalidInput(
+            "name a model's directory or file (penult dropout PATH --texts FILE), or a running server with "
+            "--server HOST:PORT"
+        )
+    # The words of --layers, checked as `penult uncertainty` does; without, the server decides.
+    chosen = Sampling.of(passes, seed, layers or "head", rate)
+    places = output or []
+    tables.check_places(places, (texts,), overwrite, ENDINGS)
+    check_folders(places, overwrite)
+    if places:
+        analyses.require("matplotlib")
+    if server is None:
+        analyses.require(*analyses.PACKAGES)
+    command = _command(
+        model,
+        texts,
+        {
+            "--label-column": label_column,
+            "--text-column": None if text_column == "text" else text_column,
+            "--passes": None if passes == SAMPLES else passes,
+            "--seed": None if seed == SEED else seed,
+            "--layers": layers,
+            "--rate": rate,
+            "--n-clusters": n_clusters,
+            "--max-rows": None if max_rows == ROWS else max_rows,
+            "--truncate": None if truncate == "right" else truncate,
+            "--server": server,
+        },
+    )
+    asked = _asked(texts, text_column, label_column, max_rows, seed, command)
+    settings: dict[str, Any] = {
+        "labels": asked.labels,
+        "passes": passes,
+        "seed": seed,
+        "layers": chosen.settings()["layers"] if layers else None,
+        "rate": rate,
+        "n_clusters": n_clusters,
+        "map": not no_map,
+        "truncate": truncate,
+    }
+    view = _compared(asked, model, server, data, settings)
+    for each in view.notes:
+        note(f"note: {each}")
+    write(view, places)
+    for place in places:
+        note(f"wrote {place}")
+    if as_json_:
+        print(as_json(view))
+    else:
+        _show(view)
+
+
+def _asked(
+    path: Path, text_column: str, label_column: str | None, most: int, seed: int, command: str
+) -> Asked:
+    """The rows of the file that are compared."""
+    rows = uncertain_rows.read([path], Columns.text(text_column), None, label_column)
+    notes = []
+    good = rows.good
+    if len(good) < len(rows):
+        first, problem = next(iter(rows.problems.items()))
+        which = f"row {first}" if len(rows) - len(good) == 1 else f"the first is row {first}"
+        notes.append(f"{_left_out(len(rows) - len(good))}: {which}: {problem}")
+    if rows.labels is not None:
+        labelled = [number for number in good if rows.labels[number]]
+        if len(labelled) < len(good):
+            notes.append(_left_out(len(good) - len(labelled), f" without a label in {label_column!r}"))
+        good = labelled
+    if len(good) < FEWEST_ROWS:
+        raise InvalidInput(
+            f"{path} has {len(good)} rows to compare; neighbours and clusters need at least {FEWEST_ROWS}",
+            reason="TOO_FEW_ROWS",
+        )
+    if len(good) > most:
+        notes.append(f"{most:,} of {len(good):,} rows, drawn with seed {seed}; --max-rows takes more")
+        drawn = np.random.default_rng(abs(seed)).choice(len(good), most, replace=False)
+        good = [good[place] for place in sorted(drawn.tolist())]
+    return Asked(rows, good, label_column, tuple(notes), command)
+
+
+def _left_out(count: int, which: str = "") -> str:
+    return f"{count:,} row{which} is left out" if count == 1 else f"{count:,} rows{which} are left out"
+
+
+def _compared(
+    asked: Asked, model: str | None, server: str | None, data: Path | None, settings: Mapping[str, Any]
+) -> DropoutView:
+    """The server's answer."""
+    with options.connected(model, server, data, analysis_workers=1) as (client, name):
+        with shown("comparing with and without dropout", "was told to end") as report:
+            found = client.compare_dropout(asked.texts, model=name, progress=report, **settings)
+        about = client.inspect_dropout(f"{found.model}@{found.version}")
+    return view_of(asked, found, about)
+
+
+def _command(model: str | None, texts: Path, given: Mapping[str, Any]) -> str:
+    """What makes the report again, as a shell reads it; None: left out."""
+    words = ["penult", "dropout", *([] if model is None else [model]), "--texts", str(texts)]
+    for option, value in given.items():
+        words += [] if value is None else [option, str(value)]
+    return shlex.join([*words, "-o", "report.html"])
+
+
+def _show(view: DropoutView) -> None:
+    console = out()
+    for paragraph in view.answer.splitlines():
+        print(textwrap.fill(paragraph, min(WIDTH, console.width)))
+    print()
+    if view.inference:
+        print("While it predicts, the largest differences")
+        rows = [(number(f.value), f"<= {f.limit:g}" if f.limit else "0", f.meaning) for f in view.inference]
+        print_table(("found", "accepted", "what"), rows, right=(0, 1))
+        print()
+    print(f"With dropout on: {len(view):,} texts, {view.passes:,} passes, seed {view.seed}")
+    scopes = [dropout_words.scope(effect) for effect in view.effects]
+    lines = [(line.name, *line.values, line.beside) for line in dropout_words.lines(view)]
+    print_table(("", *scopes, "beside it"), lines, right=range(1, len(scopes) + 1))
+    for effect in view.effects:
+        print(f"active {dropout_words.scope(effect)}: {dropout_words.active(effect)}")
