@@ -13,10 +13,11 @@ from penult_service.cli.stages import quiet_tensorflow
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    from penult_service.cli import explain_dropout
+    from penult_service.cli import explain_dropout, explain_minibatch
 
     group = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
     group.command("dropout")(explain_dropout.dropout)
+    group.command("minibatch")(explain_minibatch.minibatch)
     app.add_typer(group, name="explain", help="What dropout does, measured on Keras' own layers.")
 
 
