@@ -29,6 +29,7 @@ NAMES = {
             "Client",
             "Comparisons",
             "Datasets",
+            "Dropout",
             "GrpcTransport",
             "Inference",
             "Maps",

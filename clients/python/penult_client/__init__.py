@@ -36,6 +36,7 @@ from penult_client._async.operations import AsyncOperation
 from penult_client._async.transport import AsyncMockTransport
 from penult_client._core.calibration import Calibration
 from penult_client._datasets import Appended, Dataset, DatasetInfo, DatasetRows
+from penult_client._dropout import Distribution, DropoutComparison, DropoutEffect
 from penult_client._exceptions import (
     AlreadyExistsError,
     CancelledError,
@@ -90,6 +91,9 @@ __all__ = [
     "DatasetInfo",
     "DatasetRows",
     "DeadlineError",
+    "Distribution",
+    "DropoutComparison",
+    "DropoutEffect",
     "DropoutReport",
     "DropoutSite",
     "Embeddings",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal, TypedDict
 
 from penult_client._core.progress import Progress, Report
@@ -58,6 +59,22 @@ class ClusterOptions(AnalysisOptions, total=False):
     labels: Any
     name: str | None
     overwrite: bool
+
+
+class DropoutOptions(TypedDict, total=False):
+    """Of `compare_dropout`."""
+
+    model: str | None
+    labels: Any
+    passes: int
+    seed: int
+    layers: str | Sequence[str] | None
+    rate: float | None
+    n_clusters: int | None
+    map: bool
+    truncate: str
+    progress: Progress
+    deadline: float | None
 
 
 class ProjectOptions(AnalysisOptions, total=False):

@@ -12,8 +12,8 @@ from typing import Any, assert_type
 import numpy as np
 from numpy.typing import NDArray
 from penult_client import (
-    AsyncClient, AsyncOperation, Client, Clusters, Embeddings, Neighbors, Operation, OperationStatus, Projection,
-    Similarity, TokenEmbeddings
+    AsyncClient, AsyncOperation, Client, Clusters, DropoutComparison, Embeddings, Neighbors, Operation, OperationStatus,
+    Projection, Similarity, TokenEmbeddings
 )
 
 def sync(client: Client, rows: Any, wait: bool, pooling: str) -> None:
@@ -30,6 +30,8 @@ def sync(client: Client, rows: Any, wait: bool, pooling: str) -> None:
     assert_type(client.project(rows, "tsne", perplexity=3, wait=False), Operation[Projection])
     assert_type(client.project(rows, wait=wait), Projection | Operation[Projection])
     assert_type(client.project(rows, wait=False).wait(progress=True), Projection)
+    assert_type(client.compare_dropout(rows, layers=["a"], map=False), DropoutComparison)
+    assert_type(client.compare_dropout(rows, wait=False), Operation[DropoutComparison])
     assert_type(client.operation("project-1"), Operation[Any])
     assert_type(client.operations(), list[OperationStatus])
 

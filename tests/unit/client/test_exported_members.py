@@ -22,6 +22,7 @@ METHODS = {
     "clusterings",
     "dataset",
     "datasets",
+    "compare_dropout",
     "delete_clustering",
     "delete_dataset",
     "delete_projection",

@@ -52,6 +52,19 @@ class AsyncAnalysis:
         """The record of the analysis of these sides; the operation, when it is not to be waited for."""
         ends = Deadline.begin(deadline)
         origin = await self._add_sides(request, sides, options, progress, ends)
+        return await self._ask(kind, request, origin, ends, wait=wait, progress=progress)
+
+    async def _ask(
+        self,
+        kind: Kind[Record],
+        request: Any,
+        origin: Origin | None,
+        ends: Deadline,
+        *,
+        wait: bool,
+        progress: Progress,
+    ) -> Record | AsyncOperation[Record]:
+        """The same of a request that has all its rows."""
         if not wait:
             return AsyncOperation(
                 self._caller, await AsyncOngoing.start(self._caller, kind, request, origin, ends)

@@ -13,6 +13,7 @@ from penult_client._about import DropoutReport, Model, ServerInfo
 from penult_client._async.calls import AsyncCaller
 from penult_client._async.comparisons import AsyncComparisons
 from penult_client._async.datasets import AsyncDatasets
+from penult_client._async.dropout import AsyncDropout
 from penult_client._async.inference import AsyncInference
 from penult_client._async.maps import AsyncMaps
 from penult_client._async.operations import AsyncOperations
@@ -25,7 +26,9 @@ from penult_client._core.inputs import check_model
 from penult_client._core.timing import check_seconds
 
 
-class AsyncClient(AsyncInference, AsyncComparisons, AsyncMaps, AsyncDatasets, AsyncStored, AsyncOperations):
+class AsyncClient(
+    AsyncInference, AsyncComparisons, AsyncMaps, AsyncDropout, AsyncDatasets, AsyncStored, AsyncOperations
+):
     """Talks to a Penult server.
 
     Calls with many texts are split to fit the server, sent two requests at a time, and put together in order.

@@ -49,7 +49,7 @@ def similarity(
         scores=rows_of(reply, "scores", read),
         metric=to_word(reply.metric, analysis.Metric, "METRIC_"),
         space_checked=reply.space_check == analysis.SPACE_CHECK_EQUAL,
-        **_source(reply, origin),
+        **source(reply, origin),
     )
 
 
@@ -67,8 +67,8 @@ def neighbors(
         zero_queries=_rows(reply.zero_queries),
         zero_corpus=_rows(reply.zero_corpus),
         space_checked=reply.space_check == analysis.SPACE_CHECK_EQUAL,
-        adjustments=_adjustments(reply.adjustments),
-        **_source(reply, origin),
+        adjustments=adjustments(reply.adjustments),
+        **source(reply, origin),
     )
 
 
@@ -85,7 +85,7 @@ def clusters(
         sizes=_rows(cluster.size for cluster in reply.clusters),
         nearest=tuple(_rows(cluster.nearest_rows) for cluster in reply.clusters),
         quality=ClusterQuality(
-            silhouette=_optional(reply, "silhouette"),
+            silhouette=optional(reply, "silhouette"),
             silhouette_rows=reply.silhouette_rows,
             noise_share=reply.noise_share,
             v_measure=agreed.v_measure if agreed else None,
@@ -93,10 +93,10 @@ def clusters(
             purity=agreed.purity if agreed else None,
         ),
         used=_used(reply.used),
-        adjustments=_adjustments(reply.adjustments),
+        adjustments=adjustments(reply.adjustments),
         zero_rows=_rows(reply.zero_rows),
         stored=_stored(reply),
-        **_source(reply, origin),
+        **source(reply, origin),
     )
 
 
@@ -107,32 +107,32 @@ def projection(
     return Projection(
         coordinates=rows_of(reply, "coordinates", read),
         quality=ProjectionQuality(
-            trustworthiness=_optional(reply.quality, "trustworthiness"),
+            trustworthiness=optional(reply.quality, "trustworthiness"),
             rows=reply.quality.rows,
             neighbors=reply.quality.neighbors,
-            label_purity=_optional(reply.quality, "label_purity"),
-            label_purity_source=_optional(reply.quality, "label_purity_source"),
+            label_purity=optional(reply.quality, "label_purity"),
+            label_purity_source=optional(reply.quality, "label_purity_source"),
         ),
         explained_variance=np.array(reply.explained_variance, dtype=np.float64),
         used=_used(reply.used),
-        adjustments=_adjustments(reply.adjustments),
+        adjustments=adjustments(reply.adjustments),
         zero_rows=_rows(reply.zero_rows),
         stored=_stored(reply),
-        **_source(reply, origin),
+        **source(reply, origin),
     )
 
 
 def stored(told: analysis.Projection | analysis.Clustering) -> StoredInfo:
     """What is known of a map or clustering that the server keeps."""
-    source = told.source
+    rows = told.source
     return StoredInfo(
         name=told.name.rpartition("/")[2],
         durable=told.durable,
-        rows=source.rows,
-        dataset=source.dataset.removeprefix("datasets/"),
-        generation=source.generation,
-        id_digest=source.id_digest,
-        space=source.embedding_space,
+        rows=rows.rows,
+        dataset=rows.dataset.removeprefix("datasets/"),
+        generation=rows.generation,
+        id_digest=rows.id_digest,
+        space=rows.embedding_space,
         parameters=MessageToDict(told.parameters),
         versions=dict(sorted(told.versions.items())),
         created=told.create_time.ToDatetime(UTC) if told.HasField("create_time") else None,
@@ -159,7 +159,8 @@ def _rows(numbers: Iterable[int]) -> NDArray[np.int32]:
     return np.fromiter(numbers, dtype=np.int32)
 
 
-def _optional(message: Any, field: str) -> float | None:
+def optional(message: Any, field: str) -> float | None:
+    """A number that may be absent."""
     return getattr(message, field) if message.HasField(field) else None
 
 
@@ -167,13 +168,14 @@ def _used(parameters: Mapping[str, str]) -> dict[str, str]:
     return dict(sorted(parameters.items()))
 
 
-def _adjustments(told: Iterable[analysis.Adjustment]) -> tuple[Adjustment, ...]:
+def adjustments(told: Iterable[analysis.Adjustment]) -> tuple[Adjustment, ...]:
+    """What was not used as asked."""
     return tuple(
         Adjustment(parameter=each.parameter, asked=each.asked, used=each.used, why=each.why) for each in told
     )
 
 
-def _source(reply: Any, origin: Origin | None) -> dict[str, Any]:
+def source(reply: Any, origin: Origin | None) -> dict[str, Any]:
     """What embedded the texts: the server in this call, or, when they were too many for one request, before it."""
     if not reply.HasField("provenance"):
         return {} if origin is None else origin._asdict()

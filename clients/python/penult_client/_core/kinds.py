@@ -1,4 +1,4 @@
-"""The four analyses: how each is asked for, and what is made of its reply."""
+"""The analyses: how each is asked for, and what is made of its reply."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Any, Generic, TypeVar
 from penult.v1 import analysis_service_pb2 as analysis
 
 from penult_client._analysis import Clusters, Neighbors, Projection
-from penult_client._core import analysis_results, rpcs
+from penult_client._core import analysis_results, dropout_results, rpcs
 from penult_client._core.rpcs import Rpc
+from penult_client._dropout import DropoutComparison
 from penult_client._results import Similarity
 
 Record = TypeVar("Record")
@@ -43,8 +44,11 @@ NEIGHBORS: Kind[Neighbors] = Kind(
 )
 CLUSTER: Kind[Clusters] = Kind(rpcs.CLUSTER, "cluster", ("labels",), analysis_results.clusters)
 PROJECT: Kind[Projection] = Kind(rpcs.PROJECT, "project", ("coordinates",), analysis_results.projection)
+COMPARE_DROPOUT: Kind[DropoutComparison] = Kind(
+    rpcs.COMPARE_DROPOUT, "compare_dropout", (), dropout_results.comparison
+)
 
-KINDS: tuple[Kind[Any], ...] = (SIMILARITY, NEIGHBORS, CLUSTER, PROJECT)
+KINDS: tuple[Kind[Any], ...] = (SIMILARITY, NEIGHBORS, CLUSTER, PROJECT, COMPARE_DROPOUT)
 
 
 def start_request(kind: Kind[Any], request: Any) -> analysis.StartAnalysisRequest:

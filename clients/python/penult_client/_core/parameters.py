@@ -108,6 +108,17 @@ def keeping(name: Any, overwrite: Any) -> dict[str, Any]:
     return {}
 
 
+def at_least_one(value: Any, argument: str) -> int | None:
+    """A whole number as of `whole`, that is not 0.
+
+    Raises:
+        InputTypeError, InvalidInputError: as `whole`.
+    """
+    if value is not None and whole(value, argument) == 0:
+        raise InvalidInputError(f"{argument}=0; give at least 1", reason="OUT_OF_RANGE", field=argument)
+    return whole(value, argument)
+
+
 def labels(values: Any, rows: int | None) -> Sequence[str]:
     """Labels, str or whole numbers, one a row (where the rows are known here); None: none.
 

@@ -17,6 +17,7 @@ from penult_client._core import enums, inputs
 from penult_client._core.inputs import Texts
 from penult_client._core.records import Records
 from penult_client._core.rows import Rows, check_rows
+from penult_client._core.tensors import Tensors
 from penult_client._datasets import Dataset
 from penult_client._exceptions import InputTypeError, InvalidInputError
 from penult_client._results import Embeddings
@@ -66,6 +67,41 @@ def with_rows(template: InputRequest, rows: Rows, start: int, stop: int, limits:
     if isinstance(request, inference.SampleDropoutRequest):  # a row's masks are a function of its number
         request.first_row += start
     return request
+
+
+def check_listed(given: Any) -> Texts | Records:
+    """Texts or records, row by row.
+
+    Raises:
+        InputTypeError: one dict of arrays (NOT_A_LIST), or as `check_rows`.
+    """
+    rows = check_rows(given)
+    if isinstance(rows, Tensors):
+        raise InputTypeError(
+            "texts is a dict of arrays; pass the rows: a list of str, of dicts or of tuples",
+            reason="NOT_A_LIST",
+            field="tensors",
+        )
+    return rows
+
+
+def put_all(request: Any, rows: Texts | Records, limits: Limits) -> None:
+    """Puts all rows into one request, which takes a reply of any size that the server makes.
+
+    Raises:
+        InvalidInputError: they are more than the server takes (REQUEST_TOO_LARGE).
+    """
+    size = sum(rows.sizes) + len(rows) * rows.overhead
+    room = limits.max_request_bytes - request.ByteSize() - _ROOM
+    if size > room:
+        raise InvalidInputError(
+            f"{rows.field} take {size} bytes, the server takes {max(room, 0)} in one request; send fewer",
+            reason="REQUEST_TOO_LARGE",
+            field=rows.field,
+            metadata={"max_request_bytes": str(limits.max_request_bytes)},
+        )
+    rows.put(request, 0, len(rows))
+    request.max_response_bytes = limits.max_response_bytes
 
 
 def check_source(side: Any, name: str) -> Rows | common.Source:

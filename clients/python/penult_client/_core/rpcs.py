@@ -64,6 +64,9 @@ NEIGHBORS = Rpc(
 )
 CLUSTER = Rpc("AnalysisService", "Cluster", analysis.ClusterRequest, analysis.ClusterResponse)
 PROJECT = Rpc("AnalysisService", "Project", analysis.ProjectRequest, analysis.ProjectResponse)
+COMPARE_DROPOUT = Rpc(
+    "AnalysisService", "CompareDropout", analysis.CompareDropoutRequest, analysis.CompareDropoutResponse
+)
 LIST_PROJECTIONS = Rpc(
     "AnalysisService", "ListProjections", analysis.ListProjectionsRequest, analysis.ListProjectionsResponse
 )

@@ -53,6 +53,19 @@ class Analysis:
         """The record of the analysis of these sides; the operation, when it is not to be waited for."""
         ends = Deadline.begin(deadline)
         origin = self._add_sides(request, sides, options, progress, ends)
+        return self._ask(kind, request, origin, ends, wait=wait, progress=progress)
+
+    def _ask(
+        self,
+        kind: Kind[Record],
+        request: Any,
+        origin: Origin | None,
+        ends: Deadline,
+        *,
+        wait: bool,
+        progress: Progress,
+    ) -> Record | Operation[Record]:
+        """The same of a request that has all its rows."""
         if not wait:
             return Operation(
                 self._caller, Ongoing.start(self._caller, kind, request, origin, ends)

@@ -14,6 +14,7 @@ from penult_client._about import DropoutReport, Model, ServerInfo
 from penult_client._sync.calls import Caller
 from penult_client._sync.comparisons import Comparisons
 from penult_client._sync.datasets import Datasets
+from penult_client._sync.dropout import Dropout
 from penult_client._sync.inference import Inference
 from penult_client._sync.maps import Maps
 from penult_client._sync.operations import Operations
@@ -26,7 +27,9 @@ from penult_client._core.inputs import check_model
 from penult_client._core.timing import check_seconds
 
 
-class Client(Inference, Comparisons, Maps, Datasets, SyncStored, Operations):
+class Client(
+    Inference, Comparisons, Maps, Dropout, Datasets, SyncStored, Operations
+):
     """Talks to a Penult server.
 
     Calls with many texts are split to fit the server, sent two requests at a time, and put together in order.

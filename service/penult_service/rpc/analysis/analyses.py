@@ -70,7 +70,11 @@ BY_NAME = {each.name: each for each in BY_FIELD.values()}
 
 @dataclass(frozen=True, eq=False)
 class Checked:
-    """A request that can be done. `here`: in this process, because it is small."""
+    """A request that can be done. `here`: in this process, because it is small.
+
+    `cost` is that of the analysis; `encode_seconds` what the model takes at most where that is more than a pass, at a
+    guess.
+    """
 
     asked: Asked
     sides: Sides
@@ -78,6 +82,7 @@ class Checked:
     space_check: pb.SpaceCheck
     cost: calls.Cost
     here: bool
+    encode_seconds: float = 0.0
 
 
 class Analyses:
@@ -120,9 +125,7 @@ class Analyses:
             shapes, more = array_shapes(sides, labels), 0.0
         check(asked.call, shapes)
         here = isinstance(asked.call, calls.Similarity) and small_similarity.is_small(asked.call, shapes)
-        estimate = cost(asked.call, shapes)
-        estimate = replace(estimate, seconds=estimate.seconds + more)
-        return Checked(asked, sides, shapes, space_check, estimate, here)
+        return Checked(asked, sides, shapes, space_check, cost(asked.call, shapes), here, more)
 
     def check_for_call(self, checked: Checked) -> None:
         """Refuse what is too large for a call that waits for it."""
@@ -131,7 +134,8 @@ class Analyses:
             check_scores(asked.call, checked.shapes, self._limits)
         check_reply(asked.call, checked.shapes, asked.max_bytes)
         if not checked.here:
-            check_cost(asked.call, checked.cost, self._limits)
+            seconds = checked.cost.seconds + checked.encode_seconds
+            check_cost(asked.call, replace(checked.cost, seconds=seconds), self._limits)
 
     def check_for_operation(self, checked: Checked) -> None:
         """Refuse what no worker has the memory for, and results that nobody should hold."""
@@ -196,7 +200,7 @@ class Analyses:
 
 
 def _with_dropout(asked: Asked, side: Side, labels: int | None) -> tuple[Asked, calls.Shapes, float]:
-    """What is asked as the model has it, its shapes, and the seconds of embedding, which are most of it."""
+    """What is asked as the model has it, its shapes, and the seconds of the encoder."""
     assert isinstance(asked.call, calls.CompareDropout)
     assert isinstance(side.asked, DropoutSide)
     assert side.plan is not None

@@ -16,8 +16,8 @@ from penult_service.repository.names import Reference
 
 NAMED = "named"
 N_CLUSTERS = 8
-# A token of an encoder of 10 million parameters, on two cores; bytes of text a token.
-_TOKEN_SECONDS, _TOKEN_BYTES = 2e-4, 4
+# What a token takes in an encoder of 50 million parameters on two cores; bytes of text a token.
+_TOKEN_SECONDS, _TOKEN_BYTES = 1e-3, 4
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class Scope:
 class Plan:
     """The scopes, at least one, and those that were left out; how wide an embedding is, its layer and its space.
 
-    `classes` is how many the model tells apart; 0: it is no classifier. `encode_seconds` is about what the encoder
-    takes for all of it.
+    `classes` is how many the model tells apart; 0: it is no classifier. `encode_seconds` is what the encoder
+    takes for all of it, at a guess: so that a call does not wait for an hour.
     """
 
     scopes: tuple[Scope, ...]
