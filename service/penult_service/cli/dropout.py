@@ -205,8 +205,8 @@ def _command(model: str | None, texts: Path, given: Mapping[str, Any]) -> str:
 
 def _show(view: DropoutView) -> None:
     console = out()
-    for paragraph in view.answer.splitlines():
-        print(textwrap.fill(paragraph, min(WIDTH, console.width)))
+    for sentence in dropout_words.sentences(view.answer):
+        print(textwrap.fill(sentence, min(WIDTH, console.width)))
     print()
     if view.inference:
         print("While it predicts, the largest differences")

@@ -51,7 +51,7 @@ def _effect(view: DropoutView, effect: Effect) -> dict[str, Any]:
         "pair_rank_correlation": effect.pair_rank_correlation,
         "predictions_flipped": effect.predictions_flipped,
         "rows_flipped": effect.rows_flipped,
-        "map_movement": None if moved is None else {"median": moved[0], "quantile_90": moved[1]},
+        "map_movement": None if moved is None else asdict(moved),
     }
 
 

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from penult_service.plots import colours, fonts
@@ -23,6 +24,8 @@ from penult_service.plots.words import distinct
 # Inches, and points.
 EDGE, LINE = 0.05, 0.2
 SIZE = 9.0
+# Of fewer rows there is no close-up; its middle is sought among so many rows.
+FEWEST_ROWS, MOST_MIDDLES = 150, 200
 
 
 def map_view(view: DropoutView, places: Floats, title: str = "", caption: str = "") -> MapView:
@@ -31,8 +34,11 @@ def map_view(view: DropoutView, places: Floats, title: str = "", caption: str = 
     return MapView(places, labels, view.texts, title, caption, legend=legend, noise=None)
 
 
-def draw_map(view: DropoutView, effect: Effect, wide: float, theme: Theme) -> Figure:
-    """A square of so many inches with a legend below it; the maps of all effects have one scale."""
+def draw_map(view: DropoutView, effect: Effect, wide: float, theme: Theme, *, near: bool = False) -> Figure:
+    """A square of so many inches with a legend below it; the maps of all effects have one scale.
+
+    The whole map shows where the close-up is; with `near` it is that.
+    """
     assert view.coordinates is not None
     assert effect.coordinates is not None
     legend = _Legend.of(view)
@@ -47,8 +53,14 @@ def draw_map(view: DropoutView, effect: Effect, wide: float, theme: Theme) -> Fi
     for spine in axes.spines.values():
         spine.set_color(theme.line)
     before, after = (np.asarray(c, np.float64) for c in (view.coordinates, effect.coordinates))
-    _frame(axes, [before, *(e.coordinates for e in view.effects if e.coordinates is not None)])
+    window = densest(before)
+    whole = _around([before, *(e.coordinates for e in view.effects if e.coordinates is not None)])
+    _frame(axes, window if near and window else whole)
+    if window and not near:
+        corner = (window.across - window.half, window.up - window.half)
+        axes.add_patch(Rectangle(corner, 2 * window.half, 2 * window.half, fill=False, edgecolor=theme.pale))
     order = drawing_order(len(before), None)
+    few = near or len(before) <= 300
     axes.quiver(
         *before[order].T,
         *(after - before)[order].T,
@@ -56,15 +68,41 @@ def draw_map(view: DropoutView, effect: Effect, wide: float, theme: Theme) -> Fi
         angles="xy",
         scale_units="xy",
         scale=1,
-        width=0.0036 if len(before) <= 300 else 0.0026,
+        width=0.0036 if few else 0.0026,
         headwidth=3.6,
         headlength=4.2,
         headaxislength=3.8,
         minlength=0.6,
-        alpha=float(np.interp(np.log10(max(len(before), 1)), (2, 4), (0.9, 0.5))),
+        alpha=0.85 if few else float(np.interp(np.log10(len(before)), (2, 4), (0.9, 0.5))),
     )
     legend.draw(figure, theme)
     return figure
+
+
+@dataclass(frozen=True)
+class Window:
+    """A square part of the map: its middle, and half of its side."""
+
+    across: float
+    up: float
+    half: float
+
+
+def densest(places: NDArray[np.float64]) -> Window | None:
+    """The part of the map [n, 2] that is densest, with about a twelfth of the rows; None of few, or of equal places."""
+    rows = len(places)
+    if rows < FEWEST_ROWS:
+        return None
+    middles = np.arange(min(rows, MOST_MIDDLES)) * rows // min(rows, MOST_MIDDLES)
+    inside = max(MOST_MIDDLES // 10, rows // 12)
+    reach = np.array([np.partition(np.abs(places - places[i]).max(axis=1), inside)[inside] for i in middles])
+    # Places of rows that lie on each other have no extent.
+    reach[reach <= 1e-6 * float(np.ptp(places, axis=0).max())] = np.inf
+    best = int(reach.argmin())
+    if not np.isfinite(reach[best]):
+        return None
+    across, up = places[middles[best]]
+    return Window(float(across), float(up), float(reach[best]))
 
 
 @dataclass(frozen=True)
@@ -107,14 +145,17 @@ class _Legend:
             axes.text(left + 0.26, y, name, fontproperties=plain, color=theme.ink, **text)
 
 
-def _frame(axes: Axes, clouds: Sequence[NDArray[Any]]) -> None:
-    """The same frame for every effect: it holds the rows of all of them."""
+def _around(clouds: Sequence[NDArray[Any]]) -> Window:
+    """What holds the rows of all of them."""
     places = np.concatenate([np.asarray(cloud, np.float64) for cloud in clouds])
     low, high = places.min(axis=0), places.max(axis=0)
-    half = max(float((high - low).max()) * 0.53, 1e-6)
     across, up = (low + high) / 2
-    axes.set_xlim(across - half, across + half)
-    axes.set_ylim(up - half, up + half)
+    return Window(float(across), float(up), max(float((high - low).max()) * 0.53, 1e-6))
+
+
+def _frame(axes: Axes, window: Window) -> None:
+    axes.set_xlim(window.across - window.half, window.across + window.half)
+    axes.set_ylim(window.up - window.half, window.up + window.half)
 
 
 def _paint(key: colours.Key | None, rows: int, theme: Theme) -> NDArray[np.float64]:

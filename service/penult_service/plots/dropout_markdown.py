@@ -35,10 +35,10 @@ def markdown(view: DropoutView, folder: str) -> tuple[str, dict[str, bytes]]:
         "",
         plain(dropout_words.kicker(view), 300),
         "",
-        *(line for part in view.answer.splitlines() for line in (f"**{plain(part, 2000)}**", "")),
-        *_section("While it predicts", _inference(view)),
+        *(line for part in dropout_words.sentences(view.answer) for line in (f"**{plain(part, 2000)}**", "")),
+        *_section("While the model predicts", _inference(view)),
         *_section("The dropouts", _sites(view)),
-        *_section("If it were on", [*_on(view), *shown("cosine", "neighbours", "clusters")]),
+        *_section("If dropout were on", [*_on(view), *shown("cosine", "neighbours", "clusters")]),
         *_section("Predictions that flip", _flips(view)),
         *_section("The map", [dropout_words.MAP, "", *shown("map")] if "map" in _kinds(pictures) else []),
         *_section("Method", [f"- {plain(each, 4000)}" for each in dropout_words.method(view)]),
@@ -121,5 +121,5 @@ def _flips(view: DropoutView) -> list[str]:
         for row in view.most_flipped(FLIPS_SHOWN)
     ]
     labelled = [] if view.row_labels is None else [plain(view.label_name)]
-    head = ("row", "text", *labelled, "predicted without dropout", "another class in")
+    head = ("row", "text", *labelled, "predicted", "another class")
     return [dropout_words.flipped(view, FLIPS_SHOWN), "", *(_table(head, rows) if rows else [])]

@@ -23,9 +23,9 @@ MEDIA = {"svg": "image/svg+xml", "png": "image/png"}
 def page(view: DropoutView) -> str:
     """The document, to be written as UTF-8."""
     parts = [
-        ("inference", "While it predicts", _inference(view)),
+        ("inference", "While the model predicts", _inference(view)),
         ("sites", "The dropouts", _sites(view)),
-        ("on", "If it were on", _on(view)),
+        ("on", "If dropout were on", _on(view)),
         ("flips", "Predictions that flip", _flips(view)),
         ("map", "The map", _map(view)),
         ("method", "Method", _method(view)),
@@ -37,7 +37,7 @@ def page(view: DropoutView) -> str:
         "header",
         element("h1", dropout_words.QUESTION),
         paragraph(said(dropout_words.kicker(view), 300), class_="kicker"),
-        element("div", *(paragraph(said(line, 2000)) for line in view.answer.splitlines()), class_="answer"),
+        element("div", *map(paragraph, dropout_words.sentences(view.answer)), class_="answer"),
         element("dl", *_tiles(view), class_="tiles"),
         element("nav", *links, aria_label="sections"),
         class_="top",
@@ -132,10 +132,10 @@ def _flips(view: DropoutView) -> list[Html]:
 
 def _flip(view: DropoutView, row: int) -> Html:
     # The words of a text may run from right to left: they must not turn those beside them.
-    labels = [("predicted without dropout", view.class_name(row))]
+    labels = [("predicted", view.class_name(row))]
     if view.row_labels is not None:
         labels.insert(0, (view.label_name, view.row_labels[row]))
-    told = [join([f"{said(what)} ", element("bdi", said(label)), " · "]) for what, label in labels]
+    told = [join([f"{said(what)}: ", element("bdi", said(label)), " · "]) for what, label in labels]
     return element(
         "li",
         element("bdi", said(view.texts[row], LONGEST_TEXT)),

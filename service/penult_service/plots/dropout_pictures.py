@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from penult_service.plots import dropout_words, fonts
 from penult_service.plots.drawing import file_of, own_style
-from penult_service.plots.dropout_map import draw_map
+from penult_service.plots.dropout_map import densest, draw_map
 from penult_service.plots.dropout_view import ALL, DropoutView, Effect, Spread
 from penult_service.plots.themes import LIGHT, Theme
 
@@ -83,24 +83,33 @@ def clusters(view: DropoutView) -> Picture:
 
 
 def maps(view: DropoutView) -> list[Picture]:
-    """Arrows from the place of each row to that in the first pass, one picture an effect; none without a map."""
+    """Arrows from the place of each row to that in the first pass, an effect after the other; none without a map.
+
+    Of many rows, each picture has a close-up of the densest part behind it.
+    """
     if view.coordinates is None:
         return []
     found = []
+    close = densest(np.asarray(view.coordinates, np.float64)) is not None
     for effect in view.effects:
         if effect.coordinates is None:
             continue
-        moved = view.movement(effect)
-        far = "" if moved is None else f"Half of the rows move by more than {moved[0]:.1%} of its width."
+        where = f"with dropout {dropout_words.scope(effect)}"
+        draw = partial(draw_map, view, effect, WIDE)
+        kind = "svg" if len(view) <= DRAWN_ROWS else "png"
         found.append(
             Picture(
                 f"map-{effect.scope}",
-                f"Movement on the map with dropout {dropout_words.scope(effect)}",
-                far,
-                "svg" if len(view) <= DRAWN_ROWS else "png",
-                partial(draw_map, view, effect, WIDE),
+                f"Movement on the map {where}",
+                dropout_words.movement(view, effect),
+                kind,
+                draw,
             )
         )
+        if close:
+            said = "The part of the map that is framed in the whole one: there the rows lie densest."
+            name, title = f"map-{effect.scope}-near", f"Close up, {where}"
+            found.append(Picture(name, title, said, kind, partial(draw, near=True)))
     return found
 
 

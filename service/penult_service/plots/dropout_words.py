@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -80,19 +81,19 @@ def lines(view: DropoutView) -> list[Line]:
             "Two passes over the same row: what a caller sees who asks twice.",
         ),
         line(
-            f"of {k} nearest neighbours, others",
+            f"neighbours replaced, of the {k} nearest",
             lambda e: f"{e.neighbors_changed:.1f}",
             "without dropout: 0",
             f"How many of a row's {k} nearest rows by cosine are others; mean over rows and passes.",
         ),
         line(
-            "the nearest neighbour is kept",
+            "nearest neighbour kept",
             lambda e: percent(e.nearest_kept),
             f"without dropout: {percent(1.0)}",
             "Share of rows and passes whose nearest row stays the nearest.",
         ),
         line(
-            f"k-means agrees, {view.n_clusters} clusters (ARI)",
+            f"k-means with {view.n_clusters} clusters agrees (ARI)",
             lambda e: _about(e.cluster_agreement),
             f"another seed alone: {_about(view.reseeded)}",
             "Adjusted Rand index of the clusters with and without dropout, over passes: 1 the same, 0 by chance. "
@@ -218,13 +219,31 @@ def method(view: DropoutView) -> list[str]:
 
 
 def flips(view: DropoutView, row: int) -> str:
-    """How often the class of a row flips: `13 of 30 passes in front of the head, 20 of 30 everywhere`."""
+    """How often the class of a row flips: `another class in 13 of 30 passes with dropout everywhere`."""
     told = [
-        f"{round(float(effect.row_flipped[row]) * view.passes)} of {view.passes} passes with dropout {scope(effect)}"
+        (round(float(effect.row_flipped[row]) * view.passes), scope(effect))
         for effect in view.effects
         if effect.row_flipped is not None
     ]
-    return ", ".join(told)
+    (first, where), *rest = told
+    others = "".join(f", in {count} with dropout {place}" for count, place in rest)
+    return f"another class in {first} of {view.passes} passes with dropout {where}{others}"
+
+
+def movement(view: DropoutView, effect: Effect) -> str:
+    """How far rows move on the map; empty without one."""
+    moved = view.movement(effect)
+    if moved is None:
+        return ""
+    return (
+        f"Half of the rows move by more than {percent(moved.median)} of the map's width; {percent(moved.beyond)} of "
+        "all farther than a row usually is from its nearest one."
+    )
+
+
+def sentences(answer: str) -> list[str]:
+    """The answer a sentence at a time."""
+    return [said(each, 2000) for each in re.split(r"(?<=[.!?])\s+(?=[A-Z])|[\r\n]+", answer) if each.strip()]
 
 
 def flipped(view: DropoutView, most: int) -> str:
@@ -258,7 +277,7 @@ def tiles(view: DropoutView) -> list[tuple[str, str, str]]:
     effect = view.effects[0]
     on = f"with dropout {scope(effect)}"
     found += [
-        (f"of {view.neighbors} nearest neighbours", f"{effect.neighbors_changed:.1f}", f"are others {on}"),
+        (f"neighbours replaced, of {view.neighbors}", f"{effect.neighbors_changed:.1f}", on),
         (
             "clusters agree (ARI)",
             f"{effect.cluster_agreement.mean:.2f}",

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from penult_service.cli import dropout_report, options
 from penult_service.cli.app import main
+from penult_service.plots import dropout_words
 from support.dropout_views import CLASSES, PASSES, view
 
 ROWS = 30
@@ -108,7 +109,7 @@ def test_the_answer_and_the_figures_are_printed(
     assert (client.asked["layers"], client.asked["passes"], client.asked["seed"]) == (None, 30, 42)
     printed = capsys.readouterr().out
     made = view(ROWS)
-    assert printed.startswith(made.answer)
+    assert printed.startswith("\n".join(dropout_words.sentences(made.answer)))
     for effect in made.effects:
         assert f"{effect.cosine_to_clean.mean:.3f} ± " in printed
         assert f"{effect.neighbors_changed:.1f}" in printed

@@ -13,9 +13,8 @@ import pytest
 from markdown_it import MarkdownIt
 from matplotlib.quiver import Quiver
 from penult_service.errors import InvalidInput
-from penult_service.plots import colours, dropout_pictures, dropout_words
+from penult_service.plots import colours, dropout_map, dropout_pictures, dropout_words
 from penult_service.plots.dropout_facts import facts
-from penult_service.plots.dropout_map import map_view
 from penult_service.plots.dropout_markdown import markdown
 from penult_service.plots.dropout_page import page
 from penult_service.plots.dropout_view import Active, DropoutView, Site, Spread
@@ -69,7 +68,7 @@ def hostile() -> DropoutView:
 def values(shown: DropoutView) -> list[str]:
     """The figures as they are told."""
     told = [value for line in dropout_words.lines(shown) for value in (*line.values, line.beside)]
-    return [*told, shown.answer]
+    return [*told, *dropout_words.sentences(shown.answer)]
 
 
 def test_figures_are_those_of_the_view() -> None:
@@ -79,8 +78,8 @@ def test_figures_are_those_of_the_view() -> None:
     assert told["cosine to the clean vector"].values[0].startswith(f"{head.cosine_to_clean.mean:.3f} ± ")
     assert told["cosine to the clean vector"].beside == "theory sqrt(1 - p): 0.949 (in front of the head)"
     assert told["cosine of two draws"].beside == "theory 1 - p: 0.900 (in front of the head)"
-    assert told["of 15 nearest neighbours, others"].values[1] == f"{everywhere.neighbors_changed:.1f}"
-    assert f"{shown.reseeded.mean:.3f}" in told["k-means agrees, 4 clusters (ARI)"].beside
+    assert told["neighbours replaced, of the 15 nearest"].values[1] == f"{everywhere.neighbors_changed:.1f}"
+    assert f"{shown.reseeded.mean:.3f}" in told["k-means with 4 clusters agrees (ARI)"].beside
     assert told["rows that flip in any pass"].values == (f"{head.rows_flipped}", f"{everywhere.rows_flipped}")
     assert shown.predicted is not None
     assert shown.row_labels is not None
@@ -112,7 +111,34 @@ def test_movement_is_measured_against_the_map() -> None:
     moved = square + np.array([[1, 0], [0, 2], [0, 0]], np.float32)
     effect = replace(shown.effects[0], coordinates=moved)
     told = replace(shown, coordinates=square, effects=(effect,)).movement(effect)
-    assert told == pytest.approx((0.1, np.quantile([0, 0.1, 0.2], 0.9)))
+    assert told is not None
+    assert (told.median, told.most) == pytest.approx((0.1, np.quantile([0, 0.1, 0.2], 0.9)))
+    assert told.beyond == 0
+    near = replace(effect, coordinates=square + np.array([[6, 0], [0, 2], [0, 0]], np.float32))
+    far = replace(shown, coordinates=square, effects=(near,)).movement(near)
+    assert far is not None
+    # The nearest of each is 5, 10 and 5 away.
+    assert far.beyond == pytest.approx(1 / 3)
+
+
+def test_the_close_up_is_the_densest_part_of_the_map() -> None:
+    random = np.random.default_rng(3)
+    places = np.concatenate([random.uniform(-50, 50, (240, 2)), random.normal((20, -30), 2, (60, 2))])
+    window = dropout_map.densest(places)
+    assert window is not None
+    middle = np.array([window.across, window.up])
+    assert np.abs(middle - (20, -30)).max() < 4
+    inside = (np.abs(places - middle).max(axis=1) <= window.half).sum()
+    assert len(places) / 13 <= inside <= len(places) / 8
+    assert dropout_map.densest(np.zeros((300, 2))) is None
+    assert dropout_map.densest(places[:100]) is None
+    drawn = dropout_pictures.maps(view(200))
+    assert [picture.name for picture in drawn] == ["map-head", "map-head-near", "map-all", "map-all-near"]
+    axes = drawn[1].draw(LIGHT).axes[0]
+    (frame,) = drawn[0].draw(LIGHT).axes[0].patches
+    assert (*axes.get_xlim(), *axes.get_ylim()) == pytest.approx(
+        (frame.get_x(), frame.get_x() + frame.get_width(), frame.get_y(), frame.get_y() + frame.get_height())
+    )
 
 
 def test_the_page_has_every_figure_and_leaves_nothing_out_of_the_file() -> None:
@@ -221,7 +247,7 @@ def test_arrows_lead_from_place_to_place_in_the_colours_of_the_labels(theme: Any
     (arrows,) = (each for each in figure.axes[0].collections if isinstance(each, Quiver))
     hues = {
         label: tuple(np.array(colours.rgb(entry.on_dark if theme.dark else entry.colour)) / 255)
-        for entry in colours.key_of([map_view(shown, shown.coordinates)]).entries  # type: ignore[union-attr]
+        for entry in colours.key_of([dropout_map.map_view(shown, shown.coordinates)]).entries  # type: ignore[union-attr]
         for label in entry.labels
     }
     found = {
