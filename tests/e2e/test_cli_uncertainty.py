@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -197,7 +198,9 @@ def test_labels(
     bins = np.ceil(confidence * 15).astype(int) - 1
     gaps = [abs((right[bins == b] - confidence[bins == b]).sum()) for b in range(15)]
     assert facts["ece"] == pytest.approx(sum(gaps) / len(GOOD), abs=1e-6)
-    assert facts["auroc"] == pytest.approx(roc_auc_score(~right, measures(draws)["entropy"]), abs=1e-9)
+    table = pq.read_table(out).take(GOOD)
+    for name, auroc in facts["auroc"].items():
+        assert auroc == pytest.approx(roc_auc_score(~right, table.column(name).to_numpy()), abs=1e-9)
     assert [each["rows"] for each in facts["bins"]] == np.bincount(bins, minlength=15).tolist()
     assert Image.open(plot).size[0] > 1000
     assert b"<svg" in plot.with_suffix(".svg").read_bytes()
@@ -206,7 +209,9 @@ def test_labels(
     shown = capsys.readouterr().out
     wrong = int((~right).sum())
     assert f"of 58 labelled rows {wrong} are wrong: accuracy {right.mean():.4f}, ECE" in shown
-    assert "AUROC 0." in shown
+    assert (
+        f"AUROC for wrong against right predictions: entropy {facts['auroc']['entropy']:.3f}, mutual" in shown
+    )
     assert "(wrong)" in shown
     assert sorted(path.name for path in source.parent.iterdir()) == [
         "in.jsonl",
@@ -345,6 +350,19 @@ def test_refused(
     assert last.startswith("error: ")
     assert said in last
     assert [path.name for path in source.parent.iterdir()] == ["in.jsonl"]
+
+
+def test_a_file_that_records_no_rate(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model = fake_model("reviews", 3)
+    sites = tuple(replace(site, rate=None) for site in model.manifest.sites)
+    with serving(replace(model, manifest=replace(model.manifest, sites=sites))) as server:
+        assert run(server.address, "uncertainty", source) == 1
+        assert "--rate 0.1" in capsys.readouterr().err
+        assert run(server.address, "embed", source, "-o", source.with_name("o.parquet"), "--uncertainty") == 1
+        assert "--rate 0.1" in capsys.readouterr().err
+        assert [path.name for path in source.parent.iterdir()] == ["in.jsonl"]
+        assert run(server.address, "uncertainty", source, "--rate", 0.5) == 3
+        assert "dropout (rate 0.5)" in capsys.readouterr().out
 
 
 def test_files_that_are_refused(address: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -141,6 +141,13 @@ class Measured:
         labels = [self.rows.labels[row] for row in self.labelled]
         return self.found.of_rows(self.labelled).calibration(labels, BINS)
 
+    def auroc(self, name: str) -> float | None:
+        """As `Calibration.auroc`, of another measure than entropy."""
+        assert self.rows.labels is not None
+        chosen = self.found.of_rows(self.labelled)
+        labels = [self.rows.labels[row] for row in self.labelled]
+        return replace(chosen, entropy=getattr(chosen, name)).calibration(labels, BINS).auroc
+
     @cached_property
     def wrong(self) -> frozenset[int]:
         """The labelled rows whose prediction is not their label."""
@@ -177,7 +184,7 @@ class Measured:
             "labelled_rows": len(self.labelled),
             "accuracy": found.total_accuracy,
             "ece": found.ece,
-            "auroc": found.auroc,
+            "auroc": {name: self.auroc(name) for name in BY_ROW},
             "bins": bins,
         }
 

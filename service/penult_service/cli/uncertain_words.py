@@ -135,19 +135,22 @@ def _classifier(measured: Measured) -> list[str]:
         f"{changed:,} row{'s' * (changed != 1)} ({changed / len(measured.good):.1%}) would {what} with dropout on: "
         "the mean of the samples against the model without it",
     ]
-    if measured.calibration is not None:
-        auroc = told["auroc"]
-        wrong = len(measured.wrong)
-        tells = (
-            f"AUROC {auroc:.3f} of entropy for wrong against right predictions"
-            if auroc is not None
-            else f"no AUROC: {'all' if wrong else 'none'} of them are wrong"
-        )
-        lines.append(
-            f"of {told['labelled_rows']:,} labelled rows {wrong:,} are wrong: accuracy {told['accuracy']:.4f}, "
-            f"ECE {told['ece']:.4f} ({BINS} bins), {tells}"
-        )
-    return lines
+    return [*lines, *_calibrated(measured, told)]
+
+
+def _calibrated(measured: Measured, told: dict[str, Any]) -> list[str]:
+    """How right the predictions are, and which measure tells the wrong ones."""
+    if measured.calibration is None:
+        return []
+    wrong = len(measured.wrong)
+    lines = [
+        f"of {told['labelled_rows']:,} labelled rows {wrong:,} are wrong: accuracy {told['accuracy']:.4f}, "
+        f"ECE {told['ece']:.4f} ({BINS} bins)"
+    ]
+    if told["auroc"]["entropy"] is None:
+        return [*lines, f"{'all' if wrong else 'none'} of them are wrong, so no measure can tell them"]
+    found = ", ".join(f"{name.replace('_', ' ')} {auroc:.3f}" for name, auroc in told["auroc"].items())
+    return [*lines, f"AUROC for wrong against right predictions: {found}"]
 
 
 def _other(measured: Measured) -> list[str]:

@@ -64,7 +64,9 @@ def uncertainty(
     seed: options.Seed = SEED,
     label_column: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="A column of labels, to say how well sureness is placed."),
+        typer.Option(
+            metavar="NAME", help="A column of labels: how right the model is, and whether it knows."
+        ),
     ] = None,
     by: Annotated[
         str | None,
@@ -101,12 +103,13 @@ def uncertainty(
     disagree, so that a label settles something. High entropy alone may be a text that nobody could decide.
     Where some rows have labels, those without are listed.
 
-    With --label-column: accuracy, the expected calibration error, and how well entropy tells wrong predictions from
-    right ones (AUROC), of rows that have a label.
+    With --label-column: accuracy, the expected calibration error, and how well each measure tells wrong predictions
+    from right ones (AUROC), of rows that have a label. Labels are names of classes, or their numbers.
 
-    With --output the columns of the input are written with predicted, probabilities (the mean of the samples), std,
-    entropy, mutual_information, variation_ratio and error; a .csv has mean_CLASS and std_CLASS in place of lists.
-    Entropies are in nats. A model that is no classifier has mean and std alone.
+    With --output the columns of the input are written with predicted, clean (the class without dropout),
+    probabilities (the mean of the samples), std, entropy, mutual_information, variation_ratio and error; a .csv has
+    mean_CLASS and std_CLASS in place of lists. Entropies are in nats. A model that is no classifier has mean, clean
+    and std of its output alone.
 
     A row's masks are a function of seed, number of the sample and number of the row: the same call gives the same
     numbers. Rows that cannot be sampled are told, and the exit code is 3.

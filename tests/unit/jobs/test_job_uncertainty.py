@@ -12,7 +12,14 @@ import penult_client
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from penult_client import Limits
+from penult_client._core import dropout
+from penult_client._core.rows import check_rows
+from penult_client._core.splitting import split_rows
+from penult_service.cli.embed import EMBED_SAMPLES
+from penult_service.jobs import asking
 from support.job_runs import CLASSES, SmallClient, embed, use
+from support.wire_server import LIMITS
 
 LINES = [None if n % 5 == 2 else f"text {n}" for n in range(23)]
 GOOD = [n for n, text in enumerate(LINES) if text is not None]
@@ -159,3 +166,13 @@ def test_a_model_that_is_replaced(
     use(SmallClient(measured={"digest": "d2"}), monkeypatch)
     assert embed(source, "-o", source.with_name("out.parquet"), "--uncertainty") == 1
     assert "the server changed small@1" in capsys.readouterr().err
+
+
+def test_the_samples_of_a_request_are_one_request() -> None:
+    """Two under way at once would be packed as it happens."""
+    asked = dropout.dropout_options(samples=EMBED_SAMPLES, layers="head", seed=42, rate=None)
+    rows = check_rows(
+        ["x" * (asking.REQUEST_BYTES // asking.REQUEST_ROWS - asking.ROW_BYTES)] * asking.REQUEST_ROWS
+    )
+    limits = Limits(**{**LIMITS, "max_texts": 1 << 14, "max_request_bytes": 1 << 26})
+    assert len(split_rows(rows, limits, asked.ByteSize(), dropout.passes(asked))) == 1
