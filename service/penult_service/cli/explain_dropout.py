@@ -76,7 +76,7 @@ def dropout(
     as_json: options.Json = False,
     overwrite: options.Overwrite = False,
 ) -> None:
-    """The mask of a dropout, drawn by the real Keras layer, and which axes share one draw.
+    """A dropout's mask, drawn by the real layer, and what shares it.
 
     The layer is called in training on ones, many times. What is shared is looked up in the masks that it made, so the
     answer is what the installed Keras does, whatever is written about it.
@@ -90,6 +90,12 @@ def dropout(
         raise InvalidInput(f"--keras is 2 or 3, not {keras}", field="--keras")
     if implementation not in (None, 1, 2):
         raise InvalidInput(f"--implementation is 1 or 2, not {implementation}", field="--implementation")
+    if layer not in LAYERS[-2:] and (implementation or no_cudnn or unroll or both or eager):
+        raise InvalidInput(
+            "--implementation, --no-cudnn, --unroll, --both and --eager are of an LSTM: --layer lstm-dropout or "
+            "lstm-recurrent",
+            field="--layer",
+        )
     lengths, noise = _lengths("--shape", shape), _noise(noise_shape)
     if output is not None:
         tables.check_places([output], (), overwrite, PICTURES)
@@ -143,6 +149,11 @@ class Told:
         """What follows from the figures."""
         found = self.figures
         lines = [_calls(found)]
+        noise, shape = self.question.noise_shape, self.question.shape
+        if noise is not None and len(noise) < len(shape):
+            lines.append(
+                f"The noise shape has {len(noise)} of the input's {len(shape)} axes: Keras takes them for the last ones."
+            )
         batch = next((axis for axis in self.axes if axis.name == "sample"), None)
         if batch is not None and batch.shared and 0.0 < found.zeros < 1.0:
             lines.append(

@@ -24,7 +24,6 @@ RATE, BATCH, UNITS, DRAWS, SEEDS, EPOCHS, SEED = 0.5, 32, 64, 500, 5, 10, 42
 PICTURES = (".png", ".svg")
 WIDTH = 100
 KINDS = {"own": "a mask for each sample", "shared": "one mask for all"}
-OUTER = ("masks", "images", "copies", "copies_masks")
 
 
 def minibatch(
@@ -41,7 +40,7 @@ def minibatch(
     as_json: options.Json = False,
     overwrite: options.Overwrite = False,
 ) -> None:
-    """A dropout mask for each sample, or one for the whole mini-batch: measured.
+    """A dropout mask for each sample, or one for the mini-batch.
 
     A small classifier of handwritten digits (those of scikit-learn), of Keras' own layers, is trained with either kind.
     Compared are the variance of the gradient over masks, the cosine to the expected gradient, mini-batches of copies
@@ -86,7 +85,8 @@ def _facts(found: Found) -> dict[str, Any]:
         "keras": found.keras,
         "settings": asdict(found.settings),
         "gradients": {
-            kind: {name: asdict(noise) for name, noise in getattr(found, kind).items()} for kind in OUTER
+            kind: {name: asdict(noise) for name, noise in noises.items()}
+            for kind, noises in found.gradients.items()
         },
         "learning_rates": list(LEARNING_RATES),
         "training": training,
@@ -102,7 +102,7 @@ def _show(found: Found) -> None:
 
     for paragraph in (minibatch_words.headline(found), *minibatch_words.answer(found)):
         print("\n".join(textwrap.wrap(paragraph, WIDTH)) + "\n")
-    headings = ("gradients", "masks", "variance", "cosine", "lowest", "idle units")
+    measured = ("gradients", "masks", "variance", "cosine", "lowest", "idle units")
     rows = [
         (
             words,
@@ -113,9 +113,9 @@ def _show(found: Found) -> None:
             f"{noise.idle:.0%}",
         )
         for kind, words in _kinds(found).items()
-        for name, noise in getattr(found, kind).items()
+        for name, noise in found.gradients[kind].items()
     ]
-    print_table(headings, rows, right=(2, 3, 4, 5))
+    print_table(measured, rows, right=(2, 3, 4, 5))
     print()
     headings = ("held-out loss (accuracy) at learning rate", *(f"{rate:g}" for rate in LEARNING_RATES))
     print_table(headings, [_trained(found, name) for name in KINDS], right=range(1, len(headings)))
@@ -142,16 +142,16 @@ def _trained(found: Found, name: str) -> tuple[str, ...]:
 
 def _draw(found: Found, place: Path) -> None:
     from penult_service.explaining import minibatch_words
-    from penult_service.explaining.minibatch import DESIGNS, LEARNING_RATES
+    from penult_service.explaining.minibatch import LEARNING_RATES
     from penult_service.plots.minibatch import MinibatchView, picture
 
-    batch, training = found.settings.batch, found.training
+    batch, own, shared = found.settings.batch, found.training["own"], found.training["shared"]
     groups = {
         "masks": "the same images",
         "images": f"{batch} images",
         "copies": f"{batch} copies of an image",
     }
-    noises = {kind: getattr(found, kind) for kind in groups}
+    noises = found.gradients
     bars = [
         (words, noises[kind]["own"].variance, noises[kind]["shared"].variance)
         for kind, words in groups.items()
@@ -160,10 +160,10 @@ def _draw(found: Found, place: Path) -> None:
     view = MinibatchView(
         kinds=(KINDS["own"], KINDS["shared"]),
         bars=bars,
-        losses=tuple(training[name].losses[training[name].best] for name in DESIGNS),
-        best=tuple(LEARNING_RATES[training[name].best] for name in DESIGNS),
+        losses=(own.losses[own.best], shared.losses[shared.best]),
+        best=(LEARNING_RATES[own.best], LEARNING_RATES[shared.best]),
         learning_rates=LEARNING_RATES,
-        finals=tuple(training[name].losses[:, :, -1] for name in DESIGNS),
+        finals=(own.losses[:, :, -1], shared.losses[:, :, -1]),
         guessing=minibatch_words.GUESSING,
         title=minibatch_words.headline(found),
         caption=f"scikit-learn's digits · {settings.units} hidden units, dropout {settings.rate:g} · mini-batches of "

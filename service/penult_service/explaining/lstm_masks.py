@@ -21,7 +21,7 @@ INPUT, RECURRENT = "lstm-dropout", "lstm-recurrent"
 KINDS = (INPUT, RECURRENT)
 # In Keras' order: input, forget, candidate, output.
 GATES = 4
-MOST_UNITS, MOST_STEPS = 512, 200
+MOST_UNITS, MOST_STEPS, MOST_NUMBERS = 512, 200, 20_000
 
 _State = NDArray[np.float64]
 # Each of 16 rows says which gates were kept.
@@ -83,6 +83,29 @@ def width(kind: str, features: int, settings: Settings) -> int:
     return features if kind == INPUT else settings.units
 
 
+def check(kind: str, shape: tuple[int, ...], settings: Settings) -> None:
+    """Refuse shapes that are none, or large.
+
+    Raises:
+        InvalidInput: says what is allowed.
+    """
+    samples, steps, features = shape
+    wide = width(kind, features, settings)
+    what = "features" if kind == INPUT else "units"
+    if min(samples, steps, features, wide) < 1 or wide > MOST_UNITS or steps > MOST_STEPS:
+        raise InvalidInput(
+            f"an LSTM is explained with 1 to {MOST_STEPS} steps and 1 to {MOST_UNITS} {what}, not with {steps:,} and "
+            f"{wide:,}",
+            field="shape",
+        )
+    if samples * steps * wide > MOST_NUMBERS:
+        raise InvalidInput(
+            f"samples times steps times {what} is at most {MOST_NUMBERS:,} for an LSTM, not "
+            f"{samples * steps * wide:,}",
+            field="shape",
+        )
+
+
 def drawn(
     keras: Any, kind: str, shape: tuple[int, ...], rate: float, settings: Settings, seed: int, draws: int
 ) -> Drawn:
@@ -100,13 +123,9 @@ def drawn(
         InvalidInput: too many units or steps, or Keras refuses the settings.
         PreconditionFailed: the output is that of no such mask.
     """
+    check(kind, shape, settings)
     samples, steps, features = shape
     wide = width(kind, features, settings)
-    if not 1 <= wide <= MOST_UNITS or steps > MOST_STEPS:
-        raise InvalidInput(
-            f"an LSTM is explained with 1 to {MOST_UNITS} features or units and at most {MOST_STEPS} steps",
-            field="shape",
-        )
     scale = 1.0 / (1.0 - rate) if rate < 1.0 else 1.0
     weights = _weights(kind, features, wide, scale)
     outputs = _outputs(keras, kind, shape, rate, settings, seed, draws, weights)

@@ -25,6 +25,7 @@ LAYERS = (*RANKS, *lstm_masks.KINDS)
 KERAS = {3: "keras", 2: "tf_keras"}
 # Numbers of one mask, and of all draws together: a second of work, and memory for them.
 MOST_NUMBERS, MOST_DRAWN = 100_000, 40_000_000
+MOST_SEED = 2**31 - 1
 
 Shape = tuple[int, ...]
 NoiseShape = tuple[int | None, ...]
@@ -83,7 +84,7 @@ def draw(question: Question) -> Answer:
     if question.layer in lstm_masks.KINDS:
         return _of_lstm(question, keras, told)
     axes = AXES[len(question.shape)]
-    count = question.draws or _draws(question.shape, question.rate)
+    count = _draws(question)
     layer = _layer(question, keras)
     ones = np.ones(question.shape, np.float32)
     values = np.empty((count, *question.shape), np.float32)
@@ -98,44 +99,69 @@ def named(version: int) -> str:
 
 
 def _of_lstm(question: Question, keras: Any, told: str) -> Answer:
-    samples, steps, features = question.shape
-    wide = lstm_masks.width(question.layer, features, question.lstm)
-    lengths = (lstm_masks.GATES, samples, steps, wide)
-    count = question.draws or _draws(lengths, question.rate)
     found = lstm_masks.drawn(
-        keras, question.layer, question.shape, question.rate, question.lstm, question.seed, count
+        keras,
+        question.layer,
+        question.shape,
+        question.rate,
+        question.lstm,
+        question.seed,
+        _draws(question),
     )
     last = "feature" if question.layer == lstm_masks.INPUT else "unit"
     masks = Masks(found.values, ("gate", "sample", "step", last), question.rate)
     return Answer(masks, told, found.residual)
 
 
-def _draws(lengths: Sequence[int], rate: float) -> int:
-    room = MOST_DRAWN // int(np.prod(lengths))
-    return max(1, min(draws_needed(lengths, rate), room))
+def _lengths(question: Question) -> Shape:
+    """Of one mask."""
+    if question.layer not in lstm_masks.KINDS:
+        return question.shape
+    samples, steps, features = question.shape
+    wide = lstm_masks.width(question.layer, features, question.lstm)
+    return lstm_masks.GATES, samples, steps, wide
+
+
+def _draws(question: Question) -> int:
+    """As many as asked, else as many as are needed and there is room for."""
+    lengths = _lengths(question)
+    return question.draws or max(1, min(draws_needed(lengths, question.rate), _room(question)))
+
+
+def _room(question: Question) -> int:
+    # An LSTM's masks are looked for among 16 at once.
+    most = MOST_DRAWN if question.layer in RANKS else MOST_DRAWN // 10
+    return most // int(np.prod(_lengths(question)))
 
 
 def _check(question: Question) -> None:
     shape, layer = question.shape, question.layer
     if not 0.0 <= question.rate <= 1.0:
         raise InvalidInput(f"the rate is a share from 0 to 1, not {question.rate:g}", field="rate")
+    if not 0 <= question.seed <= MOST_SEED:
+        raise InvalidInput(f"the seed is 0 to {MOST_SEED:,}, not {question.seed}", field="seed")
+    if question.noise_shape is not None and layer != "Dropout":
+        raise InvalidInput(f"a noise shape is a parameter of Dropout, not of {layer}", field="noise_shape")
     ranks = RANKS.get(layer, (3,))
     if len(shape) not in ranks:
-        wanted = " or ".join(str(rank) for rank in ranks)
-        names = ", ".join(f"{name}s" for name in AXES[ranks[-1]])
+        wanted = "1 to 4 axes" if len(ranks) > 1 else f"{ranks[0]} axes ({_named(AXES[ranks[0]])})"
         raise InvalidInput(
-            f"{layer} takes an input of {wanted} axes ({names}), not of {len(shape)}: {_text(shape)}",
-            field="shape",
+            f"{layer} takes an input of {wanted}, not of {len(shape)}: {_text(shape)}", field="shape"
         )
-    if min(shape) < 1 or int(np.prod([float(length) for length in shape])) > MOST_NUMBERS:
+    if layer in lstm_masks.KINDS:
+        lstm_masks.check(layer, shape, question.lstm)
+    elif min(shape) < 1 or np.prod([float(length) for length in shape]) > MOST_NUMBERS:
         raise InvalidInput(
             f"every length of the shape is at least 1, and their product at most {MOST_NUMBERS:,}, not {_text(shape)}",
             field="shape",
         )
-    if question.noise_shape is not None and layer != "Dropout":
-        raise InvalidInput(f"a noise shape is a parameter of Dropout, not of {layer}", field="noise_shape")
-    if question.draws is not None and not 1 <= question.draws <= MOST_DRAWS:
-        raise InvalidInput(f"draws are 1 to {MOST_DRAWS:,}, not {question.draws}", field="draws")
+    most = min(MOST_DRAWS, _room(question))
+    if question.draws is not None and not 1 <= question.draws <= most:
+        raise InvalidInput(f"draws are 1 to {most:,} of this shape, not {question.draws}", field="draws")
+
+
+def _named(axes: Sequence[str]) -> str:
+    return ", ".join(f"{axis}s" for axis in axes)
 
 
 def _layer(question: Question, keras: Any) -> Any:

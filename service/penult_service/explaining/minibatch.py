@@ -15,6 +15,12 @@ from penult_service.explaining.digits import TRAINED_ON, Classifier
 
 OWN, SHARED = "own", "shared"
 DESIGNS = (OWN, SHARED)
+# What is drawn anew for each gradient, and about which expected gradient its figures are:
+#   masks         the same mini-batch, other masks; about that of the mini-batch
+#   images        other images each time; about that of all images
+#   copies        copies of one image, another each time; about that of all images
+#   copies_masks  copies of the same image, other masks; about that of the image
+DRAWN = (MASKS, IMAGES, COPIES, COPIES_MASKS) = ("masks", "images", "copies", "copies_masks")
 # Of the trainings: what one kind of mask bears may be too much for the other, so each is judged by its own best.
 LEARNING_RATES = (0.03, 0.1, 0.3, 1.0)
 # Steps of training in all: half a minute.
@@ -25,6 +31,8 @@ LIMITS = {
     "draws": (20, 2_000),
     "seeds": (1, 20),
     "epochs": (1, 50),
+    # What NumPy and Keras both take.
+    "seed": (0, 2**31 - 1),
 }
 # Draws of the whole training set, or of that many copies of the batch, that the expected gradient is the mean of.
 _EXPECTED_DRAWS, _EXPECTED_ROWS = 200, 1_024
@@ -111,25 +119,19 @@ class Scaling:
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """All that was measured; each dictionary by `OWN` and `SHARED`.
+    """All that was measured.
 
     Attributes:
         settings: What was asked.
         keras: Which Keras, with its version.
-        masks: One mini-batch, masks drawn again and again; about its own expected gradient.
-        images: Mini-batches of other images each time; about the expected gradient of all images.
-        copies: Mini-batches of copies of one image, another each time; about the same.
-        copies_masks: The copies of one image, the same each time; about the expected gradient of that image.
+        gradients: By what was drawn, one of `DRAWN`, and then by kind of mask.
         training: By kind of mask.
         scaling: Of the dropout with masks of their own.
     """
 
     settings: Settings
     keras: str
-    masks: dict[str, Noise]
-    images: dict[str, Noise]
-    copies: dict[str, Noise]
-    copies_masks: dict[str, Noise]
+    gradients: dict[str, dict[str, Noise]]
     training: dict[str, Training]
     scaling: Scaling
 
@@ -160,10 +162,10 @@ def measure(settings: Settings, progress: _Progress = lambda *_: None) -> Found:
     # Gradients are looked at where learning is under way: after an epoch.
     model.start(settings.seed, LEARNING_RATES[1])
     model.epoch(OWN, _batches(settings, random))
-    noises = _gradients(model, settings, random, progress)
+    gradients = _gradients(model, settings, random, progress)
     scaling = _scaling(model, settings)
     training = {name: _train(model, settings, name, progress) for name in DESIGNS}
-    return Found(settings, f"keras {keras.__version__}", *noises, training, scaling)
+    return Found(settings, f"keras {keras.__version__}", gradients, training, scaling)
 
 
 def check(settings: Settings) -> None:
@@ -213,28 +215,25 @@ def _batches(settings: Settings, random: np.random.Generator) -> NDArray[np.intp
 
 def _gradients(
     model: Classifier, settings: Settings, random: np.random.Generator, progress: _Progress
-) -> tuple[dict[str, Noise], ...]:
-    """In the order of `Found`: masks, images, copies, copies_masks."""
+) -> dict[str, dict[str, Noise]]:
     shape = (settings.draws, settings.batch)
     one = random.choice(TRAINED_ON, settings.batch, replace=False)
-    others = np.array(
-        [random.choice(TRAINED_ON, settings.batch, replace=False) for _ in range(settings.draws)]
-    )
-    copies = np.broadcast_to(random.integers(TRAINED_ON, size=(settings.draws, 1)), shape)
+    others = [random.choice(TRAINED_ON, settings.batch, replace=False) for _ in range(settings.draws)]
+    copies = random.integers(TRAINED_ON, size=(settings.draws, 1))
     everything = np.arange(TRAINED_ON)
-    kinds = (
-        (np.broadcast_to(one, shape), one),
-        (others, everything),
-        (copies, everything),
-        (np.full(shape, one[0]), one[:1]),
-    )
-    found = []
-    for number, (batches, aim) in enumerate(kinds, 1):
+    drawn = {
+        MASKS: (np.broadcast_to(one, shape), one),
+        IMAGES: (np.array(others), everything),
+        COPIES: (np.broadcast_to(copies, shape), everything),
+        COPIES_MASKS: (np.full(shape, one[0]), one[:1]),
+    }
+    found = {}
+    for number, (kind, (batches, aim)) in enumerate(drawn.items(), 1):
         expected = _expected(model, aim)
         plain = model.learning(model.gradients(None, batches))
-        found.append({name: _noise(model, name, batches, expected, plain) for name in DESIGNS})
-        progress("gradients", number, len(kinds), "")
-    return tuple(found)
+        found[kind] = {name: _noise(model, name, batches, expected, plain) for name in DESIGNS}
+        progress("gradients", number, len(drawn), "")
+    return found
 
 
 def _expected(model: Classifier, rows: NDArray[np.intp]) -> NDArray[np.float64]:

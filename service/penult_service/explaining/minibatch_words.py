@@ -8,7 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penult_service.explaining.digits import CLASSES
-from penult_service.explaining.minibatch import LEARNING_RATES, OWN, SHARED, Found, Noise
+from penult_service.explaining.minibatch import (
+    COPIES,
+    COPIES_MASKS,
+    IMAGES,
+    LEARNING_RATES,
+    MASKS,
+    OWN,
+    SHARED,
+    Found,
+    Noise,
+)
 
 # The loss of guessing: all classes alike.
 GUESSING = math.log(CLASSES)
@@ -18,7 +28,7 @@ SURE = 2.0
 
 def headline(found: Found) -> str:
     """The answer in a sentence."""
-    noisier = found.masks[SHARED].variance / found.masks[OWN].variance
+    noisier = found.gradients[MASKS][SHARED].variance / found.gradients[MASKS][OWN].variance
     if noisier <= 1.0:
         return "One mask for the mini-batch gives no noisier gradient here than masks of their own."
     lower, runs = wins(found)
@@ -55,7 +65,7 @@ def difference(found: Found) -> tuple[float, float]:
 
 
 def _masks(found: Found) -> str:
-    own, shared = found.masks[OWN], found.masks[SHARED]
+    own, shared = found.gradients[MASKS][OWN], found.gradients[MASKS][SHARED]
     ratio = shared.variance / own.variance
     return (
         f"The gradient of one mini-batch of {found.settings.batch}, over {found.settings.draws:,} draws of its masks: "
@@ -75,7 +85,7 @@ def _aims(own: Noise, shared: Noise) -> str:
 
 
 def _idle(found: Found) -> str:
-    own, shared = found.masks[OWN], found.masks[SHARED]
+    own, shared = found.gradients[MASKS][OWN], found.gradients[MASKS][SHARED]
     return (
         f"Of the hidden units, {shared.idle:.0%} learn nothing from such a mini-batch with one mask for all, and "
         f"{own.idle:.0%} with masks of their own: a unit is then left out by some samples, and trained by the others."
@@ -84,9 +94,9 @@ def _idle(found: Found) -> str:
 
 def _copies(found: Found) -> str:
     batch = found.settings.batch
-    fewer = found.copies_masks[SHARED].variance / found.copies_masks[OWN].variance
-    single, copies = found.copies[SHARED].variance, found.copies[OWN].variance
-    own, shared = found.images[OWN].variance, found.images[SHARED].variance
+    fewer = found.gradients[COPIES_MASKS][SHARED].variance / found.gradients[COPIES_MASKS][OWN].variance
+    single, copies = found.gradients[COPIES][SHARED].variance, found.gradients[COPIES][OWN].variance
+    own, shared = found.gradients[IMAGES][OWN].variance, found.gradients[IMAGES][SHARED].variance
     return (
         f"{batch} copies of one image, each with a mask of its own: the masks' part of the variance falls {fewer:.0f} "
         f"times. But about the gradient of all digits such a mini-batch varies by {copies:.3g}, where a single image "
