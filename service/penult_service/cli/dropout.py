@@ -25,7 +25,8 @@ from penult_service.vectors import TRUNCATIONS
 if TYPE_CHECKING:
     from penult_service.plots.dropout_view import DropoutView
 
-ROWS, FEWEST_ROWS = 2_000, 3
+# The most that a comparison takes: of `CompareDropout`.
+ROWS, FEWEST_ROWS, MOST_ROWS, MOST_PASSES = 2_000, 3, 5_000, 1_000
 WIDTH = 100
 
 
@@ -57,7 +58,7 @@ def dropout(
     ] = None,
     text_column: options.TextColumn = "text",
     passes: Annotated[
-        int, typer.Option(min=1, help="How often the texts are computed with dropout on.")
+        int, typer.Option(min=1, max=MOST_PASSES, help="How often the texts are computed with dropout on.")
     ] = SAMPLES,
     seed: options.Seed = SEED,
     layers: Annotated[
@@ -76,7 +77,8 @@ def dropout(
         typer.Option(metavar="N", min=1, help="Of k-means. [default: as many as labels, or classes]"),
     ] = None,
     max_rows: Annotated[
-        int, typer.Option(metavar="N", min=FEWEST_ROWS, help="Of more rows, so many are drawn.")
+        int,
+        typer.Option(metavar="N", min=FEWEST_ROWS, max=MOST_ROWS, help="Of more rows, so many are drawn."),
     ] = ROWS,
     no_map: Annotated[bool, typer.Option("--no-map", help="Leave the map out.")] = False,
     truncate: options.Truncate = "right",

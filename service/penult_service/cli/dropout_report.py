@@ -115,10 +115,7 @@ def _facts(asked: Asked, found: DropoutComparison, about: DropoutReport) -> tupl
         ("digest of the model", found.digest),
         ("embedding space", found.space),
         ("dropout", proven),
-        (
-            "texts",
-            f"{rows:,}" + (f" of the {every:,} rows" if rows < every else "") + f" of {asked.rows.source}",
-        ),
+        ("texts", f"{rows:,} of the {every:,} rows of {asked.rows.source}"),
         ("passes, seed", f"{found.passes:,}, {found.seed}"),
         ("penult", __version__),
     )

@@ -87,7 +87,7 @@ def _sites(view: DropoutView) -> list[str]:
             plain(site.path),
             plain(site.layer_class),
             dropout_words.rate(site),
-            plain(dropout_words.place(site)) + (": read in front of it" if site.read else ""),
+            plain(dropout_words.place(site)),
             dropout_words.shared(site),
             "yes" if site.sampled else "no",
         )

@@ -91,7 +91,7 @@ def _site_table(sites: Sequence[Site]) -> Html:
             said(site.path),
             said(site.layer_class),
             dropout_words.rate(site),
-            join([dropout_words.place(site), element("b", ": read in front of it") if site.read else ""]),
+            element("b" if site.read else "span", dropout_words.place(site)),
             dropout_words.shared(site),
             "yes" if site.sampled else "no",
         )

@@ -172,6 +172,8 @@ def apart(view: DropoutView) -> str:
 
 def place(site: Site) -> str:
     """Where a dropout stands."""
+    if site.read:
+        return "the embedding is read right in front of it"
     return PLACES.get(site.place, said(site.place.replace("_", " ")))
 
 
