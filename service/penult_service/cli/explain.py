@@ -5,19 +5,44 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from penult_service.cli.stages import quiet_tensorflow
+
+MODEL = "MODEL"
+
+
+class ModelOrCommand(TyperGroup):
+    """What is no command is a model: `penult explain MODEL` stands beside `penult explain dropout`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """The arguments, with the command that explains models put in front where none of the others is named."""
+        named = (
+            not args or args[0] in ctx.help_option_names or (args[0] in self.commands and args[0] != MODEL)
+        )
+        return super().parse_args(ctx, args if named else [MODEL, *args])
+
+
+class OfModel(TyperCommand):
+    """The command whose name nobody types: its argument stands in its place."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Its options alone."""
+        return [piece for piece in super().collect_usage_pieces(ctx) if MODEL not in piece]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    from penult_service.cli import explain_dropout, explain_minibatch
+    from penult_service.cli import explain_dropout, explain_lstm, explain_minibatch, explain_model
 
-    group = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+    group = typer.Typer(cls=ModelOrCommand, no_args_is_help=True, rich_markup_mode=None)
     group.command("dropout")(explain_dropout.dropout)
     group.command("minibatch")(explain_minibatch.minibatch)
+    group.command("lstm")(explain_lstm.lstm)
+    group.command(MODEL, cls=OfModel)(explain_model.model)
     app.add_typer(group, name="explain", help="What dropout does, measured on Keras' own layers.")
 
 
