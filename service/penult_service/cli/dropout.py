@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
+from penult_service.analysis.checks import LEAST_DROPOUT_ROWS, MOST_DROPOUT_ROWS, MOST_PASSES
 from penult_service.cli import analyses, options, tables, uncertain_rows
 from penult_service.cli.console import note, out, print_table
 from penult_service.cli.dropout_report import ENDINGS, Asked, as_json, check_folders, view_of, write
@@ -25,8 +26,7 @@ from penult_service.vectors import TRUNCATIONS
 if TYPE_CHECKING:
     from penult_service.plots.dropout_view import DropoutView
 
-# The most that a comparison takes: of `CompareDropout`.
-ROWS, FEWEST_ROWS, MOST_ROWS, MOST_PASSES = 2_000, 3, 5_000, 1_000
+ROWS = 2_000
 WIDTH = 100
 
 
@@ -78,7 +78,12 @@ def dropout(
     ] = None,
     max_rows: Annotated[
         int,
-        typer.Option(metavar="N", min=FEWEST_ROWS, max=MOST_ROWS, help="Of more rows, so many are drawn."),
+        typer.Option(
+            metavar="N",
+            min=LEAST_DROPOUT_ROWS,
+            max=MOST_DROPOUT_ROWS,
+            help="Of more rows, so many are drawn.",
+        ),
     ] = ROWS,
     no_map: Annotated[bool, typer.Option("--no-map", help="Leave the map out.")] = False,
     truncate: options.Truncate = "right",
@@ -170,9 +175,9 @@ def _asked(
         if len(labelled) < len(good):
             notes.append(_left_out(len(good) - len(labelled), f" without a label in {label_column!r}"))
         good = labelled
-    if len(good) < FEWEST_ROWS:
+    if len(good) < LEAST_DROPOUT_ROWS:
         raise InvalidInput(
-            f"{path} has {len(good)} rows to compare; neighbours and clusters need at least {FEWEST_ROWS}",
+            f"{path} has {len(good)} rows to compare; neighbours and clusters need at least {LEAST_DROPOUT_ROWS}",
             reason="TOO_FEW_ROWS",
         )
     if len(good) > most:
