@@ -59,10 +59,10 @@ def keys_of(seed: int, samples: NDArray[np.int64], rows: NDArray[np.int64]) -> t
     return own.view(np.int64), shared.view(np.int64)
 
 
-def uniform(
+def hashes(
     keys: Keys, site: int, shape: tuple[int, ...] = (), shared: tuple[int, ...] = ()
-) -> NDArray[np.float32]:
-    """Numbers in [0, 1) of 24 bits, float32 [n, *shape], 1 long along shared axes: what a mask is made of.
+) -> NDArray[np.uint64]:
+    """What noise is made of, uint64 [n, *shape], 1 long along shared axes.
 
     Args:
         keys: int64 [n].
@@ -74,10 +74,33 @@ def uniform(
     for axis, length in enumerate(shape, 1):
         places = np.arange(length, dtype=np.uint64)
         found = found[..., None] if axis in shared else fold(found[..., None], places)
-    return ((found >> np.uint64(40)).astype(np.float32)) * np.float32(2.0**-24)
+    return found
+
+
+def uniform(
+    keys: Keys, site: int, shape: tuple[int, ...] = (), shared: tuple[int, ...] = ()
+) -> NDArray[np.float32]:
+    """Numbers in [0, 1) of 24 bits, float32, what a mask is made of; arguments and shape as of `hashes`."""
+    return _of_bits(hashes(keys, site, shape, shared) >> np.uint64(40))
+
+
+def normal(keys: Keys, site: int, shape: tuple[int, ...] = ()) -> NDArray[np.float32]:
+    """Standard normal numbers float32 by Box and Muller (1958); arguments and shape as of `hashes`.
+
+    The radius is made of a hash's upper 24 bits, the angle of its lower ones.
+    """
+    found = hashes(keys, site, shape)
+    radius = _of_bits(found >> np.uint64(40)) + np.float32(2.0**-24)  # in (0, 1]
+    angle = _of_bits(found & np.uint64((1 << 24) - 1)) * np.float32(2 * np.pi)
+    return np.asarray(np.sqrt(-2 * np.log(radius)) * np.cos(angle), dtype=np.float32)
 
 
 def dropped(values: NDArray[np.float32], keys: Keys, site: int, rate: float) -> NDArray[np.float32]:
     """Inverted dropout of rows float32 [n, d], every number by itself: 0 with probability `rate`, else / (1 - rate)."""
     kept = uniform(keys, site, values.shape[1:]) >= np.float32(rate)
     return np.where(kept, values / np.float32(1.0 - rate), np.float32(0.0)).astype(np.float32)
+
+
+def _of_bits(whole: NDArray[np.uint64]) -> NDArray[np.float32]:
+    """Whole numbers of 24 bits as numbers in [0, 1)."""
+    return np.asarray(whole.astype(np.float32) * np.float32(2.0**-24))

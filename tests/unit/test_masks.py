@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from penult_service.masks import dropped, fold, keys_of, uniform
+from penult_service.masks import dropped, fold, keys_of, normal, uniform
 from scipy import stats
 
 # Of a test of chance: so unlikely that these fixed seeds would have failed when they were chosen.
@@ -83,6 +83,15 @@ def test_what_is_made_of_other_numbers_is_independent() -> None:
             assert stats.chi2_contingency(table).pvalue > LEAST_P, name
         r = np.corrcoef(base.ravel(), other.ravel())[0, 1]
         assert abs(r) * np.sqrt(base.size) < 4.0, name
+
+
+def test_normal_numbers() -> None:
+    found = normal(keys(300), 0, (400,))
+    assert found.dtype == np.float32
+    assert stats.kstest(found.ravel(), "norm").pvalue > LEAST_P
+    assert (
+        abs(np.corrcoef(found.ravel(), np.roll(found, 1, axis=1).ravel())[0, 1]) * np.sqrt(found.size) < 4.0
+    )
 
 
 def test_keys_do_not_meet() -> None:

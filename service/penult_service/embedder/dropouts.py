@@ -5,19 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from penult_service.errors import InvalidInput, PreconditionFailed
-from penult_service.masks import Keys, uniform
 from penult_service.prepared import Manifest, Site
-from penult_service.vectors import FloatMatrix
 
 MOST_SAMPLES, SAMPLES = 10_000, 30
 HEAD, ALL = "head", "all"
 # What is said of dropout on the embedding of a model in which no dropout is known there.
 EMBEDDING_PATH, EMBEDDING_CLASS = "(embedding)", "Dropout"
-# Those that add or multiply noise.
-_NO_MASK = frozenset({"GaussianNoise", "GaussianDropout", "AlphaDropout"})
 _MOST_PATHS_TOLD = 20
 _INT64 = 1 << 63
 
@@ -67,44 +61,6 @@ class Chosen:
     rates: tuple[float, ...]
     active: tuple[ActiveDropout, ...]
     inside: bool
-
-
-@dataclass(frozen=True)
-class SeamDropout:
-    """The dropout that is active at the seam: its number in the manifest, its rate, and the axes that share a draw."""
-
-    site: int
-    rate: float
-    shared: tuple[int, ...] = ()
-
-    def on(self, embeddings: FloatMatrix, row_keys: Keys, shared_keys: Keys) -> FloatMatrix:
-        """Embeddings float32 [n, d] behind it; keys int64 [n], as of `masks.Draw`."""
-        keys = shared_keys if 0 in self.shared else row_keys
-        kept = uniform(keys, self.site, embeddings.shape[1:], self.shared) >= np.float32(self.rate)
-        scaled = embeddings / np.float32(1.0 - self.rate)
-        return np.asarray(np.where(kept, scaled, np.float32(0.0)), dtype=np.float32)
-
-
-def seam_dropout(manifest: Manifest, chosen: Chosen) -> SeamDropout | None:
-    """The first active dropout whose input is the embedding; None when none is active there.
-
-    Raises:
-        PreconditionFailed: it is none that zeroes numbers, such as `GaussianNoise` (NO_SAMPLED_EMBEDDING).
-    """
-    if chosen.rates[-1]:
-        return SeamDropout(len(manifest.sites), chosen.rates[-1])
-    number = next((i for i, s in enumerate(manifest.sites) if s.place == "at" and chosen.rates[i]), None)
-    if number is None:
-        return None
-    site = manifest.sites[number]
-    if site.layer_class in _NO_MASK:
-        raise PreconditionFailed(
-            f"{site.path!r} at the embedding is {site.layer_class}, which sets no numbers to zero; what it makes of "
-            "the embedding is not read",
-            reason="NO_SAMPLED_EMBEDDING",
-            field="model",
-        )
-    return SeamDropout(number, chosen.rates[number], site.shared)
 
 
 def choose(manifest: Manifest, options: SampleOptions) -> Chosen:

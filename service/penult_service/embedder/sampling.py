@@ -10,13 +10,14 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from penult_service.embedder.dropouts import ActiveDropout, Chosen, SampleOptions, SeamDropout, seam_dropout
+from penult_service.embedder.dropouts import ActiveDropout, Chosen, SampleOptions
 from penult_service.embedder.given import Given
 from penult_service.embedder.passes import EncodePass
 from penult_service.embedder.protocols import LoadedModel
 from penult_service.embedder.results import not_finite_error
 from penult_service.embedder.running import Runner, Tokenized, tokenized
 from penult_service.embedder.sample_passes import HeadPass, InnerPass, Sampled, SampleRow
+from penult_service.embedder.seam_dropout import SeamDropout, seam_dropout
 from penult_service.embedder.tables import kind_of
 from penult_service.errors import InvalidInput, PenultError, PreconditionFailed, ResourceExhausted
 from penult_service.masks import Keys, keys_of

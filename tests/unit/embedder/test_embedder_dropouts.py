@@ -10,10 +10,9 @@ import pytest
 from penult_service.embedder.dropouts import (
     ActiveDropout,
     SampleOptions,
-    SeamDropout,
     choose,
-    seam_dropout,
 )
+from penult_service.embedder.seam_dropout import SeamDropout, seam_dropout
 from penult_service.engines.fake import fake_manifest
 from penult_service.errors import InvalidInput, PenultError, PreconditionFailed
 from penult_service.masks import dropped, keys_of
@@ -164,11 +163,43 @@ def test_the_dropout_at_the_seam() -> None:
     assert seam_dropout(shared, choose(shared, SampleOptions())) == SeamDropout(0, 0.2, (0,))
 
 
-def test_noise_at_the_seam_is_no_mask() -> None:
-    noisy = manifest(replace(SEAM, layer_class="GaussianNoise"))
+def test_what_a_strange_layer_at_the_seam_does_is_not_known() -> None:
+    strange = manifest(replace(SEAM, layer_class="OwnDropout"))
     with pytest.raises(PreconditionFailed) as caught:
-        seam_dropout(noisy, choose(noisy, SampleOptions()))
+        seam_dropout(strange, choose(strange, SampleOptions()))
     assert caught.value.reason == "NO_SAMPLED_EMBEDDING"
+    noisy = manifest(replace(SEAM, layer_class="GaussianNoise"))
+    assert seam_dropout(noisy, choose(noisy, SampleOptions())) == SeamDropout(0, 0.2, (), "GaussianNoise")
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize(
+    ("kind", "shared"),
+    [
+        ("Dropout", ()),
+        ("Dropout", (0,)),
+        ("Dropout", (1,)),
+        ("AlphaDropout", ()),
+        ("AlphaDropout", (0,)),
+        ("GaussianDropout", ()),
+        ("GaussianNoise", ()),
+    ],
+)
+def test_in_numpy_what_the_graph_does(kind: str, shared: tuple[int, ...]) -> None:
+    import tensorflow as tf
+    from penult_service.preparing.sampling import keyed
+
+    own, together = keys_of(3, np.zeros(50, np.int64), np.arange(50))
+    embeddings = np.random.default_rng(1).standard_normal((50, 40)).astype(np.float32)
+    recipe = keyed.Recipe(kind, 2, shared)
+    keys = tf.cast(tf.constant(together if 0 in shared else own), tf.uint64)
+    expected = keyed.dropped(
+        tf.constant(embeddings), keys, tf.constant(3, tf.uint64), tf.constant(0.3), recipe
+    )
+    found = SeamDropout(3, 0.3, shared, kind).on(embeddings, own, together)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected.numpy(), rtol=1e-5, atol=1e-5)
+    assert (found != embeddings).mean() > 0.9
 
 
 def test_embeddings_behind_the_dropout_at_the_seam() -> None:
