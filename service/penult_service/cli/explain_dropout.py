@@ -14,8 +14,9 @@ import typer
 from numpy.typing import NDArray
 
 from penult_service import __version__
-from penult_service.cli import analyses, options, tables
+from penult_service.cli import analyses, explain_shapes, options, tables
 from penult_service.cli.console import note, print_table
+from penult_service.cli.explain_shapes import written
 from penult_service.cli.outputs import drafts
 from penult_service.errors import InvalidInput
 
@@ -96,7 +97,8 @@ def dropout(
             "lstm-recurrent",
             field="--layer",
         )
-    lengths, noise = _lengths("--shape", shape), _noise(noise_shape)
+    lengths = explain_shapes.lengths("--shape", shape)
+    noise = None if noise_shape is None else explain_shapes.noise_shape("--noise-shape", noise_shape)
     if output is not None:
         tables.check_places([output], (), overwrite, PICTURES)
         analyses.require("matplotlib")
@@ -139,11 +141,11 @@ class Told:
 
         parts = [question.layer, f"rate {question.rate:g}"]
         if question.noise_shape is not None:
-            parts.append(f"noise shape {_text(question.noise_shape)}")
+            parts.append(f"noise shape {written(question.noise_shape)}")
         if question.layer in ("lstm-dropout", "lstm-recurrent"):
             parts += [f"{name}={value}" for name, value in question.lstm.options().items()]
         names = ", ".join(f"{axis}s" for axis in AXES[len(question.shape)])
-        return f"{', '.join(parts)}, on an input of {_text(question.shape)} ({names}); {self.answer.keras}"
+        return f"{', '.join(parts)}, on an input of {written(question.shape)} ({names}); {self.answer.keras}"
 
     def remarks(self) -> list[str]:
         """What follows from the figures."""
@@ -152,7 +154,7 @@ class Told:
         noise, shape = self.question.noise_shape, self.question.shape
         if noise is not None and len(noise) < len(shape):
             lines.append(
-                f"The noise shape has {len(noise)} of the input's {len(shape)} axes: Keras takes them for the last ones."
+                f"The noise shape has {len(noise)} axes, the input {len(shape)}: Keras takes them for the last ones."
             )
         batch = next((axis for axis in self.axes if axis.name == "sample"), None)
         if batch is not None and batch.shared and 0.0 < found.zeros < 1.0:
@@ -271,28 +273,3 @@ def _draw(told: Told, place: Path) -> None:
 
 def _sentence(words: str) -> str:
     return f"{words[:1].upper()}{words[1:]}."
-
-
-def _lengths(option: str, text: str) -> tuple[int, ...]:
-    found = _parts(option, text)
-    if None in found:
-        raise InvalidInput(f"{option} is lengths such as 4,6,10, not {text!r}", field=option)
-    return tuple(length for length in found if length is not None)
-
-
-def _noise(text: str | None) -> tuple[int | None, ...] | None:
-    return None if text is None else _parts("--noise-shape", text)
-
-
-def _parts(option: str, text: str) -> tuple[int | None, ...]:
-    """The lengths in a text such as "None,1,10", in brackets or not."""
-    words = [word.strip() for word in text.strip().strip("()[]").rstrip(",").split(",")]
-    try:
-        return tuple(None if word.lower() == "none" else int(word) for word in words)
-    except ValueError as error:
-        example = "None,1,10" if option == "--noise-shape" else "4,6,10"
-        raise InvalidInput(f"{option} is lengths such as {example}, not {text!r}", field=option) from error
-
-
-def _text(shape: Sequence[int | None]) -> str:
-    return ",".join(str(length) for length in shape)

@@ -8,7 +8,6 @@ the layer takes, and in both Keras versions.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penult_service.errors import InvalidInput, PreconditionFailed
+from penult_service.explaining.causes import cause
 
 INPUT, RECURRENT = "lstm-dropout", "lstm-recurrent"
 KINDS = (INPUT, RECURRENT)
@@ -92,7 +92,11 @@ def check(kind: str, shape: tuple[int, ...], settings: Settings) -> None:
     samples, steps, features = shape
     wide = width(kind, features, settings)
     what = "features" if kind == INPUT else "units"
-    if min(samples, steps, features, wide) < 1 or wide > MOST_UNITS or steps > MOST_STEPS:
+    if samples < 1 or features < 1:
+        raise InvalidInput(
+            f"every length of the shape is at least 1, not {min(samples, features)}", field="shape"
+        )
+    if not (1 <= wide <= MOST_UNITS and 1 <= steps <= MOST_STEPS):
         raise InvalidInput(
             f"an LSTM is explained with 1 to {MOST_STEPS} steps and 1 to {MOST_UNITS} {what}, not with {steps:,} and "
             f"{wide:,}",
@@ -182,7 +186,7 @@ def _outputs(
     except (ValueError, TypeError, tf.errors.InvalidArgumentError) as error:
         told = ", ".join(f"{name}={value}" for name, value in {**rates, **settings.options()}.items())
         raise InvalidInput(
-            f"{keras.__name__} {keras.__version__} refuses LSTM({told}) in training: {_cause(error)}",
+            f"{keras.__name__} {keras.__version__} refuses LSTM({told}) in training: {cause(error)}",
             field="layer",
         ) from error
 
@@ -220,13 +224,3 @@ def _step(bias: _State, added: _State, heard: _State, carry: _State) -> tuple[_S
     enter, forget, leave = (1.0 / (1.0 + np.exp(-gates[gate])) for gate in (0, 1, 3))
     carries = forget * carry + enter * np.tanh(gates[2])
     return carries, leave * np.tanh(carries)
-
-
-def _cause(error: Exception) -> str:
-    """What TensorFlow or Keras said, without the frames around it and the operations in it."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    said = next(
-        (line for line in lines if re.search("must|expected", line, re.IGNORECASE)), (lines or [""])[0]
-    )
-    # Colours of a terminal, and the node with its shapes.
-    return re.sub(r"\x1b\[\d*m|\{\{.*?\}\} ?| for '\{\{.*| \[Op:.*", "", said)[:200]

@@ -11,6 +11,7 @@ import numpy as np
 
 from penult_service.errors import InvalidInput
 from penult_service.explaining import lstm_masks
+from penult_service.explaining.causes import cause
 from penult_service.explaining.sharing import MOST_DRAWS, Masks, draws_needed
 
 # What the axes of an input count, by how many there are: the first is the batch.
@@ -196,7 +197,7 @@ def _called(call: Callable[[], Any], question: Question) -> Any:
 def _refusal(question: Question, error: Exception) -> InvalidInput:
     noise = question.noise_shape
     if noise is None:
-        return InvalidInput(f"Keras refuses the rate {question.rate:g}: {_first_line(error)}", field="rate")
+        return InvalidInput(f"Keras refuses the rate {question.rate:g}: {cause(error)}", field="rate")
     pairs = zip(noise[::-1], question.shape[::-1], strict=False)
     # From the last axis on, as shapes are broadcast.
     for back, (length, whole) in enumerate(pairs, 1):
@@ -210,7 +211,7 @@ def _refusal(question: Question, error: Exception) -> InvalidInput:
                 field="noise_shape",
             )
     return InvalidInput(
-        f"Keras refuses the noise shape {_text(noise)} for an input of {_text(question.shape)}: {_first_line(error)}",
+        f"Keras refuses the noise shape {_text(noise)} for an input of {_text(question.shape)}: {cause(error)}",
         field="noise_shape",
     )
 
@@ -224,8 +225,3 @@ def _seed(seed: int) -> None:
 
 def _text(shape: Sequence[int | None] | None) -> str:
     return ",".join(str(length) for length in shape or ())
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[1] if len(lines) > 1 and lines[0].startswith("Exception encountered") else "".join(lines[:1])
