@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from penult_service.analysis.calls import CompareDropout, Shapes
 from penult_service.analysis.results import Adjustment
 from penult_service.embedder import ActiveDropout, EmbedOptions, Given, Records, SampleOptions, Tensors
-from penult_service.embedder.dropouts import ALL, HEAD, choose, seam_dropout
+from penult_service.embedder.dropouts import ALL, HEAD, choose
+from penult_service.embedder.seam_dropout import seam_dropout
 from penult_service.embedder.options import choose_readout, space_of
 from penult_service.embedder.uncertainty import CLASSIFIERS
 from penult_service.errors import PreconditionFailed
