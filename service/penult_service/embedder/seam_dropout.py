@@ -29,6 +29,11 @@ class SeamDropout:
     shared: tuple[int, ...] = ()
     kind: str = EMBEDDING_CLASS
 
+    @property
+    def plain(self) -> bool:
+        """Whether it zeroes every number by itself, and scales the others up."""
+        return self.kind == EMBEDDING_CLASS and not self.shared
+
     def on(self, embeddings: FloatMatrix, row_keys: Keys, shared_keys: Keys) -> FloatMatrix:
         """Embeddings float32 [n, d] behind it; keys int64 [n], as of `masks.Draw`."""
         rate, width = np.float32(self.rate), embeddings.shape[1:]

@@ -169,7 +169,11 @@ def test_what_a_strange_layer_at_the_seam_does_is_not_known() -> None:
         seam_dropout(strange, choose(strange, SampleOptions()))
     assert caught.value.reason == "NO_SAMPLED_EMBEDDING"
     noisy = manifest(replace(SEAM, layer_class="GaussianNoise"))
-    assert seam_dropout(noisy, choose(noisy, SampleOptions())) == SeamDropout(0, 0.2, (), "GaussianNoise")
+    found = seam_dropout(noisy, choose(noisy, SampleOptions()))
+    assert found == SeamDropout(0, 0.2, (), "GaussianNoise")
+    assert not found.plain
+    assert not SeamDropout(0, 0.2, (0,)).plain
+    assert SeamDropout(0, 0.2).plain
 
 
 @pytest.mark.tensorflow

@@ -8,8 +8,8 @@ from penult_service.analysis.calls import CompareDropout, Shapes
 from penult_service.analysis.results import Adjustment
 from penult_service.embedder import ActiveDropout, EmbedOptions, Given, Records, SampleOptions, Tensors
 from penult_service.embedder.dropouts import ALL, HEAD, choose
-from penult_service.embedder.seam_dropout import seam_dropout
 from penult_service.embedder.options import choose_readout, space_of
+from penult_service.embedder.seam_dropout import seam_dropout
 from penult_service.embedder.uncertainty import CLASSIFIERS
 from penult_service.errors import PreconditionFailed
 from penult_service.prepared import Manifest
@@ -130,7 +130,7 @@ def _scopes(manifest: Manifest, options: SampleOptions) -> tuple[tuple[Scope, ..
 def _scope(manifest: Manifest, options: SampleOptions, name: str) -> Scope:
     chosen = choose(manifest, options)
     at_seam = seam_dropout(manifest, chosen)
-    plain = at_seam is not None and not chosen.inside and not at_seam.shared
+    plain = at_seam is not None and at_seam.plain and not chosen.inside
     return Scope(
         name=name,
         options=options,
