@@ -238,6 +238,23 @@ def test_where_some_rows_have_labels_the_others_are_listed(
     assert any(f"accuracy {right.mean():.4f}" in line for line in lines)
 
 
+def test_several_files_are_one(address: str, source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Their rows are counted over all of them."""
+    parts = [source.with_name(name) for name in ("a.jsonl", "b.jsonl")]
+    write(parts[0], list(LABELS[:5]), TEXTS[:5])
+    write(parts[1], list(LABELS[5:]), TEXTS[5:])
+    outs = [source.with_name(name) for name in ("whole.parquet", "parts.parquet")]
+    assert run(address, "uncertainty", source, "-o", outs[0]) == 3
+    assert "row 7: the text is missing (line 8)" in capsys.readouterr().err
+    assert run(address, "uncertainty", *parts, "-o", outs[1], "--json", "--top", 60) == 3
+    printed = capsys.readouterr()
+    assert "row 7 (b.jsonl): the text is missing (line 3)" in printed.err
+    files = {row["row"]: row["file"] for row in json.loads(printed.out)["top"]}
+    assert [row for row, name in sorted(files.items()) if name == "a.jsonl"] == [0, 1, 2, 3, 4]
+    one, other = (pq.read_table(out).drop_columns("error") for out in outs)
+    assert one.equals(other)
+
+
 def test_csv(address: str, source: Path, draws: NDArray[np.float64]) -> None:
     """No lists: a column a class. Numbers in as few digits as say them."""
     out = source.with_name("out.csv")

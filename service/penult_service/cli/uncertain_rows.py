@@ -26,13 +26,15 @@ LABEL_COLUMN = "--label-column"
 class Rows:
     """All rows of some files, in their order.
 
-    `rows` has None where `problems` says why; `table` are the columns of the files; `labels` are words, "" where a row
-    has none, None where no column is named; `damaged` are rows with another cell that could not be kept as it was.
+    `rows` has None where `problems` says why; `files` has the name of the file of each; `table` are the columns of the
+    files; `labels` are words, "" where a row has none, None where no column is named; `damaged` are rows with another
+    cell that could not be kept as it was.
     """
 
     names: list[str]
     rows: list[Row | None]
     problems: dict[int, Problem]
+    files: list[str]
     table: pa.Table
     labels: list[str] | None = None
     damaged: list[int] = field(default_factory=list)
@@ -49,6 +51,10 @@ class Rows:
     def good(self) -> list[int]:
         """Numbers of the rows that can be sent."""
         return [number for number, row in enumerate(self.rows) if row is not None]
+
+    def called(self, number: int) -> str:
+        """The row by its number, and by its file where there are several."""
+        return f"row {number}" + (f" ({self.files[number]})" if len(self.names) > 1 else "")
 
     def text(self, number: int) -> str:
         """The row for people."""
@@ -75,11 +81,13 @@ def read(
     rows: list[Row | None] = []
     problems: dict[int, Problem] = {}
     damaged: list[int] = []
+    files: list[str] = []
     cells: list[pa.RecordBatch] = []
     for chunk in source.chunks(READ_ROWS):
         rows += chunk.rows
         problems |= {chunk.first + place: problem for place, problem in chunk.problems.items()}
         damaged += [chunk.first + place for place in chunk.damaged]
+        files += [name for name, _ in chunk.places]
         cells.append(chunk.cells)
     if len(problems) == len(rows):
         raise InvalidInput(
@@ -90,7 +98,7 @@ def read(
     labels = None if label_column is None else _words(table, label_column)
     if labels is not None and not any(labels):
         raise InvalidInput(f"no row has a label in column {label_column!r}", reason="NO_LABEL")
-    return Rows(names_of(paths), rows, problems, table, labels, damaged)
+    return Rows(names_of(paths), rows, problems, files, table, labels, damaged)
 
 
 def _words(table: Any, name: str) -> list[str]:

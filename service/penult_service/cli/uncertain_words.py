@@ -47,7 +47,7 @@ def tell_bad_rows(measured: Measured) -> None:
     """Notes on stderr of the rows that have no numbers."""
     errors = measured.errors
     for row in sorted(errors)[:LISTED]:
-        note(f"row {row}: {errors[row]}")
+        note(f"{measured.rows.called(row)}: {errors[row]}")
     if len(errors) > LISTED:
         note(f"... and {len(errors) - LISTED} more rows")
     if errors:
@@ -197,7 +197,11 @@ def _mean(measured: Measured, row: int) -> str:
 
 def _row_facts(measured: Measured, row: int) -> dict[str, Any]:
     found, labels = measured.found, measured.rows.labels
-    facts: dict[str, Any] = {"row": row, "text": measured.rows.text(row)}
+    facts: dict[str, Any] = {
+        "row": row,
+        "file": measured.rows.files[row],
+        "text": measured.rows.text(row),
+    }
     if measured.classifier:
         (facts["predicted"],) = measured.named(found.predicted[row : row + 1])
         facts |= {name: _digits(getattr(found, name)[row]) for name in BY_ROW}
