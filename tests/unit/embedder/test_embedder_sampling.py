@@ -136,6 +136,17 @@ async def test_many_samples_of_the_head_run_in_parts(
     np.testing.assert_array_equal(parts.outputs, whole.outputs)
 
 
+@pytest.mark.parametrize("scope", SCOPES)
+async def test_many_embeddings_are_made_in_parts(
+    embedder: Embedder, scope: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, options = fake_model(), SampleOptions(scope, samples=4, seed=5)
+    whole = await embedder.sample(model, TEXTS, options, embeddings=True)
+    monkeypatch.setattr(sampling, "_BLOCK", 16 * 4 * 2)
+    parts = await embedder.sample(model, TEXTS, options, embeddings=True)
+    np.testing.assert_array_equal(parts.embeddings, whole.embeddings)
+
+
 async def test_passes_of_the_encoder_are_handed_over_in_windows() -> None:
     """More tokens than a queue holds, and than a window does."""
     model, options = fake_model(), SampleOptions("all", samples=12, seed=5)
