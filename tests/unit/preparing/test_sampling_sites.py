@@ -89,15 +89,22 @@ def test_noise_without_a_trace_is_put_back_where_one_layer_reads_it(tmp_path: Pa
     np.testing.assert_allclose(sampled(served), by_keras(model, served), rtol=1e-5, atol=1e-5)
 
 
-def test_noise_without_a_trace_is_not_put_back_where_others_read_its_tensor_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("reader", "known"), [("LayerNormalization", True), ("UnitNormalization", False)])
+def test_noise_without_a_trace_is_not_put_back_where_its_tensor_is_read_twice(
+    reader: str, known: bool, tmp_path: Path
+) -> None:
+    """A layer that asks for its shape alone reads it once."""
     k = Kit(TF_KERAS)
     text = k.text()
     x = k.dense(6, "hidden", "tanh")(k.average()(k.table()(k.words()(text))))
-    both = k.layers.Add(name="both")([x, k.layers.GaussianNoise(0.3, name="noise")(x)])
-    model = k.model(text, k.dense(3, "output")(k.dropout(0.4, "last")(both)))
+    x = getattr(k.layers, reader)(name="norm")(k.layers.GaussianNoise(0.3, name="noise")(x))
+    x = k.dense(6, "inner", "tanh")(x)
+    model = k.model(text, k.dense(3, "output")(k.dropout(0.4, "last")(x)))
     served = prepared(model, tmp_path)
-    assert which(served) == {"noise": False, "last": True}
-    assert SAMPLE_ENCODE not in served.signatures
+    assert which(served) == {"noise": known, "last": True}
+    assert (SAMPLE_ENCODE in served.signatures) is known
+    if known:
+        np.testing.assert_allclose(sampled(served), by_keras(model, served), rtol=1e-5, atol=1e-5)
 
 
 def test_noise_without_a_trace_in_front_of_the_head_is_put_back_whoever_reads_it(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from penult_service.preparing.sampling import keyed
 from penult_service.preparing.sampling.keyed import Recipe
 
 _OWN = "penult_sample"
+_SIZES = frozenset({"Shape", "ShapeN", "Size", "Rank"})
 
 
 @dataclass(frozen=True)
@@ -104,9 +105,11 @@ def _alone(stand: Stand, seams: Seams, readers: dict[Ref, int]) -> bool:
 
 
 def _readers(flat: FlatGraph) -> dict[Ref, int]:
-    """How many operations on the way to the outputs read each tensor; to be an output counts."""
+    """How many operations on the way to the outputs read the numbers of each tensor; to be an output counts."""
     found: dict[Ref, int] = {}
     for name in flat.upstream(flat.outputs.values()):
+        if flat.nodes[name].op in _SIZES:
+            continue
         for ref in set(flat.nodes[name].input):
             found[ref] = found.get(ref, 0) + 1
     for ref in flat.outputs.values():
