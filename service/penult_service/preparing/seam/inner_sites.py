@@ -29,7 +29,11 @@ def with_inner(opened: Opened, survey: Survey, seams: Seams) -> tuple[Opened, Se
         seams: Where it is cut.
     """
     known = [(mark, dropouts.scope_in(survey, mark)) for mark in dropouts.stands(survey)]
-    found = find_inner(survey, known)
+    try:
+        found = find_inner(survey, known)
+    except Exception as error:  # noqa: BLE001  (what a file holds for training may be anything; it is served without)
+        note = f"its function for training was not understood ({type(error).__name__}), so it shows no dropouts"
+        return opened, replace(seams, notes=(*seams.notes, note))
     added = list(_sites(survey, seams, found))
     order = {name: number for number, name in enumerate(found.flat.nodes)}
     both = [*zip(seams.sites, seams.stands, strict=True), *added]

@@ -94,10 +94,5 @@ def _capture(tensor: Any) -> Hashable:
     """A variable or table is itself; what was a constant is its numbers."""
     if tensor.dtype in (tf.resource, tf.variant):
         return "resource", tf_private.handle_key(tensor)
-    array = tensor.numpy()
-    return (
-        "constant",
-        array.dtype.str,
-        array.shape,
-        array.tobytes() if array.dtype != object else str(array.tolist()),
-    )
+    proto = tf.make_tensor_proto(tensor.numpy(), tensor.dtype)
+    return "constant", proto.SerializeToString(deterministic=True)

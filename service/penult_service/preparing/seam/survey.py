@@ -103,12 +103,16 @@ class Survey:
         return marks | (self._active if self._noise_is_on else {})
 
     def _noise_of(self, name: str, ref: Ref) -> Layer | None:
-        """The noise layer of that name; of several, of models within the model, the one in whose scope it is."""
+        """The noise layer of that name; of several, of models within the model, the one in whose scope it is.
+
+        None inside another layer, such as a hub layer that has a dropout called like one of the model's.
+        """
         found = [one for one in self.opened.layers if one.name == name and one.class_name in NOISE_CLASSES]
+        here = layer_at(node_of(ref), self.opened.layers)
         if len(found) > 1:
-            here = layer_at(node_of(ref), self.opened.layers)
             return here if here in found else replace(found[0], config={})
-        return found[0] if found else None
+        inside = here is None or any(f"{one.path}.".startswith(f"{here.path}.") for one in found)
+        return found[0] if found and inside else None
 
     @cached_property
     def _active(self) -> dict[Ref, Layer]:

@@ -1,0 +1,311 @@
+"""Dropouts that the inference graph does not show, put back: against the function for training with our numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.tensorflow
+
+tf = pytest.importorskip("tensorflow")
+
+from penult_service.preparing import parts  # noqa: E402
+from penult_service.preparing.declarations.declaration import Declaration  # noqa: E402
+from penult_service.preparing.seam import inner_sites  # noqa: E402
+from penult_service.preparing.seam.same_values import Numbering  # noqa: E402
+from penult_service.preparing.seam.seams import find_seams  # noqa: E402
+from support import seed_model as seeds  # noqa: E402
+from support import text_models as tm  # noqa: E402
+from support.keyed_training import PutBack, put_back  # noqa: E402
+
+Layers = Any
+Body = Callable[[Layers, Any], Any]
+
+
+def check(found: PutBack, texts: list[str] = tm.TEXTS) -> None:
+    """All dropouts active as in training; and each of them does something."""
+    assert all(site.sampled for site in found.sites), found.sites
+    draw = found.draw(len(texts))
+    sampled = found.sampled(texts, draw)
+    np.testing.assert_allclose(sampled, found.by_training(texts, draw), rtol=1e-5, atol=1e-5)
+    for number, site in enumerate(found.sites):
+        without = found.sampled(texts, found.draw(len(texts), off=number))
+        assert np.abs(without - sampled).max() > 1e-3, site.path
+
+
+def test_the_encoder_that_convert_makes() -> None:
+    found = put_back(seeds.seed_model())
+    assert [(site.rate, site.place) for site in found.sites] == [(0.1, "before")] * 7 + [(0.1, "at")]
+    assert all(path.startswith("BERT_encoder/") for path in found.paths[:-1])
+    assert "self_attention_layer" in found.paths[1]
+    assert "self_attention_dropout" in found.paths[2]
+    assert "feedforward_dropout" in found.paths[3]
+    assert any("is the inference function but for what it drops" in note for note in found.seams.notes)
+    check(found)
+
+
+def drops(rate: float, name: str, how: Callable[[Any, float], Any]) -> Any:
+    """A layer of the author's own that leaves nothing of its dropout in inference."""
+
+    class Drops(tm.layers().Layer):
+        def call(self, x: Any, training: Any = None) -> Any:
+            return how(x, rate) if training else tf.identity(x)
+
+    return Drops(name=name)
+
+
+def of_tensorflow_1(x: Any, rate: float) -> Any:
+    keep = 1 - rate
+    return tf.realdiv(x, keep) * tf.floor(keep + tf.random.uniform(tf.shape(x)))
+
+
+def scaled_behind(x: Any, rate: float) -> Any:
+    return x * tf.cast(tf.random.uniform(tf.shape(x)) >= rate, x.dtype) * (1 / (1 - rate))
+
+
+def whole_paths(x: Any, rate: float) -> Any:
+    """Stochastic depth (Huang et al. 2016): one number a row."""
+    kept = tf.random.uniform([tf.shape(x)[0], 1, 1]) > rate
+    return tf.where(kept, x / (1 - rate), 0.0)
+
+
+def encoder(layers: Layers) -> Any:
+    """Token ids [n, length] -> [n, 8], dropouts of every kind in it; as somebody writes it with tf_keras."""
+    ids = layers.Input(shape=(None,), dtype="int32", name="ids")
+    x = layers.Embedding(1000, 8, embeddings_initializer=tm.normal(1), name="table")(ids)
+    x = layers.Dropout(0.1, name="embedded")(x)
+    heads = layers.MultiHeadAttention(2, 4, dropout=0.25, kernel_initializer=tm.normal(4), name="heads")
+    seen = layers.Dropout(0.15, name="seen")(heads(x, x))
+    x = layers.LayerNormalization(name="norm")(x + seen)
+    x = layers.SpatialDropout1D(0.2, name="spatial")(x)
+    x = tm.dense(8, "first", "tanh")(layers.Dropout(0.2, noise_shape=(1, None, 8), name="one_for_all")(x))
+    x = x + tm.dense(8, "path", "tanh")(drops(0.3, "whole", whole_paths)(x))
+    x = tm.dense(8, "second", "tanh")(drops(0.2, "old", of_tensorflow_1)(x))
+    x = tm.dense(8, "third", "tanh")(drops(0.2, "behind", scaled_behind)(x))
+    x = tm.dense(8, "pooled", "tanh")(layers.GlobalAveragePooling1D(name="average")(x))
+    twice = layers.Dropout(0.3, name="twice")
+    return seeds.keras().Model(ids, twice(twice(x)))
+
+
+@cache
+def on_a_hub_encoder() -> tuple[Path, Any]:
+    """The saved model, and the tensor in front of its own dropout."""
+    import tensorflow_hub as hub
+
+    place = seeds.converted().parent / "inner"
+    tm.save(encoder(tm.layers()), place / "encoder")
+    text = tm.text_input()
+    ids = tm._KIT.words()(text)
+    inner = hub.KerasLayer(str(place / "encoder"), trainable=True, name="encoder")
+    read = inner(tf.cast(ids, tf.int32))
+    dropped = tm.layers().Dropout(0.5, name="dropout")(read)
+    model = seeds.keras().Model(text, tm.dense(3, "output", "softmax")(dropped))
+    return tm.save(model, place / "model"), seeds.keras().Model(text, read)
+
+
+def test_an_encoder_written_with_tf_keras() -> None:
+    """Its dropouts leave an `Identity` each, but no layer record: nothing says what they are in the inference graph."""
+    source, _ = on_a_hub_encoder()
+    found = put_back(source)
+    own = (
+        "embedded",
+        "heads/dropout",
+        "seen",
+        "spatial",
+        "one_for_all",
+        "whole",
+        "old",
+        "behind",
+        "twice",
+        "twice#2",
+    )
+    assert found.paths == [*(f"encoder/{name}" for name in own), "dropout"]
+    rates = [0.1, 0.25, 0.15, 0.2, 0.2, 0.3, 0.2, 0.2, 0.3, 0.3, 0.5]
+    assert [site.rate for site in found.sites] == rates
+    assert [site.place for site in found.sites] == ["before"] * 8 + ["at"] * 3
+    assert {site.path: site.shared for site in found.sites if site.shared} == {
+        "encoder/spatial": (1,),
+        "encoder/one_for_all": (0,),
+        "encoder/whole": (1, 2),
+    }
+    check(found)
+
+
+@pytest.mark.parametrize(
+    "source", [seeds.seed_model, lambda: on_a_hub_encoder()[0]], ids=["keras 3", "tf_keras"]
+)
+def test_no_tensor_changes_and_neither_seam_moves(source: Callable[[], Path]) -> None:
+    found = put_back(source())
+    survey = found.survey
+    plain = find_seams(survey)
+    seams = found.seams
+    assert (seams.tokens, seams.read, seams.seam, seams.before, seams.after) == (
+        (plain.tokens, plain.read, plain.seam, plain.before, plain.after)
+    )
+    assert seams.shown == next(site for site in plain.sites if site.place == "at")
+    numbering, fed = Numbering(), [one.ref for one in survey.opened.inputs]
+    before, after = (numbering.values(flat, fed) for flat in (survey.flat, found.opened.flat))
+    assert [before[ref] for ref in survey.outputs] == [
+        after[ref] for ref in found.opened.flat.outputs.values()
+    ]
+    assert before.items() <= after.items()
+    assert set(survey.flat.nodes) < set(found.opened.flat.nodes)
+
+
+def test_the_embedding_read_is_keras_own() -> None:
+    source, before = on_a_hub_encoder()
+    found = put_back(source)
+    read = parts.references(found.opened, [found.seams.before])(tf.constant(tm.TEXTS))
+    np.testing.assert_allclose(read[found.seams.before], tm.answers(before), atol=1e-6)
+
+
+def test_masks_have_the_rate_and_the_mean_of_training() -> None:
+    """Keras itself draws here: 400 passes of each, of the model's own function for training and of ours."""
+    source, _ = on_a_hub_encoder()
+    found, texts, passes = put_back(source), tm.TEXTS[:4], 400
+    live = seeds.keras().models.load_model(str(source))
+    drawn = np.stack([np.asarray(live(tf.constant(texts), training=True)) for _ in range(passes)])
+    ours = np.stack([found.sampled(texts, found.draw(len(texts), sample=i)) for i in range(passes)])
+    error = np.hypot(drawn.std(0), ours.std(0)) / np.sqrt(passes)
+    assert (np.abs(drawn.mean(0) - ours.mean(0)) < 5 * error).all()
+    np.testing.assert_allclose(ours.std(0), drawn.std(0), rtol=0.25)
+
+
+# Layers of an author's own in a model whose layers are known, and what is no dropout or has no certain place
+
+
+def own(name: str, call: Callable[[Any, Any], Any]) -> Any:
+    """A layer of the author's own; `call` is told whether it is training."""
+
+    class Own(tm.layers().Layer):
+        def call(self, x: Any, training: Any = None) -> Any:
+            return call(x, bool(training))
+
+    return Own(name=name)
+
+
+def model(*layers: Any, place: Path) -> Path:
+    """Saved: vectors of words -> a dropout that is found -> the layers -> an average -> a head with its dropout."""
+    text = tm.text_input()
+    x = own("found", lambda x, on: tf.nn.dropout(x, 0.2) if on else tf.identity(x))(
+        tm.vectors(text, masked=False)
+    )
+    x = tm.dense(tm.WIDTH, "wide", "tanh")(x)
+    for layer in layers:
+        x = layer(x)
+    x = tm.layers().GlobalAveragePooling1D(name="average")(x)
+    dropped = tm.layers().Dropout(0.4, name="dropout")(tm.dense(6, "hidden", "tanh")(x))
+    return tm.save(seeds.keras().Model(text, tm.dense(3, "output")(dropped)), place / "model")
+
+
+def test_a_layer_of_an_authors_own(tmp_path: Path) -> None:
+    def call(x: Any, training: bool) -> Any:
+        return tf.tanh(tf.nn.dropout(x, 0.3, noise_shape=[tf.shape(x)[0], 1, tm.WIDTH]) if training else x)
+
+    found = put_back(model(own("own", call), place=tmp_path))
+    assert found.paths == ["found", "own", "dropout"]
+    assert [(site.rate, site.shared) for site in found.sites] == [(0.2, ()), (0.3, (1,)), (0.4, ())]
+    check(found)
+
+
+def test_what_reads_the_plain_tensor_too_keeps_reading_it(tmp_path: Path) -> None:
+    def call(x: Any, training: bool) -> Any:
+        return tf.sin(x) + tf.cos(tf.nn.dropout(x, 0.3) if training else x) * x
+
+    found = put_back(model(own("beside", call), place=tmp_path))
+    assert "beside" in found.paths
+    check(found)
+
+
+def two_masks(x: Any, training: bool) -> Any:
+    """The same of two masks, as R-Drop has it (Liang et al. 2021): which of the two is which nobody can tell."""
+    first, second = (tf.sin(tf.nn.dropout(x, 0.3) if training else x) for _ in range(2))
+    return first + 2.0 * second
+
+
+def one_mask_twice(x: Any, training: bool) -> Any:
+    mask = tf.cast(tf.random.uniform(tf.shape(x)) >= 0.3, x.dtype) / 0.7 if training else tf.ones_like(x)
+    return tf.sin(x * mask) + tf.cos(tf.square(x) * mask)
+
+
+def not_scaled(x: Any, training: bool) -> Any:
+    kept = tf.cast(tf.random.uniform(tf.shape(x)) >= 0.3, x.dtype)
+    return tf.sin(x * kept if training else x)
+
+
+def of_another_kind(x: Any, training: bool) -> Any:
+    return tf.sin(x + tf.random.normal(tf.shape(x)) if training else x)
+
+
+def by_the_input(x: Any, training: bool) -> Any:
+    """A rate of each row's own."""
+    rate = tf.sigmoid(x[:, :1, :1])
+    kept = tf.cast(tf.random.uniform(tf.shape(x)) >= rate, x.dtype)
+    return tf.sin(x * kept / (1 - rate) if training else x)
+
+
+def another_function(x: Any, training: bool) -> Any:
+    return tf.tanh(tf.nn.dropout(x, 0.3)) if training else tf.sin(x)
+
+
+def in_a_loop(x: Any, training: bool) -> Any:
+    def body(i: Any, y: Any) -> Any:
+        return i + 1, tf.sin(tf.nn.dropout(y, 0.3) if training else y)
+
+    return tf.while_loop(lambda i, _: i < 3, body, (tf.constant(0), x))[1]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [two_masks, one_mask_twice, not_scaled, of_another_kind, by_the_input, another_function, in_a_loop],
+    ids=lambda call: call.__name__,
+)
+def test_what_is_not_certain_is_said_and_not_put_back(
+    call: Callable[[Any, bool], Any], tmp_path: Path
+) -> None:
+    found = put_back(model(own("odd", call), place=tmp_path))
+    assert found.paths == ["found", "dropout"]
+    (note,) = [note for note in found.seams.notes if "stays off" in note]
+    assert "drawn in odd for" in note
+
+
+def test_rates_of_a_graph_without_layers(tmp_path: Path) -> None:
+    """`tf.saved_model.save` writes no layers: the function for training tells the rate that else must be declared."""
+    source = tmp_path / "plain"
+    tf.saved_model.save(tm.classifier(rate=0.35), str(source))
+    found = put_back(source)
+    assert [(site.path, site.rate, site.place) for site in found.sites] == [("dropout", 0.35, "at")]
+    check(found)
+    declared = put_back(source, Declaration(dropout={"average": 0.5}))
+    assert [(site.path, site.rate, site.place) for site in declared.sites] == [("average", 0.5, "at")]
+
+
+def test_a_model_of_two_inputs(tmp_path: Path) -> None:
+    text, beside = tm.text_input(), tm.layers().Input(shape=(2,), name="beside")
+    hidden = own("own", lambda x, on: tf.tanh(tf.nn.dropout(x, 0.3) if on else x))(tm.pooled(text))
+    joined = tm.layers().Concatenate(name="joined")([tm.dense(4, "hidden")(hidden), beside])
+    out = tm.dense(3, "output")(tm.layers().Dropout(0.4, name="dropout")(joined))
+    found = put_back(tm.save(seeds.keras().Model([beside, text], out), tmp_path / "model"))
+    assert [(site.path, site.rate) for site in found.sites] == [("own", 0.3), ("dropout", 0.4)]
+    (stand, _) = found.seams.stands
+    readers = [node for node in found.opened.flat.nodes.values() if stand.after in node.input]
+    assert [node.op for node in readers] == ["Tanh"]
+
+
+def test_a_function_for_training_that_nobody_understands_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = model(place=tmp_path)
+
+    def broken(*_: Any) -> Any:
+        raise KeyError("odd")
+
+    monkeypatch.setattr(inner_sites, "find_inner", broken)
+    found = put_back(source)
+    assert found.paths == ["dropout"]
+    assert "its function for training was not understood (KeyError)" in found.seams.notes[-1]
