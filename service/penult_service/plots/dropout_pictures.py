@@ -24,6 +24,8 @@ from penult_service.plots.themes import LIGHT, Theme
 # Inches: narrow enough that the words can be read on a phone, where a picture is as wide as the screen.
 WIDE, HIGH, EDGE, LINE = 4.6, 2.1, 0.12, 0.2
 SIZE = 9.0
+# The share of the smallest cosines that a histogram may leave out.
+TAIL = 0.003
 # From so many rows on, a map is a picture of dots, not a drawing of each.
 DRAWN_ROWS = 300
 
@@ -184,6 +186,12 @@ def _bars(spread: Spread) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return counts / max(counts.sum(), 1.0), np.linspace(spread.low, spread.high, len(counts) + 1)
 
 
+def _quantile(spread: Spread, share: float) -> float:
+    """The lower edge of the bin in which so many are reached."""
+    shares, edges = _bars(spread)
+    return float(edges[int(np.searchsorted(np.cumsum(shares), share))])
+
+
 def _cosines(effect: Effect, theme: Theme) -> Figure:
     """Filled: to the clean vector; outlined: of two draws."""
     told = [("to the clean vector", effect.cosine_to_clean, effect.expected_cosine_to_clean, True)]
@@ -204,7 +212,12 @@ def _cosines(effect: Effect, theme: Theme) -> Figure:
             axes.axvline(expected, color=theme.ink, linewidth=1.2, linestyle=(0, (4, 2)))
             theory = f", theory {expected:.3f}"
         _swatch(figure, number, edgecolor=colour, linewidth=1.2, **style)
-        _word(figure, number, EDGE + 0.3, f"{name}: mean {spread.mean:.3f}{theory}", theme.ink)
+        words = f"{name}: mean {spread.mean:.3f}{theory}, least {spread.low:.3f}"
+        _word(figure, number, EDGE + 0.3, words, theme.ink)
+    # A few far ones would press all others into a corner; the least is told above.
+    near = min(_quantile(spread, TAIL) for _, spread, _, _ in told)
+    far = max(spread.high for _, spread, _, _ in told)
+    axes.set_xlim(near - 0.02 * (far - near) - 1e-3, far + 0.02 * (far - near) + 1e-3)
     axes.xaxis.set_major_locator(_few(6))
     axes.set_yticks([])
     axes.set_ylim(0, axes.get_ylim()[1] * 1.02)

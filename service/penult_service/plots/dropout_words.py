@@ -191,10 +191,12 @@ def shared(site: Site) -> str:
 
 
 def active(effect: Effect, most: int = 3) -> str:
-    """The dropouts that were active, the first of them by name."""
-    named = [f"{said(each.path)} ({each.rate:g})" for each in effect.active[:most]]
-    rest = len(effect.active) - len(named)
-    return ", ".join(named) + (f" and {rest:,} more" if rest else "")
+    """The dropouts that were active: by name, or how many with which rates."""
+    if len(effect.active) <= most:
+        return ", ".join(f"{said(each.path)} ({each.rate:g})" for each in effect.active)
+    rates = sorted({each.rate for each in effect.active})
+    told = f"rate {rates[0]:g}" if len(rates) == 1 else f"rates {rates[0]:g} to {rates[-1]:g}"
+    return f"{len(effect.active):,} dropouts ({told})"
 
 
 def around_head(sites: Sequence[Site]) -> tuple[list[Site], list[Site]]:

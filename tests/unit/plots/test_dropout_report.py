@@ -227,6 +227,14 @@ def test_histograms_hold_what_they_are_made_of() -> None:
         density, edges, _ = patch.get_data()  # type: ignore[attr-defined]
         assert (density * np.diff(edges)).sum() == pytest.approx(1)
         assert (edges[0], edges[-1]) == pytest.approx((spread.low, spread.high))
+    # A few in the tail are not shown, and no others.
+    draws = effect.cosine_between_draws
+    assert draws is not None
+    left, right = axes.get_xlim()
+    assert right > effect.cosine_to_clean.high
+    edges = np.linspace(draws.low, draws.high, len(draws.counts) + 1)
+    hidden = sum(count for count, edge in zip(draws.counts, edges[1:], strict=True) if edge < left)
+    assert hidden <= 0.003 * sum(draws.counts)
     theory = [line.get_xdata()[0] for line in axes.lines]  # type: ignore[index]
     assert theory == pytest.approx([np.sqrt(0.9), 0.9])
     assert not dropout_pictures.cosines(shown)[1].draw(LIGHT).axes[0].lines
