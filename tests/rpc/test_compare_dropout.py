@@ -47,7 +47,8 @@ MODELS = (
     fake_model("gated", gate=GATE),
     with_sites(fake_model("outside"), {"sampled": False}, {}),
     with_sites(fake_model("unrated"), {"rate": None}, {"rate": None}),
-    with_sites(fake_model("noisy"), {}, {"layer_class": "GaussianNoise"}),
+    with_sites(fake_model("noisy"), {}, {"layer_class": "OwnNoise"}),
+    with_sites(fake_model("gaussian"), {}, {"layer_class": "GaussianDropout"}),
 )
 
 
@@ -215,6 +216,13 @@ def test_where_no_rate_is_known_one_is_given(channel: grpc.Channel) -> None:
     assert [active.rate for active in made.effects[1].active] == pytest.approx([0.2, 0.2])
 
 
+def test_of_other_noise_the_theory_says_nothing(channel: grpc.Channel) -> None:
+    for effect in compared(channel, *TEXTS[:20], model="gaussian").effects:
+        assert not effect.HasField("expected_cosine_to_clean")
+        assert not effect.HasField("expected_cosine_between_draws")
+        assert effect.cosine_to_clean.mean < 1
+
+
 def test_three_rows_once(channel: grpc.Channel) -> None:
     made = compared(channel, "a", "b c", "d e f", samples=1, n_clusters=8, without_map=False)
     for effect in made.effects:
@@ -254,6 +262,20 @@ def test_of_several_labels_the_set_counts(channel: grpc.Channel, address: str) -
     made = compared(channel, *TEXTS[:40], model="tags", samples=5, dropout={"scope": HEAD})
     assert made.effects[0].predictions_flipped == pytest.approx(sets.any(axis=2).mean(), abs=1e-3)
     assert made.effects[0].predictions_flipped > 0
+
+
+def test_labels_that_name_classes_are_held_against_predictions(channel: grpc.Channel, address: str) -> None:
+    with Client(address) as client:
+        found = client.uncertainty(TEXTS[:40], 5, "head", 42, model="reviews", draws=True)
+    truth = np.arange(40) % 3
+    names = [found.labels[number] for number in truth]
+    made = compared(channel, *TEXTS[:40], samples=5, row_labels=names)
+    assert made.accuracy == pytest.approx((found.clean.argmax(axis=1) == truth).mean(), abs=1e-6)
+    expected = (found.draws.argmax(axis=2) == truth[:, None]).mean()
+    assert made.effects[0].accuracy == pytest.approx(expected, abs=0.006)
+    strange = compared(channel, *TEXTS[:40], row_labels=["else", *names[1:]])
+    assert not strange.HasField("accuracy")
+    assert not strange.effects[0].HasField("accuracy")
 
 
 def test_records_of_two_texts(channel: grpc.Channel) -> None:
@@ -451,6 +473,7 @@ def test_both_clients(flavour: Any, address: str) -> None:
     assert made.predicted.dtype == np.int32
     assert (made.model, made.version, made.labels) == ("reviews", 3, ("negative", "neutral", "positive"))
     assert str(made) == made.answer
+    assert (made.accuracy, made.effects[0].accuracy) == (None, None)
     operation = flavour.run(
         client.compare_dropout(
             TEXTS[:30],

@@ -52,6 +52,7 @@ class DropoutEffect(_Record):
             None where all pairs are alike.
         predictions_flipped: Share of texts and passes whose predicted class is another; None for no classifier.
         rows_flipped: Texts whose class was another one in any pass; None as above.
+        accuracy: Share of texts and passes whose class is the text's label; None unless every label names a class.
         row_neighbors_changed: float32 [n], of `neighbors_changed` the mean over passes.
         row_flipped: float32 [n], share of the passes whose class is another; None for no classifier.
         coordinates: float32 [n, 2], the texts of the first pass on the map; None without a map.
@@ -69,6 +70,7 @@ class DropoutEffect(_Record):
     pair_rank_correlation: float | None
     predictions_flipped: float | None
     rows_flipped: int | None
+    accuracy: float | None = None
     row_neighbors_changed: NDArray[np.float32]
     row_flipped: NDArray[np.float32] | None
     coordinates: FloatMatrix | None
@@ -93,6 +95,7 @@ class DropoutComparison(_Analysis):
             effect; None without a map.
         predicted: int32 [n], the class of each text without dropout; None for no classifier.
         labels: Names of the classes; empty when none are known.
+        accuracy: Share of texts whose class without dropout is their label; None unless every label names a class.
         adjustments: What was not used as asked, such as dropouts inside the encoder that the file does not tell of.
         model, version, digest, space: What embedded the texts.
     """
@@ -109,6 +112,7 @@ class DropoutComparison(_Analysis):
     coordinates: FloatMatrix | None
     predicted: NDArray[np.int32] | None
     labels: tuple[str, ...]
+    accuracy: float | None = None
 
     def __len__(self) -> int:
         return self.rows

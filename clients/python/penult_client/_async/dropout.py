@@ -59,7 +59,8 @@ class AsyncDropout(AsyncAnalysis):
         Args:
             texts: At least 3, at most 5,000; a list of str, or, for models of several inputs, of dicts or tuples.
             model: Such as ``reviews`` or ``reviews@3``; None: the only one loaded.
-            labels: n str or whole numbers: there are as many clusters as labels.
+            labels: n str or whole numbers: there are as many clusters as labels; names of classes are held against the
+                predictions.
             passes: How often dropout is drawn, at most 1,000.
             seed: Of masks, clusters and the map.
             layers: ``head``: the dropouts between the embedding and the outputs. ``all``: those inside the encoder too,

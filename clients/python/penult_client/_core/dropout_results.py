@@ -41,6 +41,7 @@ def comparison(
         coordinates=_places(reply, rows),
         predicted=_per_row(reply.predicted, rows, np.int32, "predicted"),
         labels=tuple(reply.labels),
+        accuracy=optional(reply, "accuracy"),
         adjustments=adjustments(reply.adjustments),
         **source(reply, origin),
     )
@@ -65,6 +66,7 @@ def _effect(told: analysis.DropoutEffect, rows: int) -> DropoutEffect:
         pair_rank_correlation=optional(told, "pair_rank_correlation"),
         predictions_flipped=optional(told, "predictions_flipped"),
         rows_flipped=told.rows_flipped if told.HasField("rows_flipped") else None,
+        accuracy=optional(told, "accuracy"),
         row_neighbors_changed=changed,
         row_flipped=_per_row(told.row_flipped, rows, np.float32, "row_flipped"),
         coordinates=_places(told, rows),

@@ -601,7 +601,7 @@ class Distribution(_message.Message):
     def __init__(self, mean: _Optional[float] = ..., std: _Optional[float] = ..., min: _Optional[float] = ..., max: _Optional[float] = ..., counts: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class DropoutEffect(_message.Message):
-    __slots__ = ("scope", "active", "cosine_to_clean", "expected_cosine_to_clean", "cosine_between_draws", "expected_cosine_between_draws", "neighbors_changed", "nearest_kept", "cluster_agreement", "pair_rank_correlation", "predictions_flipped", "rows_flipped", "row_neighbors_changed", "row_flipped", "coordinates")
+    __slots__ = ("scope", "active", "cosine_to_clean", "expected_cosine_to_clean", "cosine_between_draws", "expected_cosine_between_draws", "neighbors_changed", "nearest_kept", "cluster_agreement", "pair_rank_correlation", "predictions_flipped", "rows_flipped", "row_neighbors_changed", "row_flipped", "coordinates", "accuracy")
     SCOPE_FIELD_NUMBER: _ClassVar[int]
     ACTIVE_FIELD_NUMBER: _ClassVar[int]
     COSINE_TO_CLEAN_FIELD_NUMBER: _ClassVar[int]
@@ -617,6 +617,7 @@ class DropoutEffect(_message.Message):
     ROW_NEIGHBORS_CHANGED_FIELD_NUMBER: _ClassVar[int]
     ROW_FLIPPED_FIELD_NUMBER: _ClassVar[int]
     COORDINATES_FIELD_NUMBER: _ClassVar[int]
+    ACCURACY_FIELD_NUMBER: _ClassVar[int]
     scope: _common_pb2.DropoutScope
     active: _containers.RepeatedCompositeFieldContainer[_common_pb2.ActiveDropout]
     cosine_to_clean: Distribution
@@ -632,10 +633,11 @@ class DropoutEffect(_message.Message):
     row_neighbors_changed: _containers.RepeatedScalarFieldContainer[float]
     row_flipped: _containers.RepeatedScalarFieldContainer[float]
     coordinates: _common_pb2.Vectors
-    def __init__(self, scope: _Optional[_Union[_common_pb2.DropoutScope, str]] = ..., active: _Optional[_Iterable[_Union[_common_pb2.ActiveDropout, _Mapping]]] = ..., cosine_to_clean: _Optional[_Union[Distribution, _Mapping]] = ..., expected_cosine_to_clean: _Optional[float] = ..., cosine_between_draws: _Optional[_Union[Distribution, _Mapping]] = ..., expected_cosine_between_draws: _Optional[float] = ..., neighbors_changed: _Optional[float] = ..., nearest_kept: _Optional[float] = ..., cluster_agreement: _Optional[_Union[Distribution, _Mapping]] = ..., pair_rank_correlation: _Optional[float] = ..., predictions_flipped: _Optional[float] = ..., rows_flipped: _Optional[int] = ..., row_neighbors_changed: _Optional[_Iterable[float]] = ..., row_flipped: _Optional[_Iterable[float]] = ..., coordinates: _Optional[_Union[_common_pb2.Vectors, _Mapping]] = ...) -> None: ...
+    accuracy: float
+    def __init__(self, scope: _Optional[_Union[_common_pb2.DropoutScope, str]] = ..., active: _Optional[_Iterable[_Union[_common_pb2.ActiveDropout, _Mapping]]] = ..., cosine_to_clean: _Optional[_Union[Distribution, _Mapping]] = ..., expected_cosine_to_clean: _Optional[float] = ..., cosine_between_draws: _Optional[_Union[Distribution, _Mapping]] = ..., expected_cosine_between_draws: _Optional[float] = ..., neighbors_changed: _Optional[float] = ..., nearest_kept: _Optional[float] = ..., cluster_agreement: _Optional[_Union[Distribution, _Mapping]] = ..., pair_rank_correlation: _Optional[float] = ..., predictions_flipped: _Optional[float] = ..., rows_flipped: _Optional[int] = ..., row_neighbors_changed: _Optional[_Iterable[float]] = ..., row_flipped: _Optional[_Iterable[float]] = ..., coordinates: _Optional[_Union[_common_pb2.Vectors, _Mapping]] = ..., accuracy: _Optional[float] = ...) -> None: ...
 
 class CompareDropoutResponse(_message.Message):
-    __slots__ = ("answer", "inference", "effects", "rows", "passes", "seed", "neighbors", "n_clusters", "cluster_agreement_reseeded", "coordinates", "predicted", "labels", "adjustments", "provenance")
+    __slots__ = ("answer", "inference", "effects", "rows", "passes", "seed", "neighbors", "n_clusters", "cluster_agreement_reseeded", "coordinates", "predicted", "labels", "adjustments", "provenance", "accuracy")
     ANSWER_FIELD_NUMBER: _ClassVar[int]
     INFERENCE_FIELD_NUMBER: _ClassVar[int]
     EFFECTS_FIELD_NUMBER: _ClassVar[int]
@@ -650,6 +652,7 @@ class CompareDropoutResponse(_message.Message):
     LABELS_FIELD_NUMBER: _ClassVar[int]
     ADJUSTMENTS_FIELD_NUMBER: _ClassVar[int]
     PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    ACCURACY_FIELD_NUMBER: _ClassVar[int]
     answer: str
     inference: _containers.RepeatedCompositeFieldContainer[_model_service_pb2.ProofFigure]
     effects: _containers.RepeatedCompositeFieldContainer[DropoutEffect]
@@ -664,4 +667,5 @@ class CompareDropoutResponse(_message.Message):
     labels: _containers.RepeatedScalarFieldContainer[str]
     adjustments: _containers.RepeatedCompositeFieldContainer[Adjustment]
     provenance: _common_pb2.Provenance
-    def __init__(self, answer: _Optional[str] = ..., inference: _Optional[_Iterable[_Union[_model_service_pb2.ProofFigure, _Mapping]]] = ..., effects: _Optional[_Iterable[_Union[DropoutEffect, _Mapping]]] = ..., rows: _Optional[int] = ..., passes: _Optional[int] = ..., seed: _Optional[int] = ..., neighbors: _Optional[int] = ..., n_clusters: _Optional[int] = ..., cluster_agreement_reseeded: _Optional[_Union[Distribution, _Mapping]] = ..., coordinates: _Optional[_Union[_common_pb2.Vectors, _Mapping]] = ..., predicted: _Optional[_Iterable[int]] = ..., labels: _Optional[_Iterable[str]] = ..., adjustments: _Optional[_Iterable[_Union[Adjustment, _Mapping]]] = ..., provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ...) -> None: ...
+    accuracy: float
+    def __init__(self, answer: _Optional[str] = ..., inference: _Optional[_Iterable[_Union[_model_service_pb2.ProofFigure, _Mapping]]] = ..., effects: _Optional[_Iterable[_Union[DropoutEffect, _Mapping]]] = ..., rows: _Optional[int] = ..., passes: _Optional[int] = ..., seed: _Optional[int] = ..., neighbors: _Optional[int] = ..., n_clusters: _Optional[int] = ..., cluster_agreement_reseeded: _Optional[_Union[Distribution, _Mapping]] = ..., coordinates: _Optional[_Union[_common_pb2.Vectors, _Mapping]] = ..., predicted: _Optional[_Iterable[int]] = ..., labels: _Optional[_Iterable[str]] = ..., adjustments: _Optional[_Iterable[_Union[Adjustment, _Mapping]]] = ..., provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., accuracy: _Optional[float] = ...) -> None: ...

@@ -143,7 +143,7 @@ class AnalysisCodec:
             given = self._codec.texts(request.texts, "texts")
         truncate = enum_value(TRUNCATIONS, request.truncate, common_pb2.TruncateMode, "truncate")
         options = dropout_options(request.dropout, truncate=truncate, seed=calls.SEED)
-        side = DropoutSide(given, parse_reference(request.model, "model"), options)
+        side = DropoutSide(given, parse_reference(request.model, "model"), options, tuple(request.row_labels))
         call = calls.CompareDropout(
             scopes=(), n_clusters=request.n_clusters, map=not request.without_map, seed=options.seed
         )

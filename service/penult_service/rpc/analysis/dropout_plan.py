@@ -25,12 +25,13 @@ _TOKEN_SECONDS, _TOKEN_BYTES = 1e-3, 4
 class DropoutSide:
     """Texts or records, and which dropouts are put back.
 
-    `options` without a scope and without paths mean every scope that there is.
+    `options` without a scope and without paths mean every scope that there is. `labels` is one a row, or none.
     """
 
     given: Given
     reference: Reference
     options: SampleOptions
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,10 @@ def comparison(result: results.CompareDropoutResult, origin: DropoutOrigin) -> p
         labels=origin.labels,
         adjustments=adjustments((*origin.left_out, *result.adjustments)),
         provenance=origin.provenance,
+        accuracy=origin.accuracies[0] if origin.accuracies else None,
     )
+    for effect, accuracy in zip(message.effects, origin.accuracies[1:], strict=False):
+        effect.accuracy = accuracy
     if len(result.coordinates):
         message.coordinates.CopyFrom(replies.vectors(result.coordinates[0]))
     message.answer = answer(message)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -17,6 +18,7 @@ from penult_service.analysis.workers.pool import WorkerPool
 from penult_service.embedder import Embedder, Given, LoadedModel, Records, SampleResult
 from penult_service.embedder.given import place_of
 from penult_service.embedder.passes import class_probabilities
+from penult_service.embedder.uncertainty import CLASSIFIERS
 from penult_service.errors import PenultError, PreconditionFailed
 from penult_service.prepared import Figure, Head
 from penult_service.rpc import replies
@@ -27,6 +29,7 @@ _BLOCK = 4_096
 # Rows that inference is looked at with: the saved function reads every text at full length.
 _INFERENCE_ROWS = 64
 _PROVEN = ("embedding_vs_before_dropout", "before_vs_after_dropout")
+_THERE = 0.5  # the probability of a label that is there
 _TOLERANCE = 1e-5  # of |d| / (1 + |x|), as in the proof
 
 Value = TypeVar("Value")
@@ -49,7 +52,8 @@ class Way:
 class DropoutOrigin:
     """What is known of a comparison before it is computed.
 
-    `predicted` int32 [n], empty of no classifier. The others are as in CompareDropoutResponse.
+    `predicted` int32 [n], empty of no classifier. `accuracies` are those without dropout and of each scope, none where
+    the labels name no classes. The others are as in CompareDropoutResponse.
     """
 
     provenance: common_pb2.Provenance
@@ -58,6 +62,7 @@ class DropoutOrigin:
     predicted: NDArray[np.int32]
     labels: tuple[str, ...]
     left_out: tuple[Adjustment, ...]
+    accuracies: tuple[float, ...] = ()
 
 
 class DropoutSampling:
@@ -75,63 +80,57 @@ class DropoutSampling:
         Raises:
             PenultError: as of `Embedder.sample`; a row that cannot be embedded is named.
         """
-        head = model.manifest.head
         inference = await self._inference(model, asked, plan, way, deadline)
-        arrays: dict[str, Array] = {}
+        classes, rows = _Classes(model.manifest.head, asked.labels), len(asked.given)
         async with self._pool.growing() as files:
-            done, total = 0, len(plan.scopes) * len(asked.given)
-            outputs: list[NDArray[np.float32]] = []
             for number, scope in enumerate(plan.scopes):
-                changed: list[NDArray[np.int32]] = []
-                async for block in self._blocks(model, asked.given, scope, way, (done, total), deadline):
+                step = max(1, _BLOCK // scope.options.samples)
+                for start in range(0, rows, step):
+                    part = _part(asked.given, start, start + step)
+
+                    def tell(done: int, before: int = number * rows) -> None:
+                        way.tell("sampling", before + done, len(plan.scopes) * rows)
+
+                    block = await self._block(model, part, scope, start, partial(tell, start), way, deadline)
                     if number == 0:
                         await files.append("source", _present(block.clean_embeddings))
-                        outputs.append(block.clean)
                     await files.append(f"draws_{scope.name}", _present(block.embeddings))
-                    changed.append(_changed(block, head.kind))
-                done += len(asked.given)
-                if plan.classes:
-                    arrays[f"predicted_{scope.name}"] = np.concatenate(changed)
-            predicted = np.concatenate(outputs).argmax(axis=1).astype(np.int32)
-            if plan.classes:
-                arrays["predicted"] = np.zeros(len(predicted), np.int32)
+                    classes.add(scope.name, block)
+                    tell(start + len(part))
             origin = DropoutOrigin(
                 provenance=_provenance(model, plan),
                 scopes=plan.scopes,
                 inference=inference,
-                predicted=predicted if plan.classes else np.empty(0, np.int32),
-                labels=head.labels if plan.classes else (),
+                predicted=classes.predicted(plan.scopes[0].name),
+                labels=classes.labels,
                 left_out=plan.left_out,
+                accuracies=classes.accuracies(),
             )
-            yield {**files.arrays, **arrays}, origin
+            yield {**files.arrays, **classes.arrays()}, origin
 
-    async def _blocks(
+    async def _block(
         self,
         model: LoadedModel,
-        given: Given,
+        part: Given,
         scope: Scope,
+        start: int,
+        tell: Callable[[], None],
         way: Way,
-        progress: tuple[int, int],
         deadline: float | None,
-    ) -> AsyncIterator[SampleResult]:
-        """Some rows at a time, in order."""
-        step = max(1, _BLOCK // scope.options.samples)
-        done, total = progress
-        for start in range(0, len(given), step):
-            part = _part(given, start, start + step)
+    ) -> SampleResult:
+        """Some rows, from number `start` on."""
 
-            def draw(part: Given = part, start: int = start) -> Awaitable[SampleResult]:
-                way.tell("sampling", done + start, total)
-                return self._embedder.sample(
-                    model, part, scope.options, first_row=start, embeddings=True, deadline=deadline
-                )
+        def draw() -> Awaitable[SampleResult]:
+            tell()
+            return self._embedder.sample(
+                model, part, scope.options, first_row=start, embeddings=True, deadline=deadline
+            )
 
-            with _counted_from(part, start):
-                block: SampleResult = await way.ask(draw)
-                for error in block.row_errors.values():
-                    raise error
-            yield block
-        way.tell("sampling", done + len(given), total)
+        with _counted_from(part, start):
+            block: SampleResult = await way.ask(draw)
+            for error in block.row_errors.values():
+                raise error
+        return block
 
     async def _inference(
         self, model: LoadedModel, asked: DropoutSide, plan: Plan, way: Way, deadline: float | None
@@ -183,13 +182,59 @@ def _relative(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     return float((np.abs(x - y) / (1 + np.abs(y))).max(initial=0.0))
 
 
-def _changed(block: SampleResult, kind: str) -> NDArray[np.int32]:
-    """Whether each sample has another class than the clean row, of several labels another set: int32 [n, samples]."""
-    if kind == "multilabel":
-        changed = ((block.outputs >= 0.5) != (block.clean >= 0.5)[:, None]).any(axis=2)
-    else:
-        changed = block.outputs.argmax(axis=2) != block.clean.argmax(axis=1)[:, None]
-    return changed.astype(np.int32)
+class _Classes:
+    """The classes of rows and of their samples, gathered block by block; of a model that tells none, nothing.
+
+    Args:
+        head: What the outputs are.
+        labels: A label a row, or none.
+    """
+
+    def __init__(self, head: Head, labels: Sequence[str]) -> None:
+        self._kind, self._tells = head.kind, head.kind in CLASSIFIERS
+        self.labels = head.labels if self._tells else ()
+        numbers = {label: number for number, label in enumerate(self.labels)}
+        named = self._tells and head.kind != "multilabel" and all(label in numbers for label in labels)
+        self._truth = np.array([numbers[label] for label in labels] if named else [], np.int64)
+        self._clean: dict[str, list[NDArray[np.int64]]] = {}
+        self._samples: dict[str, list[NDArray[np.int64]]] = {}
+        self._changed: dict[str, list[NDArray[np.bool_]]] = {}
+
+    def add(self, scope: str, block: SampleResult) -> None:
+        """The next rows of a scope."""
+        if not self._tells:
+            return
+        clean, samples = block.clean.argmax(axis=1), block.outputs.argmax(axis=2)
+        changed = samples != clean[:, None]
+        if self._kind == "multilabel":  # the set of labels is what is predicted
+            changed = ((block.outputs >= _THERE) != (block.clean >= _THERE)[:, None]).any(axis=2)
+        for found, more in ((self._clean, clean), (self._samples, samples), (self._changed, changed)):
+            found.setdefault(scope, []).append(more)
+
+    def predicted(self, scope: str) -> NDArray[np.int32]:
+        """The class of each row without dropout, int32 [n]; empty where there are none."""
+        return np.concatenate(self._clean.get(scope, [np.empty(0)])).astype(np.int32)
+
+    def accuracies(self) -> tuple[float, ...]:
+        """As of `DropoutOrigin`."""
+        if not self._truth.size:
+            return ()
+        found = [
+            float((np.concatenate(each) == self._truth[:, None]).mean()) for each in self._samples.values()
+        ]
+        clean = np.concatenate(next(iter(self._clean.values())))
+        return (float((clean == self._truth).mean()), *found)
+
+    def arrays(self) -> dict[str, Array]:
+        """Those of `calls.CompareDropout`: a sample is of class 0 where nothing has changed, else of 1."""
+        if not self._tells:
+            return {}
+        found: dict[str, Array] = {
+            f"predicted_{scope}": np.concatenate(each).astype(np.int32)
+            for scope, each in self._changed.items()
+        }
+        rows = sum(map(len, next(iter(self._clean.values()))))
+        return {**found, "predicted": np.zeros(rows, np.int32)}
 
 
 def _provenance(model: LoadedModel, plan: Plan) -> common_pb2.Provenance:
