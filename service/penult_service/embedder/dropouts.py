@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -87,10 +88,8 @@ def choose(manifest: Manifest, options: SampleOptions) -> Chosen:
         assert options.rate is not None
         rates[-1] = options.rate
     if options.rate is None and not any(rates):
-        raise _no_rate(
-            manifest,
-            f"{_listed(manifest.sites[i].path for i in numbers)}: the rate is 0, so that nothing is dropped",
-        )
+        paths = _listed(manifest.sites[i].path for i in numbers)
+        raise _no_rate(f"the rate of {paths} is 0, so that nothing is dropped")
     return Chosen(
         rates=tuple(rates),
         active=_active(manifest, rates, numbers, embedding),
@@ -137,7 +136,10 @@ def _numbers(manifest: Manifest, options: SampleOptions) -> tuple[list[int], boo
         )
     chosen = known if options.scope == ALL else behind
     if not chosen and options.rate is None:
-        raise _no_rate(manifest, "no dropout is known between its embedding and its outputs")
+        # Of a graph without layers the declaration says that there is one.
+        unseen = not manifest.sites and not manifest.layers
+        declared = _declared(manifest, "dropout") if unseen else ""
+        raise _no_rate("no dropout is known between its embedding and its outputs", declared)
     return chosen, not behind and options.rate is not None
 
 
@@ -162,24 +164,30 @@ def _named(manifest: Manifest, options: SampleOptions, behind: Sequence[int]) ->
         )
     embedding = EMBEDDING_PATH in options.sites
     if embedding and options.rate is None:
-        raise _no_rate(manifest, f"{EMBEDDING_PATH} is no layer, so the file records no rate of it")
+        raise _no_rate(f"{EMBEDDING_PATH} is no layer, so the file records no rate of it")
     return numbers, embedding
 
 
 def _rate(manifest: Manifest, site: Site, given: float | None) -> float:
     rate = site.rate if given is None else given
     if rate is None:
-        raise _no_rate(manifest, f"its file records no rate of {site.path!r} ({site.layer_class})")
+        why = f"its file records no rate of {site.path!r} ({site.layer_class})"
+        raise _no_rate(why, _declared(manifest, site.path))
     return rate
 
 
-def _no_rate(manifest: Manifest, why: str) -> PreconditionFailed:
+def _no_rate(why: str, declared: str = "") -> PreconditionFailed:
     return PreconditionFailed(
-        f"at which rate to put dropout back is not known: {why}; give one (rate=0.1, --rate 0.1), or write "
-        f"dropout = 0.1 into penult.toml beside {manifest.source} and load it again",
+        f"at which rate to put dropout back is not known: {why}; give one (rate=0.1, --rate 0.1){declared}",
         reason="NO_DROPOUT_RATE",
         field="dropout.rate",
     )
+
+
+def _declared(manifest: Manifest, path: str) -> str:
+    """The line that says the rate once and for all (a TOML key in quotes is a JSON string)."""
+    line = f"dropout = {{ {json.dumps(path, ensure_ascii=False)} = 0.1 }}"
+    return f", or write {line} into penult.toml beside {manifest.source} and load it again"
 
 
 def _why_none(manifest: Manifest) -> str:

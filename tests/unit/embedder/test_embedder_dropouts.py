@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +17,7 @@ from penult_service.embedder.seam_dropout import SeamDropout, seam_dropout
 from penult_service.engines.fake import fake_manifest
 from penult_service.errors import InvalidInput, PenultError, PreconditionFailed
 from penult_service.masks import dropped, keys_of
-from penult_service.prepared import Manifest, Site
+from penult_service.prepared import LayerRecord, Manifest, Site
 
 INNER = Site("encoder/dropout", "Dropout", 0.1, None, "a", "before", sampled=True)
 SEAM = Site("dropout", "Dropout", 0.2, None, "b", "at", sampled=True)
@@ -86,22 +87,34 @@ def test_a_model_that_was_prepared_without_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("known", "options"),
+    ("known", "options", "line"),
     [
-        (manifest(replace(SEAM, rate=None)), SampleOptions()),
-        (manifest(replace(INNER, rate=None), SEAM), SampleOptions("all")),
-        (manifest(INNER), SampleOptions()),
-        (manifest(), SampleOptions("head")),
-        (manifest(INNER), SampleOptions(sites=["(embedding)"])),
-        (manifest(replace(SEAM, rate=0.0)), SampleOptions()),
+        (manifest(replace(SEAM, rate=None)), SampleOptions(), 'dropout = { "dropout" = 0.1 }'),
+        (
+            manifest(replace(INNER, rate=None), SEAM),
+            SampleOptions("all"),
+            'dropout = { "encoder/dropout" = 0.1 }',
+        ),
+        # Nothing is known of its layers: what is declared is its dropout.
+        (manifest(), SampleOptions("head"), 'dropout = { "dropout" = 0.1 }'),
+        # It has layers, and no such dropout: that would be refused.
+        (manifest(INNER), SampleOptions(), ""),
+        (manifest(layers=(LayerRecord("output", "Dense"),)), SampleOptions(), ""),
+        (manifest(INNER), SampleOptions(sites=["(embedding)"]), ""),
+        # What the file records is not overruled by a declaration.
+        (manifest(replace(SEAM, rate=0.0)), SampleOptions(), ""),
     ],
 )
-def test_no_rate_says_where_to_write_one(known: Manifest, options: SampleOptions) -> None:
+def test_no_rate_says_where_to_give_one(known: Manifest, options: SampleOptions, line: str) -> None:
     error = refused(known, options)
     assert isinstance(error, PreconditionFailed)
     assert (error.reason, error.field) == ("NO_DROPOUT_RATE", "dropout.rate")
-    for word in ("--rate", "rate=", "penult.toml", "dropout = "):
-        assert word in error.message
+    assert "rate=0.1, --rate 0.1" in error.message
+    assert line in error.message
+    assert len(error.message) < 300
+    assert ("penult.toml beside fake" in error.message) == bool(line)
+    if line:
+        assert tomllib.loads(line)["dropout"]
 
 
 def test_all_where_nothing_inside_is_known() -> None:
