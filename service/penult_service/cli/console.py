@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,17 +28,25 @@ def out() -> Console:
     return Console(highlight=False, width=width, soft_wrap=False)
 
 
-def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> None:
+def print_table(
+    headings: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    right: Sequence[int] = (),
+    whole: Sequence[int] = (),
+) -> None:
     """A table without frames on stdout: reads well on a screen and in a pipe.
 
-    Columns in `right` are flush right; empty headings are left out.
+    Columns in `right` are flush right, words in `whole` are broken where they are too long, not cut; empty headings
+    are left out.
     """
     from rich.table import Table
     from rich.text import Text
 
     shown = Table(box=None, padding=(0, 2, 0, 0), show_header=any(headings), header_style="bold")
     for number, heading in enumerate(headings):
-        shown.add_column(Text(heading), justify="right" if number in right else "left")
+        overflow: Literal["fold", "ellipsis"] = "fold" if number in whole else "ellipsis"
+        shown.add_column(Text(heading), "", justify="right" if number in right else "left", overflow=overflow)
     for row in rows:
         # Text, not markup: a model's names and people's texts may hold square brackets.
         shown.add_row(*(Text(cell) for cell in row))

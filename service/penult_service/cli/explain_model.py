@@ -17,6 +17,7 @@ from penult_service.cli.layer_tree import lines, tree
 from penult_service.cli.layer_words import (
     PLACES,
     formula,
+    gathered,
     inner_dropouts,
     paragraph,
     shared,
@@ -111,8 +112,8 @@ class Told:
             )
         print()
         if self.report.sites:
-            headings = ("dropout", "class", "rate", "place", "drawn", "can be put back")
-            print_table(headings, [self._site_row(site) for site in self.report.sites])
+            headings = ("dropout", "", "class", "rate", "place", "drawn", "can be put back")
+            print_table(headings, [self._site_row(*one) for one in gathered(self.report.sites)], whole=(0,))
         else:
             print("no dropout layer was found")
         for path, words in self.inner.items():
@@ -127,7 +128,7 @@ class Told:
         whole, *inner = layers
         rows = [self._layer_row(*one) for one in lines(tree(inner))]
         rows.append(("all", whole.layer_class, _shape(whole.output_shape), f"{whole.parameters:,}", ""))
-        print_table(("layer", "class", "output", "parameters", ""), rows, right=(3,))
+        print_table(("layer", "class", "output", "parameters", ""), rows, right=(3,), whole=(0,))
 
     def _layer_row(self, name: str, layer: ModelLayer | None) -> tuple[str, ...]:
         if layer is None:
@@ -135,9 +136,10 @@ class Told:
         count = f"{layer.parameters:,}" if layer.parameters else "-"
         return (name, layer.layer_class, _shape(layer.output_shape), count, formula(layer, self._lengths))
 
-    def _site_row(self, site: DropoutSite) -> tuple[str, ...]:
+    def _site_row(self, site: DropoutSite, paths: Sequence[str]) -> tuple[str, ...]:
         return (
             site.path + (" (!)" if site.path in self.warnings else ""),
+            f"and {len(paths) - 1} alike" if len(paths) > 1 else "",
             site.layer_class,
             "not said" if site.rate is None else f"{site.rate:g}",
             PLACES.get(site.place, "not known"),

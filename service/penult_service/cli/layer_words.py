@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -11,10 +12,11 @@ if TYPE_CHECKING:
 
 WIDTH = 100
 PLACES = {
-    "before_embedding": "inside the encoder",
-    "at_seam": "in front of the head: read here",
-    "in_head": "inside the head",
+    "before_embedding": "in the encoder",
+    "at_seam": "in front of the head, read here",
+    "in_head": "in the head",
 }
+_NUMBER = re.compile(r"(_?\d+)+")
 _AXES = {1: ("sample",), 2: ("sample", "feature"), 3: ("sample", "step", "feature")}
 _GATES = {"LSTM": 4, "GRU": 3, "SimpleRNN": 1, "LSTMCell": 4, "GRUCell": 3, "SimpleRNNCell": 1}
 _PER_FEATURE = {"LayerNormalization": 2, "LayerNorm": 2, "BatchNormalization": 4}
@@ -91,6 +93,16 @@ def shared(site: DropoutSite, layers: Sequence[ModelLayer]) -> str:
     return f"{words}; its own for each {_listed(own)}" if own else f"{words}: all or nothing"
 
 
+def gathered(sites: Sequence[DropoutSite]) -> list[tuple[DropoutSite, list[str]]]:
+    """Of dropouts whose paths differ by numbers alone, and that are alike else, the first; with all their paths."""
+    found: dict[tuple[object, ...], tuple[DropoutSite, list[str]]] = {}
+    for site in sites:
+        facts = (site.layer_class, site.rate, site.place, site.noise_shape, site.shared_axes, site.sampled)
+        key = (_NUMBER.sub("#", site.path), *facts)
+        found.setdefault(key, (site, []))[1].append(site.path)
+    return list(found.values())
+
+
 def shared_by_samples(site: DropoutSite, layers: Sequence[ModelLayer]) -> str:
     """What a mask without a batch axis does; empty where each sample has its own."""
     if 0 not in site.shared_axes:
@@ -99,12 +111,15 @@ def shared_by_samples(site: DropoutSite, layers: Sequence[ModelLayer]) -> str:
     own = ", ".join(["None", *("None" if n < 0 else str(n) for n in site.noise_shape[1:])])
     noise = f" (noise shape {shape}: its first axis, the batch, is 1)" if shape else ""
     mend = f" noise_shape=({own}) draws for each sample." if shape else ""
-    rate = "a share of the time" if site.rate is None else f"{100 * site.rate:g} % of the time"
-    whole = len(set(site.shared_axes)) == len(axes_of(site, layers))
+    share = "a share" if site.rate is None else f"{100 * site.rate:g} %"
+    axes = axes_of(site, layers)
+    left = [name for axis, name in enumerate(axes) if axis not in site.shared_axes]
     effect = (
-        f"the whole batch becomes zeros {rate}"
-        if whole
-        else f"what is dropped is dropped for every sample of the batch at once, {rate} each"
+        f"each {_listed(left)} that is dropped ({share}) is dropped in every sample of the batch at once"
+        if left
+        else f"{share} of the batches become zeros as a whole"
+        if axes
+        else f"what is dropped ({share}) is dropped in every sample of the batch at once"
     )
     return (
         f"{site.path}{noise} draws one mask for all samples of a batch, likely by mistake: in training {effect}. The "
