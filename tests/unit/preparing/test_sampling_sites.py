@@ -288,9 +288,7 @@ def test_a_dropout_whose_rows_cannot_be_told_is_left_out_and_the_others_stay(tmp
     assert "cannot be put back at turned" in note
     assert "alone and in company" in note
     assert served.manifest.samples_inside
-    assert [path for _, path in ((n, s.path) for n, s in sampled_sites(served.manifest.sites, "before"))] == [
-        "words_dropout"
-    ]
+    assert [site.path for _, site in sampled_sites(served.manifest.sites, "before")] == ["words_dropout"]
 
 
 @pytest.mark.parametrize("what", ["sample_head", "sample_encode"])
