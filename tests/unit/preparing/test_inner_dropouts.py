@@ -297,6 +297,18 @@ def test_a_model_of_two_inputs(tmp_path: Path) -> None:
     assert [node.op for node in readers] == ["Tanh"]
 
 
+def test_a_model_that_nothing_is_read_of_lists_them_all_the_same(tmp_path: Path) -> None:
+    noise = own("own", lambda x, on: tf.tanh(tf.nn.dropout(x, 0.3) if on else x))
+    hidden = tm.dense(6, "hidden", "tanh")(noise(tm.pooled(text := tm.text_input())))
+    behind = own("behind", lambda x, on: tf.tanh(x + tf.random.normal(tf.shape(x)) if on else x))
+    out = tm.dense(3, "output")(behind(tm.layers().Dropout(0.4, name="dropout")(hidden)))
+    found = put_back(tm.save(seeds.keras().Model(text, out), tmp_path / "model"))
+    assert found.seams.unread
+    assert found.paths == ["own", "dropout"]
+    assert not any(site.sampled for site in found.sites)
+    assert "no embedding of this model can be read" in found.plan.unsampled
+
+
 def test_a_function_for_training_that_nobody_understands_stops_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

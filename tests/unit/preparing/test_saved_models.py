@@ -18,6 +18,7 @@ from penult_service.errors import InvalidInput, ModelRefused  # noqa: E402
 from penult_service.preparing import parts, pipeline  # noqa: E402
 from penult_service.preparing.declarations.declaration import Declaration  # noqa: E402
 from penult_service.preparing.formats.saved_model import open_model  # noqa: E402
+from penult_service.preparing.sampling.putting import Plan  # noqa: E402
 from penult_service.preparing.seam.seams import find_seams  # noqa: E402
 from penult_service.preparing.seam.survey import Survey  # noqa: E402
 from support import old_graphs as old  # noqa: E402
@@ -262,7 +263,7 @@ def test_a_branch_that_a_default_decides(tmp_path: Path, resource: bool, file: s
     found = parts.references(opened, [seams.before])(texts)[seams.before]
     np.testing.assert_allclose(found, said["features"], atol=1e-6)
     names = {("dropout",): "encode_0"} | {(readout.layer,): "encode_0" for readout, _ in seams.read[:1]}
-    parts.save(parts.build(opened, seams, names), opened, tmp_path / "again")
+    parts.save(parts.build(opened, seams, names, Plan(())), opened, tmp_path / "again")
     again = tf.saved_model.load(str(tmp_path / "again")).signatures["whole"]
     np.testing.assert_allclose(again(text=texts)["output"], said["output"], atol=1e-6)
 

@@ -100,7 +100,7 @@ class Patterns:
         constants = self._constants(values, dtype)
         if constants is None:
             return None
-        rates = {rate for one in constants for rate in (one, 1 - one) if 0 < rate < 1}
+        rates = {rate for one in constants for rate in (one, _as_written(1 - one, dtype)) if 0 < rate < 1}
         (before, *others) = (ref for ref in drops.input if ref not in values and not self._is_fixed(ref))
         if others:
             return None

@@ -48,8 +48,9 @@ def find_seams(survey: Survey, layer: str | None = None, declared: Declaration =
     tokens = token_seam(survey, declared.inputs)
     unread = _unread(survey, place, tokens)
     if unread:
-        (sites, _), known = _sites(survey, Place(), declared), vocabulary_of(tokens)
-        return Seams(tokens, (), "", "", "", tf.float32, sites, None, vocabulary=known, unread=unread)
+        sites, places = _sites(survey, Place(), declared)
+        known = vocabulary_of(tokens)
+        return Seams(tokens, (), "", "", "", tf.float32, sites, None, known, unread, stands=places)
     seam = survey.name_of(place.before)
     sites, places = _sites(survey, place, declared)
     return Seams(
