@@ -141,7 +141,7 @@ def sentence(masks: Masks, axes: Sequence[Axis]) -> str:
     """The answer in words."""
     kept = masks.values != 0
     if kept.all():
-        off = ": its layer takes a rate of 1 as off" if masks.rate == 1.0 else ""
+        off = ": the layer takes a rate of 1 as off" if masks.rate == 1.0 else ""
         return f"nothing is dropped{off}"
     return in_words(axes) if kept.any() else "everything is dropped"
 
