@@ -214,7 +214,8 @@ def method(view: DropoutView) -> list[str]:
         f"{view.passes:,} passes with seed {view.seed}. The masks of a row depend on the seed, the pass, the row's "
         "number and the dropout alone: the same seed gives the same figures.",
         f"Neighbours are the {view.neighbors} nearest rows by cosine among these {len(view):,}; clusters are "
-        f"{view.n_clusters} of k-means, with one seed for all passes.",
+        f"{view.n_clusters} of k-means, with one seed for all passes. Among more texts, and texts more alike, more "
+        "neighbours change.",
         "The theory: with dropout of rate p on the embedding itself, x . (m * x) is |x|^2 in the mean, and |m * x|^2 "
         "is |x|^2 / (1 - p). So the cosine to the clean vector is about sqrt(1 - p), that of two draws 1 - p "
         "(dropout: Srivastava and others 2014; adjusted Rand index: Hubert and Arabie 1985).",
