@@ -94,12 +94,12 @@ def shared(site: DropoutSite, layers: Sequence[ModelLayer]) -> str:
 
 
 def gathered(sites: Sequence[DropoutSite]) -> list[tuple[DropoutSite, list[str]]]:
-    """Of dropouts whose paths differ by numbers alone, and that are alike else, the first; with all their paths."""
+    """The dropouts; of those in an encoder whose paths differ by numbers alone the first, with the paths of all."""
     found: dict[tuple[object, ...], tuple[DropoutSite, list[str]]] = {}
     for site in sites:
         facts = (site.layer_class, site.rate, site.place, site.noise_shape, site.shared_axes, site.sampled)
-        key = (_NUMBER.sub("#", site.path), *facts)
-        found.setdefault(key, (site, []))[1].append(site.path)
+        path = _NUMBER.sub("", site.path) if site.place == "before_embedding" else site.path
+        found.setdefault((path, *facts), (site, []))[1].append(site.path)
     return list(found.values())
 
 

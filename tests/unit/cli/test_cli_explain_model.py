@@ -124,12 +124,14 @@ def test_a_mask_that_samples_share_is_called_out() -> None:
 
 def test_dropouts_that_differ_by_numbers_are_one_line() -> None:
     sites = [site(f"block_{n}/{name}") for n in range(3) for name in ("seen", "felt_1")]
-    sites += [site("block_3/seen", rate=0.5), site("block/seen")]
+    sites += [site("block_3/seen", rate=0.5), site("block/seen"), site("a_1", place="in_head")]
+    sites.append(site("a_2", place="in_head"))  # beside the head each counts
     assert [(one.path, len(paths)) for one, paths in gathered(sites)] == [
-        ("block_0/seen", 3),
+        ("block_0/seen", 4),
         ("block_0/felt_1", 3),
         ("block_3/seen", 1),
-        ("block/seen", 1),
+        ("a_1", 1),
+        ("a_2", 1),
     ]
 
 
