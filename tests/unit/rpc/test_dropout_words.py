@@ -45,7 +45,9 @@ def said(
             passes=how.get("passes", 30),
             neighbors=how.get("neighbors", 15),
             n_clusters=how.get("clusters", 4),
-            cluster_agreement_reseeded=pb.Distribution(mean=how.get("alone", 0.8)),
+            cluster_agreement_reseeded=pb.Distribution(
+                mean=how.get("alone", 0.8), std=how.get("spread", 0.0)
+            ),
             provenance=common_pb2.Provenance(dropout_proven_inactive=proven),
         )
     )
@@ -167,12 +169,26 @@ def test_scopes_and_rates() -> None:
     ],
 )
 def test_clusters_beside_another_seed(agreed: float, alone: float, words: str) -> None:
-    text = said(effect(), effect(ALL, agreed=agreed), alone=alone, clusters=20)
+    text = said(effect(agreed=agreed), alone=alone, clusters=20)
     assert f"The 20 clusters of k-means {words}" in text
     if agreed < 0.99:
         assert text.endswith(
             f"(adjusted Rand index {agreed:.2f}; another seed of k-means alone {alone:.2f})."
         )
+
+
+def test_clusters_of_the_scope_that_changes_them_most() -> None:
+    both = said(effect(agreed=0.79), effect(ALL, agreed=0.6), alone=0.8)
+    assert (
+        "With dropout active everywhere, inside the encoder too, the 4 clusters of k-means would change more"
+        in both
+    )
+    assert "(adjusted Rand index 0.60; another" in both
+
+
+def test_within_the_spread_of_other_seeds_clusters_change_as_much() -> None:
+    assert "would change as much as another seed alone" in said(effect(agreed=0.75), alone=0.8, spread=0.06)
+    assert "would change more than another seed alone" in said(effect(agreed=0.75), alone=0.8, spread=0.04)
 
 
 def test_one_cluster_is_nothing_to_speak_of() -> None:

@@ -120,13 +120,15 @@ def _clusters(message: pb.CompareDropoutResponse) -> str:
     if message.n_clusters < 2 or not moved:
         return ""
     worst = min(moved, key=lambda effect: effect.cluster_agreement.mean)
-    agreed, alone = worst.cluster_agreement.mean, message.cluster_agreement_reseeded.mean
+    agreed, seeds = worst.cluster_agreement.mean, message.cluster_agreement_reseeded
     among = f"{message.n_clusters} clusters of k-means"
     if agreed >= _STEADY:
         return f"The {among} would stay the same (adjusted Rand index {agreed:.3g})."
-    figures = f"(adjusted Rand index {agreed:.2f}; another seed of k-means alone {alone:.2f})"
-    if agreed >= alone + _MORE:
-        return f"The {among} would change less than another seed alone changes them {figures}."
-    if agreed > alone - _MORE:
-        return f"The {among} would change as much as another seed alone changes them {figures}."
-    return f"The {among} would change more than another seed alone changes them {figures}."
+    start = "The" if len(message.effects) == 1 else f"With dropout active {_where(worst)}, the"
+    figures = f"(adjusted Rand index {agreed:.2f}; another seed of k-means alone {seeds.mean:.2f})"
+    # Within the spread of other seeds there is no difference to speak of.
+    spread = max(_MORE, seeds.std)
+    how = "less than" if agreed >= seeds.mean + spread else "more than"
+    if abs(agreed - seeds.mean) < spread:
+        how = "as much as"
+    return f"{start} {among} would change {how} another seed alone changes them {figures}."
