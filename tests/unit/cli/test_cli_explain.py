@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from penult_service.cli import app, explain_dropout, explain_minibatch
+from penult_service.cli import app, explain_dropout, explain_mask, explain_minibatch
 from penult_service.cli.explain_shapes import lengths, noise_shape, written
 from penult_service.errors import InvalidInput
 from penult_service.explaining import masks
@@ -45,7 +45,7 @@ def test_the_answer_stands_above_the_mask(capsys: pytest.CaptureFixture[str]) ->
     drawn = masks.draw(
         masks.Question("Dropout", (2, 3, 5), noise_shape=(None, 1, 5), seed=4, draws=1)
     ).masks.values[0]
-    shown = np.array([[cell == explain_dropout.KEPT for cell in row] for row in rows])
+    shown = np.array([[cell == explain_mask.KEPT for cell in row] for row in rows])
     np.testing.assert_array_equal(shown, drawn.reshape(6, 5) != 0)
 
 
@@ -70,6 +70,13 @@ def test_json_holds_all_of_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert told["kept"] == pytest.approx(1 / 0.75)
     assert told["residual"] < 1e-5
     assert {other["keras"].split()[0] for other in told["others"]} == {"keras", "tf_keras"}
+
+
+def test_claims_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "dropout", "--shape", "2,3", "--claims", "--keras", "2")
+    assert code == 0
+    assert "what is said of dropout, held against tf_keras" in out
+    assert "wrong: SpatialDropout1D drops some time steps entirely" in out
 
 
 @pytest.mark.parametrize("ending", ["png", "svg"])
@@ -109,7 +116,7 @@ def test_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str], ending: st
         (["--shape", "4,6,10", "--rate", "2"], "0 to 1, not 2"),
         (["--shape", "4,6,10", "-o", "mask.gif"], ".png, .svg"),
         (["--shape", "4,6,10", "-o", "/no/such/mask.png"], "there is no directory"),
-        ([], "--shape"),
+        (["--shape"], "--shape"),
     ],
 )
 def test_wrong_questions_are_refused_in_a_line(
