@@ -8,7 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from penult_service.analysis.calls import Call, Cluster, CompareDropout, Neighbors, Project, Similarity
+from penult_service.analysis.calls import (
+    ArrayFile,
+    Call,
+    Cluster,
+    CompareDropout,
+    Neighbors,
+    Project,
+    Similarity,
+)
 from penult_service.analysis.results import (
     Adjustment,
     ClusterResult,
@@ -146,3 +154,13 @@ def test_a_base_that_cannot_be_used_gives_way_to_the_systems(
     assert scratch.path.parent == tmp_path / "tmp"
     assert "cannot be used" in caplog.text
     scratch.remove()
+
+
+def test_rows_that_come_in_blocks_are_one_array(tmp_path: Path) -> None:
+    rows = np.arange(24, dtype=np.float32).reshape(4, 3, 2)
+    for block in (rows[:1], rows[1:1], np.asfortranarray(rows[1:])):
+        exchange.append_rows(tmp_path / "draws.f32", block)
+    exchange.write_arrays(tmp_path, {"draws": ArrayFile(tmp_path / "draws.f32", rows.shape)})
+    np.testing.assert_array_equal(exchange.map_arrays(tmp_path)["draws"], rows)
+    with pytest.raises(PreconditionFailed, match="no room"):
+        exchange.append_rows(tmp_path / "nowhere" / "draws.f32", rows)
