@@ -90,6 +90,8 @@ class Told:
 
     def answer(self) -> str:
         """Units in words."""
+        from penult_service.explaining.recurrent import all_of
+
         asked, carried = self.asked, self.asked.kind.states
         units = f"{asked.units:,} number{'s' if asked.units > 1 else ''}"
         what = (
@@ -98,8 +100,8 @@ class Told:
         times = "once" if asked.steps == 1 else f"{asked.steps:,} times, once a step, each time"
         return (
             f"{asked.layer}({asked.units}) is one layer that carries {what} from step to step: units is that length. "
-            f"It runs {times} with the same {asked.parameters:,} weights, and each unit hears all {asked.features:,} "
-            f"features of the step and all {asked.units:,} numbers of h before it."
+            f"It runs {times} with the same {asked.parameters:,} weights, and each unit hears "
+            f"{all_of(asked.features, 'feature')} of the step and {all_of(asked.units, 'number')} of h before it."
         )
 
     def facts(self) -> dict[str, Any]:

@@ -251,6 +251,11 @@ def check(asked: Asked) -> None:
         )
 
 
+def all_of(count: int, what: str) -> str:
+    """Such as ``all 7 features``, or ``the one feature``."""
+    return f"the one {what}" if count == 1 else f"all {count:,} {what}s"
+
+
 def shape_text(shape: Shape) -> str:
     """Such as ``batch x 50 x 7``."""
     return " x ".join("batch" if length == BATCH else f"{length:,}" for length in shape)

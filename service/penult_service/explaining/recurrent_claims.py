@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penult_service.explaining.recurrent import TOLERANCE, Built
+from penult_service.explaining.recurrent import TOLERANCE, Built, all_of
 
 RIGHT, HALF, WRONG, OUTDATED, NOTHING = "right", "half right", "wrong", "outdated", "nothing to tell"
 # Rows of the Jacobian that are looked at: as telling as all of them.
@@ -102,7 +102,7 @@ def _one_layer(built: Built) -> list[Claim]:
     cells = list({id(value): type(value).__name__ for value in inner}.values())
     measured = (
         f"the layer holds {len(cells)} object of the class {cells[0] if cells else '?'}, with {len(built.weights)} "
-        f"weight tensors, each of them for all {built.asked.units:,} units"
+        f"weight tensors, each of them for {all_of(built.asked.units, 'unit')}"
     )
     return [
         Claim(
