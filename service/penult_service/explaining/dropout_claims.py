@@ -255,8 +255,8 @@ def _one_column(layers: Layers) -> Claim:
         "Dropout already drops one given feature with a probability of 20%, and leaves the others alone",
         WRONG if np.delete(by_column, COLUMN).min() > 0 else RIGHT,
         f"every feature is dropped, each in {by_column.min():.0%} to {by_column.max():.0%} of the samples, and no "
-        f"noise shape names one. Split it off, Dropout on it alone, concatenated again: that one in {split[COLUMN]:.0%}, the "
-        f"others in {others.max():.0%}",
+        f"noise shape names one. Split it off, Dropout on it alone, concatenated again: that one in "
+        f"{split[COLUMN]:.0%}, the others in {others.max():.0%}",
     )
 
 
