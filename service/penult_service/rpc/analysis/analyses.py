@@ -160,9 +160,7 @@ class Analyses:
             assert source.model is not None
             assert source.plan is not None
             await way.ask(lambda: self._admitted(checked, apart=apart))
-            async with self._sampling.arrays(
-                source.model, source.asked, source.plan, way, call.deadline
-            ) as found:
+            async with self._sampling.arrays(source.model, source.asked, source.plan, way, call) as found:
                 yield found
             return
 

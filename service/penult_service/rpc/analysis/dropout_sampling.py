@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -23,6 +22,7 @@ from penult_service.errors import PenultError, PreconditionFailed
 from penult_service.prepared import Figure, Head
 from penult_service.rpc import replies
 from penult_service.rpc.analysis.dropout_plan import DropoutSide, Plan, Scope
+from penult_service.rpc.handlers import Call
 
 # Rows times samples that are drawn at a time: seconds of an encoder, so that a cancel ends it.
 _BLOCK = 4_096
@@ -73,30 +73,27 @@ class DropoutSampling:
 
     @asynccontextmanager
     async def arrays(
-        self, model: LoadedModel, asked: DropoutSide, plan: Plan, way: Way, deadline: float | None
+        self, model: LoadedModel, asked: DropoutSide, plan: Plan, way: Way, call: Call
     ) -> AsyncIterator[tuple[dict[str, Array], DropoutOrigin]]:
         """The arrays of `calls.CompareDropout`, those of float32 in files until the block ends, and what is known.
 
         Raises:
             PenultError: as of `Embedder.sample`; a row that cannot be embedded is named.
         """
-        inference = await self._inference(model, asked, plan, way, deadline)
+        inference = await self._inference(model, asked, plan, way, call)
         classes, rows = _Classes(model.manifest.head, asked.labels), len(asked.given)
+        total = len(plan.scopes) * rows
         async with self._pool.growing() as files:
             for number, scope in enumerate(plan.scopes):
                 step = max(1, _BLOCK // scope.options.samples)
                 for start in range(0, rows, step):
-                    part = _part(asked.given, start, start + step)
-
-                    def tell(done: int, before: int = number * rows) -> None:
-                        way.tell("sampling", before + done, len(plan.scopes) * rows)
-
-                    block = await self._block(model, part, scope, start, partial(tell, start), way, deadline)
+                    part, done = _part(asked.given, start, start + step), number * rows + start
+                    block = await self._block(model, part, scope, start, (done, total), way, call)
                     if number == 0:
                         await files.append("source", _present(block.clean_embeddings))
                     await files.append(f"draws_{scope.name}", _present(block.embeddings))
                     classes.add(scope.name, block)
-                    tell(start + len(part))
+            way.tell("sampling", total, total)
             origin = DropoutOrigin(
                 provenance=_provenance(model, plan),
                 scopes=plan.scopes,
@@ -114,26 +111,27 @@ class DropoutSampling:
         part: Given,
         scope: Scope,
         start: int,
-        tell: Callable[[], None],
+        progress: tuple[int, int],
         way: Way,
-        deadline: float | None,
+        call: Call,
     ) -> SampleResult:
-        """Some rows, from number `start` on."""
+        """Some rows, from number `start` on; `progress` is how many were drawn before, of how many."""
 
         def draw() -> Awaitable[SampleResult]:
-            tell()
+            way.tell("sampling", *progress)
             return self._embedder.sample(
-                model, part, scope.options, first_row=start, embeddings=True, deadline=deadline
+                model, part, scope.options, first_row=start, embeddings=True, deadline=call.deadline
             )
 
         with _counted_from(part, start):
             block: SampleResult = await way.ask(draw)
             for error in block.row_errors.values():
                 raise error
+        call.tokens += int(block.token_counts.sum()) * (1 + scope.options.samples * scope.inside)
         return block
 
     async def _inference(
-        self, model: LoadedModel, asked: DropoutSide, plan: Plan, way: Way, deadline: float | None
+        self, model: LoadedModel, asked: DropoutSide, plan: Plan, way: Way, call: Call
     ) -> tuple[Figure, ...]:
         """The proof's figures on the dropout, and what some of these rows say: without dropout all ways are one."""
         proof = model.manifest.proof.figures
@@ -143,13 +141,13 @@ class DropoutSampling:
 
         def draw() -> Awaitable[SampleResult]:
             way.tell("embedding", 0, 0)
-            return self._embedder.sample(model, few, nothing, embeddings=True, deadline=deadline)
+            return self._embedder.sample(model, few, nothing, embeddings=True, deadline=call.deadline)
 
         drawn: SampleResult = await way.ask(draw)
         for error in drawn.row_errors.values():
             raise error
         with suppress(PreconditionFailed):  # of a model whose outputs are not one row a text
-            saved = await way.ask(lambda: self._embedder.predict(model, few, deadline=deadline))
+            saved = await way.ask(lambda: self._embedder.predict(model, few, deadline=call.deadline))
             head = model.manifest.head
             figures.append(_against_saved(drawn, saved[head.output], head, len(few)))
         sides = (
