@@ -235,7 +235,9 @@ class Manifest:
     vocabulary: int = 0
     pooling: str = "pooled"
     warm_up: tuple[str, ...] = ()
-    unsampled: str = "this model was prepared without a place to put dropout back"
+    unsampled: str = (
+        "this model was prepared by an older release, without a place to put dropout back; prepare it again"
+    )
     layers: tuple[LayerRecord, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)

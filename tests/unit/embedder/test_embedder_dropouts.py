@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from dataclasses import replace
 from typing import Any
@@ -84,6 +85,14 @@ def test_a_model_that_was_prepared_without_it() -> None:
     error = refused(manifest(unsampled="it is not cut"), SampleOptions())
     assert (error.reason, error.field) == ("NO_SAMPLING", "model")
     assert "it is not cut" in error.message
+
+
+def test_a_model_that_an_older_release_prepared() -> None:
+    told = json.loads(EVERY.to_json())
+    del told["unsampled"]
+    error = refused(Manifest.from_json(json.dumps(told)), SampleOptions())
+    assert error.reason == "NO_SAMPLING"
+    assert "prepare it again" in error.message
 
 
 @pytest.mark.parametrize(
