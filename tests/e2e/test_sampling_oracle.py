@@ -26,7 +26,7 @@ from support.keyed_noise import keyed_noise
 pytestmark = pytest.mark.tensorflow
 PASSES, LEVEL = 1000, 0.001
 ROWS = list(TEXTS)[:6]
-FORMATS = [(TF_KERAS, ""), (TF_KERAS, ".keras"), (KERAS, ".keras")]
+FORMATS = [(TF_KERAS, ""), (KERAS, ".keras"), pytest.param(TF_KERAS, ".keras", marks=pytest.mark.full)]
 Array = NDArray[Any]
 
 
@@ -144,7 +144,7 @@ def test_head_samples_have_the_mean_and_the_spread_of_a_keras_head(tmp_path: Pat
     assert max(statistics(sampler.head_samples(sampler.rates()), expected)) < bound(expected)
 
 
-@pytest.mark.parametrize(("flavour", "ending"), [(TF_KERAS, ""), (KERAS, ".keras")])
+@pytest.mark.parametrize(("flavour", "ending"), FORMATS[:2])
 def test_batch_normalization_stays_in_inference(flavour: str, ending: str, tmp_path: Path) -> None:
     """Frozen, it works with its own mean and variance in a Keras loop too; else with those of the batch."""
     model = classifier(flavour, norm=True)

@@ -5,6 +5,7 @@ Keras itself says what shape it draws and what it does with the numbers: the ora
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -20,24 +21,28 @@ from penult_service.prepared import Site
 from penult_service.preparing.formats.keras_marks import is_noise, layers_of
 
 Array = NDArray[Any]
+_AGAIN = re.compile(r"_\d+(?=$|#)")
 
 
 @contextmanager
 def keyed_noise(model: Any, sites: Sequence[Site], draw: Draw) -> Iterator[None]:
     """While it lasts, `model(rows, training=True)`, run eagerly once, draws what the keys say.
 
-    Layers are found among the sites by their names, calls by their order.
+    Layers are found among the sites by their paths, calls by their order.
     """
-    noise = [one.layer for one in layers_of(model) if is_noise(one.layer)]
-    numbers = {site.path.rpartition("/")[2]: number for number, site in enumerate(sites)}
-    drawn = {layer.name: _Drawn(layer.name, numbers, draw) for layer in noise}
+    placed = {"/".join(one.path): one.layer for one in layers_of(model) if is_noise(one.layer)}
+    # A layer without a name of its own is numbered when it is built, and again when it is loaded.
+    numbers = {_AGAIN.sub("", site.path): number for number, site in enumerate(sites)}
+    numbers |= {site.path: number for number, site in enumerate(sites)}
+    drawn = {id(layer): _Drawn(path, numbers, draw) for path, layer in placed.items()}
+    noise = placed.values()
     with ExitStack() as stack:
         if any(type(layer).__module__.startswith("tf_keras") for layer in noise):
             for layer in noise:
-                stack.enter_context(mock.patch.object(layer, "_random_generator", drawn[layer.name]))
+                stack.enter_context(mock.patch.object(layer, "_random_generator", drawn[id(layer)]))
         else:
             seeds = {
-                id(layer.seed_generator): drawn[layer.name]
+                id(layer.seed_generator): drawn[id(layer)]
                 for layer in noise
                 if hasattr(layer, "seed_generator")
             }
@@ -50,7 +55,7 @@ def keyed_noise(model: Any, sites: Sequence[Site], draw: Draw) -> Iterator[None]
 class _Drawn:
     """Stands in for the generator of one layer, under the names that tf_keras calls."""
 
-    layer: str
+    path: str
     numbers: dict[str, int]
     draw: Draw
     calls: int = field(default=0)
@@ -87,7 +92,8 @@ class _Drawn:
     def _hashes(self, shape: tuple[int, ...], shared: tuple[int, ...]) -> NDArray[np.uint64]:
         """Broadcast to the shape."""
         self.calls += 1
-        number = self.numbers[self.layer + (f"#{self.calls}" if self.calls > 1 else "")]
+        name = self.path + (f"#{self.calls}" if self.calls > 1 else "")
+        number = self.numbers[name if name in self.numbers else _AGAIN.sub("", name)]
         keys = self.draw.shared_keys if 0 in shared and shape[0] > 1 else self.draw.row_keys
         inner = shape[1:]
         if shape[0] != len(keys):  # rows times something

@@ -164,8 +164,15 @@ def test_a_layer_that_is_asked_for(tmp_path: Path) -> None:
     np.testing.assert_allclose(sampled(served), by_keras(model, served), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-@pytest.mark.parametrize(("flavour", "ending"), [(TF_KERAS, ""), (KERAS, ".keras")])
+@pytest.mark.parametrize(
+    ("flavour", "ending", "policy"),
+    [
+        (TF_KERAS, "", "mixed_float16"),
+        (KERAS, ".keras", "mixed_bfloat16"),
+        pytest.param(TF_KERAS, "", "mixed_bfloat16", marks=pytest.mark.full),
+        pytest.param(KERAS, ".keras", "mixed_float16", marks=pytest.mark.full),
+    ],
+)
 def test_half_precision(flavour: str, ending: str, policy: str, tmp_path: Path) -> None:
     k = Kit(flavour)
     with k.policy(policy):
@@ -196,6 +203,19 @@ def test_numbers_beside_the_text(tmp_path: Path) -> None:
     assert which(served) == {"words_dropout": True, "first": True, "last": True}
     expected = by_keras(model, served, tf.constant(list(TEXTS)), tf.constant(beside))
     np.testing.assert_allclose(sampled(served, rows), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_numbers_alone(tmp_path: Path) -> None:
+    """Rows without a length; the first dropout stands on what the caller gives."""
+    k = Kit(TF_KERAS)
+    numbers = k.layers.Input((4,), name="numbers")
+    x = k.dense(6, "hidden", "tanh")(k.dropout(0.3, "first")(numbers))
+    model = k.model(numbers, k.dense(3, "output")(k.dropout(0.4, "last")(x)))
+    served = prepared(model, tmp_path)
+    given = np.random.default_rng(1).normal(size=(len(TEXTS), 4)).astype(np.float32)
+    assert which(served) == {"first": True, "last": True}
+    found = sampled(served, Rows({"numbers": given}))
+    np.testing.assert_allclose(found, by_keras(model, served, tf.constant(given)), rtol=1e-5, atol=1e-5)
 
 
 def test_what_drops_inside_a_loop_is_no_site(tmp_path: Path) -> None:

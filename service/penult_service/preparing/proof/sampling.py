@@ -96,7 +96,8 @@ class _Trial:
     def encode_alone(self, chosen: Collection[int]) -> float:
         """How far some rows alone, at their own length where the model trims, are from themselves in company."""
         together = self.encode(chosen)
-        lengths, rates = self.served.lengths(self.inputs), self.rates(chosen)
+        count, rates = len(self.embedding), self.rates(chosen)
+        lengths = self.served.lengths(self.inputs) if self.trims else np.zeros(count, np.int32)
         order = np.argsort(lengths, kind="stable")  # the shortest and the longest among them
         worst = 0.0
         for row in order[np.linspace(0, len(order) - 1, _ALONE).astype(int)]:
