@@ -25,7 +25,12 @@ from support.formats import plain
 from support.keras_opening import save
 from support.tiny_hf import KINDS, write_tiny_hf
 
-FILES = [("tf_keras", ""), ("tf_keras", ".keras"), ("tf_keras", ".h5"), ("keras", ".keras")]
+FILES = [
+    ("tf_keras", ""),
+    ("tf_keras", ".keras"),
+    pytest.param("tf_keras", ".h5", marks=pytest.mark.full),
+    ("keras", ".keras"),
+]
 
 
 def network(keras: Any) -> Any:
@@ -123,7 +128,8 @@ def test_the_manifest_has_the_layers_and_a_site_is_one_of_them(tmp_path: Path) -
         load_manifest(tmp_path / "prepared")
 
 
-@pytest.mark.parametrize("family", ["bert", "roberta"])  # a preprocessor in the graph, a tokenizer's file
+# A preprocessor in the graph, and a tokenizer's file.
+@pytest.mark.parametrize("family", ["bert", pytest.param("roberta", marks=pytest.mark.full)])
 def test_layers_of_a_keras_hub_classifier(family: str, tmp_path: Path) -> None:
     task = tiny_keras_hub.classifier(family)
     backbone = task.backbone
