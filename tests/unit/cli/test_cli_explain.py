@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from penult_service.cli import app, explain_dropout, explain_mask, explain_minibatch
 from penult_service.cli.explain_shapes import lengths, noise_shape, written
 from penult_service.errors import InvalidInput
-from penult_service.explaining import masks
-from penult_service.explaining.minibatch import DRAWN, LEARNING_RATES, Settings
+from penult_service.explaining import dropout_claims, masks, minibatch
+from penult_service.explaining.minibatch import DRAWN, LEARNING_RATES, Found, Settings
+from penult_service.explaining.recurrent_claims import Claim
 
 pytestmark = pytest.mark.tensorflow
 
@@ -72,11 +74,23 @@ def test_json_holds_all_of_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert {other["keras"].split()[0] for other in told["others"]} == {"keras", "tf_keras"}
 
 
-def test_claims_are_told(capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, _ = run(capsys, "dropout", "--shape", "2,3", "--claims", "--keras", "2")
-    assert code == 0
+def test_claims_are_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    asked: list[tuple[int, int]] = []
+
+    def claims(version: int, seed: int) -> list[Claim]:
+        asked.append((version, seed))
+        return [Claim("it drops all of it", "wrong", "a half was dropped")]
+
+    monkeypatch.setattr(dropout_claims, "claims", claims)
+    arguments = ("dropout", "--shape", "2,3", "--claims", "--keras", "2", "--seed", "3")
+    code, out, _ = run(capsys, *arguments)
+    assert (code, asked) == (0, [(2, 3)])
     assert "what is said of dropout, held against tf_keras" in out
-    assert "wrong: SpatialDropout1D drops some time steps entirely" in out
+    assert out.endswith("wrong: it drops all of it\n  a half was dropped.\n")
+    told = json.loads(run(capsys, *arguments, "--json")[1])
+    assert told["claims"] == [
+        {"said": "it drops all of it", "verdict": "wrong", "measured": "a half was dropped"}
+    ]
 
 
 @pytest.mark.parametrize("ending", ["png", "svg"])
@@ -145,7 +159,16 @@ def test_none_is_of_a_noise_shape_alone() -> None:
         lengths("--shape", "None,1")
 
 
-def test_minibatch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_minibatch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measured, measure = [], minibatch.measure
+
+    def once(*given: Any) -> Found:
+        measured.extend([measure(*given)] if not measured else [])
+        return measured[0]
+
+    monkeypatch.setattr(minibatch, "measure", once)
     place = tmp_path / "minibatch.png"
     small = ["--batch", "64", "--units", "8", "--draws", "20", "--seeds", "2", "--epochs", "1"]
     code, out, err = run(capsys, "minibatch", *small, "--json", "-o", str(place))
@@ -158,7 +181,6 @@ def test_minibatch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert np.array(told["training"]["own"]["losses"]).shape == (len(LEARNING_RATES), 2, 1)
     code, out, _ = run(capsys, "minibatch", *small)
     assert code == 0
-    # The same seed: what is printed are the same figures.
     assert f"{told['gradients']['masks']['own']['variance']:.3g}" in out
     assert " ".join(out.split("\n\n")[0].split()) == told["answer"][0]
 
