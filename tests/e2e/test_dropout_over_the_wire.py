@@ -157,8 +157,11 @@ def test_callers_at_once_change_nothing(over_the_wire: Ask, expected: Expected) 
 def test_the_server_tells_what_was_proven(client: Client) -> None:
     report = client.inspect_dropout("genre")
     assert report.proven
-    assert [(site.path, site.place) for site in report.sites] == [("dropout", "at_seam")]
-    assert report.sites[0].rate == pytest.approx(0.1)
+    *inner, own = report.sites
+    assert (own.path, own.place, own.rate) == ("dropout", "at_seam", pytest.approx(0.1))
+    # Of the encoder's own the graph that is served shows nothing: the function for training tells of them.
+    assert {(site.place, site.sampled) for site in inner} == {("before_embedding", True)}
+    assert len(inner) == 7
     figures = {figure.name: figure for figure in report.figures}
     assert all(figure.value <= figure.limit for figure in figures.values())
     # Before, behind and predict of Keras itself, and the repeats, are among what was compared.

@@ -32,7 +32,9 @@ def with_inner(opened: Opened, survey: Survey, seams: Seams) -> tuple[Opened, Se
     try:
         found = find_inner(survey, known)
     except Exception as error:  # noqa: BLE001  (what a file holds for training may be anything; it is served without)
-        note = f"its function for training was not understood ({type(error).__name__}), so it shows no dropouts"
+        note = (
+            f"its function for training was not understood ({type(error).__name__}), so it shows no dropouts"
+        )
         return opened, replace(seams, notes=(*seams.notes, note))
     added = list(_sites(survey, seams, found))
     order = {name: number for number, name in enumerate(found.flat.nodes)}

@@ -7,6 +7,7 @@ play no part.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
@@ -21,6 +22,8 @@ HANDS_ON = frozenset({"Identity", "StopGradient", "PreventGradient", "Snapshot"}
 """Operations that give what they are given."""
 _CALLING = frozenset({"If", "StatelessIf", "Case", "StatelessCase", "While", "StatelessWhile"})
 
+_SHORT = 256  # bytes
+
 Value = tuple[int, int]
 """The number of an operation with its inputs, and which of its results it is."""
 
@@ -30,6 +33,7 @@ class Numbering:
 
     def __init__(self) -> None:
         self._numbers: dict[Hashable, int] = {}
+        self._functions: dict[tuple[int, str], Hashable] = {}
 
     def values(self, flat: FlatGraph, inputs: Iterable[Ref]) -> dict[Ref, Value]:
         """The first result of every operation, and each other one that is used -> its number.
@@ -78,16 +82,19 @@ class Numbering:
         """A function is what it computes: its name is another one in each graph."""
         functions = [value.func] if value.WhichOneof("value") == "func" else list(value.list.func)
         if not functions:
-            return value.SerializeToString(deterministic=True)
+            return _digest(value.SerializeToString(deterministic=True))
         return tuple(self._function(flat, function.name) for function in functions)
 
     def _function(self, flat: FlatGraph, name: str) -> Hashable:
         if name not in flat.library:
             return name
-        body = flat.branch(name)
-        given = {node_of(ref): ("argument", place) for place, ref in enumerate(body.inputs.values())}
-        values = self._values(body, given)
-        return tuple(values[ref] for ref in body.outputs.values())
+        key = id(flat.library), name
+        if key not in self._functions:
+            body = flat.branch(name)
+            given = {node_of(ref): ("argument", place) for place, ref in enumerate(body.inputs.values())}
+            values = self._values(body, given)
+            self._functions[key] = tuple(values[ref] for ref in body.outputs.values())
+        return self._functions[key]
 
 
 def _capture(tensor: Any) -> Hashable:
@@ -95,4 +102,9 @@ def _capture(tensor: Any) -> Hashable:
     if tensor.dtype in (tf.resource, tf.variant):
         return "resource", tf_private.handle_key(tensor)
     proto = tf.make_tensor_proto(tensor.numpy(), tensor.dtype)
-    return "constant", proto.SerializeToString(deterministic=True)
+    return "constant", _digest(proto.SerializeToString(deterministic=True))
+
+
+def _digest(content: bytes) -> bytes:
+    """Itself, or its hash: a constant may be a whole table of embeddings."""
+    return content if len(content) <= _SHORT else hashlib.sha256(content).digest()

@@ -28,6 +28,7 @@ _AROUND = (
     "[[",
     "File ",
 )  # what goes before a message
+_HUB_LAYER = "KerasLayer"
 _CALLS = re.compile(r"^(?:(?:Stateful)?PartitionedCall(?:_\d+)?/)+")
 
 
@@ -105,14 +106,13 @@ class Survey:
     def _noise_of(self, name: str, ref: Ref) -> Layer | None:
         """The noise layer of that name; of several, of models within the model, the one in whose scope it is.
 
-        None inside another layer, such as a hub layer that has a dropout called like one of the model's.
+        None inside a hub layer: that has layers of its own, which may be called like the model's.
         """
         found = [one for one in self.opened.layers if one.name == name and one.class_name in NOISE_CLASSES]
         here = layer_at(node_of(ref), self.opened.layers)
         if len(found) > 1:
             return here if here in found else replace(found[0], config={})
-        inside = here is None or any(f"{one.path}.".startswith(f"{here.path}.") for one in found)
-        return found[0] if found and inside else None
+        return found[0] if found and (here is None or here.class_name != _HUB_LAYER) else None
 
     @cached_property
     def _active(self) -> dict[Ref, Layer]:
