@@ -33,7 +33,7 @@ def headline(found: Found) -> str:
         return "One mask for the mini-batch gives no noisier gradient here than masks of their own."
     lower, runs = wins(found)
     mean, error = difference(found)
-    learned = "with no clear difference in what is learned"
+    learned = "but no clear difference in loss"
     if runs > 1 and abs(mean) > SURE * error:
         fared = "higher" if mean > 0 else "lower"
         learned = f"and a {fared} loss from {lower if mean > 0 else runs - lower} of {runs} starts"
