@@ -118,7 +118,7 @@ def prepare(
             max_length=outcome.max_length,
             proof=Proof(
                 not structure.random,
-                (*structure.findings, *outcome.notes, *tried.notes),
+                (*structure.findings, *outcome.notes, *plan.notes, *tried.notes),
                 tuple(outcome.figures),
             ),
             warnings=structure.warnings(),

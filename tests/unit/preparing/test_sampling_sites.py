@@ -103,6 +103,8 @@ def test_noise_without_a_trace_is_not_put_back_where_its_tensor_is_read_twice(
     served = prepared(model, tmp_path)
     assert which(served) == {"noise": known, "last": True}
     assert (SAMPLE_ENCODE in served.signatures) is known
+    said = [line for line in served.manifest.proof.findings if "cannot be put back at noise" in line]
+    assert len(said) == (0 if known else 1)
     if known:
         np.testing.assert_allclose(sampled(served), by_keras(model, served), rtol=1e-5, atol=1e-5)
 

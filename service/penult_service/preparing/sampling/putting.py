@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import tensorflow as tf
@@ -27,12 +27,14 @@ class Plan:
         flat: The graph with our dropouts; None: nothing is put back.
         feeds: Where it is fed beside the model's own inputs: tensor -> type and name.
         unsampled: Why nothing is put back; empty when it is.
+        notes: For a person, of sites that are left out.
     """
 
     sites: tuple[Site, ...]
     flat: FlatGraph | None = None
     feeds: dict[Ref, tf.TensorSpec] = field(default_factory=dict)
     unsampled: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def inside(self) -> bool:
@@ -62,14 +64,18 @@ def planned(flat: FlatGraph, seams: Seams, *, noisy: bool = False) -> Plan:
         return Plan(
             seams.sites, unsampled="no embedding of this model can be read, and its head begins there"
         )
-    drops = list(_drops(flat, seams))
-    known = {drop.number: drop for drop in drops}
-    sites = tuple(
-        replace(site, sampled=number in known, shared=known[number].recipe.shared if number in known else ())
-        for number, site in enumerate(seams.sites)
-    )
+    front, readers = flat.upstream([seams.before]), _readers(flat)
+    drops, sites, notes = [], [], []
+    for number, (site, stand) in enumerate(zip(seams.sites, seams.stands, strict=True)):
+        found = _drop(number, site, stand, seams, front, readers)
+        if isinstance(found, str):
+            notes.append(f"dropout cannot be put back at {site.path}: {found}")
+            sites.append(site)
+        else:
+            drops.append(found)
+            sites.append(replace(site, sampled=True, shared=found.recipe.shared))
     drops.append(_Drop(len(sites), seams.before, seams.dtype, Recipe("Dropout", 2)))
-    return Plan(sites, *_with(flat, drops))
+    return Plan(tuple(sites), *_with(flat, drops), notes=tuple(notes))
 
 
 def sampled_sites(sites: Sequence[Site], place: str = "") -> list[tuple[int, Site]]:
@@ -77,22 +83,23 @@ def sampled_sites(sites: Sequence[Site], place: str = "") -> list[tuple[int, Sit
     return [(i, site) for i, site in enumerate(sites) if site.sampled and place in ("", site.place)]
 
 
-def _drops(flat: FlatGraph, seams: Seams) -> Iterable[_Drop]:
-    """Those whose place and kind are known."""
-    front = flat.upstream([seams.before])
-    readers = _readers(flat)
-    for number, (site, stand) in enumerate(zip(seams.sites, seams.stands, strict=True)):
-        if stand.recipe is None:
-            continue
-        # Of several dropouts on the embedding one behind the other, the first ones may stand in front of the seam.
-        moved = site.place == "at" and node_of(stand.after) in front
-        if moved and stand.recipe.rank == 2 and not stand.recipe.stacked:
-            yield _Drop(number, seams.before, seams.dtype, stand.recipe)
-        elif not moved and _alone(stand, seams, readers):
-            yield _Drop(number, stand.after, stand.dtype, stand.recipe)
+def _drop(
+    number: int, site: Site, stand: Stand, seams: Seams, front: Container[str], readers: Mapping[Ref, int]
+) -> _Drop | str:
+    """How a site is put back, or why it cannot be; `front` are the operations in front of the seam."""
+    if stand.recipe is None:
+        return f"what a {site.layer_class} does there, or which of its numbers share a draw, is not known"
+    # Of several dropouts on the embedding one behind the other, the first ones may stand in front of the seam.
+    if site.place == "at" and node_of(stand.after) in front:
+        if (stand.recipe.rank, stand.recipe.stacked) != (2, False):
+            return "it stands in front of the embedding, on rows of another shape"
+        return _Drop(number, seams.before, seams.dtype, stand.recipe)
+    if not _alone(stand, seams, readers):
+        return "it leaves nothing in the graph, and the tensor in front of it is read in several places"
+    return _Drop(number, stand.after, stand.dtype, stand.recipe)
 
 
-def _alone(stand: Stand, seams: Seams, readers: dict[Ref, int]) -> bool:
+def _alone(stand: Stand, seams: Seams, readers: Mapping[Ref, int]) -> bool:
     """Whether all that reads the tensor reads what the dropout gives.
 
     One that leaves nothing in the graph shows only what reads the tensor in front of it. Where a second dropout stands
