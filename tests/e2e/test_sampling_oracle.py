@@ -144,7 +144,9 @@ def test_head_samples_have_the_mean_and_the_spread_of_a_keras_head(tmp_path: Pat
     assert max(statistics(sampler.head_samples(sampler.rates()), expected)) < bound(expected)
 
 
-@pytest.mark.parametrize(("flavour", "ending"), FORMATS[:2])
+@pytest.mark.parametrize(
+    ("flavour", "ending"), [FORMATS[0], pytest.param(KERAS, ".keras", marks=pytest.mark.full)]
+)
 def test_batch_normalization_stays_in_inference(flavour: str, ending: str, tmp_path: Path) -> None:
     """Frozen, it works with its own mean and variance in a Keras loop too; else with those of the batch."""
     model = classifier(flavour, norm=True)

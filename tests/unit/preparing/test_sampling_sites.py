@@ -89,7 +89,10 @@ def test_noise_without_a_trace_is_put_back_where_one_layer_reads_it(tmp_path: Pa
     np.testing.assert_allclose(sampled(served), by_keras(model, served), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize(("reader", "known"), [("LayerNormalization", True), ("UnitNormalization", False)])
+@pytest.mark.parametrize(
+    ("reader", "known"),
+    [pytest.param("LayerNormalization", True, marks=pytest.mark.full), ("UnitNormalization", False)],
+)
 def test_noise_without_a_trace_is_not_put_back_where_its_tensor_is_read_twice(
     reader: str, known: bool, tmp_path: Path
 ) -> None:
@@ -124,22 +127,25 @@ def test_noise_without_a_trace_in_front_of_the_head_is_put_back_whoever_reads_it
 # Where a dropout stands
 
 
-def test_of_several_on_the_embedding_one_behind_the_other_all_belong_to_the_head(tmp_path: Path) -> None:
-    for flavour, ending in ((TF_KERAS, ""), (KERAS, ".keras")):
-        k, place = Kit(flavour), tmp_path / flavour
-        place.mkdir()
-        text = k.text()
-        x = k.average()(k.table()(k.words()(text)))
-        for name in ("one", "two", "three"):
-            x = k.dropout(0.3, name)(x)
-        model = k.model(text, k.dense(3, "output")(x))
-        served = prepared(model, place, ending)
-        assert {site.place for site in served.manifest.sites} == {"at"}
-        assert SAMPLE_ENCODE not in served.signatures
-        np.testing.assert_allclose(sampled(served), by_keras(model, served), rtol=1e-5, atol=1e-5)
+@pytest.mark.parametrize(
+    ("flavour", "ending"), [(TF_KERAS, ""), pytest.param(KERAS, ".keras", marks=pytest.mark.full)]
+)
+def test_of_several_on_the_embedding_one_behind_the_other_all_belong_to_the_head(
+    flavour: str, ending: str, tmp_path: Path
+) -> None:
+    k = Kit(flavour)
+    text = k.text()
+    x = k.average()(k.table()(k.words()(text)))
+    for name in ("one", "two", "three"):
+        x = k.dropout(0.3, name)(x)
+    model = k.model(text, k.dense(3, "output")(x))
+    served = prepared(model, tmp_path, ending)
+    assert {site.place for site in served.manifest.sites} == {"at"}
+    assert SAMPLE_ENCODE not in served.signatures
+    np.testing.assert_allclose(sampled(served), by_keras(model, served), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("flavour", [TF_KERAS, KERAS])
+@pytest.mark.parametrize("flavour", [TF_KERAS, pytest.param(KERAS, marks=pytest.mark.full)])
 def test_rows_that_a_layer_takes_apart(flavour: str, tmp_path: Path) -> None:
     k = Kit(flavour)
     text = k.text()
@@ -170,7 +176,7 @@ def test_a_layer_that_is_asked_for(tmp_path: Path) -> None:
     ("flavour", "ending", "policy"),
     [
         (TF_KERAS, "", "mixed_float16"),
-        (KERAS, ".keras", "mixed_bfloat16"),
+        pytest.param(KERAS, ".keras", "mixed_bfloat16", marks=pytest.mark.full),
         pytest.param(TF_KERAS, "", "mixed_bfloat16", marks=pytest.mark.full),
         pytest.param(KERAS, ".keras", "mixed_float16", marks=pytest.mark.full),
     ],
