@@ -161,7 +161,7 @@ def test_the_server_tells_what_was_proven(client: Client) -> None:
     assert (own.path, own.place, own.rate) == ("dropout", "at_seam", pytest.approx(0.1))
     # Of the encoder's own the graph that is served shows nothing: the function for training tells of them.
     assert {(site.place, site.sampled) for site in inner} == {("before_embedding", True)}
-    assert len(inner) == 7
+    assert len(inner) == 1 + 3 * 6  # its embeddings, and three in each of its layers
     figures = {figure.name: figure for figure in report.figures}
     assert all(figure.value <= figure.limit for figure in figures.values())
     # Before, behind and predict of Keras itself, and the repeats, are among what was compared.

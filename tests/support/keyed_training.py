@@ -20,9 +20,9 @@ from penult_service.prepared import SAMPLE_ENCODE, SAMPLE_HEAD, TOKENIZE, WORDPI
 from penult_service.preparing import parts
 from penult_service.preparing.cut import cut, imported
 from penult_service.preparing.declarations.declaration import NOTHING, Declaration
-from penult_service.preparing.formats.saved_model import open_model
 from penult_service.preparing.graph import FlatGraph
 from penult_service.preparing.opened import Opened
+from penult_service.preparing.opening import open_model
 from penult_service.preparing.places import Seams
 from penult_service.preparing.sampling import putting
 from penult_service.preparing.sampling.putting import Plan
@@ -58,10 +58,13 @@ class PutBack:
         keys = masks.keys_of(seed, np.full(rows, sample), np.arange(rows))
         return Draw(*keys, np.array([*rates, 0.0], np.float32))
 
-    def sampled(self, texts: list[str], draw: Draw) -> NDArray[Any]:
-        """What the model says of the texts with these dropouts, as it would be served."""
+    def sampled(self, texts: Any, draw: Draw) -> NDArray[Any]:
+        """What the model says of the texts (or of token ids) with these dropouts, as it would be served."""
         built = self._built
-        tokens = {n: t for n, t in built[TOKENIZE](tf.constant(texts)).items() if n != WORDPIECES}
+        if TOKENIZE in built:
+            tokens = {n: t for n, t in built[TOKENIZE](tf.constant(texts)).items() if n != WORDPIECES}
+        else:
+            tokens = {token.name: tf.constant(texts) for token, _ in self.seams.tokens}
         ordered = [tokens[token.name] for token, _ in self.seams.tokens]
         keys = [tf.constant(draw.row_keys), tf.constant(draw.shared_keys), tf.constant(draw.rates)]
         if SAMPLE_ENCODE in built:
@@ -77,7 +80,7 @@ class PutBack:
     def _built(self) -> dict[str, Any]:
         return parts.build(self.opened, self.seams, {}, self.plan)
 
-    def by_training(self, texts: list[str], draw: Draw) -> NDArray[Any]:
+    def by_training(self, texts: Any, draw: Draw) -> NDArray[Any]:
         """The same of the model's function for training."""
         flat = Training(self.opened).flat
         assert flat is not None
@@ -108,8 +111,8 @@ class PutBack:
 
 
 def put_back(source: Path, declared: Declaration = NOTHING) -> PutBack:
-    """Reads and cuts a SavedModel, as preparing does."""
-    survey = surveyed(open_model(source, declared))
+    """Reads and cuts a model, as preparing does."""
+    survey = surveyed(open_model(source, None, declared))
     seams = find_seams(survey, None, declared)
     opened, seams = with_inner(survey.opened, survey, seams)
     return PutBack(survey, opened, seams, putting.planned(opened.flat, seams))

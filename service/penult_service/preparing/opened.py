@@ -85,6 +85,7 @@ class Opened:
         known: Where it is cut, for a model that was built here; None: that is searched.
         notes: What a person should know of how it was read.
         signature: The function of a SavedModel that was chosen.
+        trained: Traces its function for training; None: the one that `root` tracks, if any.
     """
 
     source: Path
@@ -104,6 +105,7 @@ class Opened:
     known: Known | None = None
     notes: tuple[str, ...] = ()
     signature: str = ""
+    trained: Callable[[], Any] | None = None
 
     @property
     def texts(self) -> tuple[Input, ...]:

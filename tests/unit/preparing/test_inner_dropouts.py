@@ -27,7 +27,7 @@ Layers = Any
 Body = Callable[[Layers, Any], Any]
 
 
-def check(found: PutBack, texts: list[str] = tm.TEXTS) -> None:
+def check(found: PutBack, texts: Any = tm.TEXTS) -> None:
     """All dropouts active as in training; and each of them does something."""
     assert all(site.sampled for site in found.sites), found.sites
     draw = found.draw(len(texts))
@@ -283,6 +283,30 @@ def test_rates_of_a_graph_without_layers(tmp_path: Path) -> None:
     check(found)
     declared = put_back(source, Declaration(dropout={"average": 0.5}))
     assert [(site.path, site.rate, site.place) for site in declared.sites] == [("average", 0.5, "at")]
+
+
+@pytest.mark.parametrize("ending", [".keras", pytest.param(".h5", marks=pytest.mark.full)])
+def test_a_hub_encoder_in_a_file_of_keras(ending: str, tmp_path: Path) -> None:
+    """No function for training lies in it: it is traced of the model that Keras builds."""
+    import tensorflow_hub as hub
+
+    handle = tmp_path / "encoder"
+    ids = tm.layers().Input(shape=(None,), dtype="int32", name="ids")
+    x = tm.layers().Embedding(1000, 8, embeddings_initializer=tm.normal(1), name="table")(ids)
+    x = tm.dense(8, "wide", "tanh")(tm.layers().Dropout(0.3, name="dropout")(x))
+    average = tm.layers().GlobalAveragePooling1D(name="average")(x)
+    tm.save(seeds.keras().Model(ids, average), handle)
+    given = tm.layers().Input(shape=(None,), dtype="int32", name="tokens")
+    read = hub.KerasLayer(str(handle), trainable=True, name="encoder")(given)
+    out = tm.dense(3, "output")(tm.layers().Dropout(0.4, name="dropout")(read))
+    source = tmp_path / f"model{ending}"
+    seeds.keras().Model(given, out).save(str(source))
+    found = put_back(source)
+    assert [(site.path, site.rate, site.place) for site in found.sites] == [
+        ("encoder/dropout", 0.3, "before"),
+        ("dropout", 0.4, "at"),
+    ]
+    check(found, np.random.default_rng(0).integers(0, 1000, (5, 7)).astype(np.int32))
 
 
 def test_a_model_of_two_inputs(tmp_path: Path) -> None:

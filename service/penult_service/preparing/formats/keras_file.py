@@ -51,6 +51,7 @@ def opened(file: KerasFile, model: Any) -> Opened:
         marks=traced.marks,
         loss=keras_loss.meanings(file.training, _in_order(model, traced)),
         notes=traced.notes,
+        trained=traced.trained,
     )
 
 

@@ -20,7 +20,10 @@ _RAGGED_PADDING = (
 
 @dataclass(frozen=True)
 class Traced:
-    """A model's inference function, whole and flat, and what is known of it."""
+    """A model's inference function, whole and flat, and what is known of it.
+
+    `trained` traces its function for training; there where that shows more, of a model with a hub layer.
+    """
 
     function: Any
     flat: FlatGraph
@@ -28,6 +31,7 @@ class Traced:
     layers: tuple[Layer, ...]
     marks: tuple[Mark, ...]
     notes: tuple[str, ...]
+    trained: Callable[[], Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -56,23 +60,29 @@ def trace(what: str, model: Any) -> Traced:
     """
     arguments = arguments_of(what, model)
     placed = layers_of(model)
-    marker = Marker(placed)
-
-    def infer(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
-        return _outputs(what, model, model(given_to(model, arguments, tensors), training=False))
-
     specs = [
         tf.TensorSpec(one.shape, one.dtype, name=f"input_{number}") for number, one in enumerate(arguments)
     ]
-    with marker.on():
-        function = tf.function(infer, input_signature=specs, autograph=False).get_concrete_function()
+
+    def traced(marker: Marker, training: bool) -> Any:
+        def call(*tensors: tf.Tensor) -> dict[str, tf.Tensor]:
+            given = given_to(model, arguments, tensors)
+            return _outputs(what, model, model(given, training=training))
+
+        with marker.on():
+            return tf.function(call, input_signature=specs, autograph=False).get_concrete_function()
+
+    marker = Marker(placed)
+    function = traced(marker, False)
     flat = flatten(function)
     inputs = tuple(
         Input(one.name, flat.inputs[tensor.op.name], one.dtype, one.shape)
         for one, tensor in zip(arguments, function.inputs, strict=False)  # captures come behind
     )
     notes = (_RAGGED_PADDING,) if any(one.ragged for one in arguments) else ()
-    return Traced(function, flat, inputs, records(model, placed), marker.marks(flat), notes)
+    opaque = any(type(one.layer).__name__ == "KerasLayer" for one in placed)
+    trained = (lambda: traced(Marker(placed), True)) if opaque else None
+    return Traced(function, flat, inputs, records(model, placed), marker.marks(flat), notes, trained)
 
 
 def arguments_of(what: str, model: Any) -> tuple[Argument, ...]:

@@ -6,8 +6,9 @@ shows where numbers are drawn, and its scopes are those of the inference graph b
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from functools import cached_property
+from typing import Any
 
 import tensorflow as tf
 
@@ -31,15 +32,22 @@ class Training:
     @cached_property
     def flat(self) -> FlatGraph | None:
         """The function, flat; None without one that takes what the model takes."""
+        for trace in self._traces():
+            try:
+                return flatten(trace())
+            except (ModelRefused, ValueError, TypeError, KeyError, AttributeError):
+                return None
+        return None
+
+    def _traces(self) -> Iterator[Callable[[], Any]]:
+        """What gives the function, of those that take what the model takes."""
+        if self._opened.trained is not None:
+            yield self._opened.trained
         wanted = sorted((one.dtype.name, len(one.shape)) for one in self._opened.inputs)
         for found in traces(self._opened.root, CALL):
             specs = found.inputs.values()
             if found.trains and sorted((s.dtype.name, s.shape.rank or 1) for s in specs) == wanted:
-                try:
-                    return flatten(found.traced())
-                except (ModelRefused, ValueError, TypeError, KeyError, AttributeError):
-                    return None
-        return None
+                yield found.traced
 
     @property
     def inputs(self) -> list[Ref] | None:
