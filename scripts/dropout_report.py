@@ -6,6 +6,7 @@ Working files stand in .demo/. No figure of the page is typed in: all are of thi
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,16 +25,20 @@ from penult_client import PenultError
 PAGE, PICTURES = Path("docs/dropout.md"), Path("docs/dropout")
 WORDS = demo.WORK / "dropout" / "words"
 PASSES, SAMPLES, LOOP, ROWS = 30, 30, 1000, 64
-SHOWN = ("cosine-head.png", "neighbours.png", "clusters.png", "map-all-near.png")
+SHOWN = {
+    "BERT": ("cosine-head.png", "neighbours.png", "clusters.png", "map-all-near.png"),
+    "words": ("cosine-head.png", "neighbours.png", "clusters.png"),
+}
+# What is wanted, the shape, what else is said, and the name of its picture, if any.
 SHAPES = (
-    ("a sequence, plain", "4,6,10", ()),
-    ("time steps", "4,6,10", ("--noise-shape", "1,6,1")),
-    ("features", "4,6,10", ("--noise-shape", "1,1,10")),
-    ("samples", "4,6,10", ("--noise-shape", "None,1,1")),
-    ("features, for each sample its own", "4,6,10", ("--layer", "SpatialDropout1D")),
-    ("behind an LSTM that returns no sequences", "4,10", ()),
-    ("an LSTM's own `dropout`", "4,6,10", ("--layer", "lstm-dropout")),
-    ("an LSTM's own `recurrent_dropout`", "4,6,10", ("--layer", "lstm-recurrent")),
+    ("a sequence, plain", "4,6,10", (), ""),
+    ("time steps", "4,6,10", ("--noise-shape", "1,6,1"), "mask-steps.png"),
+    ("features", "4,6,10", ("--noise-shape", "1,1,10"), ""),
+    ("samples", "4,6,10", ("--noise-shape", "None,1,1"), ""),
+    ("features, for each sample its own", "4,6,10", ("--layer", "SpatialDropout1D"), "mask-features.png"),
+    ("behind an LSTM that returns no sequences", "4,10", (), ""),
+    ("an LSTM's own `dropout`", "4,6,10", ("--layer", "lstm-dropout"), "mask-lstm.png"),
+    ("an LSTM's own `recurrent_dropout`", "4,6,10", ("--layer", "lstm-recurrent"), "mask-lstm-state.png"),
 )
 
 
@@ -45,7 +50,8 @@ def main() -> int:
         with fresh(WORDS, [demo.TEXTS / "train.csv", Path(models.__file__)]) as draft:
             if draft is not None:
                 models.train_words(demo.TEXTS / "train.csv", draft)
-        PICTURES.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(PICTURES, ignore_errors=True)
+        PICTURES.mkdir(parents=True)
         page = _page()
     except (DemoError, FetchError, PenultError, sections.Unsupported) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -74,8 +80,13 @@ def _page() -> str:
     ]
     cost = measured.cost(own["BERT"], texts, SAMPLES)
     masks = [
-        (title, words, _masks(number, shape, words)) for number, (title, shape, words) in enumerate(SHAPES)
+        (title, words, _explained("dropout", "--shape", shape, *words, picture=picture))
+        for title, shape, words, picture in SHAPES
     ]
+    claims = {}
+    for keras in ("3", "2"):
+        told = _told("explain", "dropout", "--claims", "--keras", keras)
+        claims[told["keras"]] = told["claims"]
     batch = _explained("minibatch", picture="minibatch.png")
     units = _explained("lstm", "--units", "10", "--steps", "50", "--features", "7", picture="lstm.png")
     return sections.page(
@@ -83,7 +94,7 @@ def _page() -> str:
             sections.before_or_after(compared),
             sections.switched_on(compared),
             sections.how_sure(sure, loops, cost),
-            sections.masks(masks),
+            sections.masks(masks, claims),
             sections.one_column(0.2, models.column_dropout(0.2, 20_000)),
             sections.minibatch(batch),
             sections.units(units),
@@ -97,11 +108,11 @@ def _compared(name: str, path: Path) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as place:
         report = Path(place) / f"{name}.md"
         told = _told(*command, "-o", report, "--data", demo.DATA)
-        for picture in SHOWN:
+        for picture in SHOWN[name]:
             (PICTURES / f"{name}-{picture}").write_bytes(
                 (Path(place) / f"{name}_files" / picture).read_bytes()
             )
-    return {**told, "pictures": [f"{name}-{picture}" for picture in SHOWN]}
+    return {**told, "pictures": [f"{name}-{picture}" for picture in SHOWN[name]]}
 
 
 def _uncertainty(name: str, path: Path, layers: str) -> dict[str, Any]:
@@ -110,12 +121,9 @@ def _uncertainty(name: str, path: Path, layers: str) -> dict[str, Any]:
     return _told(*command, "--samples", SAMPLES, "--plot", picture, "--overwrite", "--data", demo.DATA)
 
 
-def _masks(number: int, shape: str, words: tuple[str, ...]) -> dict[str, Any]:
-    return _explained("dropout", "--shape", shape, *words, picture=f"mask-{number}.png")
-
-
 def _explained(*words: str, picture: str) -> dict[str, Any]:
-    return {**_told("explain", *words, "-o", PICTURES / picture, "--overwrite"), "picture": picture}
+    drawn = ("-o", PICTURES / picture, "--overwrite") if picture else ()
+    return {**_told("explain", *words, *drawn), "picture": picture}
 
 
 def _told(*words: object) -> dict[str, Any]:

@@ -64,8 +64,10 @@ def switched_on(compared: Mapping[str, Told]) -> str:
     for name, told in compared.items():
         rows = _effects(told)
         heads = [_HEAD if effect["scope"] == "head" else _ALL for effect in told["effects"]]
-        parts += [f"### {name}", "", told["answer"], "", _table(["", *heads, "beside it"], rows), ""]
-        parts += [f"![{picture}](dropout/{picture})" for picture in told["pictures"]] + [""]
+        parts += ["", f"### {name}", "", told["answer"], _table(["", *heads, "beside it"], rows)]
+        parts += [
+            f"![{name}: {picture.partition('-')[2]}](dropout/{picture})" for picture in told["pictures"]
+        ]
     first = next(iter(compared.values()))
     return _section(
         "And what if it were on?",
@@ -153,8 +155,8 @@ def how_sure(sure: Mapping[tuple[str, str], Told], loops: Sequence[Against], cos
     )
 
 
-def masks(found: Sequence[tuple[str, tuple[str, ...], Told]]) -> str:
-    """What a mask looks like before and after an LSTM, and inside."""
+def masks(found: Sequence[tuple[str, tuple[str, ...], Told]], claims: Mapping[str, Sequence[Told]]) -> str:
+    """What a mask looks like before and after an LSTM, and inside; what people say of it, by release of Keras."""
     rows = [
         [
             title,
@@ -175,13 +177,18 @@ def masks(found: Sequence[tuple[str, tuple[str, ...], Told]]) -> str:
         " its output says of them), and "
         "the axes along which 200 draws never differed. Shapes are samples, steps, features.",
         _table(["what is wanted", "penult explain dropout", "what is dropped together", "shared axes"], rows),
-        *(f"![{title}](dropout/{told['picture']})" for title, _, told in found),
+        *(f"![{title}](dropout/{told['picture']})" for title, _, told in found if told["picture"]),
         "",
         "A `noise_shape` that begins with 1 gives all samples of a batch **one** mask; write `(None, "
         "...)` there for one each. What the masks of an "
         "LSTM share depends on the release and on how the layer is built (each line measured the same way):",
         _table(["layer", "Keras", "built", "found"], others),
-        _command("penult explain dropout --shape 4,6,10 --layer lstm-dropout -o mask.png"),
+        "What people say of dropout, held against the layers:",
+        _table(["Keras", "", "it is said", "measured"], _judged(claims)),
+        _command(
+            "penult explain dropout --shape 4,6,10 --layer lstm-dropout -o mask.png",
+            "penult explain dropout --claims --keras 2",
+        ),
     )
 
 
@@ -233,6 +240,20 @@ def units(told: Told) -> str:
             "penult explain lstm --units 10 --steps 50 --features 7 -o lstm.png", "penult explain MODEL"
         ),
     )
+
+
+def _judged(claims: Mapping[str, Sequence[Told]]) -> list[list[str]]:
+    """Claims, those of another release only where it is judged otherwise."""
+    (first, mine), *others = claims.items()
+    verdicts = {one["said"]: one["verdict"] for one in mine}
+    rows = [[first, one["verdict"], one["said"], one["measured"]] for one in mine]
+    for release, theirs in others:
+        rows += [
+            [release, one["verdict"], one["said"], one["measured"]]
+            for one in theirs
+            if verdicts.get(one["said"]) != one["verdict"]
+        ]
+    return rows
 
 
 def _effects(told: Told) -> list[list[str]]:
