@@ -101,7 +101,12 @@ def _tracked(root: Any, path: str) -> Sequence[Any]:
         except (AttributeError, LookupError, TypeError):
             return ()
     variables = getattr(found, "variables", ())
-    return [one for one in variables if isinstance(one, tf.Variable)] if _is_list(variables) else ()
+    # Whole numbers are no weights: the states of the generators that a hub layer's dropouts draw from.
+    return [one for one in variables if _is_weight(one)] if _is_list(variables) else ()
+
+
+def _is_weight(value: Any) -> bool:
+    return isinstance(value, tf.Variable) and value.dtype.is_floating
 
 
 def _recorded(parameters: int, settings: Mapping[str, Any], output: Shape = ()) -> LayerRecord:
