@@ -135,6 +135,7 @@ def test_every_kind(flavour: str, ending: str, tmp_path: Path) -> None:
     check(model, served)
 
 
+@pytest.mark.full
 def test_a_bert_of_keras_hub(tmp_path: Path) -> None:
     """The dropout on its attention too, which its layers build inside themselves."""
     model = hub.classifier("bert", with_preprocessor=False)

@@ -226,6 +226,7 @@ def test_numbers_alone(tmp_path: Path) -> None:
     np.testing.assert_allclose(found, by_keras(model, served, tf.constant(given)), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.full
 def test_what_drops_inside_a_loop_is_no_site(tmp_path: Path) -> None:
     k = Kit(TF_KERAS)
     text = k.text()
