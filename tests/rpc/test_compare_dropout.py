@@ -19,6 +19,7 @@ from penult_client import Client
 from penult_service.config import Limits
 from penult_service.embedder import LoadedModel
 from penult_service.masks import dropped, keys_of
+from penult_service.prepared import Site
 from support.calling import Outcome, call, call_stream
 from support.fakes import fake_model
 from support.pools import data_that_is_warm
@@ -38,6 +39,12 @@ def with_sites(model: LoadedModel, *changes: dict[str, Any]) -> LoadedModel:
     return replace(model, manifest=replace(model.manifest, sites=sites))
 
 
+def partly_sampled(model: LoadedModel) -> LoadedModel:
+    """The model with a dropout more, whose place in the graph is not known."""
+    other = Site("encoder/other", "Dropout", 0.1, None, "", "before")
+    return replace(model, manifest=replace(model.manifest, sites=(*model.manifest.sites, other)))
+
+
 MODELS = (
     fake_model("reviews", 3, nan_on="poison"),
     fake_model("amount", head="regression"),
@@ -46,6 +53,7 @@ MODELS = (
     fake_model("uncut", whole_only=True),
     fake_model("gated", gate=GATE),
     with_sites(fake_model("outside"), {"sampled": False}, {}),
+    partly_sampled(fake_model("partly")),
     with_sites(fake_model("unrated"), {"rate": None}, {"rate": None}),
     with_sites(fake_model("noisy"), {}, {"layer_class": "OwnNoise"}),
     with_sites(fake_model("gaussian"), {}, {"layer_class": "GaussianDropout"}),
@@ -74,8 +82,10 @@ def channel(address: str) -> Iterator[grpc.Channel]:
 
 @pytest.fixture(scope="module")
 def strict() -> Iterator[str]:
-    """Where a server is in which every comparison is an operation, of a model that takes its time."""
-    limits = Limits(max_analysis_seconds=1.3)
+    """Where a server is in which every comparison is an operation, of a model that takes its time; five texts at full
+    length fill half its queue.
+    """
+    limits = Limits(max_analysis_seconds=1.3, max_queued_tokens=1500)
     with serving(fake_model("reviews", 3, seconds=0.01), limits=limits, analysis_workers=1) as server:
         yield server.address
 
@@ -205,6 +215,15 @@ def test_a_scope_that_cannot_be_done_is_left_out_and_told(channel: grpc.Channel)
     assert "encoder/dropout" in told.why
     asked = call(channel, "CompareDropout", request(*TEXTS[:20], model="outside", dropout={"scope": ALL}))
     assert (asked.code, asked.reason) == ("FAILED_PRECONDITION", "NO_SAMPLING")
+
+
+def test_dropouts_that_stay_as_they_are_are_told(channel: grpc.Channel) -> None:
+    told = compared(channel, *TEXTS[:20], model="partly")
+    assert [(one.parameter, one.asked, one.used) for one in told.adjustments] == [
+        ("dropout.sites", "all", "2 of 3")
+    ]
+    assert "encoder/other" in told.adjustments[0].why
+    assert "With dropout active in 2 places, inside the encoder too" in told.answer
 
 
 def test_where_no_rate_is_known_one_is_given(channel: grpc.Channel) -> None:

@@ -39,9 +39,10 @@ class DropoutEffect(_Record):
         active: Each of them.
         cosine_to_clean: Cosine of a text's embedding behind the active dropout to its clean one, over texts and passes;
             0 with an all-zero row.
-        expected_cosine_to_clean: sqrt(1 - p), what the theory says of it for plain dropout at rate p; None where it
-            says nothing (dropouts inside the encoder, other noise).
-        cosine_between_draws: Cosine of a text's embeddings in two passes; None of one pass.
+        expected_cosine_to_clean: sqrt(1 - p), what the theory says of it for plain dropout at rate p on an embedding of
+            many numbers, none of which outweighs the others; None where it says nothing (dropouts inside the encoder,
+            other noise).
+        cosine_between_draws: Cosine of a text's embeddings in two passes that follow each other; None of one pass.
         expected_cosine_between_draws: 1 - p; None as above.
         neighbors_changed: Of a text's nearest neighbours by cosine (`DropoutComparison.neighbors` of them), how many
             are others; mean over texts and passes.
@@ -50,7 +51,8 @@ class DropoutEffect(_Record):
             over passes. To be held against `DropoutComparison.cluster_agreement_reseeded`.
         pair_rank_correlation: Spearman's, of the cosines of pairs of texts, clean against a pass; mean over passes.
             None where all pairs are alike.
-        predictions_flipped: Share of texts and passes whose predicted class is another; None for no classifier.
+        predictions_flipped: Share of texts and passes whose predicted class (of several labels a text: the set of
+            labels with probabilities of at least a half) is another; None for no classifier.
         rows_flipped: Texts whose class was another one in any pass; None as above.
         accuracy: Share of texts and passes whose class is the text's label; None unless every label names a class.
         row_neighbors_changed: float32 [n], of `neighbors_changed` the mean over passes.

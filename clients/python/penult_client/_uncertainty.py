@@ -32,8 +32,9 @@ class ActiveDropout:
 class Uncertainty(_ByText):
     """Samples with active dropout, one row a text. Fields not named here are as in `Embeddings`.
 
-    Of a classifier the numbers are class probabilities, of another model its first output. Entropies are in nats, by
-    Gal (2016), Uncertainty in Deep Learning, section 3.3.1; of several labels a row they are the sums of the labels'.
+    Of a classifier the numbers are class probabilities, of another model one output, the first unless another is
+    declared. Entropies are in nats, by Gal (2016), Uncertainty in Deep Learning, section 3.3.1; of several labels a row
+    they are the sums of the labels'.
 
     Attributes:
         mean, std: float32 [n, classes], over the samples; NaN in rows that failed.

@@ -26,7 +26,7 @@ from penult_service.analysis.rows import blocks
 NEIGHBORS = 15
 BINS = 40
 PAIR_ROWS = 2_000  # rows whose pairs are ranked: of more, so many drawn evenly
-_DECIMALS = 12  # of cosines: what differs less is rounding
+_DECIMALS = 12  # of cosines and indices: what differs less is rounding
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -71,8 +71,8 @@ def compare(call: CompareDropout, arrays: Mapping[str, NDArray[Any]]) -> Compare
 
 
 def distribution(values: NDArray[Any]) -> Distribution:
-    """At least one number, told by some, with `BINS` bins."""
-    values = np.asarray(values, dtype=np.float64).ravel()
+    """At least one number, told by some, with `BINS` bins; what differs by rounding alone is one number."""
+    values = np.round(np.asarray(values, dtype=np.float64).ravel(), _DECIMALS)
     low, high = float(values.min()), float(values.max())
     counts = np.histogram(values, BINS, (low, high))[0].tolist() if low < high else ()
     return Distribution(float(values.mean()), float(values.std()), low, high, tuple(counts))

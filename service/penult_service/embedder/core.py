@@ -169,6 +169,10 @@ class Embedder:
         async with within(deadline):
             return await sampled(self._runner, model, given, options, chosen, first_row, embeddings, deadline)
 
+    def rows_at_once(self, model: LoadedModel) -> int:
+        """How many rows, of any length that the model reads, fit its queue and leave half of it to others."""
+        return max(1, self._runner.holds // 2 // model.manifest.padded_cost)
+
     async def warm(self, model: LoadedModel, *, deadline: float | None = None) -> None:
         """A real inference, all the way: at load, and to see that an idle server still works.
 

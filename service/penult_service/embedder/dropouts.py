@@ -15,6 +15,8 @@ HEAD, ALL = "head", "all"
 EMBEDDING_PATH, EMBEDDING_CLASS = "(embedding)", "Dropout"
 _MOST_PATHS_TOLD = 20
 _INT64 = 1 << 63
+# The least rate that is 1 in float32, in which it is used.
+_ALL_DROPPED = 1 - 2.0**-25
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def choose(manifest: Manifest, options: SampleOptions) -> Chosen:
         assert options.rate is not None
         rates[-1] = options.rate
     if options.rate is None and not any(rates):
-        paths = _listed(manifest.sites[i].path for i in numbers)
+        paths = listed(manifest.sites[i].path for i in numbers)
         raise _no_rate(f"the rate of {paths} is 0, so that nothing is dropped")
     return Chosen(
         rates=tuple(rates),
@@ -111,8 +113,8 @@ def check_options(options: SampleOptions) -> None:
             reason="OUT_OF_RANGE",
             field="dropout.scope",
         )
-    if options.rate is not None and not 0.0 <= options.rate < 1.0:
-        raise _out_of_range("rate", options.rate, "at least 0 and below 1")
+    if options.rate is not None and not 0.0 <= options.rate < _ALL_DROPPED:
+        raise _out_of_range("rate", options.rate, "at least 0 and below 1 (also when rounded to float32)")
     if not 1 <= options.samples <= MOST_SAMPLES:
         raise _out_of_range("samples", options.samples, f"1 to {MOST_SAMPLES}")
     if not -_INT64 <= options.seed < _INT64:
@@ -148,14 +150,14 @@ def _named(manifest: Manifest, options: SampleOptions, behind: Sequence[int]) ->
     unknown = next((path for path in options.sites if path not in paths), None)
     if unknown is not None:
         raise InvalidInput(
-            f"this model has no dropout {unknown[:200]!r}; it has: {_listed(paths)}",
+            f"this model has no dropout {unknown[:200]!r}; it has: {listed(paths)}",
             reason="UNKNOWN_DROPOUT",
             field="dropout.sites",
         )
     numbers = [i for i, site in enumerate(manifest.sites) if site.path in options.sites]
     fixed = next((manifest.sites[i] for i in numbers if not manifest.sites[i].sampled), None)
     if fixed is not None:
-        possible = _listed(dict.fromkeys(site.path for site in manifest.sites if site.sampled))
+        possible = listed(dict.fromkeys(site.path for site in manifest.sites if site.sampled))
         raise PreconditionFailed(
             f"dropout {fixed.path!r} ({fixed.layer_class}) cannot be put back: its place in the graph is not known; "
             f"possible: {possible or 'none'}",
@@ -194,7 +196,7 @@ def _why_none(manifest: Manifest) -> str:
     inside = [site for site in manifest.sites if site.place == "before"]
     if not inside:
         return "its file tells of none there"
-    return f"the places of {_listed(site.path for site in inside)} in the graph are not known"
+    return f"the places of {listed(site.path for site in inside)} in the graph are not known"
 
 
 def _active(
@@ -213,7 +215,8 @@ def _out_of_range(name: str, value: float, wanted: str) -> InvalidInput:
     return InvalidInput(f"{name} is {value}; give {wanted}", reason="OUT_OF_RANGE", field=f"dropout.{name}")
 
 
-def _listed(names: Iterable[str]) -> str:
+def listed(names: Iterable[str]) -> str:
+    """The names for a sentence; of many the first ones."""
     every = list(names)
     more = f" and {len(every) - _MOST_PATHS_TOLD} more" if len(every) > _MOST_PATHS_TOLD else ""
     return ", ".join(every[:_MOST_PATHS_TOLD]) + more

@@ -52,7 +52,9 @@ class EncodePass:
         if self.probabilities:
             seam = np.asarray(readouts[self.manifest.seam], dtype=np.float32)
             outputs = self.engine.head(seam, {name: values[name] for name in self.manifest.head_values})
-            probabilities = class_probabilities(self.manifest.head, outputs[self.manifest.head.output])
+            output = outputs[self.manifest.head.output]
+            check_by_row(self.manifest.head.output, output, len(rows))
+            probabilities = class_probabilities(self.manifest.head, output)
         return [
             (None if vectors is None else vectors[i], None if probabilities is None else probabilities[i])
             for i in range(len(rows))
@@ -94,13 +96,22 @@ class WholePass:
             # Messages of string operations may quote the texts, and what is raised here is logged.
             raise RuntimeError(f"{type(error).__name__} in the saved inference function") from None
         for name, output in outputs.items():
-            if output.shape[:1] != (len(rows),):
-                raise PreconditionFailed(
-                    f"output {name!r} has shape {list(output.shape)} for {len(rows)} texts: not one row a "
-                    "text, so predict cannot serve it",
-                    reason="OUTPUT_NOT_BY_ROW",
-                )
+            check_by_row(name, output, len(rows))
         return [{name: output[i : i + 1] for name, output in outputs.items()} for i in range(len(rows))]
+
+
+def check_by_row(name: str, output: NDArray[Any], rows: int) -> None:
+    """Refuse an output whose first axis is not the rows.
+
+    Raises:
+        PreconditionFailed: it is not (OUTPUT_NOT_BY_ROW).
+    """
+    if output.shape[:1] != (rows,):
+        raise PreconditionFailed(
+            f"output {name!r} has shape {list(output.shape)} for {rows} texts: not one row a "
+            "text, so it is not known which is whose",
+            reason="OUTPUT_NOT_BY_ROW",
+        )
 
 
 def class_probabilities(head: Head, output: NDArray[Any]) -> FloatMatrix:

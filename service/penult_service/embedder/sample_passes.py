@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penult_service.embedder.passes import class_probabilities
+from penult_service.embedder.passes import check_by_row, class_probabilities
 from penult_service.embedder.protocols import Engine
 from penult_service.embedder.tables import stacked
 from penult_service.masks import Draw, Keys
@@ -64,8 +64,9 @@ class _SamplePass:
     def _joining(self, values: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         return {name: values[name] for name in self.manifest.head_values}
 
-    def _numbers(self, outputs: Mapping[str, NDArray[Any]]) -> FloatMatrix:
+    def _numbers(self, outputs: Mapping[str, NDArray[Any]], rows: int) -> FloatMatrix:
         head = self.manifest.head
+        check_by_row(head.output, outputs[head.output], rows)
         return class_probabilities(head, outputs[head.output])
 
 
@@ -79,7 +80,7 @@ class HeadPass(_SamplePass):
         readouts = self.engine.encode(inputs | values, (self.manifest.seam,))
         seam = np.asarray(readouts[self.manifest.seam], dtype=np.float32)
         joining = self._joining(values)
-        clean = self._numbers(self.engine.head(seam, joining))
+        clean = self._numbers(self.engine.head(seam, joining), len(rows))
         sampled = self._sampled(seam, joining, rows)
         return [Sampled(sampled[i], seam[i], clean[i]) for i in range(len(rows))]
 
@@ -90,7 +91,8 @@ class HeadPass(_SamplePass):
         owners = np.repeat(np.arange(len(rows)), counts)
         row_keys = np.concatenate([row.row_keys for row in rows])
         shared_keys = np.concatenate([row.shared_keys for row in rows])
-        step = max(1, _NUMBERS // max(seam.shape[1], self.manifest.head.classes))
+        beside = sum(array[0].size for array in joining.values())
+        step = max(1, _NUMBERS // max(seam.shape[1] + beside, self.manifest.head.classes))
         found = []
         for start in range(0, len(owners), step):
             part = slice(start, start + step)
@@ -100,7 +102,7 @@ class HeadPass(_SamplePass):
                 {name: array[own] for name, array in joining.items()},
                 self._draw(row_keys[part], shared_keys[part]),
             )
-            found.append(self._numbers(outputs))
+            found.append(self._numbers(outputs, len(own)))
         return np.split(np.concatenate(found), np.cumsum(counts)[:-1])
 
 
@@ -120,5 +122,5 @@ class InnerPass(_SamplePass):
             np.concatenate([row.row_keys for row in rows]), np.concatenate([row.shared_keys for row in rows])
         )
         seam = np.asarray(self.engine.sample_encode(inputs | values, draw), dtype=np.float32)
-        outputs = self._numbers(self.engine.sample_head(seam, self._joining(values), draw))
+        outputs = self._numbers(self.engine.sample_head(seam, self._joining(values), draw), len(rows))
         return [Sampled(outputs[i : i + 1], seam[i] if self.embeddings else None) for i in range(len(rows))]

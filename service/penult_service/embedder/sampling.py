@@ -183,9 +183,14 @@ async def _inner_samples(call: _Call) -> _Rows:
 
 
 def _windows(costs: NDArray[np.int64], budget: int) -> Iterator[slice]:
-    """Parts of about that many tokens, in order."""
+    """Parts in order, of about that many tokens and never twice as many; what has more than that itself is alone."""
     number = (np.cumsum(costs) - 1) // budget
-    edges = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), len(costs)]
+    large = costs > budget
+    edges = [
+        0,
+        *(np.flatnonzero(np.diff(number).astype(bool) | large[1:] | large[:-1]) + 1).tolist(),
+        len(costs),
+    ]
     return (slice(a, b) for a, b in pairwise(edges) if b > a)
 
 

@@ -53,19 +53,34 @@ def statistics(samples: FloatMatrix, head: Head) -> Statistics:
 
 def _of(samples: FloatMatrix, kind: str) -> tuple[NDArray[np.generic], ...]:
     """The fields of `Statistics`, of some rows."""
-    wide = samples.astype(np.float64)
-    mean, std = wide.mean(axis=1), wide.std(axis=1)
+    mean = samples.mean(axis=1, dtype=np.float64)
+    std, own = _spread(samples, mean, kind)
     figures: tuple[NDArray[np.generic], ...] = (_narrow(mean), _narrow(std))
     if kind not in CLASSIFIERS:
         nothing = np.empty(0, np.float32)
         return (*figures, nothing, nothing, nothing, np.empty(0, np.int32))
     entropy = _entropy(mean, kind)
     # Entropy is concave, so that only rounding takes this below 0.
-    information = np.maximum(entropy - _entropy(wide, kind).mean(axis=1), 0.0)
+    information = np.maximum(entropy - own, 0.0)
     failed = np.isnan(mean).any(axis=1)
     ratio = np.where(failed, np.nan, 1.0 - _most_frequent(samples, kind) / samples.shape[1])
     predicted = np.where(failed, -1, mean.argmax(axis=1)).astype(np.int32)
     return (*figures, _narrow(entropy), _narrow(information), _narrow(ratio), predicted)
+
+
+def _spread(
+    samples: FloatMatrix, mean: NDArray[np.float64], kind: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Standard deviation [n, k] and, of a classifier, the mean entropy of a sample [n]; some samples at a time."""
+    rows, count, classes = samples.shape
+    squares, entropies = np.zeros((rows, classes)), np.zeros(rows)
+    step = max(1, _BLOCK // (rows * classes))
+    for start in range(0, count, step):
+        wide = samples[:, start : start + step].astype(np.float64)
+        squares += np.square(wide - mean[:, None]).sum(axis=1)
+        if kind in CLASSIFIERS:
+            entropies += _entropy(wide, kind).sum(axis=1)
+    return np.sqrt(squares / count), entropies / count
 
 
 def _entropy(probabilities: NDArray[np.float64], kind: str) -> NDArray[np.float64]:

@@ -216,9 +216,10 @@ def dropout_options(
 
 
 def _first_row(number: int, rows: int) -> int:
-    if not 0 <= number <= (1 << 63) - 1 - rows:
+    most = (1 << 63) - 1 - rows
+    if not 0 <= number <= most:
         raise InvalidInput(
-            f"first_row is {number}; give the number of the first row, from 0 on",
+            f"first_row is {number}; give the number of the first row, 0 to {most}",
             reason="OUT_OF_RANGE",
             field="first_row",
         )

@@ -171,6 +171,15 @@ def test_equal_rows_have_no_order_of_pairs() -> None:
     assert effect.cosine_to_clean.min < effect.cosine_to_clean.max
 
 
+def test_what_differs_by_rounding_alone_is_one_number() -> None:
+    """NumPy makes no bins between two numbers that are next to each other."""
+    for values in ([1.0, np.nextafter(1.0, 0.0)], [0.5, 0.5 + 1e-15], [0.0, 1e-300]):
+        found = distribution(np.array(values))
+        assert (found.counts, found.min) == ((), found.max)
+        assert found.mean == pytest.approx(values[0])
+    assert sum(distribution(np.array([1.0, 1.0 - 1e-12])).counts) == 2
+
+
 def test_zero_rows_have_a_cosine_of_zero() -> None:
     rows = some_rows(30, 8)
     rows[[4, 7]] = 0

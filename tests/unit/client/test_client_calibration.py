@@ -69,6 +69,14 @@ def test_ties_count_half(digits):
     assert area_under_roc(scores, positive) == pytest.approx(roc_auc_score(positive, scores), rel=1e-12)
 
 
+def test_probabilities_of_half_precision_sum_to_one():
+    """As bfloat16 holds them: the upper half of a float32."""
+    mean = np.random.default_rng(0).dirichlet(np.ones(5), 200).astype(np.float32)
+    half = (mean.view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32)
+    assert np.abs(half.sum(axis=1) - 1).max() > 2e-3
+    assert of(half, half.argmax(axis=1)).total_accuracy == 1.0
+
+
 def test_no_area_where_all_are_right_or_none_is():
     assert of(sure(0.9, 0.8), [1, 1]).auroc is None
     assert of(sure(0.9, 0.8), [0, 0]).auroc is None

@@ -161,6 +161,7 @@ def test_a_path_that_cannot_be_put_back() -> None:
         (SampleOptions("head", sites=["dropout"]), "dropout.sites"),
         (SampleOptions("body"), "dropout.scope"),
         (SampleOptions(rate=1.0), "dropout.rate"),
+        (SampleOptions(rate=1 - 1e-9), "dropout.rate"),  # 1 as float32
         (SampleOptions(rate=-0.1), "dropout.rate"),
         (SampleOptions(rate=float("nan")), "dropout.rate"),
         (SampleOptions(samples=0), "dropout.samples"),

@@ -136,6 +136,24 @@ async def test_many_samples_of_the_head_run_in_parts(
     np.testing.assert_array_equal(parts.outputs, whole.outputs)
 
 
+async def test_wide_numbers_beside_the_text_make_small_parts(
+    embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are given to the head once a sample, as the embedding is."""
+    model, widths = fake_model(takes="numbers"), []
+    head = model.engine.sample_head
+    monkeypatch.setattr(
+        model.engine,
+        "sample_head",
+        lambda seam, values, draw: widths.append(len(seam)) or head(seam, values, draw),
+    )
+    monkeypatch.setattr("penult_service.embedder.sample_passes._NUMBERS", 10 * (16 + 2))
+    records = Records([{"text": t, "age and size": np.array([i, 1.0])} for i, t in enumerate(TEXTS)])
+    await embedder.sample(model, records, SampleOptions(samples=7))
+    assert max(widths) == 10
+    assert sum(widths) == 35
+
+
 @pytest.mark.parametrize("scope", SCOPES)
 async def test_many_embeddings_are_made_in_parts(
     embedder: Embedder, scope: str, monkeypatch: pytest.MonkeyPatch
@@ -159,6 +177,25 @@ async def test_passes_of_the_encoder_are_handed_over_in_windows() -> None:
         embedder.close()
         scheduler.close(10.0)
     np.testing.assert_allclose(found.outputs, expected, **CLOSE)
+
+
+def test_a_window_never_has_more_tokens_than_a_queue() -> None:
+    """Also beside rows that fill more than half of it."""
+    draw = np.random.default_rng(0)
+    for _ in range(500):
+        costs = np.repeat(draw.integers(1, 41, draw.integers(1, 6)), 3)
+        parts = [costs[window] for window in sampling._windows(costs, 20)]
+        assert np.concatenate(parts).tolist() == costs.tolist()
+        assert max(part.sum() for part in parts) <= 40
+
+
+def test_rows_of_any_length_leave_half_a_queue_to_others() -> None:
+    for tokens, rows in ((2048, 8), (300, 1), (1, 1)):
+        scheduler = Scheduler(max_waiting_tokens=tokens)
+        embedder = Embedder(scheduler)
+        assert embedder.rows_at_once(fake_model(max_length=128)) == rows
+        embedder.close()
+        scheduler.close(1.0)
 
 
 async def test_a_full_queue_is_waited_out_once_something_is_done(
@@ -251,6 +288,16 @@ async def test_an_output_of_another_shape_is_refused(embedder: Embedder) -> None
     manifest = replace(model.manifest, head=replace(model.manifest.head, classes=4))
     with pytest.raises(PreconditionFailed) as caught:
         await embedder.sample(replace(model, manifest=manifest), TEXTS, SampleOptions(samples=2))
+    assert caught.value.reason == "OUTPUT_NOT_BY_ROW"
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+async def test_an_output_that_is_not_by_row_is_refused(embedder: Embedder, scope: str) -> None:
+    model = fake_model(head="other")
+    head = model.engine.head
+    model.engine.head = lambda seam, values=None: {"output": head(seam, values)["output"].mean(keepdims=True)}
+    with pytest.raises(PreconditionFailed, match=r"'output' has shape \[1, 1\]") as caught:
+        await embedder.sample(model, TEXTS, SampleOptions(scope, samples=2))
     assert caught.value.reason == "OUTPUT_NOT_BY_ROW"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from penult_service.embedder import uncertainty
@@ -104,6 +106,21 @@ def test_a_row_that_failed_is_nan_and_has_no_class() -> None:
         column = getattr(found, name)
         assert np.isnan(column[1]).all()
         np.testing.assert_array_equal(column[[0, 2]], getattr(whole, name)[[0, 2]])
+
+
+@pytest.mark.parametrize("kind", ["softmax", "multilabel", "regression"])
+def test_many_classes_of_one_row_are_worked_on_in_parts(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is held beside the samples is smaller than they are."""
+    samples, head = np.random.default_rng(1).random((1, 500, 4000), dtype=np.float32), Head(kind, "o", 4000)
+    whole = statistics(samples, head)
+    monkeypatch.setattr(uncertainty, "_BLOCK", 1 << 16)
+    tracemalloc.start()
+    parts = statistics(samples, head)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < samples.nbytes
+    for name in ("mean", "std", "entropy", "mutual_information", "variation_ratio", "predicted"):
+        np.testing.assert_allclose(getattr(parts, name), getattr(whole, name), rtol=1e-5)
 
 
 def test_many_rows_are_worked_on_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:

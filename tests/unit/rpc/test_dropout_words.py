@@ -49,6 +49,7 @@ def said(
                 mean=how.get("alone", 0.8), std=how.get("spread", 0.0)
             ),
             provenance=common_pb2.Provenance(dropout_proven_inactive=proven),
+            adjustments=how.get("adjustments", ()),
         )
     )
 
@@ -162,7 +163,8 @@ def test_scopes_and_rates() -> None:
 @pytest.mark.parametrize(
     ("agreed", "alone", "words"),
     [
-        (0.999, 0.5, "would stay the same (adjusted Rand index 0.999)."),
+        (1.0, 0.5, "would stay the same (adjusted Rand index 1)."),
+        (0.9997, 0.5, "would hardly change (adjusted Rand index 0.9997)."),
         (0.9, 0.8, "would change less than another seed alone changes them"),
         (0.79, 0.8, "would change as much as another seed alone changes them"),
         (0.6, 0.8, "would change more than another seed alone changes them"),
@@ -175,6 +177,16 @@ def test_clusters_beside_another_seed(agreed: float, alone: float, words: str) -
         assert text.endswith(
             f"(adjusted Rand index {agreed:.2f}; another seed of k-means alone {alone:.2f})."
         )
+
+
+def test_everywhere_is_not_said_where_some_stay_as_they_are() -> None:
+    told = [pb.Adjustment(parameter="dropout.sites", asked="all", used="2 of 3", why="not known")]
+    everywhere = effect(ALL, active=[("a", 0.1), ("b", 0.3)], agreed=0.5)
+    text = said(everywhere, effect(agreed=0.9), adjustments=told)
+    assert "With dropout active in 2 places, inside the encoder too (rates 0.1 to 0.3), on" in text
+    assert "With dropout active in 2 places, inside the encoder too, the 4 clusters" in text
+    told[0].asked = "head"
+    assert "everywhere, inside the encoder too" in said(everywhere, adjustments=told)
 
 
 def test_clusters_of_the_scope_that_changes_them_most() -> None:

@@ -68,7 +68,7 @@ class Dropout(Analysis):
                 where each pass is one of the encoder. Or a list of paths, as `inspect_dropout` names them. None: the
                 head, and beside it all where they are known; `DropoutComparison.adjustments` says what was left out.
             rate: Of each of these dropouts, at least 0 and below 1; None: the one that the file records.
-            n_clusters: Of k-means; None: as many as labels, else as classes.
+            n_clusters: Of k-means; None: as many as labels, else as classes, else 8.
             map: Whether to make a map (UMAP) too.
             truncate: As of `embed`.
             wait, progress, deadline: As of `similarity`.

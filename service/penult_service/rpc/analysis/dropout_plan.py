@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from penult_service.analysis.calls import CompareDropout, Shapes
 from penult_service.analysis.results import Adjustment
 from penult_service.embedder import ActiveDropout, EmbedOptions, Given, Records, SampleOptions, Tensors
-from penult_service.embedder.dropouts import ALL, HEAD, choose
+from penult_service.embedder.dropouts import ALL, HEAD, choose, listed
 from penult_service.embedder.options import choose_readout, space_of
 from penult_service.embedder.seam_dropout import seam_dropout
 from penult_service.embedder.uncertainty import CLASSIFIERS
@@ -16,6 +17,8 @@ from penult_service.prepared import Manifest
 from penult_service.repository.names import Reference
 
 NAMED = "named"
+# The adjustment that tells of dropouts that could not be put back in a scope.
+SITES = "dropout.sites"
 N_CLUSTERS = 8
 # What a token takes in an encoder of 50 million parameters on two cores; bytes of text a token.
 _TOKEN_SECONDS, _TOKEN_BYTES = 1e-3, 4
@@ -112,7 +115,8 @@ def settled(
 
 def _scopes(manifest: Manifest, options: SampleOptions) -> tuple[tuple[Scope, ...], tuple[Adjustment, ...]]:
     if options.sites or options.scope:
-        return (_scope(manifest, options, options.scope or NAMED),), ()
+        one = _scope(manifest, options, options.scope or NAMED)
+        return (one,), _fixed(manifest, (one,))
     found: list[Scope] = []
     failed: dict[str, PreconditionFailed] = {}
     for name in (HEAD, ALL):
@@ -123,9 +127,24 @@ def _scopes(manifest: Manifest, options: SampleOptions) -> tuple[tuple[Scope, ..
     if not found:
         raise failed[HEAD]
     used = found[0].name
-    return tuple(found), tuple(
-        Adjustment("dropout.scope", name, used, error.message) for name, error in failed.items()
-    )
+    left_out = (Adjustment("dropout.scope", name, used, error.message) for name, error in failed.items())
+    return tuple(found), (*left_out, *_fixed(manifest, found))
+
+
+def _fixed(manifest: Manifest, scopes: Iterable[Scope]) -> tuple[Adjustment, ...]:
+    """What is told of each scope some of whose dropouts cannot be put back."""
+    told = []
+    for scope in scopes:
+        within = [
+            site
+            for site in manifest.sites
+            if scope.name == ALL or (scope.name == HEAD and site.place != "before")
+        ]
+        fixed = [site.path for site in within if not site.sampled]
+        if fixed:
+            why = f"the places of {listed(fixed)} in the graph are not known"
+            told.append(Adjustment(SITES, scope.name, f"{len(within) - len(fixed)} of {len(within)}", why))
+    return tuple(told)
 
 
 def _scope(manifest: Manifest, options: SampleOptions, name: str) -> Scope:

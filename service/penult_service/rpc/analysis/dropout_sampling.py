@@ -85,7 +85,7 @@ class DropoutSampling:
         total = len(plan.scopes) * rows
         async with self._pool.growing() as files:
             for number, scope in enumerate(plan.scopes):
-                step = max(1, _BLOCK // scope.options.samples)
+                step = max(1, min(_BLOCK // scope.options.samples, self._embedder.rows_at_once(model)))
                 for start in range(0, rows, step):
                     part, done = _part(asked.given, start, start + step), number * rows + start
                     block = await self._block(model, part, scope, start, (done, total), way, call)
@@ -136,7 +136,8 @@ class DropoutSampling:
         """The proof's figures on the dropout, and what some of these rows say: without dropout all ways are one."""
         proof = model.manifest.proof.figures
         figures = [figure for name in _PROVEN for figure in proof if figure.name == name]
-        few = _part(asked.given, 0, _INFERENCE_ROWS)
+        few = _part(asked.given, 0, min(_INFERENCE_ROWS, self._embedder.rows_at_once(model)))
+        which = _counted(len(few), len(asked.given))
         nothing = replace(plan.scopes[-1].options, rate=0.0, samples=1)
 
         def draw() -> Awaitable[SampleResult]:
@@ -149,7 +150,7 @@ class DropoutSampling:
         with suppress(PreconditionFailed):  # of a model whose outputs are not one row a text
             saved = await way.ask(lambda: self._embedder.predict(model, few, deadline=call.deadline))
             head = model.manifest.head
-            figures.append(_against_saved(drawn, saved[head.output], head, len(few)))
+            figures.append(_against_saved(drawn, saved[head.output], head, which))
         sides = (
             (drawn.outputs[:, 0], drawn.clean),
             (_present(drawn.embeddings)[:, 0], _present(drawn.clean_embeddings)),
@@ -157,7 +158,7 @@ class DropoutSampling:
         figures.append(
             Figure(
                 "rate_0_vs_inference",
-                f"dropout put back at rate 0 against the answer without it, of {_counted(len(few))}, |d| / (1 + |x|)"
+                f"dropout put back at rate 0 against the answer without it, of {which}, |d| / (1 + |x|)"
                 " (bitwise equal is 0)",
                 max(_relative(a, b) for a, b in sides),
                 _TOLERANCE,
@@ -166,10 +167,10 @@ class DropoutSampling:
         return tuple(figures)
 
 
-def _against_saved(drawn: SampleResult, saved: NDArray[Any], head: Head, rows: int) -> Figure:
+def _against_saved(drawn: SampleResult, saved: NDArray[Any], head: Head, which: str) -> Figure:
     return Figure(
         "head_vs_saved_function",
-        f"head(embedding) against the whole saved function, of {_counted(rows)}, |d| / (1 + |x|)",
+        f"head(embedding) against the whole saved function, of {which}, |d| / (1 + |x|)",
         _relative(drawn.clean, class_probabilities(head, saved)),
         _TOLERANCE,
     )
@@ -272,5 +273,5 @@ def _present(array: NDArray[np.float32] | None) -> NDArray[np.float32]:
     return array
 
 
-def _counted(rows: int) -> str:
-    return f"{rows} of these texts" if rows == _INFERENCE_ROWS else f"these {rows} texts"
+def _counted(few: int, rows: int) -> str:
+    return f"these {rows} texts" if few == rows else f"{few} of these texts"

@@ -8,6 +8,9 @@ from __future__ import annotations
 from penult.v1 import analysis_service_pb2 as pb
 from penult.v1 import common_pb2
 
+from penult_service.embedder.dropouts import ALL
+from penult_service.rpc.analysis.dropout_plan import SITES
+
 _SAME = 1e-9  # of cosines: nothing has turned
 _STEADY, _MORE = 0.995, 0.02  # adjusted Rand index: the same clusters; a difference that says something
 _PATHS = 2
@@ -49,7 +52,7 @@ def _effects(message: pb.CompareDropoutResponse) -> list[str]:
 
 
 def _effect(message: pb.CompareDropoutResponse, effect: pb.DropoutEffect) -> str:
-    where = f"With dropout active {_where(effect)}{_rates(effect)}"
+    where = f"With dropout active {_where(message, effect)}{_rates(effect)}"
     classes = _classes(message, effect)
     if _unmoved(effect):
         same = f"{where}, the embeddings would stay as they are"
@@ -62,9 +65,10 @@ def _effect(message: pb.CompareDropoutResponse, effect: pb.DropoutEffect) -> str
     )
 
 
-def _where(effect: pb.DropoutEffect) -> str:
+def _where(message: pb.CompareDropoutResponse, effect: pb.DropoutEffect) -> str:
     if effect.scope == common_pb2.DROPOUT_SCOPE_ALL:
-        return "everywhere, inside the encoder too"
+        partly = any((one.parameter, one.asked) == (SITES, ALL) for one in message.adjustments)
+        return f"{f'in {len(effect.active)} places' if partly else 'everywhere'}, inside the encoder too"
     if effect.scope == common_pb2.DROPOUT_SCOPE_HEAD:
         return "in front of the head"
     paths = [repr(active.path) for active in effect.active]
@@ -123,8 +127,9 @@ def _clusters(message: pb.CompareDropoutResponse) -> str:
     agreed, seeds = worst.cluster_agreement.mean, message.cluster_agreement_reseeded
     among = f"{message.n_clusters} clusters of k-means"
     if agreed >= _STEADY:
-        return f"The {among} would stay the same (adjusted Rand index {agreed:.3g})."
-    start = "The" if len(message.effects) == 1 else f"With dropout active {_where(worst)}, the"
+        how = "stay the same" if agreed == 1 else "hardly change"
+        return f"The {among} would {how} (adjusted Rand index {agreed:.4g})."
+    start = "The" if len(message.effects) == 1 else f"With dropout active {_where(message, worst)}, the"
     figures = f"(adjusted Rand index {agreed:.2f}; another seed of k-means alone {seeds.mean:.2f})"
     # Within the spread of other seeds there is no difference to speak of.
     spread = max(_MORE, seeds.std)
