@@ -38,8 +38,15 @@ def with_inner(opened: Opened, survey: Survey, seams: Seams) -> tuple[Opened, Se
         return opened, replace(seams, notes=(*seams.notes, note))
     added = list(_sites(survey, seams, found))
     order = {name: number for number, name in enumerate(found.flat.nodes)}
+    own = order[node_of(seams.after)] if seams.after else 0
+
+    def place(pair: tuple[Site, Stand]) -> int:
+        """In the order of the graph; but the first one at the seam is the one that the file shows, if any."""
+        number = order[node_of(pair[1].after)]
+        return max(number, own) if pair[0].place == "at" else number
+
     both = [*zip(seams.sites, seams.stands, strict=True), *added]
-    both.sort(key=lambda pair: order[node_of(pair[1].after)])
+    both.sort(key=place)
     merged = replace(
         seams,
         sites=tuple(site for site, _ in both),
