@@ -8,6 +8,7 @@ import numpy as np
 import penult_client
 import pytest
 from penult_client import ActiveDropout, Client
+from penult_client._core.retries import PartQueue
 from penult_service.config import Limits
 from penult_service.embedder import sampling
 from support.fakes import fake_model
@@ -151,6 +152,22 @@ def test_refusals(flavour, address, options, kind, reason, field):
     with pytest.raises(kind) as caught:
         flavour.run(client.uncertainty(TEXTS, **options))
     assert (caught.value.reason, caught.value.field) == (reason, field)
+
+
+def test_many_passes_of_a_row_are_waited_for(flavour, address, monkeypatch):
+    """A whole row is sent in one request, however many its passes."""
+    waits = []
+    for module in ("_sync", "_async"):
+        monkeypatch.setattr(
+            f"penult_client.{module}.calls.PartQueue",
+            lambda *parts, timeout, **options: (
+                waits.append(timeout) or PartQueue(*parts, timeout=timeout, **options)
+            ),
+        )
+    client = flavour.client(address, timeout=20.0)
+    for samples, wait in ((30, 20.0), (2047, 40.0)):
+        flavour.run(client.uncertainty(["a b c"], samples=samples, layers="all", seed=1))
+        assert waits[-1] == wait
 
 
 def test_more_samples_than_a_call_may_hold_come_in_pieces(flavour, address, whole, monkeypatch):

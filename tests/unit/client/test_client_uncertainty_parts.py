@@ -11,7 +11,7 @@ from penult.v1 import inference_service_pb2 as inference
 from penult_client import ActiveDropout, InternalError, Limits, PreconditionError
 from penult_client._core import dropout, requests, results
 from penult_client._core.inputs import check_texts
-from penult_client._core.splitting import Part, split_rows
+from penult_client._core.splitting import Part, patience, split_rows
 
 LIMITS = Limits(
     max_request_bytes=1 << 20,
@@ -117,6 +117,22 @@ def test_many_passes_a_row_make_small_parts(layers, samples, most):
     parts = split_rows(check_texts(["a"] * 3000), LIMITS, 0, dropout.passes(options))
     assert max(map(len, parts)) == most
     assert sum(map(len, parts)) == 3000
+
+
+@pytest.mark.parametrize(
+    ("layers", "samples", "text", "times"),
+    [
+        ("head", 10_000, "long " * 10_000, 1),
+        ("all", 30, "long " * 10_000, 1),
+        ("all", 1000, "a", 1),
+        ("all", 10_240, "a", 10),
+        ("all", 1000, "long " * 10_000, 15.6),  # half a thousand tokens, a thousand times
+    ],
+)
+def test_a_row_of_many_passes_is_waited_for_longer(layers, samples, text, times):
+    options = dropout.dropout_options(samples=samples, layers=layers, seed=1, rate=None)
+    assert patience(check_texts([text, "b"]), dropout.passes(options)) == pytest.approx(times, rel=0.01)
+    assert patience(check_texts([text]), 1) == 1
 
 
 def test_what_is_not_said_does_not_travel():

@@ -158,7 +158,8 @@ class AsyncInference:
             rate: Of each of these dropouts, at least 0 and below 1; None: the one that the file records.
             truncate: As of `embed`.
             draws: Also every sample.
-            on_row_error, progress, deadline: As of `embed`.
+            on_row_error, progress, deadline: As of `embed`. Where each sample is a pass, a request of so many that they
+                are more than its usual work may take longer than the client's `timeout`, in proportion.
             first_row: The number of the first row, for rows of which others were sent before.
 
         Raises:

@@ -16,6 +16,9 @@ from penult_client._exceptions import InvalidInputError
 PART_ROWS = 1024
 PART_BYTES = 128 * 1024
 
+# Bytes of a text that a model reads, about: longer ones are cut.
+_READ_BYTES = 2048
+
 # Tag and length around the list of rows.
 _LIST_OVERHEAD = 16
 
@@ -62,6 +65,13 @@ def split_rows(rows: Rows, limits: Limits, options_bytes: int, passes: int = 1) 
         )
     most_rows = max(1, min(PART_ROWS // passes, limits.max_texts))
     return list(_pack(rows, most_rows, PART_BYTES // passes, room))
+
+
+def patience(rows: Rows, passes: int) -> float:
+    """How many times as long as usual a part may take, at least 1: no part is smaller than a row with all its passes."""
+    if passes == 1:
+        return 1.0
+    return max(1.0, passes / PART_ROWS, passes * min(max(rows.weights), _READ_BYTES) / PART_BYTES)
 
 
 def _pack(rows: Rows, most_rows: int, most_weight: int, room: int) -> Iterable[Part]:

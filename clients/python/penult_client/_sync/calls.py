@@ -17,7 +17,7 @@ from penult_client._core.requests import InputRequest, with_rows
 from penult_client._core.retries import PartQueue
 from penult_client._core.rows import Rows
 from penult_client._core.rpcs import Reply, Request, Rpc
-from penult_client._core.splitting import Part, split_rows
+from penult_client._core.splitting import Part, patience, split_rows
 from penult_client._core.timing import NO_DEADLINE, Deadline, analysis_seconds
 from penult_client._exceptions import ClientClosedError, PenultError
 
@@ -67,12 +67,12 @@ class Caller:
     ) -> list[tuple[Part, Reply]]:
         """Sends the template with as many of the rows at a time as fit; the replies in the order of the rows.
 
-        The server runs each row in so many `passes`.
+        The server runs each row in so many `passes`, and is waited for as long as those take.
         """
         limits = self.limits(deadline)
         queue: PartQueue[Reply] = PartQueue(
             split_rows(rows, limits, template.ByteSize(), passes),
-            timeout=self._timeout,
+            timeout=self._timeout * patience(rows, passes),
             deadline=deadline,
             called=rows.field,
         )
