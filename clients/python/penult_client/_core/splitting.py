@@ -68,7 +68,7 @@ def split_rows(rows: Rows, limits: Limits, options_bytes: int, passes: int = 1) 
 
 
 def patience(rows: Rows, passes: int) -> float:
-    """How many times as long as usual a part may take, at least 1: no part is smaller than a row with all its passes."""
+    """How many times as long as usual a part may take, at least 1: none is smaller than a row with all its passes."""
     if passes == 1:
         return 1.0
     return max(1.0, passes / PART_ROWS, passes * min(max(rows.weights), _READ_BYTES) / PART_BYTES)
