@@ -30,6 +30,7 @@ from penult_service.preparing.seam.inner_sites import with_inner
 from penult_service.preparing.seam.seams import find_seams, surveyed
 from penult_service.preparing.seam.survey import Survey
 from penult_service.preparing.seam.training import Training, scope_of
+from support import text_models as tm
 
 _DRAWING = ("RandomUniform", "StatelessRandomUniformV2")
 
@@ -116,6 +117,17 @@ def put_back(source: Path, declared: Declaration = NOTHING) -> PutBack:
     seams = find_seams(survey, None, declared)
     opened, seams = with_inner(survey.opened, survey, seams)
     return PutBack(survey, opened, seams, putting.planned(opened.flat, seams))
+
+
+def check(found: PutBack, texts: Any = tm.TEXTS) -> None:
+    """All dropouts active as in training; and each of them does something."""
+    assert all(site.sampled for site in found.sites), found.sites
+    draw = found.draw(len(texts))
+    sampled = found.sampled(texts, draw)
+    np.testing.assert_allclose(sampled, found.by_training(texts, draw), rtol=1e-5, atol=1e-5)
+    for number, site in enumerate(found.sites):
+        without = found.sampled(texts, found.draw(len(texts), off=number))
+        assert np.abs(without - sampled).max() > 1e-3, site.path
 
 
 def _numbers(draw: Draw, site: Site, number: int, shape: tuple[int, ...]) -> NDArray[np.float32]:
