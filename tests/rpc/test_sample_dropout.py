@@ -154,6 +154,7 @@ def test_a_reply_that_is_too_large_is_refused_before_it_is_computed(channel: grp
     outcome = call(channel, "SampleDropout", request)
     assert (outcome.code, outcome.reason) == ("INVALID_ARGUMENT", "RESPONSE_TOO_LARGE")
     assert time.monotonic() - started < 5
+    assert outcome.message.endswith("; take fewer samples, or leave the draws out")
     fitting = int(outcome.metadata["most_rows"])
     fits = inference.SampleDropoutRequest()
     fits.CopyFrom(request)

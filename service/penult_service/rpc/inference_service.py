@@ -194,7 +194,8 @@ def _check_samples_fit(manifest: Manifest, asked: SampleCall) -> None:
     """Refuse what is too large for a reply, before it is computed."""
     matrices = 3 + (asked.options.samples if asked.draws else 0)
     row = 4 * manifest.head.classes * matrices + 3 * 4 + _FAILED_CLASS + _ROW_EXTRAS
-    check_rows_fit(len(asked.on.given), row, asked.on.max_bytes)
+    otherwise = "take fewer samples, or leave the draws out" if asked.draws else ""
+    check_rows_fit(len(asked.on.given), row, asked.on.max_bytes, otherwise)
 
 
 def _settle(

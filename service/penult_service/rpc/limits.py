@@ -44,14 +44,15 @@ def page_size(asked: int) -> int:
     return min(asked or PAGE_SIZE, MOST_PAGE_SIZE)
 
 
-def check_rows_fit(rows: int, row_bytes: int, limit: int) -> None:
-    """Refuse a reply of so many rows before it is computed.
+def check_rows_fit(rows: int, row_bytes: int, limit: int, otherwise: str = "") -> None:
+    """Refuse a reply of so many rows before it is computed; `otherwise` as of `too_large`.
 
     Raises:
         InvalidInput: it would be larger than the limit (RESPONSE_TOO_LARGE).
     """
     if rows * row_bytes + OVERHEAD_BYTES > limit:
-        raise too_large(rows, rows * row_bytes + OVERHEAD_BYTES, limit, (limit - OVERHEAD_BYTES) // row_bytes)
+        size, fitting = rows * row_bytes + OVERHEAD_BYTES, (limit - OVERHEAD_BYTES) // row_bytes
+        raise too_large(rows, size, limit, fitting, otherwise)
 
 
 def check_tokens_fit(counts: NDArray[np.int32], token_bytes: int, row_bytes: int, limit: int) -> None:
