@@ -17,10 +17,11 @@ from penult_service.cli.console import note, out, print_table
 from penult_service.cli.dropout_report import ENDINGS, Asked, as_json, check_folders, view_of, write
 from penult_service.cli.operation_progress import shown
 from penult_service.cli.row_columns import Columns
+from penult_service.cli.rows import check_kinds
 from penult_service.cli.sampling import SAMPLES, SEED, Sampling
 from penult_service.errors import InvalidInput
 from penult_service.plots import dropout_words
-from penult_service.plots.words import number
+from penult_service.plots.words import counted, number
 from penult_service.vectors import TRUNCATIONS
 
 if TYPE_CHECKING:
@@ -86,6 +87,9 @@ def dropout(
         ),
     ] = ROWS,
     no_map: Annotated[bool, typer.Option("--no-map", help="Leave the map out.")] = False,
+    encoding: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of a text file. [default: UTF-8]")
+    ] = None,
     truncate: options.Truncate = "right",
     server: options.Server = None,
     data: options.Data = None,
@@ -116,6 +120,7 @@ def dropout(
     places = output or []
     tables.check_places(places, (texts,), overwrite, ENDINGS)
     check_folders(places, overwrite)
+    check_kinds([texts], encoding)
     if places:
         analyses.require("matplotlib")
     if server is None:
@@ -132,11 +137,13 @@ def dropout(
             "--rate": rate,
             "--n-clusters": n_clusters,
             "--max-rows": None if max_rows == ROWS else max_rows,
+            "--encoding": encoding,
             "--truncate": None if truncate == "right" else truncate,
             "--server": server,
         },
     )
-    asked = _asked(texts, text_column, label_column, max_rows, seed, command)
+    rows = uncertain_rows.read([texts], Columns.text(text_column), encoding, label_column)
+    asked = _asked(rows, label_column, max_rows, seed, command)
     settings: dict[str, Any] = {
         "labels": asked.labels,
         "passes": passes,
@@ -159,17 +166,19 @@ def dropout(
         _show(view)
 
 
-def _asked(
-    path: Path, text_column: str, label_column: str | None, most: int, seed: int, command: str
-) -> Asked:
+def _asked(rows: uncertain_rows.Rows, label_column: str | None, most: int, seed: int, command: str) -> Asked:
     """The rows of the file that are compared."""
-    rows = uncertain_rows.read([path], Columns.text(text_column), None, label_column)
     notes = []
     good = rows.good
     if len(good) < len(rows):
         first, problem = next(iter(rows.problems.items()))
         which = f"row {first}" if len(rows) - len(good) == 1 else f"the first is row {first}"
-        notes.append(f"{_left_out(len(rows) - len(good))}: {which}: {problem}")
+        other = f"; {uncertain_rows.OTHER_ENCODING}" if problem.reason == "NOT_UTF8" else ""
+        notes.append(f"{_left_out(len(rows) - len(good))}: {which}: {problem}{other}")
+    said = [number for number in good if rows.text(number).strip()]
+    if len(said) < len(good):
+        notes.append(_left_out(len(good) - len(said), " without a text"))
+        good = said
     if rows.labels is not None:
         labelled = [number for number in good if rows.labels[number]]
         if len(labelled) < len(good):
@@ -177,11 +186,14 @@ def _asked(
         good = labelled
     if len(good) < LEAST_DROPOUT_ROWS:
         raise InvalidInput(
-            f"{path} has {len(good)} rows to compare; neighbours and clusters need at least {LEAST_DROPOUT_ROWS}",
+            f"{rows.source} has {counted(len(good), 'row')} to compare; neighbours and clusters need at least "
+            f"{LEAST_DROPOUT_ROWS}" + "".join(f"; {each}" for each in notes),
             reason="TOO_FEW_ROWS",
         )
     if len(good) > most:
-        notes.append(f"{most:,} of {len(good):,} rows, drawn with seed {seed}; --max-rows takes more")
+        notes.append(
+            f"these are {most:,} of {len(good):,} rows, drawn with seed {seed}; --max-rows takes more"
+        )
         drawn = np.random.default_rng(abs(seed)).choice(len(good), most, replace=False)
         good = [good[place] for place in sorted(drawn.tolist())]
     return Asked(rows, good, label_column, tuple(notes), command)
@@ -213,14 +225,16 @@ def _command(model: str | None, texts: Path, given: Mapping[str, Any]) -> str:
 def _show(view: DropoutView) -> None:
     console = out()
     for sentence in dropout_words.sentences(view.answer):
-        print(textwrap.fill(sentence, min(WIDTH, console.width)))
+        # A figure and its sign stay in one line.
+        whole = sentence.replace(" %", "\N{NO-BREAK SPACE}%")
+        print(textwrap.fill(whole, min(WIDTH, console.width)).replace("\N{NO-BREAK SPACE}%", " %"))
     print()
     if view.inference:
         print("While it predicts, the largest differences")
         rows = [(number(f.value), f"<= {f.limit:g}" if f.limit else "0", f.meaning) for f in view.inference]
         print_table(("found", "accepted", "what"), rows, right=(0, 1))
         print()
-    print(f"With dropout on: {len(view):,} texts, {view.passes:,} passes, seed {view.seed}")
+    print(f"With dropout on: {len(view):,} texts, {counted(view.passes, 'pass')}, seed {view.seed}")
     scopes = [dropout_words.scope(effect) for effect in view.effects]
     lines = [(line.name, *line.values, line.beside) for line in dropout_words.lines(view)]
     print_table(("", *scopes, "beside it"), lines, right=range(1, len(scopes) + 1))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 READ_ROWS = 4096
 LABEL_COLUMN = "--label-column"
+OTHER_ENCODING = "--encoding NAME reads another encoding, such as latin-1 or cp1252"
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,9 @@ def read(
         files += [name for name, _ in chunk.places]
         cells.append(chunk.cells)
     if len(problems) == len(rows):
+        other = "" if encoding or problems[0].reason != "NOT_UTF8" else f"; {OTHER_ENCODING}"
         raise InvalidInput(
-            f"none of the {len(rows):,} rows can be sent; the first cannot: {problems[0]}",
+            f"none of the {len(rows):,} rows can be sent; the first cannot: {problems[0]}{other}",
             reason="NO_GOOD_ROWS",
         )
     table = pa.Table.from_batches(cells, schema=source.schema)

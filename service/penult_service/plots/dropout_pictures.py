@@ -20,6 +20,7 @@ from penult_service.plots.drawing import file_of, own_style
 from penult_service.plots.dropout_map import densest, draw_map
 from penult_service.plots.dropout_view import ALL, DropoutView, Effect, Spread
 from penult_service.plots.themes import LIGHT, Theme
+from penult_service.plots.words import mean_of, signed
 
 # Inches: narrow enough that the words can be read on a phone, where a picture is as wide as the screen.
 WIDE, HIGH, EDGE, LINE = 4.6, 2.1, 0.12, 0.2
@@ -236,7 +237,7 @@ def _neighbours(view: DropoutView, theme: Theme) -> Figure:
         axes.stairs(shares, edges, fill=True, edgecolor=colour, linewidth=1.3, **style)
         axes.axvline(effect.neighbors_changed, color=colour, linewidth=1.6)
         _swatch(figure, number, edgecolor=colour, linewidth=1.2, **style)
-        words = f"dropout {dropout_words.scope(effect)}: mean {effect.neighbors_changed:.1f}"
+        words = f"dropout {dropout_words.scope(effect)}: mean {mean_of(effect.neighbors_changed)}"
         _word(figure, number, EDGE + 0.3, words, theme.ink)
     axes.set_xlim(-0.02 * view.neighbors, 1.02 * view.neighbors)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
@@ -268,7 +269,7 @@ def _clusters(view: DropoutView, theme: Theme) -> Figure:
         ends = [max(spread.mean - spread.std, spread.low), min(spread.mean + spread.std, spread.high)]
         axes.plot(ends, [number] * 2, color=colour, linewidth=4.5, solid_capstyle="butt", alpha=0.55)
         axes.plot([spread.mean], [number], "o", color=colour, markersize=6)
-        words = f"{name}: {spread.mean:.3f}"
+        words = f"{name}: {signed(spread.mean)}"
         axes.text(low, number - 0.3, words, color=theme.ink, va="center", fontproperties=fonts.font(SIZE))
     _finish(axes, theme, "adjusted Rand index: 1 the same clusters, 0 by chance", shares=False)
     return figure

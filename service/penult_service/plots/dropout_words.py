@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penult_service.plots.dropout_view import ALL, HEAD, DropoutView, Effect, Site, Spread
-from penult_service.plots.words import number, one_line, percent, shortened
+from penult_service.plots.words import counted, mean_of, number, one_line, percent, shortened, signed
 
 SCOPES = {HEAD: "in front of the head", ALL: "everywhere", "named": "those chosen"}
 PLACES = {
@@ -22,12 +22,10 @@ PLACES = {
 }
 LONGEST_NAME = 160
 BEFORE_AFTER = "before_vs_after_dropout"
-
-
 QUESTION = "Before or after the dropout?"
 INFERENCE = (
-    "While the model predicts, dropout does nothing. Measured on the numbers in front of it and behind it: the largest "
-    "difference found, and the largest that would be accepted."
+    "While a model predicts, its dropout should do nothing. Measured on this one: the largest differences found, and "
+    "the largest that would be accepted."
 )
 ON = (
     "Dropout sets numbers at random to zero and enlarges the others: useful in training, harmful in embeddings. "
@@ -82,8 +80,8 @@ def lines(view: DropoutView) -> list[Line]:
         ),
         line(
             f"neighbours replaced, of the {k} nearest",
-            lambda e: f"{e.neighbors_changed:.1f}",
-            "without dropout: 0",
+            lambda e: mean_of(e.neighbors_changed),
+            "all the other texts: none can change" if _all_are_near(view) else "without dropout: 0",
             f"How many of a row's {k} nearest rows by cosine are others; mean over rows and passes.",
         ),
         line(
@@ -102,7 +100,7 @@ def lines(view: DropoutView) -> list[Line]:
         ),
         line(
             "rank correlation of pairs",
-            lambda e: "-" if e.pair_rank_correlation is None else f"{e.pair_rank_correlation:.3f}",
+            lambda e: "-" if e.pair_rank_correlation is None else signed(e.pair_rank_correlation),
             "without dropout: 1",
             "Spearman's, of the cosines of pairs of rows with and without dropout; mean over passes.",
         ),
@@ -122,13 +120,13 @@ def _predictions(view: DropoutView, line: Callable[..., Line]) -> list[Line]:
             "predictions flipped",
             lambda e: "-" if e.predictions_flipped is None else percent(e.predictions_flipped),
             f"without dropout: {percent(0.0)}",
-            "Share of rows and passes whose predicted class is another than without dropout.",
+            "Share of rows and passes whose predicted class (or set of labels) is another than without dropout.",
         ),
         line(
             "rows that flip in any pass",
             rows,
             f"of {len(view):,}",
-            f"Rows whose class was another one in at least one of {view.passes:,} passes.",
+            f"Rows whose class was another one in at least one of {passes(view)}.",
         ),
     ]
     right = view.right()
@@ -151,7 +149,17 @@ def _share(effect: Effect, which: NDArray[np.bool_]) -> str:
 
 
 def _about(spread: Spread) -> str:
-    return f"{spread.mean:.3f} ± {spread.std:.3f}"
+    return f"{signed(spread.mean)} ± {spread.std:.3f}"
+
+
+def passes(view: DropoutView) -> str:
+    """How many there were."""
+    return counted(view.passes, "pass")
+
+
+def _all_are_near(view: DropoutView) -> bool:
+    """Whether every other row is among the nearest, so that no neighbour can be another."""
+    return view.neighbors >= len(view) - 1
 
 
 def _theory(view: DropoutView, name: str, formula: str) -> str:
@@ -211,7 +219,7 @@ def method(view: DropoutView) -> list[str]:
     found = [
         "The inference graph was run with dropout put back on purpose; what stays is enlarged by 1 / (1 - p), as in "
         f"training, and all else is as in inference. Active, with their rates: {where}.",
-        f"{view.passes:,} passes with seed {view.seed}. The masks of a row depend on the seed, the pass, the row's "
+        f"{passes(view)} with seed {view.seed}. The masks of a row depend on the seed, the pass, the row's "
         "number and the dropout alone: the same seed gives the same figures.",
         f"Neighbours are the {view.neighbors} nearest rows by cosine among these {len(view):,}; clusters are "
         f"{view.n_clusters} of k-means, with one seed for all passes. Among more texts, and texts more alike, more "
@@ -232,7 +240,7 @@ def flips(view: DropoutView, row: int) -> str:
     ]
     (first, where), *rest = told
     others = "".join(f", in {count} with dropout {place}" for count, place in rest)
-    return f"another class in {first} of {view.passes} passes with dropout {where}{others}"
+    return f"another class in {first} of {passes(view)} with dropout {where}{others}"
 
 
 def movement(view: DropoutView, effect: Effect) -> str:
@@ -255,9 +263,10 @@ def flipped(view: DropoutView, most: int) -> str:
     """What the list of the rows that flip most begins with."""
     rows = view.most_flipped(len(view))
     if not rows:
-        return f"No prediction flips in any of the {view.passes:,} passes."
+        return f"No prediction flips in any of {passes(view)}."
     shown = "All of them:" if len(rows) <= most else f"The {most} that flip most:"
-    return f"{len(rows):,} of {len(view):,} rows have another class in at least one pass. {shown}"
+    have = "has" if len(rows) == 1 else "have"
+    return f"{len(rows):,} of {counted(len(view), 'row')} {have} another class in at least one pass. {shown}"
 
 
 def kicker(view: DropoutView) -> str:
@@ -266,7 +275,7 @@ def kicker(view: DropoutView) -> str:
     parts = [
         said(model),
         f"{len(view):,} texts of {said(view.title)}",
-        f"{view.passes:,} passes",
+        passes(view),
         f"seed {view.seed}",
     ]
     return " · ".join(part for part in parts if part)
@@ -282,11 +291,11 @@ def tiles(view: DropoutView) -> list[tuple[str, str, str]]:
     effect = view.effects[0]
     on = f"with dropout {scope(effect)}"
     found += [
-        (f"neighbours replaced, of {view.neighbors}", f"{effect.neighbors_changed:.1f}", on),
+        (f"neighbours replaced, of {view.neighbors}", mean_of(effect.neighbors_changed), on),
         (
             "clusters agree (ARI)",
-            f"{effect.cluster_agreement.mean:.2f}",
-            f"{on}; another k-means seed alone: {view.reseeded.mean:.2f}",
+            signed(effect.cluster_agreement.mean, 2),
+            f"{on}; another k-means seed alone: {signed(view.reseeded.mean, 2)}",
         ),
     ]
     if effect.predictions_flipped is not None:

@@ -36,5 +36,26 @@ def number(value: float) -> str:
 
 
 def percent(share: float) -> str:
-    """A share as per cent, with a decimal where it is small."""
-    return f"{100 * share:.1f} %" if 0 < share < 0.1 else f"{100 * share:.0f} %"
+    """A share as per cent, with a decimal where it is small: never 0 or 100 of what is neither."""
+    value = 100 * share
+    if 0 < value < 0.05:
+        return "less than 0.001 %" if value < 0.001 else f"{value:.1g} %"
+    if 99.5 <= value < 100:
+        return f"{100 - float(f'{max(100 - value, 1e-3):.1g}'):g} %"
+    return f"{value:.1f} %" if 0 < value < 10 else f"{value:.0f} %"
+
+
+def mean_of(value: float) -> str:
+    """A mean of counts with a decimal; more where that would be 0 of what is not."""
+    return f"{value:.1g}" if 0 < abs(value) < 0.05 else f"{value:.1f}"
+
+
+def counted(count: int, what: str) -> str:
+    """Such as `1 pass` and `2,000 passes`."""
+    several = "es" if what.endswith(("s", "x", "ch")) else "s"
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}{several}"
+
+
+def signed(value: float, digits: int = 3) -> str:
+    """With so many decimals; what rounds to 0 has no sign."""
+    return f"{round(value, digits) + 0.0:.{digits}f}"

@@ -180,7 +180,7 @@ def test_of_many_rows_some_are_drawn(
     assert len(numbers) == 10
     assert client.asked["texts"] == [f"text {i}" for i in numbers]
     assert client.asked["labels"] == [CLASSES[i % 4] for i in numbers]
-    assert "note: 10 of 30 rows, drawn with seed 42" in printed.err
+    assert "note: these are 10 of 30 rows, drawn with seed 42" in printed.err
     assert run(file, "--max-rows", 10, "--seed", 43) == 0
     assert client.asked["texts"] != [f"text {i}" for i in numbers]
 
@@ -201,6 +201,46 @@ def test_rows_without_text_or_label_are_left_out_and_told(
     assert "note: 1 row is left out: row 4: the text is missing (line 5)" in printed.err
     assert "note: 1 row without a label in 'genre' is left out" in printed.err
     assert "note: layers is head, not all: none inside" in printed.err
+
+
+def test_cells_that_say_nothing_are_no_texts(
+    client: StubClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text("text,n\none,1\n,2\ntwo,3\n  ,4\nthree,5\n")
+    assert run(path, "--json") == 0
+    assert client.asked["texts"] == ["one", "two", "three"]
+    assert "note: 2 rows without a text are left out" in capsys.readouterr().err
+    path.write_text("text,n\none,1\n,2\n")
+    assert run(path) == 2
+    assert "has 1 row to compare; neighbours and clusters need at least 3; 1 row without a text is" in (
+        capsys.readouterr().err
+    )
+
+
+def test_another_encoding(client: StubClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "in.csv"
+    path.write_bytes("text\ncafé\nsoufflé\nnaïve\nplain\n".encode("latin-1"))
+    assert run(path) == 2
+    assert "; --encoding NAME reads another encoding" in capsys.readouterr().err
+    report = tmp_path / "report.json"
+    assert run(path, "--encoding", "latin-1", "-o", report) == 0
+    assert client.asked["texts"] == ["café", "soufflé", "naïve", "plain"]
+    assert "--encoding latin-1" in json.loads(report.read_text(encoding="utf-8"))["command"]
+
+
+@pytest.mark.usefixtures("client")
+def test_a_figure_and_its_sign_stay_in_a_line(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = "About 4.2 % of all would change, and 17 % of the rest."
+    monkeypatch.setattr(dropout_words, "sentences", lambda _: [told])
+    for width in (8, 10, 36, 40, 41, 42):
+        monkeypatch.setenv("COLUMNS", str(width))
+        assert run(file) == 0
+        printed = capsys.readouterr().out
+        assert "4.2 %" in printed
+        assert "17 %" in printed
 
 
 @pytest.mark.parametrize(

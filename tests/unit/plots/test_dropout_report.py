@@ -19,6 +19,7 @@ from penult_service.plots.dropout_markdown import markdown
 from penult_service.plots.dropout_page import page
 from penult_service.plots.dropout_view import Active, DropoutView, Site, Spread
 from penult_service.plots.themes import DARK, LIGHT
+from penult_service.plots.words import mean_of, percent, signed
 from support.dropout_views import CLASSES, view
 
 HOSTILE = [
@@ -321,3 +322,42 @@ def test_many_rows_are_a_page_of_some_megabytes() -> None:
 def test_parts_of_other_rows_are_refused() -> None:
     with pytest.raises(InvalidInput, match="40 texts, but 39 row_labels"):
         view(40, row_labels=["a"] * 39)
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [
+        (0.0, "0 %"),
+        (1e-7, "less than 0.001 %"),
+        (0.0002, "0.02 %"),
+        (0.0004, "0.04 %"),
+        (0.004, "0.4 %"),
+        (0.046, "4.6 %"),
+        (0.3, "30 %"),
+        (0.994, "99 %"),
+        (0.9996, "99.96 %"),
+        (0.9999999, "99.999 %"),
+        (1.0, "100 %"),
+    ],
+)
+def test_a_share_is_never_none_or_all_of_what_is_neither(share: float, words: str) -> None:
+    assert percent(share) == words
+
+
+def test_means_and_indexes_keep_what_they_say() -> None:
+    assert [mean_of(value) for value in (0.0, 0.04, 0.06, 9.24)] == ["0.0", "0.04", "0.1", "9.2"]
+    assert [signed(value) for value in (-0.0004, -0.2, 0.0)] == ["0.000", "-0.200", "0.000"]
+
+
+def test_one_pass_is_one() -> None:
+    once = replace(view(8), passes=1)
+    said = " ".join((dropout_words.kicker(once), *dropout_words.method(once), dropout_words.flipped(once, 3)))
+    assert "1 pass " in said
+    assert "1 passes" not in said + dropout_words.flips(once, 0)
+
+
+def test_where_all_other_rows_are_neighbours_none_can_change() -> None:
+    (near,) = (line for line in dropout_words.lines(replace(view(8), neighbors=7)) if "replaced" in line.name)
+    assert near.beside == "all the other texts: none can change"
+    (near,) = (line for line in dropout_words.lines(replace(view(8), neighbors=6)) if "replaced" in line.name)
+    assert near.beside == "without dropout: 0"

@@ -107,7 +107,15 @@ def test_neighbours(changed: float, words: str) -> None:
 
 
 def test_neighbours_of_few_texts() -> None:
-    assert "on average 1 of the 2 nearest neighbours" in said(effect(changed=0.9), neighbors=2, rows=3)
+    assert "on average 1 of the 2 nearest neighbours" in said(effect(changed=0.9), neighbors=2, rows=4)
+    # Where every other text is a neighbour none can change, whatever dropout does.
+    text = said(effect(changed=0.0), neighbors=2, rows=3)
+    few = "3 texts are too few to say whether neighbours would change"
+    assert f"in front of the head (rate 0.1), no predicted class would change; {few}. The 4" in text
+    text = said(effect(changed=0.0, flipped=2, share=0.5), neighbors=2, rows=3)
+    assert "2 of 3 texts would change in at least one of 30 passes (50 % of all predictions); 3 texts" in text
+    text = said(effect(changed=0.0, flipped=None), neighbors=2, rows=3)
+    assert f"in front of the head (rate 0.1): {few}. The 4" in text
 
 
 @pytest.mark.parametrize(
@@ -126,6 +134,7 @@ def test_neighbours_of_few_texts() -> None:
             "the predicted class of 60 of 200 texts would in at least one of 30 passes (12 % of all",
         ),
         (3, 0.015, 1, "the predicted class of 3 of 200 texts would (1.5 % of all predictions)."),
+        (200, 0.9997, 30, "texts would in at least one of 30 passes (99.97 % of all predictions)"),
     ],
 )
 def test_classes(flipped: int, share: float, passes: int, words: str) -> None:
@@ -144,7 +153,10 @@ def test_a_dropout_behind_the_embedding_changes_none() -> None:
     text = said(effect(changed=0, turned=1.0, flipped=2, share=0.01))
     assert text == (
         f"{SAME} With dropout active in front of the head (rate 0.1), the embeddings would stay as they are, and the"
-        " predicted class of 2 of 200 texts would in at least one of 30 passes (1 % of all predictions)."
+        " predicted class of 2 of 200 texts would change in at least one of 30 passes (1 % of all predictions)."
+    )
+    assert said(effect(changed=0, turned=1.0)).endswith(
+        "the embeddings would stay as they are, and no predicted class would change."
     )
     assert said(effect(changed=0, turned=1.0, flipped=None)).endswith(
         "the embeddings would stay as they are."
@@ -177,6 +189,16 @@ def test_clusters_beside_another_seed(agreed: float, alone: float, words: str) -
         assert text.endswith(
             f"(adjusted Rand index {agreed:.2f}; another seed of k-means alone {alone:.2f})."
         )
+
+
+def test_one_pass_is_not_held_against_a_spread() -> None:
+    text = said(effect(agreed=0.6), alone=0.8, passes=1)
+    assert "an adjusted Rand index of 0.60, those of another seed alone by 0.80; more passes" in text
+    assert "would change more" not in text
+
+
+def test_an_index_of_nothing_has_no_sign() -> None:
+    assert "(adjusted Rand index 0.00; another seed" in said(effect(agreed=-0.001), alone=0.8)
 
 
 def test_everywhere_is_not_said_where_some_stay_as_they_are() -> None:

@@ -53,16 +53,15 @@ def _effects(message: pb.CompareDropoutResponse) -> list[str]:
 
 def _effect(message: pb.CompareDropoutResponse, effect: pb.DropoutEffect) -> str:
     where = f"With dropout active {_where(message, effect)}{_rates(effect)}"
-    classes = _classes(message, effect)
     if _unmoved(effect):
-        same = f"{where}, the embeddings would stay as they are"
-        return f"{same}, and {classes}." if classes else f"{same}."
+        told = "the embeddings would stay as they are"
+        return f"{where}, {told}{_classes(message, effect, ', and ', ' change')}."
     neighbours = _neighbours(message, effect)
-    return (
-        f"{where}, {neighbours} would change, and {classes}."
-        if classes
-        else f"{where}, {neighbours} would change."
-    )
+    if not neighbours:
+        few = f"{message.rows} texts are too few to say whether neighbours would change"
+        classes = _classes(message, effect, ", ", " change")
+        return f"{where}{classes}; {few}." if classes else f"{where}: {few}."
+    return f"{where}, {neighbours} would change{_classes(message, effect, ', and ')}."
 
 
 def _where(message: pb.CompareDropoutResponse, effect: pb.DropoutEffect) -> str:
@@ -87,7 +86,10 @@ def _unmoved(effect: pb.DropoutEffect) -> bool:
 
 
 def _neighbours(message: pb.CompareDropoutResponse, effect: pb.DropoutEffect) -> str:
+    """How many would be others; empty where all the other texts are the nearest, so that none can be."""
     changed, among = effect.neighbors_changed, message.neighbors
+    if among >= message.rows - 1:
+        return ""
     whose = f"{among} nearest neighbours of a text"
     if changed == 0:
         return f"none of the {whose}"
@@ -98,24 +100,34 @@ def _neighbours(message: pb.CompareDropoutResponse, effect: pb.DropoutEffect) ->
     return f"on average {round(changed)} of the {whose}"
 
 
-def _classes(message: pb.CompareDropoutResponse, effect: pb.DropoutEffect) -> str:
-    """What becomes of the predicted classes, as the rest of a sentence; empty of no classifier."""
+def _classes(
+    message: pb.CompareDropoutResponse, effect: pb.DropoutEffect, start: str, change: str = ""
+) -> str:
+    """What becomes of the predicted classes, as the rest of a sentence; empty of no classifier.
+
+    `change` is the verb, where none stands in the sentence before.
+    """
     if not effect.HasField("rows_flipped"):
         return ""
     rows, flipped, passes = message.rows, effect.rows_flipped, message.passes
     if flipped == 0:
-        return "no predicted class would"
+        return f"{start}no predicted class would{change}"
     often = f"{_percent(effect.predictions_flipped)} of all predictions"
-    if passes == 1:
-        return f"the predicted class of {flipped} of {rows} texts would ({often})"
-    return (
-        f"the predicted class of {flipped} of {rows} texts would in at least one of {passes} passes ({often})"
-    )
+    when = "" if passes == 1 else f" in at least one of {passes:,} passes"
+    return f"{start}the predicted class of {flipped:,} of {rows:,} texts would{change}{when} ({often})"
 
 
 def _percent(share: float) -> str:
+    """Never 100 of what is less."""
     percent = 100 * share
+    if 99.5 <= percent < 100:
+        return f"{100 - float(f'{100 - percent:.1g}'):g} %"
     return f"{percent:.0f} %" if percent >= 10 else f"{percent:.2g} %"
+
+
+def _index(value: float) -> str:
+    """Two decimals; what rounds to 0 has no sign."""
+    return f"{round(value, 2) + 0.0:.2f}"
 
 
 def _clusters(message: pb.CompareDropoutResponse) -> str:
@@ -129,8 +141,14 @@ def _clusters(message: pb.CompareDropoutResponse) -> str:
     if agreed >= _STEADY:
         how = "stay the same" if agreed == 1 else "hardly change"
         return f"The {among} would {how} (adjusted Rand index {agreed:.4g})."
+    if message.passes == 1:
+        # One draw has no spread that another seed could be held against.
+        return (
+            f"In one pass the {among} agree with those without dropout by an adjusted Rand index of {_index(agreed)},"
+            f" those of another seed alone by {_index(seeds.mean)}; more passes would tell these apart."
+        )
     start = "The" if len(message.effects) == 1 else f"With dropout active {_where(message, worst)}, the"
-    figures = f"(adjusted Rand index {agreed:.2f}; another seed of k-means alone {seeds.mean:.2f})"
+    figures = f"(adjusted Rand index {_index(agreed)}; another seed of k-means alone {_index(seeds.mean)})"
     # Within the spread of other seeds there is no difference to speak of.
     spread = max(_MORE, seeds.std)
     how = "less than" if agreed >= seeds.mean + spread else "more than"
