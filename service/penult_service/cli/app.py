@@ -37,7 +37,7 @@ COMMANDS = {
     "datasets": "datasets",
     "operations": "operations",
     "dropout": "dropout",
-    "explain": "explain",
+    "explain": "explaining.group",
     "convert": "convert",
     "train": "train",
 }

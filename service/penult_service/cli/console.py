@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 # Piped output is not a screen: no wrapping at 80 columns.
 PIPED_WIDTH = 160
+# Of a column of words on a narrow screen.
+LEAST_WIDTH = 12
 
 
 def note(message: str) -> None:
@@ -38,7 +40,7 @@ def print_table(
     """A table without frames on stdout: reads well on a screen and in a pipe.
 
     Columns in `right` are flush right, words in `whole` are broken where they are too long, not cut; empty headings
-    are left out.
+    are left out. Figures are never cut: where the screen is too narrow for them the table is wider than the screen.
     """
     from rich.table import Table
     from rich.text import Text
@@ -46,11 +48,22 @@ def print_table(
     shown = Table(box=None, padding=(0, 2, 0, 0), show_header=any(headings), header_style="bold")
     for number, heading in enumerate(headings):
         overflow: Literal["fold", "ellipsis"] = "fold" if number in whole else "ellipsis"
-        shown.add_column(Text(heading), "", justify="right" if number in right else "left", overflow=overflow)
+        cells = [*(row[number] for row in rows), *heading.split()] if number in right else []
+        least = max(map(len, cells), default=None)
+        shown.add_column(
+            Text(heading),
+            "",
+            justify="right" if number in right else "left",
+            overflow=overflow,
+            min_width=least,
+        )
     for row in rows:
         # Text, not markup: a model's names and people's texts may hold square brackets.
         shown.add_row(*(Text(cell) for cell in row))
     console = out()
+    # Figures, and what a column of words needs at the least.
+    figures = sum((column.min_width or LEAST_WIDTH) + 2 for column in shown.columns)
+    console.width = max(console.width, figures)
     with console.capture() as captured:
         console.print(shown)
     print("\n".join(line.rstrip() for line in captured.get().splitlines()))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from penult_client import Embeddings
 
 ENDINGS = (".parquet", ".arrow", ".npy")
+DRAFT = ".partial"
 
 
 def check_place(path: Path, sources: Sequence[Path], overwrite: bool) -> None:
@@ -76,11 +77,14 @@ def provenance(first: Embeddings) -> dict[str, Any]:
 
 @contextmanager
 def drafts(*places: Path) -> Iterator[list[Path]]:
-    """Files to write beside their places: renamed to them when the block ends, removed when it fails."""
+    """Files to write beside their places: renamed to them when the block ends, removed when it fails.
+
+    What the disk says is told of the places, whose names people know.
+    """
     made: list[Path] = []
     try:
         for place in places:
-            handle, name = tempfile.mkstemp(prefix=f".{place.name}.", suffix=".partial", dir=place.parent)
+            handle, name = tempfile.mkstemp(prefix=f".{place.name}.", suffix=DRAFT, dir=place.parent)
             os.close(handle)
             made.append(Path(name))
         yield made
@@ -89,7 +93,14 @@ def drafts(*places: Path) -> Iterator[list[Path]]:
         for draft, place in zip(made, places, strict=True):
             draft.chmod(0o666 & ~umask)
             draft.replace(place)
-    except BaseException:
+    except BaseException as error:
         for draft in made:
             draft.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno and _of_draft(error.filename):
+            error.filename = ", ".join(map(str, places))
         raise
+
+
+def _of_draft(name: object) -> bool:
+    """Whether an error names a file that nobody has heard of, or none."""
+    return name is None or str(name).endswith(DRAFT)

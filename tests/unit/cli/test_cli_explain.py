@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from penult_service.cli import app, explain_dropout, explain_mask, explain_minibatch
-from penult_service.cli.explain_shapes import lengths, noise_shape, written
+from penult_service.cli import app
+from penult_service.cli.explaining import dropout, mask
+from penult_service.cli.explaining import minibatch as command
+from penult_service.cli.explaining.shapes import lengths, noise_shape, written
 from penult_service.errors import InvalidInput
 from penult_service.explaining import dropout_claims, masks, minibatch
 from penult_service.explaining.minibatch import DRAWN, LEARNING_RATES, Found, Settings
@@ -26,8 +28,8 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
 
 
 def test_what_is_written_out_is_as_in_the_room() -> None:
-    assert explain_dropout.LAYERS == masks.LAYERS
-    ours = explain_minibatch
+    assert dropout.LAYERS == masks.LAYERS
+    ours = command
     written_out = Settings(ours.RATE, ours.BATCH, ours.UNITS, ours.DRAWS, ours.SEEDS, ours.EPOCHS, ours.SEED)
     assert written_out == Settings()
 
@@ -47,7 +49,7 @@ def test_the_answer_stands_above_the_mask(capsys: pytest.CaptureFixture[str]) ->
     drawn = masks.draw(
         masks.Question("Dropout", (2, 3, 5), noise_shape=(None, 1, 5), seed=4, draws=1)
     ).masks.values[0]
-    shown = np.array([[cell == explain_mask.KEPT for cell in row] for row in rows])
+    shown = np.array([[cell == mask.KEPT for cell in row] for row in rows])
     np.testing.assert_array_equal(shown, drawn.reshape(6, 5) != 0)
 
 

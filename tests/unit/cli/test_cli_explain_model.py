@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 from penult_client import DropoutReport, DropoutSite, ModelLayer
-from penult_service.cli import explain, explain_model, options
+from penult_service.cli import options
 from penult_service.cli.app import main
-from penult_service.cli.layer_tree import lines, tree
-from penult_service.cli.layer_words import formula, gathered, shared, shared_by_samples
+from penult_service.cli.explaining import group as explain
+from penult_service.cli.explaining import model as explain_model
+from penult_service.cli.explaining.layer_tree import lines, tree
+from penult_service.cli.explaining.layer_words import formula, gathered, shared, shared_by_samples
 from support import seed_model as seeds
 
 FEATURES, UNITS = 8, 5

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from penult_service.cli import explain_lstm
 from penult_service.cli.app import main
+from penult_service.cli.explaining import lstm
 from penult_service.errors import InvalidInput
 from penult_service.explaining import recurrent, recurrent_claims, recurrent_steps
 from penult_service.explaining.recurrent import Asked, Built, tensors_of
@@ -166,7 +166,7 @@ def test_wrong_options_are_a_line(options: list[str], words: str, capsys: pytest
 
 
 def test_names_written_out_are_those_of_explaining() -> None:
-    assert tuple(recurrent.KINDS) == explain_lstm.LAYERS
+    assert tuple(recurrent.KINDS) == lstm.LAYERS
 
 
 def test_what_cannot_be_built_is_refused_before_it_is() -> None:
@@ -180,7 +180,7 @@ def test_what_cannot_be_built_is_refused_before_it_is() -> None:
 )
 def test_the_picture_is_the_same_each_time(change: Callable[[Asked], Asked], tmp_path: Path) -> None:
     asked = change(Asked())
-    told = explain_lstm.Told(asked, "keras", tensors_of(asked), [], [])
+    told = lstm.Told(asked, "keras", tensors_of(asked), [], [])
     for name in ("a.svg", "b.svg"):
         told.draw(tmp_path / name)
     assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from penult_service.cli import analyses, explain_shapes, options, tables
-from penult_service.cli.explain_mask import Told
+from penult_service.cli import analyses, options, tables
+from penult_service.cli.explaining import shapes
+from penult_service.cli.explaining.mask import Told
 from penult_service.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -76,11 +77,11 @@ def dropout(
 
     The masks of an LSTM are read off its output; beside the answer stands what other ways to build it do.
     """
-    from penult_service.cli.explain import keras_here
+    from penult_service.cli.explaining.keras import keras_here
 
     _check(layer, keras, implementation, no_cudnn or unroll or both or eager)
-    lengths = explain_shapes.lengths("--shape", shape)
-    noise = None if noise_shape is None else explain_shapes.noise_shape("--noise-shape", noise_shape)
+    lengths = shapes.lengths("--shape", shape)
+    noise = None if noise_shape is None else shapes.noise_shape("--noise-shape", noise_shape)
     if output is not None:
         tables.check_places([output], (), overwrite, PICTURES)
         analyses.require("matplotlib")

@@ -13,7 +13,7 @@ from penult_service import __version__
 from penult_service.cli import analyses, options, tables
 from penult_service.cli.console import note, print_table
 from penult_service.cli.exits import DONE, FAILED
-from penult_service.cli.layer_words import paragraph
+from penult_service.cli.explaining.layer_words import paragraph
 from penult_service.cli.outputs import drafts
 from penult_service.errors import InvalidInput
 
@@ -50,7 +50,7 @@ def lstm(
     Every shape and figure is held against the layer that the installed Keras builds, whose steps are computed by hand
     beside it. Exit codes: 0 they agree, 1 they do not, 2 usage.
     """
-    from penult_service.cli.explain import keras_here
+    from penult_service.cli.explaining.keras import keras_here
 
     options.one_of("--layer", layer, LAYERS)
     if keras not in (2, 3):

@@ -46,7 +46,7 @@ def minibatch(
     Compared are the variance of the gradient over masks, the cosine to the expected gradient, mini-batches of copies
     of one image, the held-out loss from several starts at several learning rates, and whether the mean is kept.
     """
-    from penult_service.cli.explain import keras_here
+    from penult_service.cli.explaining.keras import keras_here
 
     if output is not None:
         tables.check_places([output], (), overwrite, PICTURES)

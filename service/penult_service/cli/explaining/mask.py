@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from penult_service import __version__
 from penult_service.cli.console import note, print_table
-from penult_service.cli.explain_shapes import written
-from penult_service.cli.layer_words import paragraph
+from penult_service.cli.explaining.layer_words import paragraph
+from penult_service.cli.explaining.shapes import written
 from penult_service.cli.outputs import drafts
 
 if TYPE_CHECKING:

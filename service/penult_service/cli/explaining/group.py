@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
-
-from penult_service.cli.stages import quiet_tensorflow
 
 MODEL = "MODEL"
 
@@ -36,19 +31,11 @@ class OfModel(TyperCommand):
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    from penult_service.cli import explain_dropout, explain_lstm, explain_minibatch, explain_model
+    from penult_service.cli.explaining import dropout, lstm, minibatch, model
 
     group = typer.Typer(cls=ModelOrCommand, no_args_is_help=True, rich_markup_mode=None)
-    group.command("dropout")(explain_dropout.dropout)
-    group.command("minibatch")(explain_minibatch.minibatch)
-    group.command("lstm")(explain_lstm.lstm)
-    group.command(MODEL, cls=OfModel)(explain_model.model)
+    group.command("dropout")(dropout.dropout)
+    group.command("minibatch")(minibatch.minibatch)
+    group.command("lstm")(lstm.lstm)
+    group.command(MODEL, cls=OfModel)(model.model)
     app.add_typer(group, name="explain", help="What dropout does, measured on Keras' own layers.")
-
-
-@contextmanager
-def keras_here() -> Iterator[None]:
-    """Keras inside this process: on TensorFlow, and without its notices on the screen."""
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    with quiet_tensorflow():
-        yield

@@ -13,8 +13,8 @@ import typer
 from penult_service import __version__
 from penult_service.cli import options
 from penult_service.cli.console import print_table
-from penult_service.cli.layer_tree import lines, tree
-from penult_service.cli.layer_words import (
+from penult_service.cli.explaining.layer_tree import lines, tree
+from penult_service.cli.explaining.layer_words import (
     PLACES,
     formula,
     gathered,
