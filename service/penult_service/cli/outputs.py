@@ -79,7 +79,7 @@ def provenance(first: Embeddings) -> dict[str, Any]:
 def drafts(*places: Path) -> Iterator[list[Path]]:
     """Files to write beside their places: renamed to them when the block ends, removed when it fails.
 
-    What the disk says is told of the places, whose names people know.
+    What the disk says is told of a place, whose name people know.
     """
     made: list[Path] = []
     try:
@@ -97,7 +97,7 @@ def drafts(*places: Path) -> Iterator[list[Path]]:
         for draft in made:
             draft.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno and _of_draft(error.filename):
-            error.filename = ", ".join(map(str, places))
+            error.filename = str(places[-1])
         raise
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from penult_service.cli import dropout_report, options
+from penult_service.cli import options
 from penult_service.cli.app import main
 from penult_service.plots import dropout_words
 from support.dropout_views import CLASSES, PASSES, view
@@ -308,18 +308,21 @@ def test_what_is_there_stays_unless_it_may_be_replaced(
 
 
 @pytest.mark.usefixtures("client")
-def test_reports_are_whole_or_not_there(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = dropout_report.drafts
+def test_reports_are_whole_or_not_there(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real, wrote = Path.write_bytes, []
 
-    @contextmanager
-    def full(*places: Path) -> Iterator[list[Path]]:
-        with real(*places) as written:
-            yield written
+    def full(path: Path, data: bytes) -> int:
+        wrote.append(real(path, data))
+        if len(wrote) == 3:
             raise OSError(28, "No space left on device")
+        return wrote[-1]
 
-    monkeypatch.setattr(dropout_report, "drafts", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     before = {path.name for path in file.parent.iterdir()}
     assert run(file, "-o", file.with_name("report.md"), "-o", file.with_name("report.html")) == 1
+    assert capsys.readouterr().err == f"error: {file.with_name('report.html')}: No space left on device\n"
     assert {path.name for path in file.parent.iterdir()} == before
 
 

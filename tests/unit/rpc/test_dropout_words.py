@@ -194,7 +194,10 @@ def test_clusters_beside_another_seed(agreed: float, alone: float, words: str) -
 def test_one_pass_is_not_held_against_a_spread() -> None:
     text = said(effect(agreed=0.6), alone=0.8, passes=1)
     assert "an adjusted Rand index of 0.60, those of another seed alone by 0.80; more passes" in text
+    assert "In one pass the 4 clusters of k-means agree" in text
     assert "would change more" not in text
+    both = said(effect(agreed=0.6), effect(ALL, agreed=0.9), alone=0.8, passes=1)
+    assert "In one pass with dropout active in front of the head the 4 clusters" in both
 
 
 def test_an_index_of_nothing_has_no_sign() -> None:
