@@ -10,7 +10,7 @@ import pytest
 from penult_client import ActiveDropout, Client
 from penult_client._core.retries import PartQueue
 from penult_service.config import Limits
-from penult_service.embedder import sampling
+from penult_service.embedder import sample_limits
 from support.fakes import fake_model
 from support.serving import serving
 
@@ -171,7 +171,7 @@ def test_many_passes_of_a_row_are_waited_for(flavour, address, monkeypatch):
 
 
 def test_more_samples_than_a_call_may_hold_come_in_pieces(flavour, address, whole, monkeypatch):
-    monkeypatch.setattr(sampling, "MOST_NUMBERS", 5000)
+    monkeypatch.setattr(sample_limits, "MOST_NUMBERS", 5000)
     client = flavour.client(address)
     found = flavour.run(client.uncertainty(TEXTS, samples=7, seed=4))
     np.testing.assert_allclose(found.mean, whole.mean, **CLOSE)

@@ -160,8 +160,8 @@ class Embedder:
 
         Raises:
             PreconditionFailed: dropout cannot be put back, or not there (NO_SAMPLING); no rate is known
-                (NO_DROPOUT_RATE); or what its dropout at the seam makes of the embedding is not known
-                (NO_SAMPLED_EMBEDDING, with `embeddings` alone).
+                (NO_DROPOUT_RATE); its output is no matrix of numbers a row (OUTPUT_NOT_BY_ROW); or what its dropout at
+                the seam makes of the embedding is not known (NO_SAMPLED_EMBEDDING, with `embeddings` alone).
             InvalidInput: an option is out of range or names no dropout (see `dropouts.choose`), or the samples are more
                 than a call may hold (REQUEST_TOO_LARGE).
         """

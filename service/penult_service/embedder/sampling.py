@@ -16,22 +16,16 @@ from penult_service.embedder.passes import EncodePass
 from penult_service.embedder.protocols import LoadedModel
 from penult_service.embedder.results import not_finite_error
 from penult_service.embedder.running import Runner, Tokenized, tokenized
+from penult_service.embedder.sample_limits import check_output, check_size
 from penult_service.embedder.sample_passes import HeadPass, InnerPass, Sampled, SampleRow
 from penult_service.embedder.seam_dropout import SeamDropout, seam_dropout
 from penult_service.embedder.tables import kind_of
-from penult_service.errors import InvalidInput, PenultError, PreconditionFailed, ResourceExhausted
+from penult_service.errors import PenultError, PreconditionFailed, ResourceExhausted
 from penult_service.masks import Keys, keys_of
-from penult_service.prepared import Manifest
 from penult_service.vectors import FloatMatrix
 
-# What the samples of a call may take, in numbers of 4 bytes: 256 MiB.
-MOST_NUMBERS = 1 << 26
 # Numbers that masks are made of at a time.
 _BLOCK = 1 << 20
-# Passes of the encoder in a call.
-MOST_PASSES = 1 << 18
-# Of a sample, beside its outputs: two keys, and what carries them.
-_NUMBERS_BESIDE = 8
 # So many samples of the head cost about what a token costs in an encoder: measured 32 for MiniLM (6 layers of 384).
 _SAMPLES_A_TOKEN = 32
 # Tokens that are handed to the scheduler at a time, when each sample is a pass: some 64 batches.
@@ -112,32 +106,13 @@ async def sampled(
     deadline: float | None,
 ) -> SampleResult:
     """As `Embedder.sample`."""
-    _check_size(model.manifest, len(given), options, chosen, embeddings)
+    check_output(model.manifest)
+    check_size(model.manifest, len(given), options, chosen, embeddings)
     behind = seam_dropout(model.manifest, chosen) if embeddings else None
     asked = await runner.in_thread(tokenized, model, given, options.truncate)
     call = _Call(runner, model, given, options, chosen, first_row, embeddings, deadline, asked)
     rows = await (_inner_samples(call) if chosen.inside else _head_samples(call))
     return await runner.in_thread(_result, call, rows, behind)
-
-
-def _check_size(
-    manifest: Manifest, rows: int, options: SampleOptions, chosen: Chosen, embeddings: bool
-) -> None:
-    """Refuse what would not fit, before anything is made of it."""
-    seam = manifest.readout(manifest.seam)
-    width = manifest.head.classes + _NUMBERS_BESIDE + (seam.dimension if seam and embeddings else 0)
-    most = min(MOST_NUMBERS // width, MOST_PASSES if chosen.inside else MOST_NUMBERS)
-    if rows * options.samples > most:
-        what = "passes of the encoder" if chosen.inside else "samples"
-        fitting = most // options.samples
-        advice = f"send at most {fitting} rows at a time" if fitting else f"take at most {most} samples"
-        raise InvalidInput(
-            f"{rows} rows with {options.samples} samples each are {rows * options.samples} {what}, one call takes "
-            f"{most}; {advice}",
-            reason="REQUEST_TOO_LARGE",
-            field="dropout.samples",
-            metadata={"most_rows": str(fitting), "most_samples": str(most)},
-        )
 
 
 async def _head_samples(call: _Call) -> _Rows:

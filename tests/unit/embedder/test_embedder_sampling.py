@@ -291,6 +291,19 @@ async def test_an_output_of_another_shape_is_refused(embedder: Embedder) -> None
     assert caught.value.reason == "OUTPUT_NOT_BY_ROW"
 
 
+@pytest.mark.parametrize(("outputs", "end"), [(("output",), "compared"), (("output", "b"), "load it again")])
+async def test_an_output_that_is_no_matrix_is_refused_at_once(
+    embedder: Embedder, outputs: tuple[str, ...], end: str
+) -> None:
+    model = fake_model(head="other")
+    manifest = replace(model.manifest, outputs=outputs, head=replace(model.manifest.head, classes=0))
+    with pytest.raises(PreconditionFailed, match="no matrix of numbers a row") as caught:
+        await embedder.sample(replace(model, manifest=manifest), TEXTS, SampleOptions(samples=2))
+    assert (caught.value.reason, caught.value.field) == ("OUTPUT_NOT_BY_ROW", "model")
+    assert caught.value.message.endswith(end)
+    assert not model.engine.batches
+
+
 @pytest.mark.parametrize("scope", SCOPES)
 async def test_an_output_that_is_not_by_row_is_refused(embedder: Embedder, scope: str) -> None:
     model = fake_model(head="other")
