@@ -146,7 +146,8 @@ def _clusters(message: pb.CompareDropoutResponse) -> str:
         where = "" if len(message.effects) == 1 else f" with dropout active {_where(message, worst)}"
         return (
             f"In one pass{where} the {among} agree with those without dropout by an adjusted Rand index of"
-            f" {_index(agreed)}, those of another seed alone by {_index(seeds.mean)}; more passes would tell these apart."
+            f" {_index(agreed)}, those of another seed alone by {_index(seeds.mean)}; more passes would"
+            " tell these apart."
         )
     start = "The" if len(message.effects) == 1 else f"With dropout active {_where(message, worst)}, the"
     figures = f"(adjusted Rand index {_index(agreed)}; another seed of k-means alone {_index(seeds.mean)})"
