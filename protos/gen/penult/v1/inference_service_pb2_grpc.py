@@ -96,7 +96,8 @@ class InferenceServiceServicer(object):
 
     def SampleDropout(self, request, context):
         """Monte Carlo dropout: how far the answers spread when dropout is put back on purpose. FAILED_PRECONDITION when the
-        model's dropouts cannot be put back (reason NO_SAMPLING), or no rate is known (NO_DROPOUT_RATE).
+        model's dropouts cannot be put back (reason NO_SAMPLING), no rate is known (NO_DROPOUT_RATE), or its output is no
+        matrix of numbers a row (OUTPUT_NOT_BY_ROW).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
