@@ -82,10 +82,10 @@ def channel(address: str) -> Iterator[grpc.Channel]:
 
 @pytest.fixture(scope="module")
 def strict() -> Iterator[str]:
-    """Where a server is in which every comparison is an operation, of a model that takes its time; five texts at full
+    """Where a server is in which every comparison is an operation, of a model that takes its time; eleven texts at full
     length fill half its queue.
     """
-    limits = Limits(max_analysis_seconds=1.3, max_queued_tokens=1500)
+    limits = Limits(max_analysis_seconds=1.3, max_queued_tokens=3000)
     with serving(fake_model("reviews", 3, seconds=0.01), limits=limits, analysis_workers=1) as server:
         yield server.address
 
