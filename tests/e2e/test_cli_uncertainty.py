@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from penult_client import Client, Uncertainty
 from penult_service.cli.app import main
 from penult_service.plots import reliability
+from penult_service.plots.words import percent
 from PIL import Image
 from sklearn.metrics import roc_auc_score
 from support.fakes import fake_model
@@ -138,7 +139,8 @@ def test_parquet(
     changed = int((mean.argmax(axis=1) != plain.predicted).sum())
     assert facts["changed_rows"] == changed
     assert (
-        f"{changed} row{'s' * (changed != 1)} ({changed / 58:.1%}) would be of another class" in printed.out
+        f"{changed} row{'s' * (changed != 1)} ({percent(changed / 58)}) would be of another class"
+        in printed.out
     )
 
 
@@ -208,7 +210,7 @@ def test_labels(
     assert run(address, "uncertainty", source, "--label-column", "label") == 3
     shown = capsys.readouterr().out
     wrong = int((~right).sum())
-    assert f"of 58 labelled rows {wrong} are wrong: accuracy {right.mean():.4f}, ECE" in shown
+    assert f"of 58 labelled rows {wrong} are predicted wrong: accuracy {right.mean():.4f}, ECE" in shown
     assert (
         f"AUROC for wrong against right predictions: entropy {facts['auroc']['entropy']:.3f}, mutual" in shown
     )

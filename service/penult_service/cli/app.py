@@ -56,7 +56,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except UsageError as error:
-        return _say(f"{error.format_message()} (see {_help_of(arguments)})", USAGE)  # type: ignore[attr-defined]
+        told: str = error.format_message()  # type: ignore[attr-defined]
+        if type(error).__name__ == "NoArgsIsHelpError":  # its message is the help of a group of commands
+            print(told, file=sys.stderr)
+            return USAGE
+        return _say(f"{told} (see {_help_of(error, arguments)})", USAGE)
     except BrokenPipeError:
         # The reader of our output has left, as `head` does: nothing to say, and nothing to flush at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -103,9 +107,12 @@ def _penult(
     """The embeddings in front of your text classifier's dropout: extracted, proved, served."""
 
 
-def _help_of(arguments: Sequence[str]) -> str:
+def _help_of(error: Exception, arguments: Sequence[str]) -> str:
+    """Of the command that the error is about, such as `penult explain lstm --help`."""
     asked = [word for word in arguments[:1] if word in COMMANDS]
-    return " ".join(["penult", *asked, "--help"])
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context else " ".join(["penult", *asked])
+    return f"{path} --help"
 
 
 def _say(message: str, code: int) -> int:

@@ -12,6 +12,7 @@ from penult_service.cli.sampling import BY_ROW
 from penult_service.cli.uncertain import BINS, Measured
 from penult_service.cli.uncertain_table import provenance
 from penult_service.errors import InvalidInput
+from penult_service.plots.words import counted, percent
 
 if TYPE_CHECKING:
     from penult_client import Uncertainty
@@ -57,8 +58,8 @@ def tell_bad_rows(measured: Measured) -> None:
 def show(measured: Measured, count: int) -> None:
     """All of it, on stdout."""
     first, good = measured.first, measured.good
-    seeds = f"{first.samples} sample{'s' * (first.samples != 1)} each, seed {first.seed}"
-    print(f"{len(good):,} row{'s' * (len(good) != 1)}, {seeds}; dropout on: {active_in_words(first)}")
+    seeds = f"{counted(first.samples, 'sample')} each, seed {first.seed}"
+    print(f"{counted(len(good), 'row')}, {seeds}; dropout on: {active_in_words(first)}")
     for line in _classifier(measured) if measured.classifier else _other(measured):
         print(line)
     rows = measured.top(count)
@@ -99,9 +100,9 @@ def reliability_of(measured: Measured) -> ReliabilityView:
         raise InvalidInput("no row that could be sampled has a label", reason="NO_LABEL")
     rows = len(measured.labelled)
     caption = [
-        f"{rows:,} labelled row{'s' * (rows != 1)}",
+        counted(rows, "labelled row"),
         f"accuracy {found.total_accuracy:.3f}",
-        f"{first.samples} samples each, seed {first.seed}",
+        f"{counted(first.samples, 'sample')} each, seed {first.seed}",
         f"dropout on: {active_in_words(first)}",
     ]
     return ReliabilityView(
@@ -132,7 +133,7 @@ def _classifier(measured: Measured) -> list[str]:
     lines = [
         f"mean entropy {entropy:.4f} nats ({most}), mutual information {information:.4f}, "
         f"variation ratio {told['mean_variation_ratio']:.4f}",
-        f"{changed:,} row{'s' * (changed != 1)} ({changed / len(measured.good):.1%}) would {what} with dropout on: "
+        f"{counted(changed, 'row')} ({percent(changed / len(measured.good))}) would {what} with dropout on: "
         "the mean of the samples against the model without it",
     ]
     return [*lines, *_calibrated(measured, told)]
@@ -142,13 +143,17 @@ def _calibrated(measured: Measured, told: dict[str, Any]) -> list[str]:
     """How right the predictions are, and which measure tells the wrong ones."""
     if measured.calibration is None:
         return []
-    wrong = len(measured.wrong)
+    rows, wrong = told["labelled_rows"], len(measured.wrong)
+    are = "is" if wrong == 1 else "are"
     lines = [
-        f"of {told['labelled_rows']:,} labelled rows {wrong:,} are wrong: accuracy {told['accuracy']:.4f}, "
+        f"of {counted(rows, 'labelled row')} {wrong:,} {are} predicted wrong: accuracy {told['accuracy']:.4f}, "
         f"ECE {told['ece']:.4f} ({BINS} bins)"
     ]
     if told["auroc"]["entropy"] is None:
-        return [*lines, f"{'all' if wrong else 'none'} of them are wrong, so no measure can tell them"]
+        return [
+            *lines,
+            f"{'all' if wrong else 'none'} are predicted wrong, so there are none to tell apart (no AUROC)",
+        ]
     found = ", ".join(f"{name.replace('_', ' ')} {auroc:.3f}" for name, auroc in told["auroc"].items())
     return [*lines, f"AUROC for wrong against right predictions: {found}"]
 

@@ -198,6 +198,12 @@ def _refusal(question: Question, error: Exception) -> InvalidInput:
     noise = question.noise_shape
     if noise is None:
         return InvalidInput(f"Keras refuses the rate {question.rate:g}: {cause(error)}", field="rate")
+    if len(noise) > len(question.shape):
+        return InvalidInput(
+            f"the noise shape {_text(noise)} has {len(noise)} axes, the input {_text(question.shape)} has "
+            f"{len(question.shape)}: give a length for each axis of the input, or for its last ones",
+            field="noise_shape",
+        )
     pairs = zip(noise[::-1], question.shape[::-1], strict=False)
     # From the last axis on, as shapes are broadcast.
     for back, (length, whole) in enumerate(pairs, 1):

@@ -87,9 +87,15 @@ def _aims(own: Noise, shared: Noise) -> str:
 def _idle(found: Found) -> str:
     own, shared = found.gradients[MASKS][OWN], found.gradients[MASKS][SHARED]
     return (
-        f"Of the hidden units, {shared.idle:.0%} learn nothing from such a mini-batch with one mask for all, and "
-        f"{own.idle:.0%} with masks of their own: a unit is then left out by some samples, and trained by the others."
+        f"Of the hidden units, {share(shared.idle)} learn nothing from such a mini-batch with one mask for all, and "
+        f"{share(own.idle)} with masks of their own: a unit is then left out by some samples, and trained "
+        "by the others."
     )
+
+
+def share(value: float) -> str:
+    """As per cent; what is little is not 0."""
+    return f"{100 * value:.1g}%" if 0 < value < 0.005 else f"{value:.0%}"
 
 
 def _copies(found: Found) -> str:

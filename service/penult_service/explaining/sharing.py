@@ -70,7 +70,7 @@ class Figures:
         zeros: Share of the mask that is 0.
         kept: What the others are multiplied by; None where all are 0, or where they differ.
         mean: Mean of the mask: 1 where the expected output is the input.
-        mean_error: Standard error of `mean`, from its spread over the draws.
+        mean_error: Standard error of `mean`, from its spread over the draws; None of one draw.
         distinct_draws: Different masks among the draws.
     """
 
@@ -78,7 +78,7 @@ class Figures:
     zeros: float
     kept: float | None
     mean: float
-    mean_error: float
+    mean_error: float | None
     distinct_draws: int
 
 
@@ -103,7 +103,7 @@ def figures_of(masks: Masks) -> Figures:
     means = values.reshape(len(values), -1).mean(axis=1)
     kept = np.unique(masks.values[masks.values != 0])
     one = float(kept[0]) if kept.size and np.allclose(kept, kept[0], rtol=1e-5) else None
-    error = float(means.std(ddof=1) / math.sqrt(len(means))) if len(means) > 1 else math.nan
+    error = float(means.std(ddof=1) / math.sqrt(len(means))) if len(means) > 1 else None
     return Figures(
         draws=len(values),
         zeros=float(np.mean(values == 0)),

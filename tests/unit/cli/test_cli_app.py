@@ -165,3 +165,27 @@ def test_a_reader_that_leaves_is_no_error(arguments: list[str]) -> None:
     _, said = ran.communicate(timeout=30)
     assert said == ""
     assert ran.returncode == 1
+
+
+def test_a_group_without_a_command_shows_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert app.main(["explain"]) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith("Usage: penult explain")
+    assert printed.err.count("\n") > 5
+    assert printed.out == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "help_"),
+    [
+        (["explain", "lstm", "--units", "x"], "penult explain lstm --help"),
+        (["explain", "models/mine", "--foo"], "penult explain MODEL --help"),
+        (["cluster", "--foo"], "penult cluster --help"),
+        (["nonsense"], "penult --help"),
+    ],
+)
+def test_wrong_words_name_the_help_of_their_command(
+    words: list[str], help_: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert app.main(words) == 2
+    assert capsys.readouterr().err.endswith(f"(see {help_})\n")

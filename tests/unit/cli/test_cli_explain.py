@@ -60,6 +60,15 @@ def test_a_mask_for_the_whole_batch_is_called_out(capsys: pytest.CaptureFixture[
     assert "get the same mask" not in out
 
 
+def test_one_call_has_no_error(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = run(capsys, "dropout", "--shape", "2,3", "--draws", "1")
+    assert "mean " in out
+    assert "nan" not in out
+    _, out, _ = run(capsys, "dropout", "--shape", "2,3", "--draws", "1", "--json")
+    assert "NaN" not in out
+    assert json.loads(out)["mean_error"] is None
+
+
 def test_json_holds_all_of_it(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(
         capsys, "dropout", "--shape", "3,4,5", "--layer", "lstm-dropout", "--json", "--rate", "0.25"

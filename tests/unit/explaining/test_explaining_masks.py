@@ -55,6 +55,7 @@ def test_figures_are_those_of_inverted_dropout(rate: float, keras: int) -> None:
     numbers = found.draws * np.prod(SHAPE)
     assert found.zeros == pytest.approx(rate, abs=5 * np.sqrt(rate * (1 - rate) / numbers))
     assert found.kept == pytest.approx(1 / (1 - rate), rel=1e-6)
+    assert found.mean_error is not None
     assert abs(found.mean - 1.0) < 5 * found.mean_error
     assert found.distinct_draws == found.draws
 
@@ -88,6 +89,7 @@ def test_the_first_call_is_that_of_the_layer() -> None:
         ({"noise_shape": (0, 1, 1)}, "noise_shape", "the mask has 0"),
         ({"noise_shape": (-1, 1, 1)}, "noise_shape", "the mask has -1"),
         ({"noise_shape": (1, 1, 1, 1)}, "noise_shape", "more axes than the input"),
+        ({"noise_shape": (4, 6, 10, 1)}, "noise_shape", "has 4 axes, the input 4,6,10 has 3"),
         ({"rate": -0.1}, "rate", "0 to 1"),
         ({"rate": 1.1}, "rate", "0 to 1"),
         ({"rate": float("nan")}, "rate", "nan"),

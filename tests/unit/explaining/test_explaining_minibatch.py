@@ -285,3 +285,13 @@ def test_a_training_that_fails_is_told() -> None:
         "At a learning rate of 1 training with one mask fails (loss 2.29; guessing gives 2.30), with masks of"
         in text
     )
+
+
+def test_a_small_share_is_not_0() -> None:
+    assert [minibatch_words.share(value) for value in (0.0, 0.0004, 0.004, 0.0796, 1.0)] == [
+        "0%",
+        "0.04%",
+        "0.4%",
+        "8%",
+        "100%",
+    ]

@@ -123,6 +123,12 @@ def test_figures_are_those_of_numpy() -> None:
     assert found.zeros == pytest.approx((values == 0).mean())
     assert found.kept == pytest.approx(1 / 0.7)
     assert found.mean == pytest.approx(values.mean())
+    assert found.mean_error is not None
     assert found.mean_error == pytest.approx(values.mean(axis=(1, 2, 3)).std(ddof=1) / np.sqrt(len(values)))
     assert abs(found.mean - 1.0) < 5 * found.mean_error
     assert found.distinct_draws == len({draw.tobytes() for draw in masks.values})
+
+
+def test_one_draw_has_no_error_of_its_mean() -> None:
+    found = figures_of(Masks(np.full((1, 2, 3), 2.0, np.float32), ("sample", "feature"), 0.5))
+    assert (found.draws, found.mean, found.mean_error) == (1, 2.0, None)

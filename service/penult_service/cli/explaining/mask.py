@@ -79,10 +79,8 @@ class Told:
         """The figures in a line."""
         found = self.figures
         rest = "" if found.kept is None else f" · the rest times {found.kept:.4g}"
-        return (
-            f"zeros {found.zeros:.3f} (rate {self.question.rate:g}){rest} · "
-            f"mean {found.mean:.4f} ± {found.mean_error:.4f}"
-        )
+        error = "" if found.mean_error is None else f" ± {found.mean_error:.4f}"
+        return f"zeros {found.zeros:.3f} (rate {self.question.rate:g}){rest} · mean {found.mean:.4f}{error}"
 
     def laid_out(self) -> tuple[NDArray[np.float32], tuple[str, ...], str]:
         """The first mask as it is shown, [..., rows, columns], its axes, and what was done to it."""

@@ -110,7 +110,7 @@ def _show(found: Found) -> None:
             f"{noise.variance:.3g}",
             f"{noise.cosine:.3f}",
             f"{noise.lowest_cosine:.3f}",
-            f"{noise.idle:.0%}",
+            minibatch_words.share(noise.idle),
         )
         for kind, words in _kinds(found).items()
         for name, noise in found.gradients[kind].items()
