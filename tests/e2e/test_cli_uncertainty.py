@@ -338,6 +338,8 @@ def test_a_model_of_several_inputs(address: str, tmp_path: Path, capsys: pytest.
     ("options", "code", "said"),
     [
         (("--layers", "nowhere"), 2, "this model has no dropout 'nowhere'; it has: encoder/dropout, dropout"),
+        (("--layers", "Head"), 2, "it has: encoder/dropout, dropout; 'head' is written so, and alone"),
+        (("--layers", "dropout,all"), 2, "it has: encoder/dropout, dropout; 'all' is written so, and alone"),
         (("--layers", "a,,b"), 2, "--layers is head, all, or paths of dropouts with commas between"),
         (("--rate", "1"), 2, "--rate is at least 0 and below 1, not 1"),
         (("--rate", "nan"), 2, "--rate is at least 0 and below 1, not nan"),
@@ -458,3 +460,10 @@ def test_embed_that_was_stopped_ends_with_the_same_bytes(
     assert (tmp_path / "stopped" / "out.parquet.job").is_dir()
     assert command(tmp_path / "stopped", "--resume") == 3
     assert contents(tmp_path / "stopped") == contents(tmp_path / "whole")
+
+
+def test_a_column_is_named_as_a_shell_takes_it(
+    address: str, source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(address, "uncertainty", source, model="aged") == 2
+    assert "Name the right one with --column 'age and size=NAME'" in capsys.readouterr().err

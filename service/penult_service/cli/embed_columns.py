@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from penult_service.cli import records
@@ -73,7 +74,7 @@ class Named:
         if len(self.texts) > 1:
             return _in_order(self.texts)
         if self.texts and not one_text and inputs:
-            told = " ".join(f"--column {each.name}=NAME" for each in wanted)
+            told = " ".join(f"--column {quote(f'{each.name}=NAME')}" for each in wanted)
             raise InvalidInput(f"the model takes {_listed(wanted)}; name their columns: {told}")
         if not self.by_input and (one_text or not inputs):
             return Columns.text((*self.texts, TEXT)[0])

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from penult_service.cli.records import no_column
@@ -61,7 +62,7 @@ class Columns:
         """Raises InvalidInput when one of them is not among the columns that are `there`, once."""
         for column in self.each:
             if there.count(column.name) != 1:
-                hint = f"--column {column.input}=NAME" if column.input else "--text-column"
+                hint = f"--column {quote(f'{column.input}=NAME')}" if column.input else "--text-column"
                 raise no_column(path, column.name, there, hint)
 
     def check_lines(self, path: Path) -> None:

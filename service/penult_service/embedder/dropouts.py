@@ -149,8 +149,10 @@ def _named(manifest: Manifest, options: SampleOptions, behind: Sequence[int]) ->
     paths = dict.fromkeys([site.path for site in manifest.sites] + ([] if behind else [EMBEDDING_PATH]))
     unknown = next((path for path in options.sites if path not in paths), None)
     if unknown is not None:
+        scope = unknown.lower() in (HEAD, ALL)
+        alone = f"; {unknown.lower()!r} is written so, and alone" if scope else ""
         raise InvalidInput(
-            f"this model has no dropout {unknown[:200]!r}; it has: {listed(paths)}",
+            f"this model has no dropout {unknown[:200]!r}; it has: {listed(paths)}{alone}",
             reason="UNKNOWN_DROPOUT",
             field="dropout.sites",
         )
