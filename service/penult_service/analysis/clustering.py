@@ -83,7 +83,7 @@ def _found(call: Cluster, fitted: Fitting) -> Found:
     size = len(fitted.rows)
     if call.method == "hdbscan":
         return _dense(call, fitted) if size else (np.empty(0, np.int64), {"noise": call.noise}, ())
-    why = f"there are {size} distinct rows"
+    why = "there is 1 distinct row" if size == 1 else f"there are {size} distinct rows"
     count, told = lowered("n_clusters", call.n_clusters or N_CLUSTERS, size, why)
     used: dict[str, Any] = {"n_clusters": count}
     if count <= 1:

@@ -118,6 +118,8 @@ def test_few_rows_and_equal_rows(method: str, metric: str) -> None:
     check(equal, 20)
     assert len(np.unique(equal.labels)) == 1
     assert equal.silhouette is None
+    if method != "hdbscan":
+        assert equal.adjustments[0].why == "there is 1 distinct row"
 
 
 @pytest.mark.parametrize("method", CLUSTER_METHODS)
