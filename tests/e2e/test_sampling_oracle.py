@@ -8,6 +8,8 @@ together; the seeds are fixed. That the same test tells other rates apart shows 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -115,12 +117,24 @@ def classifier(flavour: str, *, norm: bool = False) -> Any:
     return model
 
 
+Made = Callable[[str, str], tuple[Any, Sampler]]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    """The model of a Keras and how it is saved, and its sampler; made once."""
+
+    @cache
+    def make(flavour: str, ending: str) -> tuple[Any, Sampler]:
+        model = classifier(flavour)
+        return model, Sampler(model, tmp_path_factory.mktemp("made"), ending)
+
+    return make
+
+
 @pytest.mark.parametrize(("flavour", "ending"), FORMATS)
-def test_samples_have_the_mean_and_the_spread_of_a_keras_loop(
-    flavour: str, ending: str, tmp_path: Path
-) -> None:
-    model = classifier(flavour)
-    sampler = Sampler(model, tmp_path, ending)
+def test_samples_have_the_mean_and_the_spread_of_a_keras_loop(flavour: str, ending: str, made: Made) -> None:
+    model, sampler = made(flavour, ending)
     assert [site.path for site in sampler.manifest.sites] == [
         "words_dropout",
         "inner_dropout",
@@ -133,10 +147,9 @@ def test_samples_have_the_mean_and_the_spread_of_a_keras_loop(
     assert max(statistics(sampler.head_samples(sampler.rates()), expected)) > bound(expected)
 
 
-def test_head_samples_have_the_mean_and_the_spread_of_a_keras_head(tmp_path: Path) -> None:
+def test_head_samples_have_the_mean_and_the_spread_of_a_keras_head(made: Made) -> None:
     """One pass of the encoder, and the dropout in front of the head alone."""
-    model = classifier(TF_KERAS)
-    sampler = Sampler(model, tmp_path, "")
+    model, sampler = made(TF_KERAS, "")
     clean = sampler.engine.encode(sampler.inputs, [sampler.manifest.seam])[sampler.manifest.seam]
     head, drop = model.get_layer("output"), model.get_layer("head_dropout")
     step = tf.function(lambda: head(drop(tf.constant(clean), training=True)))

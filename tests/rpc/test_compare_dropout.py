@@ -22,7 +22,7 @@ from penult_service.masks import dropped, keys_of
 from penult_service.prepared import Site
 from support.calling import Outcome, call, call_stream
 from support.fakes import fake_model
-from support.pools import data_that_is_warm
+from support.pools import data_that_is_warm, unwarmed_workers
 from support.serving import SERVING, health, open_channel, serving, wait_until
 
 WORDS = ("film", "soup", "rain", "moon")
@@ -81,12 +81,14 @@ def channel(address: str) -> Iterator[grpc.Channel]:
 
 
 @pytest.fixture(scope="module")
-def strict() -> Iterator[str]:
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where a server is in which every comparison is an operation, of a model that takes its time; eleven texts at full
     length fill half its queue.
     """
     limits = Limits(max_analysis_seconds=1.3, max_queued_tokens=3000)
-    with serving(fake_model("reviews", 3, seconds=0.01), limits=limits, analysis_workers=1) as server:
+    data = data_that_is_warm(tmp_path_factory.mktemp("strict") / "data")
+    model = fake_model("reviews", 3, seconds=0.01)
+    with unwarmed_workers(), serving(model, limits=limits, analysis_workers=1, data=data) as server:
         yield server.address
 
 
@@ -98,7 +100,7 @@ def request(*texts: str, samples: int = 3, model: str = "reviews", **fields: Any
 
 
 def compared(channel: grpc.Channel, *texts: str, **fields: Any) -> Any:
-    outcome = call(channel, "CompareDropout", request(*texts, **fields))
+    outcome = call(channel, "CompareDropout", request(*texts, **fields), timeout=200)
     assert outcome.code == "OK", outcome
     return outcome.reply
 

@@ -19,13 +19,25 @@ from penult_service.preparing.seam.same_values import Numbering  # noqa: E402
 from penult_service.preparing.seam.seams import find_seams  # noqa: E402
 from support import seed_model as seeds  # noqa: E402
 from support import text_models as tm  # noqa: E402
-from support.keyed_training import check, put_back  # noqa: E402
+from support.keyed_training import PutBack, check, put_back  # noqa: E402
 
 Layers = Any
 
 
+@cache
+def seed() -> PutBack:
+    """The model of the question."""
+    return put_back(seeds.seed_model())
+
+
+@cache
+def written() -> PutBack:
+    """The one with the encoder that is written below."""
+    return put_back(on_a_hub_encoder()[0])
+
+
 def test_the_encoder_that_convert_makes() -> None:
-    found = put_back(seeds.seed_model())
+    found = seed()
     assert [(site.rate, site.place) for site in found.sites] == [(0.1, "before")] * 7 + [(0.1, "at")]
     assert all(path.startswith("BERT_encoder/") for path in found.paths[:-1])
     assert "self_attention_layer" in found.paths[1]
@@ -96,8 +108,7 @@ def on_a_hub_encoder() -> tuple[Path, Any]:
 
 def test_an_encoder_written_with_tf_keras() -> None:
     """Its dropouts leave an `Identity` each, but no layer record: nothing says what they are in the inference graph."""
-    source, _ = on_a_hub_encoder()
-    found = put_back(source)
+    found = written()
     own = (
         "embedded",
         "heads/dropout",
@@ -126,11 +137,9 @@ def test_an_encoder_written_with_tf_keras() -> None:
     check(found)
 
 
-@pytest.mark.parametrize(
-    "source", [seeds.seed_model, lambda: on_a_hub_encoder()[0]], ids=["keras 3", "tf_keras"]
-)
-def test_no_tensor_changes_and_neither_seam_moves(source: Callable[[], Path]) -> None:
-    found = put_back(source())
+@pytest.mark.parametrize("model", [seed, written], ids=["keras 3", "tf_keras"])
+def test_no_tensor_changes_and_neither_seam_moves(model: Callable[[], PutBack]) -> None:
+    found = model()
     survey = found.survey
     plain = find_seams(survey)
     seams = found.seams
@@ -148,8 +157,8 @@ def test_no_tensor_changes_and_neither_seam_moves(source: Callable[[], Path]) ->
 
 
 def test_the_embedding_read_is_keras_own() -> None:
-    source, before = on_a_hub_encoder()
-    found = put_back(source)
+    _, before = on_a_hub_encoder()
+    found = written()
     read = parts.references(found.opened, [found.seams.before])(tf.constant(tm.TEXTS))
     np.testing.assert_allclose(read[found.seams.before], tm.answers(before), atol=1e-6)
 
@@ -157,9 +166,10 @@ def test_the_embedding_read_is_keras_own() -> None:
 def test_masks_have_the_rate_and_the_mean_of_training() -> None:
     """Keras itself draws here: 400 passes of each, of the model's own function for training and of ours."""
     source, _ = on_a_hub_encoder()
-    found, texts, passes = put_back(source), tm.TEXTS[:4], 400
+    found, texts, passes = written(), tm.TEXTS[:4], 400
     live = seeds.keras().models.load_model(str(source))
-    drawn = np.stack([np.asarray(live(tf.constant(texts), training=True)) for _ in range(passes)])
+    step = tf.function(lambda: live(tf.constant(texts), training=True), autograph=False)
+    drawn = np.stack([step().numpy() for _ in range(passes)])
     ours = np.stack([found.sampled(texts, found.draw(len(texts), sample=i)) for i in range(passes)])
     error = np.hypot(drawn.std(0), ours.std(0)) / np.sqrt(passes)
     assert (np.abs(drawn.mean(0) - ours.mean(0)) < 5 * error).all()
