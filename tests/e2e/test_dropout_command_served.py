@@ -89,6 +89,7 @@ def test_figures_are_the_servers(address: str, file: Path, capsys: pytest.Captur
     assert told["provenance"]["digest of the model"] == about.digest
 
 
+@pytest.mark.full  # of the parts: maps by a worker in test_compare_dropout, reports in test_cli_dropout
 def test_reports_with_a_map(address: str, file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     outs = [file.with_name(f"report.{ending}") for ending in ("html", "md", "json")]
     words = [word for out in outs for word in ("-o", out)]
