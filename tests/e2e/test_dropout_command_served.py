@@ -38,6 +38,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         fake_model("reviews", 3),
         fake_model("amount", head="regression"),
         fake_model("whole", whole_only=True),
+        fake_model("pairs", takes="pair"),
         without_rates("unrated"),
         fake_model("slow", seconds=0.3),
     )
@@ -118,6 +119,7 @@ def test_no_classifier(address: str, file: Path, capsys: pytest.CaptureFixture[s
         ("whole", [], 1, "dropout cannot be put back into this model"),
         ("unrated", [], 1, "--rate 0.1"),
         ("reviews", ["--layers", "nowhere"], 2, "this model has no dropout 'nowhere'; it has"),
+        ("pairs", [], 2, "penult dropout compares models of one text: "),
         ("absent", [], 2, "absent"),
     ],
 )

@@ -207,9 +207,17 @@ def _compared(
     asked: Asked, model: str | None, server: str | None, data: Path | None, settings: Mapping[str, Any]
 ) -> DropoutView:
     """The server's answer."""
+    from penult_client import PenultError as ClientError
+
     with options.connected(model, server, data, analysis_workers=1) as (client, name):
         with shown("comparing with and without dropout", "was told to end") as report:
-            found = client.compare_dropout(asked.texts, model=name, progress=report, **settings)
+            try:
+                found = client.compare_dropout(asked.texts, model=name, progress=report, **settings)
+            except ClientError as error:
+                if error.reason in ("MISSING_INPUT", "TEXTS_NOT_TAKEN"):
+                    error.message = f"penult dropout compares models of one text: {error.message}, with "
+                    error.message += "Client.compare_dropout"
+                raise
         about = client.inspect_dropout(f"{found.model}@{found.version}")
     return view_of(asked, found, about)
 
