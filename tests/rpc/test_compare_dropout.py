@@ -417,7 +417,7 @@ def test_an_operation_gives_the_same_in_one_part(channel: grpc.Channel) -> None:
 
 def test_what_is_long_tells_its_stages(strict: str) -> None:
     with open_channel(strict) as channel:
-        asked = request(*TEXTS, samples=30, without_map=False)
+        asked = request(*TEXTS, samples=30)
         refused = call(channel, "CompareDropout", asked)
         assert (refused.code, refused.reason) == ("FAILED_PRECONDITION", "USE_START_ANALYSIS")
         assert float(refused.metadata["estimated_seconds"]) > 1
