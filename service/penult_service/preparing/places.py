@@ -19,13 +19,15 @@ class Stand:
         before: The tensor in front of it.
         after: The one behind it; the same where it leaves nothing in the graph.
         dtype: Their type.
-        recipe: How it is put back; None: that is not known.
+        recipe: How it is put back; None: it is not.
+        why: Why not; empty: how is not known.
     """
 
     before: Ref
     after: Ref
     dtype: tf.DType
     recipe: Recipe | None
+    why: str = ""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from penult_service.prepared import SAMPLE_ENCODE, SAMPLE_HEAD, Manifest
 from penult_service.preparing import pipeline
 from penult_service.preparing.declarations.declaration import Declaration
 from penult_service.preparing.examples import Rows
-from penult_service.preparing.proof import sampling
 from penult_service.preparing.proof.served import Served
 from penult_service.preparing.sampling.putting import sampled_sites
 from support import seed_model as seeds
@@ -372,4 +371,4 @@ def test_the_figures_stand_in_the_manifest(tmp_path: Path) -> None:
         "sample_encode_off",
         "sample_encode_alone",
     }
-    assert all(one.value <= one.limit == sampling.TOLERANCE for one in figures.values())
+    assert all(one.value <= one.limit <= 1e-4 for one in figures.values())

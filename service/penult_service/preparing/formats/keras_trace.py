@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
 
 from penult_service.errors import ModelRefused
-from penult_service.preparing.formats.keras_marks import Marker, layers_of, records
+from penult_service.preparing.formats.keras_marks import Marker, Placed, layers_of, records
 from penult_service.preparing.graph import FlatGraph, flatten
 from penult_service.preparing.opened import Input, Layer, Mark
 
@@ -22,7 +22,8 @@ _RAGGED_PADDING = (
 class Traced:
     """A model's inference function, whole and flat, and what is known of it.
 
-    `trained` traces its function for training; there where that shows more, of a model with a hub layer.
+    `trained` traces its function for training; there where that shows more: with a hub layer, or one that is off
+    in training too.
     """
 
     function: Any
@@ -81,8 +82,14 @@ def trace(what: str, model: Any) -> Traced:
     )
     notes = (_RAGGED_PADDING,) if any(one.ragged for one in arguments) else ()
     opaque = any(type(one.layer).__name__ == "KerasLayer" for one in placed)
-    trained = (lambda: traced(Marker(placed), True)) if opaque else None
+    trained = (lambda: traced(Marker(placed), True)) if opaque or _some_frozen(placed) else None
     return Traced(function, flat, inputs, records(model, placed), marker.marks(flat), notes, trained)
+
+
+def _some_frozen(placed: Iterable[Placed]) -> bool:
+    """Whether a layer was called with `training=False` in the model; in tf_keras that holds in training too."""
+    nodes = (node for one in placed for node in getattr(one.layer, "_inbound_nodes", ()))
+    return any(getattr(node, "call_kwargs", {}).get("training") is False for node in nodes)
 
 
 def arguments_of(what: str, model: Any) -> tuple[Argument, ...]:

@@ -56,8 +56,15 @@ def planned(flat: FlatGraph, seams: Seams, *, noisy: bool = False) -> Plan:
     """Which dropouts are put back, and the graph with them; at rate 0 each hands on what it is given.
 
     The last of the rates is that of the tensor at the seam itself. Nothing is put back into a model that draws numbers
-    itself (`noisy`).
+    itself (`noisy`), nor where that fails: the model is served without.
     """
+    try:
+        return _planned(flat, seams, noisy)
+    except Exception as error:  # noqa: BLE001  (whatever stands there, it was a model that can be served)
+        return Plan(seams.sites, unsampled=f"that failed here ({type(error).__name__}: {str(error)[:200]})")
+
+
+def _planned(flat: FlatGraph, seams: Seams, noisy: bool) -> Plan:
     if noisy:
         return Plan(seams.sites, unsampled="this model draws random numbers at inference by itself")
     if not seams.read:
@@ -78,6 +85,11 @@ def planned(flat: FlatGraph, seams: Seams, *, noisy: bool = False) -> Plan:
     return Plan(tuple(sites), *_with(flat, drops), notes=tuple(notes))
 
 
+def refused(sites: Sequence[Site], why: str) -> tuple[tuple[Site, ...], str]:
+    """The same, none of them put back, and why."""
+    return tuple(replace(site, sampled=False, shared=()) for site in sites), why
+
+
 def sampled_sites(sites: Sequence[Site], place: str = "") -> list[tuple[int, Site]]:
     """Those that can be put back, with their numbers; of one `place` when it is given."""
     return [(i, site) for i, site in enumerate(sites) if site.sampled and place in ("", site.place)]
@@ -88,7 +100,10 @@ def _drop(
 ) -> _Drop | str:
     """How a site is put back, or why it cannot be; `front` are the operations in front of the seam."""
     if stand.recipe is None:
-        return f"what a {site.layer_class} does there, or which of its numbers share a draw, is not known"
+        return (
+            stand.why
+            or f"what a {site.layer_class} does there, or which of its numbers share a draw, is not known"
+        )
     # Of several dropouts on the embedding one behind the other, the first ones may stand in front of the seam.
     if site.place == "at" and node_of(stand.after) in front:
         if (stand.recipe.rank, stand.recipe.stacked) != (2, False):

@@ -14,8 +14,10 @@ from penult_service.preparing.seam.inner import Inner, find_inner
 from penult_service.preparing.seam.same_values import HANDS_ON
 from penult_service.preparing.seam.seams import site_of, stand_of
 from penult_service.preparing.seam.survey import Survey
+from penult_service.preparing.seam.training import Training
 
 _LISTED = 6  # scopes that a note names
+_OFF = "it is off in training too, as of a layer or an encoder that was called with training=False"
 
 
 def with_inner(opened: Opened, survey: Survey, seams: Seams) -> tuple[Opened, Seams]:
@@ -31,12 +33,13 @@ def with_inner(opened: Opened, survey: Survey, seams: Seams) -> tuple[Opened, Se
     known = [(mark, dropouts.scope_in(survey, mark)) for mark in dropouts.stands(survey)]
     try:
         found = find_inner(survey, known)
+        seams = _as_trained(survey, seams)
+        added = list(_sites(survey, seams, found))
     except Exception as error:  # noqa: BLE001  (what a file holds for training may be anything; it is served without)
         note = (
             f"its function for training was not understood ({type(error).__name__}), so it shows no dropouts"
         )
         return opened, replace(seams, notes=(*seams.notes, note))
-    added = list(_sites(survey, seams, found))
     order = {name: number for number, name in enumerate(found.flat.nodes)}
     own = order[node_of(seams.after)] if seams.after else 0
 
@@ -54,6 +57,22 @@ def with_inner(opened: Opened, survey: Survey, seams: Seams) -> tuple[Opened, Se
         notes=(*seams.notes, *_notes(found, len(added))),
     )
     return replace(opened, flat=found.flat), merged
+
+
+def _as_trained(survey: Survey, seams: Seams) -> Seams:
+    """Those dropouts that the function for training shows to be off in training too are not put back.
+
+    So in a tf_keras model whose encoder was called with `training=False`. One of rate 0 draws nothing either way.
+    """
+    training = Training(survey.opened)
+    if training.flat is None:
+        return seams
+    found = []
+    for mark, site, stand in zip(dropouts.stands(survey), seams.sites, seams.stands, strict=False):
+        traced = stand.before != stand.after and stand.after == mark.after and bool(site.rate)
+        off = traced and training.shows_off(dropouts.scope_in(survey, mark))
+        found.append(replace(stand, recipe=None, why=_OFF) if off else stand)
+    return replace(seams, stands=(*found, *seams.stands[len(found) :]))
 
 
 def _sites(survey: Survey, seams: Seams, found: Inner) -> Iterator[tuple[Site, Stand]]:

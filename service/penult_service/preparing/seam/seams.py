@@ -198,8 +198,10 @@ def stand_of(survey: Survey, one: Mark, site: Site) -> Stand:
     stacked = bool(shape) and shape[0] > len(PROBE) and shape[0] % len(PROBE) == 0
     by_rows = bool(shape) and (shape[0] == len(PROBE) or stacked)
     channels_first = one.layer.config.get("data_format") == "channels_first"
-    recipe = recipe_of(site, len(shape), stacked, channels_first) if by_rows else None
-    return Stand(one.before, one.after, survey.tensors[one.after], recipe)
+    dtype = survey.tensors[one.after]
+    known = by_rows and dtype in FLOATS
+    recipe = recipe_of(site, len(shape), stacked, channels_first) if known else None
+    return Stand(one.before, one.after, dtype, recipe)
 
 
 def _same(survey: Survey, ref: Ref, other: Ref) -> bool:

@@ -79,6 +79,12 @@ class Training:
         """Whether numbers are drawn in that scope of the inference graph."""
         return any(_inside(drawn, self._here(scope)) for drawn in self.drawn.values())
 
+    def shows_off(self, scope: Scope) -> bool:
+        """Whether that scope of the inference graph is there in training, and draws no numbers."""
+        here = self._here(scope)
+        there = self.flat is not None and any(_inside(scope_of(name), here) for name in self.flat.nodes)
+        return there and not self.draws(scope)
+
     def drawn_behind(self, scopes: Sequence[Scope], known: Sequence[Scope]) -> list[str]:
         """The scopes in which numbers are drawn that reach an output without passing one of `scopes`, of inference.
 
