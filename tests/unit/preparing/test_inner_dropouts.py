@@ -163,7 +163,7 @@ def test_the_embedding_read_is_keras_own() -> None:
     np.testing.assert_allclose(read[found.seams.before], tm.answers(before), atol=1e-6)
 
 
-@pytest.mark.full  # `check` holds each mask against the same function; test_sampling_oracle is the same for a Keras loop
+@pytest.mark.full  # `check` holds each mask against that function; test_sampling_oracle is of a Keras loop
 def test_masks_have_the_rate_and_the_mean_of_training() -> None:
     """Keras itself draws here: 400 passes of each, of the model's own function for training and of ours."""
     source, _ = on_a_hub_encoder()
