@@ -11,7 +11,7 @@ import typer
 
 from penult_service.cli import embed_job, job_progress, options
 from penult_service.cli.embed_columns import Named
-from penult_service.cli.sampling import SAMPLES, SEED, Sampling
+from penult_service.cli.sampling.asked import SAMPLES, SEED, Sampling
 from penult_service.errors import InvalidInput, NotFound
 from penult_service.vectors import POOLINGS, TRUNCATIONS
 

@@ -22,7 +22,7 @@ from penult_service.errors import InvalidInput, PreconditionFailed
 if TYPE_CHECKING:
     from penult_service.cli.embedding import Reply
     from penult_service.cli.job_progress import Progress
-    from penult_service.cli.sampling import Sampling
+    from penult_service.cli.sampling.asked import Sampling
     from penult_service.jobs.chunks import Row
     from penult_service.jobs.folder import JobFolder
     from penult_service.jobs.job import Summary

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penult_service.cli import outputs
-from penult_service.cli.sampling import Sampling, facts_of, sample
+from penult_service.cli.sampling.asked import Sampling, facts_of, sample
 from penult_service.errors import PreconditionFailed
 from penult_service.jobs.chunks import Problem, Row
 
 if TYPE_CHECKING:
     from penult_client import Client, Embeddings, ModelInput, RowError
 
-    from penult_service.cli.sampling import Sampled
+    from penult_service.cli.sampling.asked import Sampled
 
 PROBE = "penult"
 # The columns of `penult embed --uncertainty`.

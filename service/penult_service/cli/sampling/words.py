@@ -8,9 +8,9 @@ import numpy as np
 
 from penult_service.cli.analyses import short
 from penult_service.cli.console import note, print_table
-from penult_service.cli.sampling import BY_ROW
-from penult_service.cli.uncertain import BINS, Measured
-from penult_service.cli.uncertain_table import provenance
+from penult_service.cli.sampling.asked import BY_ROW
+from penult_service.cli.sampling.findings import BINS, Measured
+from penult_service.cli.sampling.table import provenance
 from penult_service.errors import InvalidInput
 from penult_service.plots.words import counted, percent
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from penult_service import __version__
 from penult_service.cli.outputs import drafts
-from penult_service.cli.uncertain_rows import Rows
+from penult_service.cli.sampling.rows import Rows
 from penult_service.errors import InvalidInput
 from penult_service.plots import dropout_view as shown
 

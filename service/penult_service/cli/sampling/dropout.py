@@ -12,13 +12,14 @@ import numpy as np
 import typer
 
 from penult_service.analysis.checks import LEAST_DROPOUT_ROWS, MOST_DROPOUT_ROWS, MOST_PASSES
-from penult_service.cli import analyses, options, tables, uncertain_rows
+from penult_service.cli import analyses, options, tables
 from penult_service.cli.console import note, out, print_table
-from penult_service.cli.dropout_report import ENDINGS, Asked, as_json, check_folders, view_of, write
 from penult_service.cli.operation_progress import shown
 from penult_service.cli.row_columns import Columns
 from penult_service.cli.rows import check_kinds
-from penult_service.cli.sampling import SAMPLES, SEED, Sampling
+from penult_service.cli.sampling import rows as labelled_rows
+from penult_service.cli.sampling.asked import SAMPLES, SEED, Sampling
+from penult_service.cli.sampling.dropout_report import ENDINGS, Asked, as_json, check_folders, view_of, write
 from penult_service.errors import InvalidInput
 from penult_service.plots import dropout_words
 from penult_service.plots.words import counted, number
@@ -142,7 +143,7 @@ def dropout(
             "--server": server,
         },
     )
-    rows = uncertain_rows.read([texts], Columns.text(text_column), encoding, label_column)
+    rows = labelled_rows.read([texts], Columns.text(text_column), encoding, label_column)
     asked = _asked(rows, label_column, max_rows, seed, command)
     settings: dict[str, Any] = {
         "labels": asked.labels,
@@ -166,14 +167,14 @@ def dropout(
         _show(view)
 
 
-def _asked(rows: uncertain_rows.Rows, label_column: str | None, most: int, seed: int, command: str) -> Asked:
+def _asked(rows: labelled_rows.Rows, label_column: str | None, most: int, seed: int, command: str) -> Asked:
     """The rows of the file that are compared."""
     notes = []
     good = rows.good
     if len(good) < len(rows):
         first, problem = next(iter(rows.problems.items()))
         which = f"row {first}" if len(rows) - len(good) == 1 else f"the first is row {first}"
-        other = f"; {uncertain_rows.OTHER_ENCODING}" if problem.reason == "NOT_UTF8" else ""
+        other = f"; {labelled_rows.OTHER_ENCODING}" if problem.reason == "NOT_UTF8" else ""
         notes.append(f"{_left_out(len(rows) - len(good))}: {which}: {problem}{other}")
     said = [number for number in good if rows.text(number).strip()]
     if len(said) < len(good):

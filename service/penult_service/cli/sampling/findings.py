@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penult_service import __version__
-from penult_service.cli.sampling import BY_ROW, Sampled, Sampling, facts_of
-from penult_service.cli.uncertain_rows import LABEL_COLUMN, Rows
+from penult_service.cli.sampling.asked import BY_ROW, Sampled, Sampling, facts_of
+from penult_service.cli.sampling.rows import LABEL_COLUMN, Rows
 from penult_service.errors import InvalidInput
 from penult_service.jobs.chunks import Problem
 

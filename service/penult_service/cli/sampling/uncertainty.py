@@ -17,12 +17,12 @@ from penult_service.cli.embedding import ClientEmbedder
 from penult_service.cli.exits import DONE, PARTLY
 from penult_service.cli.outputs import drafts
 from penult_service.cli.rows import check_kinds
-from penult_service.cli.sampling import MOST_SAMPLES, SAMPLES, SEED, Sampled, Sampling, sample
+from penult_service.cli.sampling.asked import MOST_SAMPLES, SAMPLES, SEED, Sampled, Sampling, sample
+from penult_service.cli.sampling.findings import BY, Measured, check_labels
+from penult_service.cli.sampling.rows import Rows, read
+from penult_service.cli.sampling.table import added, table_of
+from penult_service.cli.sampling.words import every_fact, reliability_of, show, tell_bad_rows
 from penult_service.cli.sides import Side
-from penult_service.cli.uncertain import BY, Measured, check_labels
-from penult_service.cli.uncertain_rows import Rows, read
-from penult_service.cli.uncertain_table import added, table_of
-from penult_service.cli.uncertain_words import every_fact, reliability_of, show, tell_bad_rows
 from penult_service.errors import InvalidInput
 from penult_service.vectors import TRUNCATIONS
 

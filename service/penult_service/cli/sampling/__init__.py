@@ -1,0 +1,1 @@
+"""The commands that put dropout back: `penult uncertainty`, `penult dropout`, and what `penult embed` needs of them."""
