@@ -26,6 +26,8 @@ from penult_service.rpc.handlers import Call
 
 # Rows times samples that are drawn at a time: seconds of an encoder, so that a cancel ends it.
 _BLOCK = 4_096
+# The same where each is a pass of the encoder: some seconds, after which the caller is told how far it is.
+_PASSES = 1_024
 # Rows that inference is looked at with: the saved function reads every text at full length.
 _INFERENCE_ROWS = 64
 _PROVEN = ("embedding_vs_before_dropout", "before_vs_after_dropout")
@@ -82,12 +84,16 @@ class DropoutSampling:
         """
         inference = await self._inference(model, asked, plan, way, call)
         classes, rows = _Classes(model.manifest.head, asked.labels), len(asked.given)
-        total = len(plan.scopes) * rows
+        # In passes of the encoder, of which the samples of a head take one a row.
+        passes = [scope.options.samples if scope.inside else 1 for scope in plan.scopes]
+        total = rows * sum(passes)
         async with self._pool.growing() as files:
             for number, scope in enumerate(plan.scopes):
-                step = max(1, min(_BLOCK // scope.options.samples, self._embedder.rows_at_once(model)))
+                most = (_PASSES if scope.inside else _BLOCK) // scope.options.samples
+                step = max(1, min(most, self._embedder.rows_at_once(model)))
                 for start in range(0, rows, step):
-                    part, done = _part(asked.given, start, start + step), number * rows + start
+                    part = _part(asked.given, start, start + step)
+                    done = rows * sum(passes[:number]) + start * passes[number]
                     block = await self._block(model, part, scope, start, (done, total), way, call)
                     if number == 0:
                         await files.append("source", _present(block.clean_embeddings))
@@ -115,7 +121,7 @@ class DropoutSampling:
         way: Way,
         call: Call,
     ) -> SampleResult:
-        """Some rows, from number `start` on; `progress` is how many were drawn before, of how many."""
+        """Some rows, from number `start` on; `progress` is how many passes were made before, of how many."""
 
         def draw() -> Awaitable[SampleResult]:
             way.tell("sampling", *progress)
