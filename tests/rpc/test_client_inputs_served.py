@@ -242,7 +242,8 @@ def test_a_model_that_cannot_be_read_still_predicts(flavour, address):
 def test_the_dropout_that_is_read_is_marked(flavour, address):
     report = flavour.run(flavour.client(address).inspect_dropout("pair"))
     assert [(s.path, s.rate, s.place, s.read, s.shared_axes) for s in report.sites] == [
-        ("dropout", 0.1, "at_seam", True, ())
+        ("encoder/dropout", 0.1, "before_embedding", False, ()),
+        ("dropout", 0.1, "at_seam", True, ()),
     ]
 
 
