@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from demo_ask import Asked
 from demo_figures import Cluster, Figure, Near, Pair
 from demo_words import WhatIf
 from numpy.typing import NDArray
+from penult_service.plots.markdown import section, table
 from penult_service.plots.words import number
 from penult_service.prepared import Proof
 from penult_service.preparing.report import Verification
@@ -91,29 +92,24 @@ def markdown(report: Report) -> str:
         "",
         "![The maps of the embeddings, trained and before training](map.png)",
         "",
-        *_section("If the dropout were on", _what_if(report)),
-        *_section("The proof", _proof(report)),
-        *_section("What the embedding in front of the dropout knows", _knows(report)),
-        *_section("The same, however it is asked", _same(report)),
-        *_section("Clusters by k-means", _clusters(report.clusters)),
-        *_section("Clusters by HDBSCAN, which is not told how many", _clusters(report.found)),
-        *_section("Near texts: the first of each genre", _near(report)),
-        *_section("The most alike", _pairs(report.alike)),
-        *_section("The least alike", _pairs(report.unlike)),
-        *_section("Where it comes from", [f"- {name}: {what}" for name, what in report.provenance]),
-        *_section("Texts and weights", [f"- {name}: {what}" for name, what in demo_words.SOURCES]),
+        *section("If the dropout were on", _what_if(report)),
+        *section("The proof", _proof(report)),
+        *section("What the embedding in front of the dropout knows", _knows(report)),
+        *section("The same, however it is asked", _same(report)),
+        *section("Clusters by k-means", _clusters(report.clusters)),
+        *section("Clusters by HDBSCAN, which is not told how many", _clusters(report.found)),
+        *section("Near texts: the first of each genre", _near(report)),
+        *section("The most alike", _pairs(report.alike)),
+        *section("The least alike", _pairs(report.unlike)),
+        *section("Where it comes from", [f"- {name}: {what}" for name, what in report.provenance]),
+        *section("Texts and weights", [f"- {name}: {what}" for name, what in demo_words.SOURCES]),
     ]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _section(title: str, lines: Sequence[str]) -> Iterator[str]:
-    if lines:
-        yield from (f"## {title}", "", *lines, "")
-
-
 def _table(*rows: Sequence[str]) -> list[str]:
-    head, *rest = ["| " + " | ".join(_cell(cell) for cell in row) + " |" for row in rows]
-    return [head, "| " + " | ".join("---" for _ in rows[0]) + " |", *rest]
+    head, *rest = [[_cell(cell) for cell in row] for row in rows]
+    return table(head, rest)
 
 
 def _cell(text: str) -> str:

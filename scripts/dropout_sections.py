@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dropout_measured import Against, Cost
+from penult_service.plots.markdown import table
 
 Told = Mapping[str, Any]
 _HEAD, _ALL = "in front of the head", "everywhere"
@@ -289,14 +290,8 @@ def _section(title: str, *parts: str) -> str:
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [heads, ["---"] * len(heads), *rows]
-    return (
-        "\n"
-        + "\n".join(
-            "| " + " | ".join(str(cell).replace("|", "\\|") for cell in line) + " |" for line in lines
-        )
-        + "\n"
-    )
+    plain = [[cell.replace("|", "\\|") for cell in line] for line in (heads, *rows)]
+    return "\n".join(("", *table(plain[0], plain[1:]), ""))
 
 
 def _command(*lines: str) -> str:

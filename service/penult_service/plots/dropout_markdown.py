@@ -9,6 +9,7 @@ from penult_service.plots import dropout_pictures, dropout_words
 from penult_service.plots.dropout_pictures import Picture
 from penult_service.plots.dropout_view import DropoutView
 from penult_service.plots.dropout_words import said
+from penult_service.plots.markdown import section, table
 from penult_service.plots.words import number
 
 LONGEST_TEXT = 400
@@ -36,13 +37,13 @@ def markdown(view: DropoutView, folder: str) -> tuple[str, dict[str, bytes]]:
         plain(dropout_words.kicker(view), 300),
         "",
         *(line for part in dropout_words.sentences(view.answer) for line in (f"**{plain(part, 2000)}**", "")),
-        *_section("While the model predicts", _inference(view)),
-        *_section("The dropouts", _sites(view)),
-        *_section("If dropout were on", [*_on(view), *shown("cosine", "neighbours", "clusters")]),
-        *_section("Predictions that flip", _flips(view)),
-        *_section("The map", [dropout_words.MAP, "", *shown("map")] if "map" in _kinds(pictures) else []),
-        *_section("Method", [f"- {plain(each, 4000)}" for each in dropout_words.method(view)]),
-        *_section("Where it comes from", [f"- {plain(a)}: {plain(b, 600)}" for a, b in view.facts]),
+        *section("While the model predicts", _inference(view)),
+        *section("The dropouts", _sites(view)),
+        *section("If dropout were on", [*_on(view), *shown("cosine", "neighbours", "clusters")]),
+        *section("Predictions that flip", _flips(view)),
+        *section("The map", [dropout_words.MAP, "", *shown("map")] if "map" in _kinds(pictures) else []),
+        *section("Method", [f"- {plain(each, 4000)}" for each in dropout_words.method(view)]),
+        *section("Where it comes from", [f"- {plain(a)}: {plain(b, 600)}" for a, b in view.facts]),
     ]
     text = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip() + "\n"
     return text, {f"{picture.name}.png": picture.file(kind="png") for picture in pictures}
@@ -63,22 +64,11 @@ def _picture(picture: Picture, folder: str) -> Iterator[str]:
     yield from (f"*{plain(picture.title)}.* {plain(picture.caption, 400)}".rstrip(), "")
 
 
-def _section(title: str, lines: Sequence[str]) -> Iterator[str]:
-    if lines:
-        yield from (f"## {title}", "", *lines, "")
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """The cells are Markdown already."""
-    whole = [head, ["---"] * len(head), *rows]
-    return ["| " + " | ".join(cells) + " |" for cells in whole]
-
-
 def _inference(view: DropoutView) -> list[str]:
     if not view.inference:
         return []
     rows = [(number(f.value), number(f.limit), plain(f.meaning, 300)) for f in view.inference]
-    return [dropout_words.INFERENCE, "", *_table(("found", "accepted", "what"), rows)]
+    return [dropout_words.INFERENCE, "", *table(("found", "accepted", "what"), rows)]
 
 
 def _sites(view: DropoutView) -> list[str]:
@@ -94,7 +84,7 @@ def _sites(view: DropoutView) -> list[str]:
         for site in view.sites
     ]
     head = ("layer", "class", "rate", "place", "one draw is shared by", "can be put back")
-    return [dropout_words.SITES, "", *_table(head, rows)] if rows else []
+    return [dropout_words.SITES, "", *table(head, rows)] if rows else []
 
 
 def _on(view: DropoutView) -> list[str]:
@@ -104,7 +94,7 @@ def _on(view: DropoutView) -> list[str]:
         for line in dropout_words.lines(view)
     ]
     head = ("dropout", *names, "to hold it against", "what it means")
-    return [dropout_words.ON, "", *_table(head, rows), ""]
+    return [dropout_words.ON, "", *table(head, rows), ""]
 
 
 def _flips(view: DropoutView) -> list[str]:
@@ -122,4 +112,4 @@ def _flips(view: DropoutView) -> list[str]:
     ]
     labelled = [] if view.row_labels is None else [plain(view.label_name)]
     head = ("row", "text", *labelled, "predicted", "another class")
-    return [dropout_words.flipped(view, FLIPS_SHOWN), "", *(_table(head, rows) if rows else [])]
+    return [dropout_words.flipped(view, FLIPS_SHOWN), "", *(table(head, rows) if rows else [])]
