@@ -109,18 +109,14 @@ def prepare(
             keras_oracle.compare(outcome, opened, seams.shown, outcome.said)
         _judge(outcome, opened, survey, structure)
         tried = sampling.run(outcome, seams, served, examples)
-        outcome.figures += tried.figures
+        findings = (*structure.findings, *outcome.notes, *plan.notes, *tried.notes)
         manifest = replace(
             shape,
             sites=tried.sites,
             unsampled=tried.unsampled,
             trims=outcome.trims,
             max_length=outcome.max_length,
-            proof=Proof(
-                not structure.random,
-                (*structure.findings, *outcome.notes, *plan.notes, *tried.notes),
-                tuple(outcome.figures),
-            ),
+            proof=Proof(not structure.random, findings, (*outcome.figures, *tried.figures)),
             warnings=structure.warnings(),
             cost=Cost(time.monotonic() - started, peak_memory()),
             files=file_hashes(draft),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -111,21 +111,10 @@ def dropout(
     are left out, and told.
     """
     options.one_of("--truncate", truncate, TRUNCATIONS)
-    if model is None and server is None:
-        raise InvalidInput(
-            "name a model's directory or file (penult dropout PATH --texts FILE), or a running server with "
-            "--server HOST:PORT"
-        )
     # The words of --layers, checked as `penult uncertainty` does; without, the server decides.
     chosen = Sampling.of(passes, seed, layers or "head", rate)
     places = output or []
-    tables.check_places(places, (texts,), overwrite, ENDINGS)
-    check_folders(places, overwrite)
-    check_kinds([texts], encoding)
-    if places:
-        analyses.require("matplotlib")
-    if server is None:
-        analyses.require(*analyses.PACKAGES)
+    _check(model, server, texts, encoding, places, overwrite)
     command = _command(
         model,
         texts,
@@ -165,6 +154,29 @@ def dropout(
         print(as_json(view))
     else:
         _show(view)
+
+
+def _check(
+    model: str | None,
+    server: str | None,
+    texts: Path,
+    encoding: str | None,
+    places: Sequence[Path],
+    overwrite: bool,
+) -> None:
+    """Refuse what cannot be done before anything is read or started."""
+    if model is None and server is None:
+        raise InvalidInput(
+            "name a model's directory or file (penult dropout PATH --texts FILE), or a running server with "
+            "--server HOST:PORT"
+        )
+    tables.check_places(places, (texts,), overwrite, ENDINGS)
+    check_folders(places, overwrite)
+    check_kinds([texts], encoding)
+    if places:
+        analyses.require("matplotlib")
+    if server is None:
+        analyses.require(*analyses.PACKAGES)
 
 
 def _asked(rows: labelled_rows.Rows, label_column: str | None, most: int, seed: int, command: str) -> Asked:
