@@ -1,6 +1,6 @@
 """How fast a model is served: over the wire against Keras' own predict, and from start to the first answer.
 
-Run by `scripts/bench MODEL [--texts FILE]`; both sides take turns in one run, and the ratio is what counts.
+Run by `scripts/bench serving MODEL [--texts FILE]`; both sides take turns in one run, and the ratio is what counts.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ from penult_service.analysis.calls import (
     Project,
     Shapes,
     Similarity,
+    settled,
 )
 from penult_service.errors import InvalidInput
 
@@ -61,7 +62,7 @@ def check(call: Call, shapes: Shapes) -> None:
         case Neighbors():
             _neighbors(call, shapes)
         case Cluster():
-            _cluster(call, shapes)
+            _cluster(settled(call), shapes)
         case Project():
             _project(call, shapes)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from penult_service.analysis import quality
 from penult_service.analysis.agglomerative import merged
-from penult_service.analysis.calls import Cluster
+from penult_service.analysis.calls import Cluster, settled
 from penult_service.analysis.fitting import Fitting, fitting
 from penult_service.analysis.progress import counting, heard, iterations_printed, tell
 from penult_service.analysis.projection import lowered
@@ -29,8 +30,14 @@ _STARTS = 3  # of k-means, the best of which counts
 _REGULARISATION = 1e-3  # of the mean variance: a component of one row, or of equal ones, has a width
 
 
-def cluster(call: Cluster, source: NDArray[Any], labels: NDArray[np.int32] | None = None) -> ClusterResult:
-    """Clusters of finite rows float32 [n, d], n at least 1; labels int32 [n] to compare with.
+def cluster(
+    call: Cluster,
+    source: NDArray[Any],
+    labels: NDArray[np.int32] | None = None,
+    arrays: Mapping[str, NDArray[Any]] = MappingProxyType({}),
+) -> ClusterResult:
+    """Clusters of finite rows float32 [n, d], n at least 1; labels int32 [n] to compare with; more `arrays` as of
+    `calls`.
 
     Equal rows are in one cluster. All-zero rows under cosine are in none. The same rows and seed give the same bytes
     at any number of threads. More clusters than distinct rows, and whatever else does not suit the rows, is lowered
@@ -40,6 +47,7 @@ def cluster(call: Cluster, source: NDArray[Any], labels: NDArray[np.int32] | Non
     labels.
     """
     tell("rows")
+    call = settled(call)
     fitted = fitting(source, call.metric)
     found, used, adjustments = _found(call, fitted)
     numbered = _from_largest(found)
@@ -66,6 +74,7 @@ def cluster(call: Cluster, source: NDArray[Any], labels: NDArray[np.int32] | Non
 
 def labels_of(call: Cluster, source: NDArray[Any]) -> tuple[NDArray[np.int32], tuple[Adjustment, ...]]:
     """The labels of `cluster` alone, int32 [n], with what was not used as asked: for whom quality is nothing."""
+    call = settled(call)
     fitted = fitting(source, call.metric)
     found, _, adjustments = _found(call, fitted)
     return _of_all(fitted, _from_largest(found)), adjustments

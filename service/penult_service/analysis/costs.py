@@ -18,6 +18,7 @@ from penult_service.analysis.calls import (
     Project,
     Shapes,
     Similarity,
+    settled,
 )
 
 _START = 0.01  # s of any call
@@ -57,7 +58,7 @@ def cost(call: Call, shapes: Shapes) -> Cost:
         case Neighbors():
             return _neighbors(call, shapes)
         case Cluster():
-            return _cluster(call, *shapes["source"])
+            return _cluster(settled(call), *shapes["source"])
         case Project():
             return _project(call, *shapes["source"])
         case CompareDropout():

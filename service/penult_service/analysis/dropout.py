@@ -191,7 +191,7 @@ def _clustered(call: CompareDropout, clean: Floats, draws: Mapping[str, NDArray[
 
     def labels(rows: NDArray[Any], seed: int = call.seed) -> tuple[Ints, tuple[Adjustment, ...]]:
         with silently():
-            found = labels_of(Cluster(n_clusters=call.n_clusters, seed=seed), rows)
+            found = labels_of(Cluster("kmeans", call.n_clusters, seed=seed), rows)
         more(1)
         return found
 

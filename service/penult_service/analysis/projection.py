@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -36,8 +38,13 @@ class _Map:
     graph: Graph | None = None
 
 
-def project(call: Project, source: NDArray[Any], labels: NDArray[np.int32] | None = None) -> ProjectResult:
-    """A map of finite rows float32 [n, d], n at least 1; labels int32 [n].
+def project(
+    call: Project,
+    source: NDArray[Any],
+    labels: NDArray[np.int32] | None = None,
+    arrays: Mapping[str, NDArray[Any]] = MappingProxyType({}),
+) -> ProjectResult:
+    """A map of finite rows float32 [n, d], n at least 1; labels int32 [n]; more `arrays` as `calls` says.
 
     Distinct rows are fitted, equal ones have one place. The same rows and seed give the same bytes at any number of
     threads. All-zero rows under cosine lie together beside the map. A handful of rows (no more than dimensions + 1

@@ -7,7 +7,20 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from penult_service.analysis.calls import Call, Cluster, CompareDropout, Neighbors, Project, Similarity
+from penult_service.analysis.calls import (
+    Assign,
+    Call,
+    Cluster,
+    CompareDropout,
+    Duplicates,
+    EditClusters,
+    Grow,
+    Neighbors,
+    Outliers,
+    Project,
+    Similarity,
+    Transform,
+)
 from penult_service.analysis.results import Result
 
 
@@ -16,8 +29,7 @@ def run(call: Call, arrays: Mapping[str, NDArray[Any]]) -> Result:
 
     Args:
         call: What to do.
-        arrays: As `calls` names them: `a` and perhaps `b`; `queries` and perhaps `corpus`; `source` and perhaps
-            `labels`. float32 [n, d], labels int32 [n]. Those of `CompareDropout` as it says.
+        arrays: As `calls` names them, and each call.
 
     Raises:
         PenultError: as the analysis says.
@@ -26,7 +38,7 @@ def run(call: Call, arrays: Mapping[str, NDArray[Any]]) -> Result:
         case Similarity():
             from penult_service.analysis.similarity import compute
 
-            return compute(call, arrays["a"], arrays.get("b"))
+            return compute(call, arrays["a"], arrays.get("b"), arrays.get("background"))
         case Neighbors():
             from penult_service.analysis.neighbours import search
 
@@ -34,12 +46,36 @@ def run(call: Call, arrays: Mapping[str, NDArray[Any]]) -> Result:
         case Cluster():
             from penult_service.analysis.clustering import cluster
 
-            return cluster(call, arrays["source"], arrays.get("labels"))
+            return cluster(call, arrays["source"], arrays.get("labels"), arrays)
         case Project():
             from penult_service.analysis.projection import project
 
-            return project(call, arrays["source"], arrays.get("labels"))
+            return project(call, arrays["source"], arrays.get("labels"), arrays)
         case CompareDropout():
             from penult_service.analysis.dropout import compare
 
             return compare(call, arrays)
+        case Duplicates():
+            from penult_service.analysis.duplicates import find
+
+            return find(call, arrays)
+        case Outliers():
+            from penult_service.analysis.outliers import measure
+
+            return measure(call, arrays)
+        case Transform():
+            from penult_service.analysis.placing import transform
+
+            return transform(call, arrays)
+        case Assign():
+            from penult_service.analysis.assigning import assign
+
+            return assign(call, arrays)
+        case Grow():
+            from penult_service.analysis.growing import grow
+
+            return grow(call, arrays)
+        case EditClusters():
+            from penult_service.analysis.growing import edit
+
+            return edit(call, arrays)

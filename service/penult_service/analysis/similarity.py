@@ -16,7 +16,9 @@ _BLOCK = 1 << 21  # scores that are worked on at a time
 _STEP = 32
 
 
-def compute(call: Similarity, a: Floats, b: Floats | None = None) -> SimilarityResult:
+def compute(
+    call: Similarity, a: Floats, b: Floats | None = None, background: Floats | None = None
+) -> SimilarityResult:
     """Scores of the rows of a [n, d] against those of b [m, d] (absent: a), or of pairs of rows (b as long as a)."""
     b = a if b is None else b
     scores = pair_similarity(a, b, call.metric) if call.pairs else matrix(a, b, call.metric)

@@ -80,7 +80,11 @@ class Gate:
         """The methods of a service: those of `servicer` in snake_case, as of `Method`."""
         return grpc.method_handlers_generic_handler(
             service.full_name,
-            {method.name: self._handler(method, servicer) for method in service.methods},
+            {
+                method.name: self._handler(method, servicer)
+                for method in service.methods
+                if hasattr(servicer, _snake_case(method.name))
+            },
         )
 
     def close(self) -> None:

@@ -65,6 +65,41 @@ class AnalysisServiceStub(object):
                 request_serializer=penult_dot_v1_dot_analysis__service__pb2.CompareDropoutRequest.SerializeToString,
                 response_deserializer=penult_dot_v1_dot_analysis__service__pb2.CompareDropoutResponse.FromString,
                 _registered_method=True)
+        self.FindDuplicates = channel.unary_unary(
+                '/penult.v1.AnalysisService/FindDuplicates',
+                request_serializer=penult_dot_v1_dot_analysis__service__pb2.FindDuplicatesRequest.SerializeToString,
+                response_deserializer=penult_dot_v1_dot_analysis__service__pb2.FindDuplicatesResponse.FromString,
+                _registered_method=True)
+        self.FindOutliers = channel.unary_unary(
+                '/penult.v1.AnalysisService/FindOutliers',
+                request_serializer=penult_dot_v1_dot_analysis__service__pb2.FindOutliersRequest.SerializeToString,
+                response_deserializer=penult_dot_v1_dot_analysis__service__pb2.FindOutliersResponse.FromString,
+                _registered_method=True)
+        self.Transform = channel.unary_unary(
+                '/penult.v1.AnalysisService/Transform',
+                request_serializer=penult_dot_v1_dot_analysis__service__pb2.TransformRequest.SerializeToString,
+                response_deserializer=penult_dot_v1_dot_analysis__service__pb2.TransformResponse.FromString,
+                _registered_method=True)
+        self.AssignClusters = channel.unary_unary(
+                '/penult.v1.AnalysisService/AssignClusters',
+                request_serializer=penult_dot_v1_dot_analysis__service__pb2.AssignClustersRequest.SerializeToString,
+                response_deserializer=penult_dot_v1_dot_analysis__service__pb2.AssignClustersResponse.FromString,
+                _registered_method=True)
+        self.GrowClustering = channel.unary_unary(
+                '/penult.v1.AnalysisService/GrowClustering',
+                request_serializer=penult_dot_v1_dot_analysis__service__pb2.GrowClusteringRequest.SerializeToString,
+                response_deserializer=penult_dot_v1_dot_analysis__service__pb2.GrowClusteringResponse.FromString,
+                _registered_method=True)
+        self.EditClustering = channel.unary_unary(
+                '/penult.v1.AnalysisService/EditClustering',
+                request_serializer=penult_dot_v1_dot_analysis__service__pb2.EditClusteringRequest.SerializeToString,
+                response_deserializer=penult_dot_v1_dot_analysis__service__pb2.EditClusteringResponse.FromString,
+                _registered_method=True)
+        self.EstimateAnalysis = channel.unary_unary(
+                '/penult.v1.AnalysisService/EstimateAnalysis',
+                request_serializer=penult_dot_v1_dot_analysis__service__pb2.EstimateAnalysisRequest.SerializeToString,
+                response_deserializer=penult_dot_v1_dot_analysis__service__pb2.EstimateAnalysisResponse.FromString,
+                _registered_method=True)
         self.GetProjection = channel.unary_unary(
                 '/penult.v1.AnalysisService/GetProjection',
                 request_serializer=penult_dot_v1_dot_analysis__service__pb2.GetProjectionRequest.SerializeToString,
@@ -146,6 +181,58 @@ class AnalysisServiceServicer(object):
     def CompareDropout(self, request, context):
         """What dropout does to these texts: before against after in inference, and what would become of neighbours, clusters,
         predictions and the map if it were active. Errors as of SampleDropout.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FindDuplicates(self, request, context):
+        """Rows that are equal, or nearly: pairs, groups, and which row of a group to keep.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FindOutliers(self, request, context):
+        """How far each row lies from its neighbours, and how often it is one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Transform(self, request, context):
+        """Places of new rows on a stored map, which stays as it is. The place of a row depends on the map and the row alone.
+        FAILED_PRECONDITION (reason CANNOT_TRANSFORM) for a map that was stored without what that takes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AssignClusters(self, request, context):
+        """The stored clusters that new rows belong to. The label of a row depends on the clusters and the row alone.
+        FAILED_PRECONDITION (reason CANNOT_ASSIGN) for clusters that were stored without what that takes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GrowClustering(self, request, context):
+        """Takes rows into stored clusters: those that belong to one get its label, and of those that are far from all new
+        clusters are made. Old clusters keep their labels.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EditClustering(self, request, context):
+        """Changes stored clusters by hand: merges some, splits one, names them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EstimateAnalysis(self, request, context):
+        """What an analysis would take on this machine; nothing is embedded or computed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -239,6 +326,41 @@ def add_AnalysisServiceServicer_to_server(servicer, server):
                     servicer.CompareDropout,
                     request_deserializer=penult_dot_v1_dot_analysis__service__pb2.CompareDropoutRequest.FromString,
                     response_serializer=penult_dot_v1_dot_analysis__service__pb2.CompareDropoutResponse.SerializeToString,
+            ),
+            'FindDuplicates': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindDuplicates,
+                    request_deserializer=penult_dot_v1_dot_analysis__service__pb2.FindDuplicatesRequest.FromString,
+                    response_serializer=penult_dot_v1_dot_analysis__service__pb2.FindDuplicatesResponse.SerializeToString,
+            ),
+            'FindOutliers': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindOutliers,
+                    request_deserializer=penult_dot_v1_dot_analysis__service__pb2.FindOutliersRequest.FromString,
+                    response_serializer=penult_dot_v1_dot_analysis__service__pb2.FindOutliersResponse.SerializeToString,
+            ),
+            'Transform': grpc.unary_unary_rpc_method_handler(
+                    servicer.Transform,
+                    request_deserializer=penult_dot_v1_dot_analysis__service__pb2.TransformRequest.FromString,
+                    response_serializer=penult_dot_v1_dot_analysis__service__pb2.TransformResponse.SerializeToString,
+            ),
+            'AssignClusters': grpc.unary_unary_rpc_method_handler(
+                    servicer.AssignClusters,
+                    request_deserializer=penult_dot_v1_dot_analysis__service__pb2.AssignClustersRequest.FromString,
+                    response_serializer=penult_dot_v1_dot_analysis__service__pb2.AssignClustersResponse.SerializeToString,
+            ),
+            'GrowClustering': grpc.unary_unary_rpc_method_handler(
+                    servicer.GrowClustering,
+                    request_deserializer=penult_dot_v1_dot_analysis__service__pb2.GrowClusteringRequest.FromString,
+                    response_serializer=penult_dot_v1_dot_analysis__service__pb2.GrowClusteringResponse.SerializeToString,
+            ),
+            'EditClustering': grpc.unary_unary_rpc_method_handler(
+                    servicer.EditClustering,
+                    request_deserializer=penult_dot_v1_dot_analysis__service__pb2.EditClusteringRequest.FromString,
+                    response_serializer=penult_dot_v1_dot_analysis__service__pb2.EditClusteringResponse.SerializeToString,
+            ),
+            'EstimateAnalysis': grpc.unary_unary_rpc_method_handler(
+                    servicer.EstimateAnalysis,
+                    request_deserializer=penult_dot_v1_dot_analysis__service__pb2.EstimateAnalysisRequest.FromString,
+                    response_serializer=penult_dot_v1_dot_analysis__service__pb2.EstimateAnalysisResponse.SerializeToString,
             ),
             'GetProjection': grpc.unary_unary_rpc_method_handler(
                     servicer.GetProjection,
@@ -421,6 +543,195 @@ class AnalysisService(object):
             '/penult.v1.AnalysisService/CompareDropout',
             penult_dot_v1_dot_analysis__service__pb2.CompareDropoutRequest.SerializeToString,
             penult_dot_v1_dot_analysis__service__pb2.CompareDropoutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindDuplicates(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penult.v1.AnalysisService/FindDuplicates',
+            penult_dot_v1_dot_analysis__service__pb2.FindDuplicatesRequest.SerializeToString,
+            penult_dot_v1_dot_analysis__service__pb2.FindDuplicatesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindOutliers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penult.v1.AnalysisService/FindOutliers',
+            penult_dot_v1_dot_analysis__service__pb2.FindOutliersRequest.SerializeToString,
+            penult_dot_v1_dot_analysis__service__pb2.FindOutliersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Transform(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penult.v1.AnalysisService/Transform',
+            penult_dot_v1_dot_analysis__service__pb2.TransformRequest.SerializeToString,
+            penult_dot_v1_dot_analysis__service__pb2.TransformResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AssignClusters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penult.v1.AnalysisService/AssignClusters',
+            penult_dot_v1_dot_analysis__service__pb2.AssignClustersRequest.SerializeToString,
+            penult_dot_v1_dot_analysis__service__pb2.AssignClustersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GrowClustering(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penult.v1.AnalysisService/GrowClustering',
+            penult_dot_v1_dot_analysis__service__pb2.GrowClusteringRequest.SerializeToString,
+            penult_dot_v1_dot_analysis__service__pb2.GrowClusteringResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EditClustering(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penult.v1.AnalysisService/EditClustering',
+            penult_dot_v1_dot_analysis__service__pb2.EditClusteringRequest.SerializeToString,
+            penult_dot_v1_dot_analysis__service__pb2.EditClusteringResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EstimateAnalysis(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/penult.v1.AnalysisService/EstimateAnalysis',
+            penult_dot_v1_dot_analysis__service__pb2.EstimateAnalysisRequest.SerializeToString,
+            penult_dot_v1_dot_analysis__service__pb2.EstimateAnalysisResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,22 +27,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penult_service.analysis import results
-from penult_service.analysis.calls import (
-    Array,
-    ArrayFile,
-    Call,
-    Cluster,
-    CompareDropout,
-    Neighbors,
-    Project,
-    Similarity,
+from penult_service.analysis.calls import KINDS, Array, ArrayFile, Call
+from penult_service.analysis.results import (
+    Adjustment,
+    Advice,
+    Background,
+    Distribution,
+    DropoutEffect,
+    Result,
+    Stability,
 )
-from penult_service.analysis.results import Adjustment, Distribution, DropoutEffect, Result
 from penult_service.errors import PreconditionFailed
 
-_CALLS: dict[str, type[Call]] = {
-    kind.name: kind for kind in (Similarity, Neighbors, Cluster, Project, CompareDropout)
-}
+_CALLS: dict[str, type[Call]] = {kind.name: kind for kind in KINDS}
 _PREFIX = "penult-analysis-"
 _LOCK = "lock"
 
@@ -71,7 +68,7 @@ def write_arrays(directory: Path, arrays: Mapping[str, Array]) -> None:
     with _room():
         for name, array in arrays.items():
             if isinstance(array, ArrayFile):
-                told = {"path": str(array.path), "shape": array.shape, "offset": array.offset}
+                told = {**asdict(array), "path": str(array.path)}
                 (directory / f"{name}.json").write_text(json.dumps(told), encoding="utf-8")
                 continue
             np.save(directory / f"{name}.npy", np.ascontiguousarray(array), allow_pickle=False)
@@ -146,9 +143,18 @@ def _effect(told: Mapping[str, Any]) -> DropoutEffect:
     return DropoutEffect(**{**told, **{name: _distribution(told[name]) for name in distributions}})
 
 
+def _background(told: Mapping[str, Any] | None) -> Background | None:
+    return None if told is None else Background(**{**told, "quantiles": tuple(told["quantiles"])})
+
+
 # Fields of results that are records.
 _RECORDS: dict[str, Callable[[Any], Any]] = {
     "adjustments": lambda told: tuple(Adjustment(**each) for each in told),
+    "advice": lambda told: tuple(Advice(**each) for each in told),
+    "background": _background,
+    "stability": lambda told: None if told is None else Stability(**told),
+    "curve": lambda told: tuple((int(count), float(score)) for count, score in told),
+    "keywords": lambda told: tuple(tuple((word, weight) for word, weight in each) for each in told),
     "effects": lambda told: tuple(_effect(each) for each in told),
     "cluster_agreement_reseeded": _distribution,
 }
@@ -223,7 +229,7 @@ def _made_in(base: Path | None) -> Path:
 
 def _named(path: Path) -> ArrayFile:
     told = json.loads(path.read_text(encoding="utf-8"))
-    return ArrayFile(Path(told["path"]), tuple(told["shape"]), told["offset"])
+    return ArrayFile(Path(told["path"]), tuple(told["shape"]), told["offset"], told["dtype"])
 
 
 def _mapped(path: Path) -> NDArray[Any]:

@@ -36,7 +36,7 @@ METRICS = {
     pb.METRIC_MANHATTAN: "manhattan",
 }
 CLUSTER_METHODS = {
-    pb.CLUSTER_METHOD_UNSPECIFIED: "kmeans",
+    pb.CLUSTER_METHOD_UNSPECIFIED: "auto",
     pb.CLUSTER_METHOD_KMEANS: "kmeans",
     pb.CLUSTER_METHOD_AGGLOMERATIVE: "agglomerative",
     pb.CLUSTER_METHOD_HDBSCAN: "hdbscan",
