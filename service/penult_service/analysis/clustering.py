@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from penult_service.analysis import quality
+from penult_service.analysis import cluster_quality
 from penult_service.analysis.agglomerative import merged
 from penult_service.analysis.calls import Cluster, settled
 from penult_service.analysis.fitting import Fitting, fitting
@@ -54,7 +54,7 @@ def cluster(
     clusters = _of_all(fitted, numbered)
     sizes = np.bincount(numbered[numbered >= 0]).astype(np.int32)
     rows = fitted.all_rows
-    silhouette, measured = quality.silhouette(rows, numbered, call.metric)
+    silhouettes = cluster_quality.silhouettes(rows, numbered, call.metric)
     near = _nearest(rows, numbered, len(sizes), call.metric)
     if labels is not None:
         tell("labels")
@@ -63,11 +63,12 @@ def cluster(
         sizes=sizes,
         nearest=np.append(fitted.kept, -1)[near].astype(np.int32),
         zero_rows=fitted.zero,
-        silhouette=silhouette,
-        silhouette_rows=measured,
+        silhouette=silhouettes.mean,
+        silhouette_rows=silhouettes.rows,
+        silhouettes=silhouettes.of_each,
         noise_share=float(np.mean(clusters < 0)),
         used={"method": call.method, "metric": call.metric, **used},
-        agreement={} if labels is None else quality.agreement(clusters, labels),
+        agreement={} if labels is None else cluster_quality.agreement(clusters, labels),
         adjustments=adjustments,
     )
 
