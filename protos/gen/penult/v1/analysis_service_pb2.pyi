@@ -585,7 +585,7 @@ class DeleteProjectionResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class Clustering(_message.Message):
-    __slots__ = ("name", "create_time", "source", "parameters", "versions", "size_bytes", "durable", "problem")
+    __slots__ = ("name", "create_time", "source", "parameters", "versions", "size_bytes", "durable", "problem", "update_time", "cluster_count", "cluster_names", "batch_count")
     class VersionsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -593,6 +593,13 @@ class Clustering(_message.Message):
         key: str
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class ClusterNamesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: int
+        value: str
+        def __init__(self, key: _Optional[int] = ..., value: _Optional[str] = ...) -> None: ...
     NAME_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     SOURCE_FIELD_NUMBER: _ClassVar[int]
@@ -601,6 +608,10 @@ class Clustering(_message.Message):
     SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
     DURABLE_FIELD_NUMBER: _ClassVar[int]
     PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    UPDATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    CLUSTER_COUNT_FIELD_NUMBER: _ClassVar[int]
+    CLUSTER_NAMES_FIELD_NUMBER: _ClassVar[int]
+    BATCH_COUNT_FIELD_NUMBER: _ClassVar[int]
     name: str
     create_time: _timestamp_pb2.Timestamp
     source: RowsOf
@@ -609,7 +620,11 @@ class Clustering(_message.Message):
     size_bytes: int
     durable: bool
     problem: str
-    def __init__(self, name: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., source: _Optional[_Union[RowsOf, _Mapping]] = ..., parameters: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., versions: _Optional[_Mapping[str, str]] = ..., size_bytes: _Optional[int] = ..., durable: bool = ..., problem: _Optional[str] = ...) -> None: ...
+    update_time: _timestamp_pb2.Timestamp
+    cluster_count: int
+    cluster_names: _containers.ScalarMap[int, str]
+    batch_count: int
+    def __init__(self, name: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., source: _Optional[_Union[RowsOf, _Mapping]] = ..., parameters: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., versions: _Optional[_Mapping[str, str]] = ..., size_bytes: _Optional[int] = ..., durable: bool = ..., problem: _Optional[str] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., cluster_count: _Optional[int] = ..., cluster_names: _Optional[_Mapping[int, str]] = ..., batch_count: _Optional[int] = ...) -> None: ...
 
 class GetClusteringRequest(_message.Message):
     __slots__ = ("name", "max_response_bytes")
@@ -945,7 +960,7 @@ class GrowClusteringRequest(_message.Message):
     def __init__(self, source: _Optional[_Union[_common_pb2.Source, _Mapping]] = ..., clustering: _Optional[str] = ..., min_cluster_size: _Optional[int] = ..., max_response_bytes: _Optional[int] = ..., request_id: _Optional[str] = ...) -> None: ...
 
 class GrowClusteringResponse(_message.Message):
-    __slots__ = ("labels", "batch", "clusters", "clustering", "used", "adjustments", "provenance")
+    __slots__ = ("labels", "batch", "clusters", "clustering", "used", "adjustments", "provenance", "space_check")
     class UsedEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -960,6 +975,7 @@ class GrowClusteringResponse(_message.Message):
     USED_FIELD_NUMBER: _ClassVar[int]
     ADJUSTMENTS_FIELD_NUMBER: _ClassVar[int]
     PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    SPACE_CHECK_FIELD_NUMBER: _ClassVar[int]
     labels: _common_pb2.Tensor
     batch: ClusterBatch
     clusters: _containers.RepeatedCompositeFieldContainer[ClusterInfo]
@@ -967,7 +983,8 @@ class GrowClusteringResponse(_message.Message):
     used: _containers.ScalarMap[str, str]
     adjustments: _containers.RepeatedCompositeFieldContainer[Adjustment]
     provenance: _common_pb2.Provenance
-    def __init__(self, labels: _Optional[_Union[_common_pb2.Tensor, _Mapping]] = ..., batch: _Optional[_Union[ClusterBatch, _Mapping]] = ..., clusters: _Optional[_Iterable[_Union[ClusterInfo, _Mapping]]] = ..., clustering: _Optional[_Union[Clustering, _Mapping]] = ..., used: _Optional[_Mapping[str, str]] = ..., adjustments: _Optional[_Iterable[_Union[Adjustment, _Mapping]]] = ..., provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ...) -> None: ...
+    space_check: SpaceCheck
+    def __init__(self, labels: _Optional[_Union[_common_pb2.Tensor, _Mapping]] = ..., batch: _Optional[_Union[ClusterBatch, _Mapping]] = ..., clusters: _Optional[_Iterable[_Union[ClusterInfo, _Mapping]]] = ..., clustering: _Optional[_Union[Clustering, _Mapping]] = ..., used: _Optional[_Mapping[str, str]] = ..., adjustments: _Optional[_Iterable[_Union[Adjustment, _Mapping]]] = ..., provenance: _Optional[_Union[_common_pb2.Provenance, _Mapping]] = ..., space_check: _Optional[_Union[SpaceCheck, str]] = ...) -> None: ...
 
 class MergeClusters(_message.Message):
     __slots__ = ("labels",)

@@ -202,7 +202,8 @@ class AnalysisServiceServicer(object):
 
     def Transform(self, request, context):
         """Places of new rows on a stored map, which stays as it is. The place of a row depends on the map and the row alone.
-        FAILED_PRECONDITION (reason CANNOT_TRANSFORM) for a map that was stored without what that takes.
+        FAILED_PRECONDITION: reason CANNOT_TRANSFORM for a map that was stored without what that takes, SPACE_MISMATCH for
+        rows of another space, MODEL_GONE when the model version that made it is not here and no other is named.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -210,7 +211,8 @@ class AnalysisServiceServicer(object):
 
     def AssignClusters(self, request, context):
         """The stored clusters that new rows belong to. The label of a row depends on the clusters and the row alone.
-        FAILED_PRECONDITION (reason CANNOT_ASSIGN) for clusters that were stored without what that takes.
+        FAILED_PRECONDITION: reason CANNOT_ASSIGN for clusters that were stored without what that takes; SPACE_MISMATCH and
+        MODEL_GONE as of Transform.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -218,14 +220,18 @@ class AnalysisServiceServicer(object):
 
     def GrowClustering(self, request, context):
         """Takes rows into stored clusters: those that belong to one get its label, and of those that are far from all new
-        clusters are made. Old clusters keep their labels.
+        clusters are made. Old clusters keep their labels. What was measured of all rows (silhouette, agreement ...) is gone
+        from the stored clustering then, and so are the keywords, labels and silhouettes of clusters that got rows. Several
+        calls for one clustering work one after the other. FAILED_PRECONDITION: as AssignClusters, or (reason
+        CLUSTERING_CHANGED) when it is overwritten or deleted meanwhile; then nothing was changed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def EditClustering(self, request, context):
-        """Changes stored clusters by hand: merges some, splits one, names them.
+        """Changes stored clusters by hand: merges some, splits one, names them. Of those that were merged or split, the
+        description is gone, as in GrowClustering. FAILED_PRECONDITION: as GrowClustering.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
