@@ -75,15 +75,15 @@ def key_of(views: Sequence[MapView]) -> Key | None:
         return None
     counts = [Counter(labels) for labels in labelled]
     noise = next((view.noise for view in views if view.noise is not None), None)
-    entries = _entries(sum(counts, Counter()), counts[0], noise)
-    places = {label: place for place, entry in enumerate(entries) for label in entry.labels}
+    found = entries(sum(counts, Counter()), counts[0], noise)
+    places = {label: place for place, entry in enumerate(found) for label in entry.labels}
     codes = tuple(
         np.fromiter((places[label] for label in view.labels), np.int32, len(view.labels))
         if view.labels is not None
         else np.zeros(0, np.int32)
         for view in views
     )
-    return Key(entries, codes, all(count == counts[0] for count in counts))
+    return Key(found, codes, all(count == counts[0] for count in counts))
 
 
 def ranked(counts: Counter[str]) -> list[str]:
@@ -93,11 +93,12 @@ def ranked(counts: Counter[str]) -> list[str]:
     return sorted(counts, key=lambda label: (-counts[label], label))
 
 
-def _entries(total: Counter[str], shown: Counter[str], noise: str | None) -> tuple[Entry, ...]:
+def entries(total: Counter[str], shown: Counter[str], noise: str | None) -> tuple[Entry, ...]:
+    """The lines of a legend: the labels of largest `total` are named; `shown` are the counts that it tells."""
     plain = Counter({label: count for label, count in total.items() if label not in ("", noise)})
     largest = sorted(plain, key=lambda label: (-plain[label], label))[:MOST_NAMED]
     named = ranked(Counter({label: plain[label] for label in largest}))
-    entries = [
+    found = [
         Entry((label,), label, "named", shown[label], *styled(place)) for place, label in enumerate(named)
     ]
     rest = tuple(sorted(set(plain) - set(named)))
@@ -108,8 +109,8 @@ def _entries(total: Counter[str], shown: Counter[str], noise: str | None) -> tup
     ]
     for labels, name, kind in greys:
         if labels:
-            entries.append(Entry(labels, name, kind, sum(shown[x] for x in labels), *GREYS[kind], MARKERS[0]))
-    return tuple(entries)
+            found.append(Entry(labels, name, kind, sum(shown[x] for x in labels), *GREYS[kind], MARKERS[0]))
+    return tuple(found)
 
 
 def styled(place: int) -> tuple[str, str, str]:
