@@ -6,7 +6,20 @@ from typing import get_args
 
 import pytest
 from penult.v1 import analysis_service_pb2 as pb
-from penult_service.analysis.calls import Call, Cluster, CompareDropout, Neighbors, Project, Similarity
+from penult_service.analysis.calls import (
+    Assign,
+    Call,
+    Cluster,
+    CompareDropout,
+    Duplicates,
+    EditClusters,
+    Grow,
+    Neighbors,
+    Outliers,
+    Project,
+    Similarity,
+    Transform,
+)
 from penult_service.analysis.checks import check
 from penult_service.errors import InvalidInput
 
@@ -14,12 +27,19 @@ AB = {"a": (5, 3), "b": (5, 3)}
 QUERIES = {"queries": (5, 3)}
 CORPUS = {"queries": (5, 3), "corpus": (2, 3)}
 ROWS = {"source": (20, 3)}
+GROWING = {**ROWS, "fitted_rows": (50, 3), "fitted_first": (50,), "stored_labels": (60,)}
 REQUESTS = {
     Similarity: pb.ComputeSimilarityRequest,
     Neighbors: pb.SearchNeighborsRequest,
     Cluster: pb.ClusterRequest,
     Project: pb.ProjectRequest,
     CompareDropout: pb.CompareDropoutRequest,
+    Duplicates: pb.FindDuplicatesRequest,
+    Outliers: pb.FindOutliersRequest,
+    Transform: pb.TransformRequest,
+    Assign: pb.AssignClustersRequest,
+    Grow: pb.GrowClusteringRequest,
+    EditClusters: pb.EditClusteringRequest,
 }
 
 GOOD = [
@@ -39,6 +59,20 @@ GOOD = [
     (Cluster("gaussian_mixture", reduced_dimensions=1), ROWS),
     (Cluster("hdbscan", reduced_dimensions=2), ROWS),
     (Cluster(reduction="pca", reduced_dimensions=2, seed=2**32 - 1), {**ROWS, "labels": (20,)}),
+    (Cluster(min_cluster_size=5, min_samples=2, noise="nearest"), ROWS),
+    (Cluster(metric="manhattan"), ROWS),
+    (Cluster(n_clusters=3, metric="manhattan"), ROWS),
+    (Cluster(reduced_dimensions=2), ROWS),
+    (Cluster(auto=True, bootstraps=100, keywords=0), ROWS),
+    (Cluster("agglomerative", auto=True, linkage="average"), ROWS),
+    (
+        Cluster(bootstraps=1, keywords=50),
+        {**ROWS, "near_rows": (18, 16), "text_bytes": (0,), "text_ends": (20,)},
+    ),
+    (Grow(), GROWING),
+    (Grow(min_cluster_size=2, min_samples=1), GROWING),
+    (EditClusters(merge=(4, 0, 2)), {}),
+    (EditClusters(split=0, n_clusters=7), {}),
     (Project(), {"source": (1, 1)}),
     (Project(n_neighbors=2, min_dist=0.0, metric="manhattan", seed=0), ROWS),
     (Project(min_dist=1.0, n_components=3), {**ROWS, "labels": (20,)}),
@@ -64,13 +98,19 @@ BAD = [
     (Neighbors(radius=-0.1, metric="manhattan"), QUERIES, "OUT_OF_RANGE", "radius"),
     (Cluster("dbscan"), ROWS, "UNKNOWN_METHOD", "method"),
     (Cluster(metric="dot"), ROWS, "WRONG_COMBINATION", "metric"),
-    (Cluster(metric="manhattan"), ROWS, "WRONG_COMBINATION", "metric"),
+    (Cluster("kmeans", metric="manhattan"), ROWS, "WRONG_COMBINATION", "metric"),
+    (Cluster(n_clusters=3, reduction="pca", metric="manhattan"), ROWS, "WRONG_COMBINATION", "metric"),
+    (Cluster(auto=True, n_clusters=3), ROWS, "WRONG_COMBINATION", "auto"),
+    (Cluster("hdbscan", auto=True), ROWS, "WRONG_COMBINATION", "auto"),
+    (Cluster(bootstraps=-1), ROWS, "OUT_OF_RANGE", "bootstraps"),
+    (Cluster(bootstraps=101), ROWS, "OUT_OF_RANGE", "bootstraps"),
+    (Cluster(keywords=51), ROWS, "OUT_OF_RANGE", "keywords"),
     (Cluster("gaussian_mixture", metric="manhattan"), ROWS, "WRONG_COMBINATION", "metric"),
     (Cluster("hdbscan", n_clusters=8), ROWS, "WRONG_COMBINATION", "n_clusters"),
     (Cluster(n_clusters=0), ROWS, "OUT_OF_RANGE", "n_clusters"),
     (Cluster(n_clusters=-3), ROWS, "OUT_OF_RANGE", "n_clusters"),
     (Cluster(reduction="svd"), ROWS, "UNKNOWN_REDUCTION", "reduction"),
-    (Cluster(reduced_dimensions=2), ROWS, "WRONG_COMBINATION", "reduced_dimensions"),
+    (Cluster("kmeans", reduced_dimensions=2), ROWS, "WRONG_COMBINATION", "reduced_dimensions"),
     (
         Cluster("hdbscan", reduction="none", reduced_dimensions=2),
         ROWS,
@@ -86,15 +126,21 @@ BAD = [
         "WRONG_COMBINATION",
         "linkage",
     ),
-    (Cluster(min_cluster_size=5), ROWS, "WRONG_COMBINATION", "min_cluster_size"),
+    (Cluster(n_clusters=2, min_cluster_size=5), ROWS, "WRONG_COMBINATION", "min_cluster_size"),
     (Cluster("hdbscan", min_cluster_size=1), ROWS, "OUT_OF_RANGE", "min_cluster_size"),
     (Cluster("agglomerative", min_samples=5), ROWS, "WRONG_COMBINATION", "min_samples"),
     (Cluster("hdbscan", min_samples=0), ROWS, "OUT_OF_RANGE", "min_samples"),
     (Cluster(noise="drop"), ROWS, "UNKNOWN_NOISE", "noise"),
-    (Cluster(noise="nearest"), ROWS, "WRONG_COMBINATION", "noise"),
+    (Cluster(auto=True, noise="nearest"), ROWS, "WRONG_COMBINATION", "noise"),
     (Cluster(seed=-1), ROWS, "OUT_OF_RANGE", "seed"),
     (Cluster(seed=2**32), ROWS, "OUT_OF_RANGE", "seed"),
     (Cluster(), {**ROWS, "labels": (19,)}, "LABELS_MISMATCH", "labels"),
+    (Grow(), {**GROWING, "source": (20, 4)}, "DIMENSION_MISMATCH", "source"),
+    (Grow(), {**GROWING, "source": (0, 3)}, "EMPTY_INPUT", "source"),
+    (Grow(min_cluster_size=1), GROWING, "OUT_OF_RANGE", "min_cluster_size"),
+    (EditClusters(), {}, "OUT_OF_RANGE", "merge.labels"),
+    (EditClusters(merge=(3, 3)), {}, "OUT_OF_RANGE", "merge.labels"),
+    (EditClusters(split=1, n_clusters=1), {}, "OUT_OF_RANGE", "split.n_clusters"),
     (Project("mds"), ROWS, "UNKNOWN_METHOD", "method"),
     (Project(metric="dot"), ROWS, "WRONG_COMBINATION", "metric"),
     (Project("pca", metric="manhattan"), ROWS, "WRONG_COMBINATION", "metric"),
@@ -132,7 +178,10 @@ def test_what_does_not_is_named(
 
 def test_fields_are_those_of_the_contract() -> None:
     for call, _, _, field in BAD:
-        assert field in REQUESTS[type(call)].DESCRIPTOR.fields_by_name
+        named = REQUESTS[type(call)].DESCRIPTOR
+        for part in field.split("."):
+            assert part in named.fields_by_name
+            named = named.fields_by_name[part].message_type
     assert set(REQUESTS) == set(get_args(Call))
 
 
