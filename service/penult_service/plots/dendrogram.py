@@ -23,7 +23,7 @@ from penult_service.plots.words import counted
 ENDINGS = (".png", ".svg")
 # Inches: of a picture alone, and of one on a page, which a phone makes small.
 WIDE, NARROW = 8.4, 4.7
-EDGE, LINE, STEP, AXIS, SIGN = 0.14, 0.2, 0.205, 0.62, 0.24
+EDGE, LINE, STEP, AXIS, SIGN = 0.14, 0.2, 0.205, 0.52, 0.24
 SIZE = 9.0
 # More leaves nobody reads: of more clusters, those that are most alike are drawn as one.
 MOST_LEAVES = 100

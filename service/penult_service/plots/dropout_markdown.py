@@ -6,19 +6,13 @@ import re
 from collections.abc import Iterator, Sequence
 
 from penult_service.plots import dropout_pictures, dropout_words
-from penult_service.plots.dropout_pictures import Picture
 from penult_service.plots.dropout_view import DropoutView
-from penult_service.plots.dropout_words import said
-from penult_service.plots.markdown import section, table
+from penult_service.plots.markdown import plain, section, table
+from penult_service.plots.pictures import Picture
 from penult_service.plots.words import number
 
 LONGEST_TEXT = 400
 FLIPS_SHOWN = 12
-# A backslash in front of these leaves nothing that Markdown, or GitHub's, could take for a link, HTML, an image, a
-# formula, a list or a line of a table.
-_SIGNS = re.compile(
-    r"[\\`*_{}\[\]<>#|~&@$]|:(?=//)|(?<=www)\.|^[-+=]|(?<=^\d)[.)]|(?<=^\d\d)[.)]", re.IGNORECASE
-)
 
 
 def markdown(view: DropoutView, folder: str) -> tuple[str, dict[str, bytes]]:
@@ -47,11 +41,6 @@ def markdown(view: DropoutView, folder: str) -> tuple[str, dict[str, bytes]]:
     ]
     text = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip() + "\n"
     return text, {f"{picture.name}.png": picture.file(kind="png") for picture in pictures}
-
-
-def plain(text: str, longest: int = dropout_words.LONGEST_NAME) -> str:
-    """Words that stay words: in a line, not too long, and without meaning to Markdown."""
-    return _SIGNS.sub(r"\\\g<0>", said(text, longest))
 
 
 def _kinds(pictures: Sequence[Picture]) -> set[str]:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from importlib.resources import files
 
 from penult_service.plots import dropout_pictures, dropout_words, map_page
 from penult_service.plots.dropout_map import map_view
-from penult_service.plots.dropout_pictures import Picture
 from penult_service.plots.dropout_view import DropoutView, Site
-from penult_service.plots.dropout_words import said
-from penult_service.plots.markup import Html, document, element, join, paragraph, section, table, void
-from penult_service.plots.themes import DARK, LIGHT, Theme
-from penult_service.plots.words import number
+from penult_service.plots.markup import Html, document, element, join, paragraph, section, table
+from penult_service.plots.pictures import shown_all
+from penult_service.plots.words import number, said
 
 LONGEST_TEXT = 400
 FLIPS_SHOWN, SITES_SHOWN = 12, 12
-MEDIA = {"svg": "image/svg+xml", "png": "image/png"}
 
 
 def page(view: DropoutView) -> str:
@@ -117,7 +113,7 @@ def _on(view: DropoutView) -> list[Html]:
         dropout_pictures.neighbours(view),
         dropout_pictures.clusters(view),
     ]
-    return [paragraph(dropout_words.ON), element("div", shown, class_="effects"), _pictures(drawn)]
+    return [paragraph(dropout_words.ON), element("div", shown, class_="effects"), shown_all(drawn)]
 
 
 def _flips(view: DropoutView) -> list[Html]:
@@ -151,7 +147,7 @@ def _map(view: DropoutView) -> list[Html]:
     explored = map_view(view, view.coordinates, f"{len(view):,} texts", caption)
     return [
         paragraph(dropout_words.MAP),
-        _pictures(drawn),
+        shown_all(drawn),
         element("div", Html(map_page.fragment(explored, "explore")), class_="explore"),
     ]
 
@@ -170,19 +166,3 @@ def _sources(view: DropoutView) -> list[Html]:
 
 def _footer() -> Html:
     return element("footer", paragraph("Made by penult dropout."))
-
-
-def _pictures(drawn: Sequence[Picture]) -> Html:
-    return element("div", *(_figure(picture) for picture in drawn), class_="pictures")
-
-
-def _figure(picture: Picture) -> Html:
-    """The picture for a light page, and in its place one for a dark page."""
-    dark = void("source", media="(prefers-color-scheme: dark)", srcset=_data(picture, DARK))
-    light = void("img", src=_data(picture, LIGHT), alt=f"{picture.title}. {picture.caption}".strip())
-    caption = element("figcaption", element("b", picture.title), picture.caption)
-    return element("figure", element("picture", dark, light), caption)
-
-
-def _data(picture: Picture, theme: Theme) -> str:
-    return f"data:{MEDIA[picture.kind]};base64,{base64.b64encode(picture.file(theme)).decode()}"

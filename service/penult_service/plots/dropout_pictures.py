@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -16,10 +15,10 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from penult_service.plots import dropout_words, fonts
-from penult_service.plots.drawing import file_of, own_style
 from penult_service.plots.dropout_map import densest, draw_map
 from penult_service.plots.dropout_view import ALL, DropoutView, Effect, Spread
-from penult_service.plots.themes import LIGHT, Theme
+from penult_service.plots.pictures import Picture
+from penult_service.plots.themes import Theme
 from penult_service.plots.words import mean_of, signed
 
 # Inches: narrow enough that the words can be read on a phone, where a picture is as wide as the screen.
@@ -29,22 +28,6 @@ SIZE = 9.0
 TAIL = 0.003
 # From so many rows on, a map is a picture of dots, not a drawing of each.
 DRAWN_ROWS = 300
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture: `name` for files, `title` and `caption` for people, `kind` svg or png."""
-
-    name: str
-    title: str
-    caption: str
-    kind: str
-    draw: Callable[[Theme], Figure]
-
-    def file(self, theme: Theme = LIGHT, kind: str = "") -> bytes:
-        """It as a file, of its own kind or of another."""
-        with own_style():
-            return file_of(self.draw(theme), kind or self.kind, self.title)
 
 
 def cosines(view: DropoutView) -> list[Picture]:

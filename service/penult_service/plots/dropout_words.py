@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penult_service.plots.dropout_view import ALL, HEAD, DropoutView, Effect, Site, Spread
-from penult_service.plots.words import counted, mean_of, number, one_line, percent, shortened, signed
+from penult_service.plots.words import counted, mean_of, number, percent, said, signed
 
 SCOPES = {HEAD: "in front of the head", ALL: "everywhere", "named": "those chosen"}
 PLACES = {
@@ -20,7 +20,6 @@ PLACES = {
     "in_head": "inside the head",
     "": "not known",
 }
-LONGEST_NAME = 160
 BEFORE_AFTER = "before_vs_after_dropout"
 QUESTION = "Before or after the dropout?"
 INFERENCE = (
@@ -46,11 +45,6 @@ class Line:
     values: tuple[str, ...]
     beside: str
     meaning: str
-
-
-def said(text: str, longest: int = LONGEST_NAME) -> str:
-    """Other people's words, in a line and not too long; what they mean to HTML or Markdown is another's task."""
-    return shortened(one_line(text), longest)
 
 
 def scope(effect: Effect) -> str:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 ELLIPSIS = "…"
+LONGEST_NAME = 160
 
 
 def one_line(text: str) -> str:
@@ -19,6 +20,11 @@ def one_line(text: str) -> str:
 def shortened(text: str, longest: int) -> str:
     """At most `longest` characters of the text, the last an ellipsis where something is missing."""
     return text if len(text) <= longest else text[: longest - 1].rstrip() + ELLIPSIS
+
+
+def said(text: str, longest: int = LONGEST_NAME) -> str:
+    """Other people's words, in a line and not too long; what they mean to HTML or Markdown is another's task."""
+    return shortened(one_line(text), longest)
 
 
 def distinct(names: Sequence[str]) -> list[str]:
