@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penult_service.analysis import kernels
+from penult_service.analysis.background import background, centred, mean_of
 from penult_service.analysis.calls import LARGER_IS_CLOSER, Neighbors
 from penult_service.analysis.progress import silently, tell
 from penult_service.analysis.results import Adjustment, NeighborsResult
@@ -34,6 +35,10 @@ def search(call: Neighbors, queries: Floats, corpus: Floats | None = None) -> Ne
     tell("rows")
     queries = np.ascontiguousarray(queries, dtype=np.float32)
     other = queries if corpus is None else np.ascontiguousarray(corpus, dtype=np.float32)
+    if call.center:
+        mean = mean_of([other])
+        queries = centred(queries, mean)
+        other = queries if corpus is None else centred(other, mean)
     k, adjustments = _possible_k(call, len(other), alone=corpus is None)
     own = np.arange(len(queries), dtype=np.int32) if call.exclude_self and corpus is None else None
     keys, indices = _nearest(queries, None if corpus is None else other, k, call.metric, own)
@@ -42,7 +47,8 @@ def search(call: Neighbors, queries: Floats, corpus: Floats | None = None) -> Ne
     zero = [zero_rows(side) if cosine else np.empty(0, np.int32) for side in (queries, other)]
     if call.radius is not None:
         _within(indices, scores, call, zero[1])
-    return NeighborsResult(indices, scores, zero[0], zero[1], adjustments)
+    usual = background([other], call.metric)
+    return NeighborsResult(indices, scores, zero[0], zero[1], adjustments, usual)
 
 
 def graph(rows: Floats, k: int, metric: str) -> tuple[NDArray[np.int32], Floats]:
