@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from penult_service.analysis.background import compared
 from penult_service.analysis.calls import Similarity
-from penult_service.analysis.progress import counting
+from penult_service.analysis.progress import counting, tell
 from penult_service.analysis.results import SimilarityResult
 from penult_service.vectors import in_float32, pair_similarity, similarity
 
@@ -19,10 +20,16 @@ _STEP = 32
 def compute(
     call: Similarity, a: Floats, b: Floats | None = None, background: Floats | None = None
 ) -> SimilarityResult:
-    """Scores of the rows of a [n, d] against those of b [m, d] (absent: a), or of pairs of rows (b as long as a)."""
+    """Scores of the rows of a [n, d] against those of b [m, d] (absent: a), or of pairs of rows (b as long as a).
+
+    What is usual is said by the rows of `background` [u, d], absent: by a and b. Tells its stages (`progress`): rows,
+    scores.
+    """
+    tell("rows")
+    a, b, usual = compared(a, b, background, call.metric, call.center)
     b = a if b is None else b
     scores = pair_similarity(a, b, call.metric) if call.pairs else matrix(a, b, call.metric)
-    return SimilarityResult(scores)
+    return SimilarityResult(scores, usual)
 
 
 def matrix(a: Floats, b: Floats, metric: str) -> Floats:
