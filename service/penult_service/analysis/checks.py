@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from penult_service.analysis import cluster_checks
 from penult_service.analysis.calls import (
+    ALL_PAIRS,
+    DUPLICATE_METRICS,
     LARGER_IS_CLOSER,
     METRICS,
     PROJECT_METHODS,
@@ -15,9 +17,11 @@ from penult_service.analysis.calls import (
     Call,
     Cluster,
     CompareDropout,
+    Duplicates,
     EditClusters,
     Grow,
     Neighbors,
+    Outliers,
     Project,
     Shapes,
     Similarity,
@@ -42,6 +46,7 @@ from penult_service.errors import InvalidInput
 
 LEAST_DROPOUT_ROWS, MOST_DROPOUT_ROWS = 3, 5_000
 MOST_PASSES = 1_000
+LEAST_OUTLIER_ROWS = 3
 _DIMENSIONS = (2, 3)
 _ROWS = {"a", "b", "background", "queries", "corpus", "source"}
 
@@ -78,11 +83,17 @@ def check(call: Call, shapes: Shapes) -> None:
             cluster_checks.edit(call)
         case Project():
             _project(call, shapes)
+        case Duplicates():
+            _duplicates(call)
+        case Outliers():
+            _outliers(call, shapes)
 
 
 def _similarity(call: Similarity, shapes: Shapes) -> None:
     known_word("metric", call.metric, METRICS)
+    _center(call.center, call.metric)
     one_width("a", "b", shapes)
+    one_width("a", "background", shapes)
     if not call.pairs:
         return
     if "b" not in shapes:
@@ -99,6 +110,7 @@ def _similarity(call: Similarity, shapes: Shapes) -> None:
 
 def _neighbors(call: Neighbors, shapes: Shapes) -> None:
     known_word("metric", call.metric, METRICS)
+    _center(call.center, call.metric)
     one_width("queries", "corpus", shapes)
     at_least("k", call.k, 1)
     if call.exclude_self and "corpus" in shapes:
@@ -139,6 +151,44 @@ def _project(call: Project, shapes: Shapes) -> None:
     at_least("perplexity", call.perplexity, 1)
     if call.min_dist is not None and not 0 <= call.min_dist <= 1:
         raise out_of_range("min_dist", call.min_dist, "how close rows may lie; give 0 to 1")
+
+
+def _center(center: bool, metric: str) -> None:
+    if center and metric != "cosine":
+        changes = (
+            "changes dot products with the lengths" if metric == "dot" else f"leaves {metric} distances alike"
+        )
+        raise wrong("center", f"center {changes}; use it with metric cosine, or leave it out", ("cosine",))
+
+
+def _duplicates(call: Duplicates) -> None:
+    _of_distances(call.metric, "duplicates")
+    if not 1 <= call.max_pairs <= ALL_PAIRS:
+        raise out_of_range("max_pairs", call.max_pairs, f"give 1 to {ALL_PAIRS}")
+    if call.threshold is None:
+        return
+    finite("threshold", call.threshold)
+    if call.metric == "cosine" and not -1 <= call.threshold <= 1:
+        raise out_of_range("threshold", call.threshold, "a cosine, so give -1 to 1, such as 0.95")
+    if call.metric != "cosine" and call.threshold < 0:
+        raise out_of_range("threshold", call.threshold, f"a distance ({call.metric}), so give 0 or more")
+
+
+def _outliers(call: Outliers, shapes: Shapes) -> None:
+    _of_distances(call.metric, "outliers")
+    at_least("k", call.k, 1)
+    rows = shapes["source"][0]
+    if rows < LEAST_OUTLIER_ROWS:
+        raise too_few("source", rows, LEAST_OUTLIER_ROWS, "to say which lies apart")
+
+
+def _of_distances(metric: str, what: str) -> None:
+    """That a metric is a distance: `dot` is none, a row is not nearest to itself."""
+    known_word("metric", metric, METRICS)
+    if metric not in DUPLICATE_METRICS:
+        raise wrong(
+            "metric", f"metric {metric} gives no {what}; use {listed(DUPLICATE_METRICS)}", DUPLICATE_METRICS
+        )
 
 
 def _compare_dropout(call: CompareDropout, shapes: Shapes) -> None:

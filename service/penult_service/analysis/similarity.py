@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from penult_service.analysis.background import compared
 from penult_service.analysis.calls import Similarity
-from penult_service.analysis.progress import counting, tell
+from penult_service.analysis.progress import counting
 from penult_service.analysis.results import SimilarityResult
 from penult_service.vectors import in_float32, pair_similarity, similarity
 
@@ -22,10 +22,8 @@ def compute(
 ) -> SimilarityResult:
     """Scores of the rows of a [n, d] against those of b [m, d] (absent: a), or of pairs of rows (b as long as a).
 
-    What is usual is said by the rows of `background` [u, d], absent: by a and b. Tells its stages (`progress`): rows,
-    scores.
+    What is usual is said by the rows of `background` [u, d], absent: by a and b. Tells the stage scores (`progress`).
     """
-    tell("rows")
     a, b, usual = compared(a, b, background, call.metric, call.center)
     b = a if b is None else b
     scores = pair_similarity(a, b, call.metric) if call.pairs else matrix(a, b, call.metric)
