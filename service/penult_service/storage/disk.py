@@ -65,6 +65,14 @@ class Disk:
         self.write(draft, 0, data, sync=True)
         self.rename(draft, path)
 
+    def link(self, source: Path, target: Path) -> None:
+        """The same file under a second name, or, on a file system without such links, a copy of it; synced."""
+        try:
+            os.link(source, target)
+        except OSError:
+            shutil.copyfile(source, target)
+            self.sync(target)
+
     def rename(self, source: Path, target: Path) -> None:
         """Rename within one directory, and sync that."""
         self._rename(source, target)

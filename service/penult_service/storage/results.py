@@ -6,15 +6,13 @@ NAME/<life>/*.npy     the arrays
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 import platform
-import re
 import secrets
 import threading
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,60 +20,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penult_service import __version__
-from penult_service.errors import AlreadyExists, DataDamaged, InvalidInput, NotFound, PenultError
-from penult_service.files import sha256_file
+from penult_service.errors import AlreadyExists, InvalidInput, NotFound, PenultError, PreconditionFailed
+from penult_service.storage.arrays import (
+    ArrayPlace,
+    Checked,
+    check_array,
+    open_array,
+    place_of,
+    write_array,
+)
 from penult_service.storage.disk import Disk, refused
+from penult_service.storage.lives import Life
 from penult_service.storage.manifests import now, read_manifest, write_manifest
 from penult_service.storage.names import check_name
+from penult_service.storage.result_records import HeldResult, ResultInfo, ResultPage, RowsOf, StoredResult
 
 MANIFEST, FORMAT, VERSION = "result.json", "penult-result", 1
-_SMALL = 4096
-_ARRAY_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
-
-
-@dataclass(frozen=True)
-class RowsOf:
-    """The rows that a result belongs to: the first `rows` of one life of a set, or rows that were never stored.
-
-    `id_digest` as `Snapshot.id_digest`; `dataset` and `generation` empty for rows that came with the request.
-    """
-
-    rows: int
-    id_digest: str = ""
-    dataset: str = ""
-    generation: str = ""
-    embedding_space: str = ""
-
-
-@dataclass(frozen=True)
-class ResultInfo:
-    """What is known of a result without its arrays. `problem` says which file is damaged."""
-
-    name: str
-    created: str = ""
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    source: RowsOf = RowsOf(0)
-    versions: Mapping[str, str] = field(default_factory=dict)
-    bytes: int = 0
-    durable: bool = False
-    problem: str = ""
-
-
-@dataclass(frozen=True, eq=False)
-class StoredResult:
-    """A result: `arrays` are mapped into memory, read-only, and stay valid when it is deleted or overwritten."""
-
-    info: ResultInfo
-    arrays: Mapping[str, NDArray[Any]]
-
-
-@dataclass(frozen=True)
-class ResultPage:
-    """Results in the order of their names; `next_page_token` is empty on the last page."""
-
-    results: tuple[ResultInfo, ...]
-    next_page_token: str
+_MANIFESTS_KEPT = 64
 
 
 class ResultStore:
@@ -91,6 +52,10 @@ class ResultStore:
         self._disk = disk
         self._what = what
         self._lock = threading.RLock()
+        self._checked = Checked()
+        self._manifests: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {}
+        self._lives: dict[Path, Life] = {}
+        self._drafts: set[Path] = set()
         try:
             disk.make_directory(directory)
             disk.sync(directory.parent)
@@ -119,8 +84,6 @@ class ResultStore:
             AlreadyExists: and `overwrite` is False.
             TypeError, ValueError: not arrays of numbers, or not JSON: a mistake of the caller's code.
         """
-        check_name(name)
-        files = {_checked_array_name(key): _npy(array) for key, array in arrays.items()}
         content = {
             "name": name,
             "created": now(),
@@ -129,14 +92,42 @@ class ResultStore:
             "source": asdict(source),
             "versions": {**_versions(), **(versions or {})},
         }
-        json.dumps(content, allow_nan=False)
+        self.check_free(name, overwrite=overwrite)
+        return self._store(name, arrays, content, lambda: self.check_free(name, overwrite=overwrite))
+
+    def change(
+        self,
+        before: ResultInfo,
+        arrays: Mapping[str, NDArray[Any]],
+        *,
+        keep: Collection[str],
+        facts: Mapping[str, Any],
+        source: RowsOf | None = None,
+    ) -> ResultInfo:
+        """Put another life in the place of one that is held: all of it or, with an error, nothing; durable.
+
+        Args:
+            before: What is changed; its name, `created`, parameters and versions stay.
+            arrays: New ones.
+            keep: Names of arrays that stay as they are, if they are there; all others go.
+            facts: All of them.
+            source: The rows now; None: as before.
+
+        Raises:
+            PreconditionFailed: it was deleted or overwritten meanwhile (such as CLUSTERING_CHANGED).
+        """
         with self._lock:
-            self.check_free(name, overwrite=overwrite)
-            try:
-                self._write(name, files, content)
-            except OSError as error:
-                raise refused(error, f"{self._what} {name!r} was not stored") from error
-            return self._read(name)[0]
+            self._check_same(before)
+            content = dict(self._content(before.name))
+        said, life = content.pop("arrays"), self._directory / before.name / content.pop("life")
+        content |= {"facts": dict(facts), "updated": now(), "source": asdict(source or before.source)}
+        if not arrays and set(said) <= set(keep):  # what is said of it alone: the arrays stay where they are
+            content |= {"arrays": said, "life": life.name}
+            with self._lock:
+                self._check_same(before)
+                return self._written(before.name, content)
+        kept = {key: (life / f"{key}.npy", said[key]) for key in said if key in keep and key not in arrays}
+        return self._store(before.name, arrays, content, lambda: self._check_same(before), kept)
 
     def check_free(self, name: str, *, overwrite: bool = False) -> None:
         """Refuse, before anything is computed, what `put` would.
@@ -153,18 +144,44 @@ class ResultStore:
                 field="name",
             )
 
-    def get(self, name: str) -> StoredResult:
-        """The result of that name, compared with its checksums.
+    def get(self, name: str, *, without: Collection[str] = ()) -> StoredResult:
+        """The result of that name, with its arrays but those `without` which it is wanted.
 
         Raises:
             NotFound, or DataDamaged naming the file.
         """
         with self._lock:
             self._check_there(name)
-            info, content = self._read(name)
+            content = self._content(name)
             place = self._directory / name / content["life"]
-            arrays = {key: _opened(place / f"{key}.npy", said) for key, said in content["arrays"].items()}
-        return StoredResult(info, arrays)
+            arrays = {}
+            for key, said in content["arrays"].items():
+                if key not in without:
+                    self._checked.check(place / f"{key}.npy", said)
+                    arrays[key] = open_array(place / f"{key}.npy", said)
+        return StoredResult(self._info_of(content), arrays)
+
+    def hold(self, name: str, arrays: Collection[str]) -> HeldResult:
+        """The result of that name, for who maps those of the arrays that it has; close it afterwards.
+
+        Raises:
+            NotFound, or DataDamaged naming the file.
+        """
+        with self._lock:
+            self._check_there(name)
+            content = self._content(name)
+            place = self._directory / name / content["life"]
+            life = self._lives.setdefault(place, Life(self._disk, place))
+            life.enter()
+        try:
+            places: dict[str, ArrayPlace] = {}
+            for key in sorted(set(arrays) & set(content["arrays"])):
+                self._checked.check(place / f"{key}.npy", content["arrays"][key])
+                places[key] = place_of(place / f"{key}.npy")
+        except BaseException:
+            life.leave()
+            raise
+        return HeldResult(self._info_of(content), places, life)
 
     def info(self, name: str) -> ResultInfo:
         """What is known of the result of that name, without a look at its arrays.
@@ -174,7 +191,7 @@ class ResultStore:
         """
         with self._lock:
             self._check_there(name)
-            return self._read(name)[0]
+            return self._info_of(self._content(name))
 
     def list(self, page_size: int = 100, page_token: str = "") -> ResultPage:
         """Results whose names follow `page_token`. A damaged one is there too, with its `problem`."""
@@ -186,61 +203,124 @@ class ResultStore:
         return ResultPage(infos, names[page_size - 1] if len(names) > page_size else "")
 
     def delete(self, name: str) -> None:
-        """Delete a result, damaged or not. Arrays that were read stay valid.
+        """Delete a result, damaged or not. Arrays that were read stay valid, and files that are held.
 
         Raises:
             NotFound: there is none.
         """
         with self._lock:
             self._check_there(name)
+            place = self._directory / name
             try:
-                self._disk.remove(self._directory / name / MANIFEST)
-                self._disk.sync(self._directory / name)
-                self._disk.remove_tree(self._directory / name)
+                self._disk.remove(place / MANIFEST)
+                self._disk.sync(place)
+                self._remove_others(place, "")
+                with suppress(OSError):  # who reads there, or writes, is not done: the next start removes it
+                    place.rmdir()
             except OSError as error:
                 raise refused(error, f"{self._what} {name!r} was perhaps not deleted") from error
 
-    def _write(self, name: str, files: Mapping[str, bytes], content: Mapping[str, Any]) -> None:
-        place, life = self._directory / name, "r" + secrets.token_hex(8)
-        self._disk.make_directory(place)
+    def _store(
+        self,
+        name: str,
+        arrays: Mapping[str, NDArray[Any]],
+        content: Mapping[str, Any],
+        check: Callable[[], None],
+        kept: Mapping[str, tuple[Path, Mapping[str, Any]]] | None = None,
+    ) -> ResultInfo:
+        """Write a life beside the one that may be there; when `check` passes then too, it is the one that counts."""
+        for key, array in arrays.items():
+            check_array(key, array)
+        json.dumps(content, allow_nan=False)
+        life = self._directory / name / ("r" + secrets.token_hex(8))
+        self._drafts.add(life)
+        try:
+            said = self._write(life, arrays, kept or {})
+            with self._lock:
+                self._checked_draft(life, check)
+                return self._written(name, {**content, "life": life.name, "arrays": said})
+        except OSError as error:
+            raise refused(error, f"{self._what} {name!r} was not stored") from error
+        finally:
+            self._drafts.discard(life)
+
+    def _checked_draft(self, life: Path, check: Callable[[], None]) -> None:
+        try:
+            check()
+        except PenultError:
+            self._disk.remove_tree(life)
+            raise
+
+    def _write(
+        self,
+        life: Path,
+        arrays: Mapping[str, NDArray[Any]],
+        kept: Mapping[str, tuple[Path, Mapping[str, Any]]],
+    ) -> dict[str, Any]:
+        self._disk.make_directory(life.parent)
         self._disk.sync(self._directory)
         try:
-            self._disk.make_directory(place / life)
-            for key, data in files.items():
-                self._disk.write(place / life / f"{key}.npy", 0, data, sync=True)
-            self._disk.sync(place / life)
-            self._disk.sync(place)
+            self._disk.make_directory(life)
+            said = {key: write_array(self._disk, life / f"{key}.npy", array) for key, array in arrays.items()}
+            for key, (path, known) in kept.items():
+                self._disk.link(path, life / f"{key}.npy")
+                said[key] = dict(known)
+            self._disk.sync(life)
+            self._disk.sync(life.parent)
         except OSError:  # what came onto a full disk does not stay there until the next start
-            self._disk.remove_tree(place / life)
+            if life.exists():
+                self._disk.remove_tree(life)
             raise
-        said = {
-            key: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
-            for key, data in files.items()
-        }
-        write_manifest(
-            self._disk, place / MANIFEST, FORMAT, VERSION, {**content, "life": life, "arrays": said}
-        )
-        self._remove_others(place, life)
+        return said
 
-    def _read(self, name: str) -> tuple[ResultInfo, dict[str, Any]]:
-        content = read_manifest(self._directory / name / MANIFEST, FORMAT, VERSION)
-        info = ResultInfo(
+    def _written(self, name: str, content: Mapping[str, Any]) -> ResultInfo:
+        """Make it the one that counts."""
+        place = self._directory / name
+        write_manifest(self._disk, place / MANIFEST, FORMAT, VERSION, content)
+        self._remove_others(place, content["life"])
+        return self._info_of(self._content(name))
+
+    def _content(self, name: str) -> dict[str, Any]:
+        """Of the manifest, read again only when it is another one."""
+        path = self._directory / name / MANIFEST
+        stat = path.stat()
+        seen = (stat.st_size, stat.st_mtime_ns, stat.st_ino)
+        known = self._manifests.get(name)
+        if known is None or known[0] != seen:
+            while len(self._manifests) >= _MANIFESTS_KEPT:
+                self._manifests.pop(next(iter(self._manifests)))
+            known = self._manifests[name] = (seen, read_manifest(path, FORMAT, VERSION))
+        return known[1]
+
+    def _info_of(self, content: Mapping[str, Any]) -> ResultInfo:
+        sizes = {key: said["bytes"] for key, said in content["arrays"].items()}
+        return ResultInfo(
             name=content["name"],
             created=content["created"],
             parameters=content["parameters"],
             facts=content["facts"],
             source=RowsOf(**content["source"]),
             versions=content["versions"],
-            bytes=sum(said["bytes"] for said in content["arrays"].values()),
+            bytes=sum(sizes.values()),
             durable=self._disk.durable,
+            updated=content.get("updated", ""),
+            life=content["life"],
+            array_bytes=sizes,
         )
-        return info, content
 
     def _info(self, name: str) -> ResultInfo:
         try:
-            return self._read(name)[0]
+            return self._info_of(self._content(name))
         except PenultError as error:
             return ResultInfo(name, durable=self._disk.durable, problem=error.message)
+
+    def _check_same(self, before: ResultInfo) -> None:
+        if not self._is_there(before.name) or self._content(before.name)["life"] != before.life:
+            raise PreconditionFailed(
+                f"{self._what} {before.name!r} was overwritten or deleted meanwhile; nothing was changed",
+                reason=f"{self._what.upper()}_CHANGED",
+                field=self._what,
+            )
 
     def _check_there(self, name: str) -> None:
         check_name(name)
@@ -271,33 +351,14 @@ class ResultStore:
 
     def _remove_others(self, place: Path, life: str) -> None:
         for other in place.iterdir():
-            if other.is_dir() and other.name != life:
+            if not other.is_dir() or other.name == life or other in self._drafts:
+                continue
+            self._checked.forget(other)
+            held = self._lives.pop(other, None)
+            if held is not None:
+                held.doom()
+            else:
                 self._disk.remove_tree(other)
-
-
-def _checked_array_name(name: str) -> str:
-    if not _ARRAY_NAME.fullmatch(name):
-        raise ValueError(f"{name!r} cannot be the name of an array")
-    return name
-
-
-def _npy(array: NDArray[Any]) -> bytes:
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"arrays of {array.dtype} are not stored")
-    file = io.BytesIO()
-    little = np.asarray(array, dtype=array.dtype.newbyteorder("<"), order="C")
-    np.lib.format.write_array(file, little, version=(1, 0), allow_pickle=False)
-    return file.getvalue()
-
-
-def _opened(path: Path, said: Mapping[str, Any]) -> NDArray[Any]:
-    try:
-        if path.stat().st_size != said["bytes"] or sha256_file(path) != said["sha256"]:
-            raise DataDamaged(f"{path} is damaged: it is not what was written")
-        # An empty array cannot be mapped, and a small one need not be.
-        return np.load(path, mmap_mode="r" if said["bytes"] > _SMALL else None, allow_pickle=False)
-    except FileNotFoundError as error:
-        raise DataDamaged(f"{path} is missing") from error
 
 
 def _versions() -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 import weakref
 import zlib
 from collections.abc import Iterator, Sequence
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from penult_service.errors import DataDamaged, InvalidInput
 from penult_service.storage.disk import Disk
+from penult_service.storage.lives import Life
 from penult_service.storage.parts import slices, take
 from penult_service.storage.recovery import map_vectors
 from penult_service.storage.rows import ID, VECTOR
@@ -44,35 +44,13 @@ class VectorFile:
         return map_vectors(self.path, self.rows, self.dimension)
 
 
-class Generation:
+class Generation(Life):
     """The directory of one life of a set, from its creation to its deletion or overwriting, and who reads there."""
 
     def __init__(self, disk: Disk, path: Path, manifest: Manifest) -> None:
-        self.path = path
-        self._disk = disk
-        # Reentrant: a snapshot that nobody closed leaves when it is collected, at any moment.
-        self._lock = threading.RLock()
-        self._readers = 0
-        self._doomed = False
+        super().__init__(disk, path)
         # The vectors that were there when the process opened the set are compared with their checksum once.
         self._unchecked = (manifest.rows, manifest.dimension, manifest.vectors_crc32)
-
-    def enter(self) -> None:
-        """One more reader."""
-        with self._lock:
-            self._readers += 1
-
-    def leave(self) -> None:
-        """One reader less; the last one takes a doomed directory with it."""
-        with self._lock:
-            self._readers -= 1
-            self._remove_if_free()
-
-    def doom(self) -> bool:
-        """The set is gone: remove the directory, now or with its last reader. Whether it was now."""
-        with self._lock:
-            self._doomed = True
-            return self._remove_if_free()
 
     def check_vectors(self) -> None:
         """Raises DataDamaged when `vectors.f32` is not what was written."""
@@ -82,12 +60,6 @@ class Generation:
             if rows and zlib.crc32(stored.reshape(-1).view(np.uint8).data) != expected:
                 raise DataDamaged(f"{self.path / VECTORS} is damaged: its checksum does not fit")
             self._unchecked = (0, None, 0)
-
-    def _remove_if_free(self) -> bool:
-        free = self._doomed and self._readers == 0
-        if free:
-            self._disk.remove_tree(self.path)
-        return free
 
 
 class Snapshot:
