@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from penult.v1 import analysis_service_pb2 as pb
@@ -28,7 +28,7 @@ QUERIES = {"queries": (5, 3)}
 CORPUS = {"queries": (5, 3), "corpus": (2, 3)}
 ROWS = {"source": (20, 3)}
 GROWING = {**ROWS, "fitted_rows": (50, 3), "fitted_first": (50,), "stored_labels": (60,)}
-REQUESTS = {
+REQUESTS: dict[type, Any] = {
     Similarity: pb.ComputeSimilarityRequest,
     Neighbors: pb.SearchNeighborsRequest,
     Cluster: pb.ClusterRequest,
