@@ -5,6 +5,7 @@ Arrow, npy and JSON on disk; docs/storage-format.md has the layout.
 
 from penult_service.storage.arrays import ArrayPlace
 from penult_service.storage.data import Storage
+from penult_service.storage.graphs import KeptGraph
 from penult_service.storage.names import check_name
 from penult_service.storage.operations import OperationRecord, OperationStore
 from penult_service.storage.result_records import HeldResult, ResultInfo, ResultPage, RowsOf, StoredResult
@@ -18,6 +19,7 @@ __all__ = [
     "ArrayPlace",
     "EmbeddingSet",
     "HeldResult",
+    "KeptGraph",
     "OperationRecord",
     "OperationStore",
     "ResultInfo",

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from penult_service.errors import DataDamaged, InvalidInput
 from penult_service.storage.disk import Disk
+from penult_service.storage.graphs import Graphs, KeptGraph
 from penult_service.storage.lives import Life
 from penult_service.storage.parts import slices, take
 from penult_service.storage.recovery import map_vectors
@@ -49,6 +50,7 @@ class Generation(Life):
 
     def __init__(self, disk: Disk, path: Path, manifest: Manifest) -> None:
         super().__init__(disk, path)
+        self.graphs = Graphs(disk, path)
         # The vectors that were there when the process opened the set are compared with their checksum once.
         self._unchecked = (manifest.rows, manifest.dimension, manifest.vectors_crc32)
 
@@ -60,6 +62,9 @@ class Generation(Life):
             if rows and zlib.crc32(stored.reshape(-1).view(np.uint8).data) != expected:
                 raise DataDamaged(f"{self.path / VECTORS} is damaged: its checksum does not fit")
             self._unchecked = (0, None, 0)
+
+    def _left(self) -> None:
+        self.graphs.tidy()
 
 
 class Snapshot:
@@ -78,6 +83,7 @@ class Snapshot:
         self.embedding_space = state.space
         self.columns = dict(state.manifest.columns)
         self.schema = state.manifest.schema
+        self.provenance = dict(state.manifest.provenance)
 
     def __enter__(self) -> Snapshot:
         return self
@@ -107,6 +113,16 @@ class Snapshot:
             DataDamaged: the file is not what was written.
         """
         return self.vector_file().open()
+
+    def graph(self, metric: str) -> KeptGraph | None:
+        """The neighbour graph that is kept of these rows, for analysis workers; None: none."""
+        return self._generation.graphs.find(metric, self.rows)
+
+    def keep_graph(
+        self, metric: str, near_rows: NDArray[np.int32], near_distances: NDArray[np.float32]
+    ) -> None:
+        """Keep the neighbour graph of these rows, int32 and float32 [m, k], as long as the set lives; not synced."""
+        self._generation.graphs.keep(metric, self.rows, near_rows, near_distances)
 
     def read(
         self,
