@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,16 +11,23 @@ import scipy.linalg
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from penult_service.analysis import placing_kernels
 from penult_service.analysis.progress import counting
+from penult_service.analysis.rough import fixed
 from penult_service.analysis.rows import blocks
 
 
 @dataclass(frozen=True, eq=False)
 class Components:
-    """`coordinates` float32 [m, c], 0 beyond the rank; `explained` float64 [c] shares of the variance."""
+    """`coordinates` float32 [m, c], 0 beyond the rank; `explained` float64 [c] shares of the variance.
+
+    `mean` float64 [d] and `loadings` float64 [d, c], 0 beyond the rank, place other rows (`placed`).
+    """
 
     coordinates: NDArray[np.float32]
     explained: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    loadings: NDArray[np.float64]
 
 
 def components(rows: NDArray[np.floating], count: int, weights: NDArray[Any]) -> Components:
@@ -29,18 +37,31 @@ def components(rows: NDArray[np.floating], count: int, weights: NDArray[Any]) ->
     scikit-learn the largest loading of a component is positive. Tells the stage components, in rows placed.
     """
     more = counting("components", len(rows))
-    coordinates = np.zeros((len(rows), count))
-    explained = np.zeros(count)
+    explained, loadings = np.zeros(count), np.zeros((rows.shape[1], count))
     shares = weights.astype(np.float64) / weights.sum()
     mean = np.einsum("i,ij->j", shares, rows, dtype=np.float64)
     with threadpool_limits(1, user_api="blas"):
-        variances, loadings, total = _loadings(rows, mean, shares, count)
-        for block in blocks(len(rows), 8 * rows.shape[1]):
-            coordinates[block, : len(variances)] = (rows[block] - mean) @ loadings
-            more(block.stop - block.start)
+        variances, found, total = _loadings(rows, mean, shares, count)
+    loadings[:, : len(variances)] = found
     if total > 0:
         explained[: len(variances)] = variances / total
-    return Components(coordinates.astype(np.float32), explained)
+    return Components(placed(rows, mean, loadings, more), explained, mean, loadings)
+
+
+def placed(
+    rows: NDArray[np.floating],
+    mean: NDArray[np.float64],
+    loadings: NDArray[np.float64],
+    more: Callable[[int], None] | None = None,
+) -> NDArray[np.float32]:
+    """Coordinates float32 [n, c] of rows [n, d], known or new: of each by itself, bit for bit."""
+    coordinates = np.empty((len(rows), loadings.shape[1]), dtype=np.float32)
+    columns = np.ascontiguousarray(loadings.T, dtype=np.float64)
+    for block in blocks(len(rows), 8 * rows.shape[1]):
+        placing_kernels.components(fixed(rows[block] - mean), fixed(columns), coordinates[block])
+        if more is not None:
+            more(block.stop - block.start)
+    return coordinates
 
 
 def _loadings(

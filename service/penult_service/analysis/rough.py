@@ -96,6 +96,11 @@ class RoughKeys:
     def allowances(self) -> NDArray[np.float64]:
         return self.margins * (1 + self.slope)
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Queries and corpus rows."""
+        return len(self.queries), len(self.corpus)
+
     def of(self, queries: NDArray[np.intp]) -> RoughKeys:
         """Those of some of the queries."""
         return replace(self, queries=self.queries[queries], margins=self.margins[queries])
@@ -110,7 +115,7 @@ class RoughKeys:
         return tile
 
 
-def fixed(rows: Floats) -> Floats:
+def fixed(rows: NDArray[Any]) -> NDArray[Any]:
     """The same rows, read-only: numba compiles another version for those that can be written to."""
     view = rows.view()
     view.flags.writeable = False
@@ -140,7 +145,7 @@ def _cosine(queries: Floats, corpus: Floats, error: float, vanished: float) -> R
 
 def _dot(queries: Floats, corpus: Floats, error: float, vanished: float) -> RoughKeys:
     lengths = [np.sqrt(np.einsum("ij,ij->i", side, side, dtype=np.float64)) for side in (queries, corpus)]
-    scales = [_scale(float(side.max())) for side in lengths]
+    scales = [scale_of(float(side.max())) for side in lengths]
     left, right = (_scaled(side, scale) for side, scale in zip((queries, corpus), scales, strict=True))
     unit = scales[0] * scales[1]
     margins = error * unit * float(lengths[1].max()) * lengths[0] + vanished
@@ -148,7 +153,7 @@ def _dot(queries: Floats, corpus: Floats, error: float, vanished: float) -> Roug
 
 
 def _manhattan(queries: Floats, corpus: Floats, error: float, vanished: float) -> RoughKeys:
-    scale = _scale(max(float(np.abs(side).max(initial=0)) for side in (queries, corpus)))
+    scale = scale_of(max(float(np.abs(side).max(initial=0)) for side in (queries, corpus)))
     left, right = (_scaled(side, scale) for side in (queries, corpus))
     return RoughKeys(left, right, scale, error, np.full(len(left), vanished), absolute=True)
 
@@ -158,9 +163,9 @@ def _euclidean(queries: Floats, corpus: Floats, error: float, vanished: float) -
 
     Their error is at most e (|x| + |y|)^2, and |y| <= |x| + distance, so at most e (8 |x|^2 + 2 distance^2).
     """
-    centre = np.median(corpus[:: max(1, len(corpus) // 256)].astype(np.float64), axis=0)
+    centre = centre_of(corpus)
     sides = [side - centre for side in (queries, corpus)]
-    scale = _scale(max(float(np.sqrt(np.einsum("ij,ij->i", side, side).max())) for side in sides))
+    scale = scale_of(max(float(np.sqrt(np.einsum("ij,ij->i", side, side).max())) for side in sides))
     left, right = (_scaled(side, scale) for side in sides)
     squares = [np.einsum("ij,ij->i", side, side, dtype=np.float64) for side in (left, right)]
     ones = [np.ones(len(side)) for side in (left, right)]
@@ -173,7 +178,13 @@ def _euclidean(queries: Floats, corpus: Floats, error: float, vanished: float) -
     )
 
 
-def _scale(largest: float) -> float:
+def centre_of(rows: Floats) -> NDArray[np.float64]:
+    """A centre of the rows that outliers do not move, float64 [d]."""
+    return np.asarray(np.median(rows[:: max(1, len(rows) // 256)].astype(np.float64), axis=0))
+
+
+def scale_of(largest: float) -> float:
+    """The power of two that brings this length near the largest allowed."""
     return 2.0 ** np.floor(np.log2(_LARGEST / largest)) if largest > 0 else 1.0
 
 
