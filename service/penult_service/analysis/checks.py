@@ -14,6 +14,7 @@ from penult_service.analysis.calls import (
     METRICS,
     PROJECT_METHODS,
     PROJECT_METRICS,
+    Assign,
     Call,
     Cluster,
     CompareDropout,
@@ -25,6 +26,7 @@ from penult_service.analysis.calls import (
     Project,
     Shapes,
     Similarity,
+    Transform,
     settled,
 )
 from penult_service.analysis.refusals import (
@@ -39,6 +41,7 @@ from penult_service.analysis.refusals import (
     out_of_range,
     rows_suit,
     seed_suits,
+    stored_suits,
     too_few,
     wrong,
 )
@@ -64,6 +67,7 @@ def check(call: Call, shapes: Shapes) -> None:
             (DIMENSION_MISMATCH), an unknown word (UNKNOWN_METRIC, UNKNOWN_METHOD ...), a number out of its range
             (OUT_OF_RANGE), what does not go together (WRONG_COMBINATION), labels that are not one a row
             (LABELS_MISMATCH). The field is the contract's, of what lies in it as in `merge.labels`.
+        PreconditionFailed: nothing can be placed on this map (CANNOT_TRANSFORM), or in these clusters (CANNOT_ASSIGN).
     """
     if isinstance(call, CompareDropout):
         _compare_dropout(call, shapes)
@@ -81,6 +85,9 @@ def check(call: Call, shapes: Shapes) -> None:
             cluster_checks.grow(call, shapes)
         case EditClusters():
             cluster_checks.edit(call)
+        case Transform() | Assign():
+            stored = ("projection", "TRANSFORM") if isinstance(call, Transform) else ("clustering", "ASSIGN")
+            stored_suits(shapes, stored[0], f"CANNOT_{stored[1]}")
         case Project():
             _project(call, shapes)
         case Duplicates():

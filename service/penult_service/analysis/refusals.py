@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 
 from penult_service.analysis.calls import Shapes
-from penult_service.errors import InvalidInput
+from penult_service.errors import InvalidInput, PreconditionFailed
 
 SEEDS = 1 << 32
 
@@ -30,6 +30,30 @@ def one_width(first: str, second: str, shapes: Shapes) -> None:
             " compare rows of one width",
             reason="DIMENSION_MISMATCH",
             field=second,
+            metadata=widths,
+        )
+
+
+def stored_suits(shapes: Shapes, stored: str, reason: str) -> None:
+    """That a stored map or clustering was made of rows with a direction, as wide as the new ones.
+
+    Raises:
+        PreconditionFailed: it has none; its reason is given.
+    """
+    if not shapes["fitted_rows"][0]:
+        raise PreconditionFailed(
+            f"the {stored} was made of all-zero rows alone, which have no direction, and nothing lies near them;"
+            f" make a {stored} of other rows",
+            reason=reason,
+            field=stored,
+        )
+    widths = {name: str(shapes[name][1]) for name in ("source", "fitted_rows")}
+    if widths["source"] != widths["fitted_rows"]:
+        raise InvalidInput(
+            f"the rows of source have {widths['source']} numbers, those of the {stored} {widths['fitted_rows']}; send"
+            " rows of the same model, layer and pooling",
+            reason="DIMENSION_MISMATCH",
+            field="source",
             metadata=widths,
         )
 

@@ -21,12 +21,13 @@ from penult_service.analysis.calls import (
     Transform,
 )
 from penult_service.analysis.checks import check
-from penult_service.errors import InvalidInput
+from penult_service.errors import InvalidInput, PreconditionFailed
 
 AB = {"a": (5, 3), "b": (5, 3)}
 QUERIES = {"queries": (5, 3)}
 CORPUS = {"queries": (5, 3), "corpus": (2, 3)}
 ROWS = {"source": (20, 3)}
+FITTED = {**ROWS, "fitted_rows": (50, 3), "fitted_first": (50,)}
 GROWING = {**ROWS, "fitted_rows": (50, 3), "fitted_first": (50,), "stored_labels": (60,)}
 REQUESTS: dict[type, Any] = {
     Similarity: pb.ComputeSimilarityRequest,
@@ -71,6 +72,9 @@ GOOD = [
     ),
     (Grow(), GROWING),
     (Grow(min_cluster_size=2, min_samples=1), GROWING),
+    (Transform(), FITTED),
+    (Transform("pca", "euclidean"), {**FITTED, "source": (1, 3)}),
+    (Assign(), FITTED),
     (EditClusters(merge=(4, 0, 2)), {}),
     (EditClusters(split=0, n_clusters=7), {}),
     (Project(), {"source": (1, 1)}),
@@ -164,6 +168,10 @@ BAD = [
     (Grow(), {**GROWING, "source": (20, 4)}, "DIMENSION_MISMATCH", "source"),
     (Grow(), {**GROWING, "source": (0, 3)}, "EMPTY_INPUT", "source"),
     (Grow(min_cluster_size=1), GROWING, "OUT_OF_RANGE", "min_cluster_size"),
+    (Transform(), {**FITTED, "source": (20, 4)}, "DIMENSION_MISMATCH", "source"),
+    (Transform(), {**FITTED, "source": (0, 3)}, "EMPTY_INPUT", "source"),
+    (Assign(), {**FITTED, "source": (20, 2)}, "DIMENSION_MISMATCH", "source"),
+    (Assign(), {**FITTED, "source": (20, 0)}, "EMPTY_INPUT", "source"),
     (EditClusters(), {}, "OUT_OF_RANGE", "merge.labels"),
     (EditClusters(merge=(3, 3)), {}, "OUT_OF_RANGE", "merge.labels"),
     (EditClusters(split=1, n_clusters=1), {}, "OUT_OF_RANGE", "split.n_clusters"),
@@ -226,3 +234,16 @@ def test_the_least_number_is_told(call: Call, shapes: dict[str, tuple[int, ...]]
     with pytest.raises(InvalidInput, match=f"at least {least}") as caught:
         check(call, shapes)
     assert caught.value.metadata["least"] == least
+
+
+@pytest.mark.parametrize(("call", "reason"), [(Transform(), "CANNOT_TRANSFORM"), (Assign(), "CANNOT_ASSIGN")])
+def test_nothing_lies_near_rows_without_direction(call: Call, reason: str) -> None:
+    with pytest.raises(PreconditionFailed, match="all-zero rows") as caught:
+        check(call, {**FITTED, "fitted_rows": (0, 3)})
+    assert caught.value.reason == reason
+
+
+def test_both_widths_are_told() -> None:
+    with pytest.raises(InvalidInput, match="have 4 numbers, those of the projection 3") as caught:
+        check(Transform(), {**FITTED, "source": (20, 4)})
+    assert caught.value.metadata == {"source": "4", "fitted_rows": "3"}
