@@ -24,19 +24,29 @@ from penult_client._about import (
 )
 from penult_client._analysis import (
     Adjustment,
-    ClusterQuality,
-    Clusters,
     Neighbors,
     Projection,
     ProjectionQuality,
+    Similarity,
     StoredInfo,
 )
 from penult_client._async.client import AsyncClient
 from penult_client._async.operations import AsyncOperation
 from penult_client._async.transport import AsyncMockTransport
+from penult_client._background import Background
+from penult_client._clusters import (
+    Advice,
+    ClusterBatch,
+    ClusterCount,
+    ClusterInfo,
+    ClusterQuality,
+    Clusters,
+    ClusterStability,
+)
 from penult_client._core.calibration import Calibration
 from penult_client._datasets import Appended, Dataset, DatasetInfo, DatasetRows
 from penult_client._dropout import Distribution, DropoutComparison, DropoutEffect
+from penult_client._estimate import Estimate
 from penult_client._exceptions import (
     AlreadyExistsError,
     CancelledError,
@@ -55,15 +65,16 @@ from penult_client._exceptions import (
     UnavailableError,
 )
 from penult_client._operations import OperationReport, OperationStatus
+from penult_client._placing import Assigned, Grown, Placed
 from penult_client._results import (
     Classification,
     Embeddings,
     Prediction,
     RowError,
-    Similarity,
     TokenEmbeddings,
     Tokens,
 )
+from penult_client._screening import Duplicates, Outliers
 from penult_client._sync.client import Client
 from penult_client._sync.operations import Operation
 from penult_client._sync.transport import MockTransport
@@ -73,18 +84,25 @@ from penult_client._version import __version__
 __all__ = [
     "ActiveDropout",
     "Adjustment",
+    "Advice",
     "AlreadyExistsError",
     "Appended",
+    "Assigned",
     "AsyncClient",
     "AsyncMockTransport",
     "AsyncOperation",
+    "Background",
     "Calibration",
     "CancelledError",
     "Classification",
     "Client",
     "ClientClosedError",
     "ClientError",
+    "ClusterBatch",
+    "ClusterCount",
+    "ClusterInfo",
     "ClusterQuality",
+    "ClusterStability",
     "Clusters",
     "DataLossError",
     "Dataset",
@@ -96,7 +114,10 @@ __all__ = [
     "DropoutEffect",
     "DropoutReport",
     "DropoutSite",
+    "Duplicates",
     "Embeddings",
+    "Estimate",
+    "Grown",
     "InputTypeError",
     "InternalError",
     "InvalidInputError",
@@ -110,7 +131,9 @@ __all__ = [
     "Operation",
     "OperationReport",
     "OperationStatus",
+    "Outliers",
     "PenultError",
+    "Placed",
     "PreconditionError",
     "Prediction",
     "Projection",

@@ -8,6 +8,8 @@ from typing import Any, Literal, TypedDict
 from penult_client._core.progress import Progress, Report
 
 OnRowError = Literal["fail", "report"]
+Count = int | Literal["auto"] | None
+"""How many clusters."""
 
 
 class EmbedOptions(TypedDict, total=False):
@@ -38,6 +40,8 @@ class SimilarityOptions(AnalysisOptions, total=False):
     """Of `similarity`."""
 
     pairs: bool
+    center: bool
+    background: Any
 
 
 class NeighborsOptions(AnalysisOptions, total=False):
@@ -45,6 +49,14 @@ class NeighborsOptions(AnalysisOptions, total=False):
 
     exclude_self: bool
     radius: float | None
+    center: bool
+    approximate: bool
+
+
+class DuplicatesOptions(AnalysisOptions, total=False):
+    """Of `duplicates`."""
+
+    max_pairs: int | None
 
 
 class ClusterOptions(AnalysisOptions, total=False):
@@ -57,6 +69,8 @@ class ClusterOptions(AnalysisOptions, total=False):
     min_samples: int | None
     seed: int
     labels: Any
+    bootstraps: int
+    keywords: int
     name: str | None
     overwrite: bool
 
@@ -84,5 +98,29 @@ class ProjectOptions(AnalysisOptions, total=False):
     min_dist: float | None
     perplexity: float | None
     labels: Any
+    supervised: bool
+    target_weight: float | None
+    density: bool
+    aligned_to: str | None
     name: str | None
     overwrite: bool
+
+
+class NewRowsOptions(TypedDict, total=False):
+    """Of what is done with new rows of something stored: `assign` and `grow`."""
+
+    model: str | None
+    progress: Progress
+    deadline: float | None
+
+
+class TransformOptions(NewRowsOptions, total=False):
+    """Of `transform`."""
+
+    approximate: bool
+
+
+class GrowOptions(NewRowsOptions, total=False):
+    """Of `grow`."""
+
+    min_cluster_size: int | None

@@ -173,25 +173,3 @@ class Tokens(_FromModel):
 
     def __len__(self) -> int:
         return len(self.ids)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Similarity(_Record):
-    """How alike rows are.
-
-    Attributes:
-        scores: float32 [rows of a, rows of b]. Similarities for cosine and dot, distances for euclidean and
-            manhattan.
-        metric: The metric used.
-        space_checked: True when both sides are known to stand in one embedding space; False when a side was
-            a bare array, which says nothing about its space.
-        model, version, digest, space: What embedded the texts; empty and 0 when both sides were vectors.
-    """
-
-    scores: FloatMatrix
-    metric: str
-    space_checked: bool
-    model: str = ""
-    version: int = 0
-    digest: str = ""
-    space: str = ""

@@ -10,6 +10,7 @@ from penult.v1 import inference_service_pb2 as inference
 from penult.v1 import server_service_pb2 as server
 from penult_client import (
     Adjustment,
+    Dataset,
     InputTypeError,
     InternalError,
     InvalidInputError,
@@ -17,7 +18,7 @@ from penult_client import (
     PreconditionError,
     UnavailableError,
 )
-from penult_client._core import analysis_results, enums
+from penult_client._core import analysis_results, cluster_results, enums
 from penult_client._core.timing import ANALYSIS_MARGIN, Deadline, analysis_seconds
 from support.wire_numbers import packed, vector_of
 from support.wire_server import LIMITS
@@ -102,10 +103,12 @@ def test_clusters_reach_the_wire(flavour):
         for name in ("n_clusters", "reduced_dimensions", "min_cluster_size", "min_samples")
     )
     assert (handler.last.method, handler.last.metric, handler.last.seed) == (
-        analysis.CLUSTER_METHOD_KMEANS,
+        analysis.CLUSTER_METHOD_UNSPECIFIED,
         analysis.METRIC_COSINE,
         42,
     )
+    assert not handler.last.auto
+    assert (handler.last.bootstraps, handler.last.keywords) == (0, 10)
     assert handler.last.reduction == analysis.REDUCTION_UNSPECIFIED
     flavour.run(
         client.cluster(
@@ -134,6 +137,11 @@ def test_clusters_reach_the_wire(flavour):
     assert list(request.labels) == ["a", "b", "3", "True", "2", ""]
     flavour.run(client.cluster(ROWS, "agglomerative", 3, linkage="single"))
     assert (handler.last.n_clusters, handler.last.linkage) == (3, analysis.LINKAGE_SINGLE)
+    flavour.run(client.cluster(ROWS, "kmeans", "auto", bootstraps=20, keywords=0))
+    assert handler.last.auto
+    assert not handler.last.HasField("n_clusters")
+    assert (handler.last.bootstraps, handler.last.keywords) == (20, 0)
+    assert handler.last.HasField("keywords")
 
 
 def test_maps_reach_the_wire(flavour):
@@ -153,6 +161,21 @@ def test_maps_reach_the_wire(flavour):
     assert not request.HasField("perplexity")
     flavour.run(client.project(ROWS, "tsne", perplexity=2.5, labels=range(6)))
     assert handler.last.perplexity == 2.5
+    assert not (handler.last.supervised or handler.last.density or handler.last.HasField("target_weight"))
+    assert handler.last.aligned_to == ""
+    flavour.run(
+        client.project(
+            ROWS,
+            labels=range(6),
+            supervised=True,
+            target_weight=0,
+            density=True,
+            aligned_to="projections/old",
+        )
+    )
+    assert (handler.last.supervised, handler.last.density, handler.last.target_weight) == (True, True, 0.0)
+    assert handler.last.HasField("target_weight")
+    assert handler.last.aligned_to == "projections/old"
     assert list(handler.last.labels) == list("012345")
 
 
@@ -160,6 +183,22 @@ def test_pairs_reach_the_wire(flavour):
     handler = Handler()
     flavour.run(flavour.mocked(handler).similarity(ROWS, ROWS, pairs=True))
     assert handler.last.pairs
+    assert not handler.last.HasField("background")
+    assert not handler.last.center
+
+
+def test_what_scores_are_held_against_reaches_the_wire(flavour):
+    handler = Handler()
+    client = flavour.mocked(handler)
+    flavour.run(client.similarity(ROWS, center=True, background=Dataset("all")))
+    assert handler.last.center
+    assert handler.last.background.dataset == "all"
+    assert not handler.last.HasField("b")
+    flavour.run(client.similarity(ROWS, background=["a text"]))
+    assert list(handler.last.background.texts.texts) == ["a text"]
+    flavour.run(client.neighbors(ROWS, center=True, approximate=True))
+    assert handler.last.center
+    assert handler.last.approximate
 
 
 TABLES = {
@@ -195,6 +234,8 @@ def test_every_enum_value_has_its_word(prefix):
         ("neighbors", {"pooling": "best"}, "UNKNOWN_POOLING", "pooling"),
         ("cluster", {"method": "dbscan"}, "UNKNOWN_METHOD", "method"),
         ("cluster", {"n_clusters": "8"}, "NOT_A_NUMBER", "n_clusters"),
+        ("cluster", {"bootstraps": None}, "NOT_A_NUMBER", "bootstraps"),
+        ("cluster", {"keywords": -1}, "OUT_OF_RANGE", "keywords"),
         ("cluster", {"noise": "drop"}, "UNKNOWN_NOISE", "noise"),
         ("cluster", {"reduction": "svd"}, "UNKNOWN_REDUCTION", "reduction"),
         ("cluster", {"linkage": "mean"}, "UNKNOWN_LINKAGE", "linkage"),
@@ -207,6 +248,17 @@ def test_every_enum_value_has_its_word(prefix):
         ("project", {"n_components": None}, "NOT_A_NUMBER", "n_components"),
         ("project", {"min_dist": float("inf")}, "OUT_OF_RANGE", "min_dist"),
         ("project", {"labels": [None] * 6}, "NOT_A_LABEL", "labels[0]"),
+        ("project", {"target_weight": "0.5"}, "NOT_A_NUMBER", "target_weight"),
+        ("project", {"aligned_to": ""}, "BAD_NAME", "aligned_to"),
+        ("duplicates", {"threshold": float("nan")}, "OUT_OF_RANGE", "threshold"),
+        ("duplicates", {"max_pairs": 0}, "OUT_OF_RANGE", "max_pairs"),
+        ("duplicates", {"metric": "angle"}, "UNKNOWN_METRIC", "metric"),
+        ("outliers", {"k": 0}, "OUT_OF_RANGE", "k"),
+        ("outliers", {"k": None}, "NOT_A_NUMBER", "k"),
+        ("transform", {"projection": None}, "BAD_NAME", "projection"),
+        ("transform", {"projection": "m", "model": ""}, "BAD_MODEL", "model"),
+        ("assign", {"clustering": ""}, "BAD_NAME", "clustering"),
+        ("grow", {"clustering": "c", "min_cluster_size": "2"}, "NOT_A_NUMBER", "min_cluster_size"),
     ],
 )
 def test_wrong_arguments_never_reach_the_wire(flavour, method, arguments, reason, field):
@@ -312,7 +364,7 @@ def test_clusters_of_a_reply():
         zero_rows=[3],
         provenance=SOURCE,
     )
-    made = analysis_results.clusters(reply, None)
+    made = cluster_results.clusters(reply, None)
     assert (made.labels.dtype, made.labels.tolist()) == (np.int32, [0, 1, 0, -1])
     assert (made.sizes.dtype, made.sizes.tolist()) == (np.int32, [2, 1])
     assert [rows.tolist() for rows in made.nearest] == [[2, 0], [1]]
@@ -327,7 +379,7 @@ def test_clusters_of_a_reply():
     reply.ClearField("silhouette")
     reply.ClearField("agreement")
     reply.ClearField("provenance")
-    made = analysis_results.clusters(reply, None)
+    made = cluster_results.clusters(reply, None)
     assert made.quality.silhouette is None
     assert (made.quality.v_measure, made.quality.purity) == (None, None)
     assert (made.model, made.version) == ("", 0)
@@ -356,8 +408,8 @@ def test_a_map_of_a_reply():
             analysis_results.neighbors,
             analysis.SearchNeighborsResponse(indices=ints(1, 2, shape=(1, 2)), scores=packed([[0.5]])),
         ),
-        (analysis_results.clusters, analysis.ClusterResponse(labels=ints(0, 1), clusters=[{"size": 2}])),
-        (analysis_results.clusters, analysis.ClusterResponse(labels=ints(0, 0, shape=(1, 2)))),
+        (cluster_results.clusters, analysis.ClusterResponse(labels=ints(0, 1), clusters=[{"size": 2}])),
+        (cluster_results.clusters, analysis.ClusterResponse(labels=ints(0, 0, shape=(1, 2)))),
     ],
 )
 def test_replies_that_cannot_be_right_are_refused(convert, reply):

@@ -12,8 +12,8 @@ from typing import Any, assert_type
 import numpy as np
 from numpy.typing import NDArray
 from penult_client import (
-    AsyncClient, AsyncOperation, Client, Clusters, DropoutComparison, Embeddings, Neighbors, Operation, OperationStatus,
-    Projection, Similarity, TokenEmbeddings
+    Assigned, AsyncClient, AsyncOperation, Client, Clusters, DropoutComparison, Duplicates, Embeddings, Estimate, Grown,
+    Neighbors, Operation, OperationStatus, Outliers, Placed, Projection, Similarity, TokenEmbeddings
 )
 
 def sync(client: Client, rows: Any, wait: bool, pooling: str) -> None:
@@ -32,6 +32,22 @@ def sync(client: Client, rows: Any, wait: bool, pooling: str) -> None:
     assert_type(client.project(rows, wait=False).wait(progress=True), Projection)
     assert_type(client.compare_dropout(rows, layers=["a"], map=False), DropoutComparison)
     assert_type(client.compare_dropout(rows, wait=False), Operation[DropoutComparison])
+    assert_type(client.duplicates(rows, 0.9, max_pairs=3), Duplicates)
+    assert_type(client.duplicates(rows, wait=False), Operation[Duplicates])
+    assert_type(client.outliers(rows, 5, wait=wait), Outliers | Operation[Outliers])
+    assert_type(client.transform(rows, "map1", approximate=True), Placed)
+    assert_type(client.transform(rows, projection="map1", wait=False).wait(), Placed)
+    assert_type(client.assign(rows, clustering="topics", model="reviews"), Assigned)
+    assert_type(client.grow(rows, "topics", min_cluster_size=3), Grown)
+    assert_type(client.grow(rows, "topics", wait=False), Operation[Grown])
+    assert_type(client.name_clusters("topics", {0: "refunds"}), Clusters)
+    assert_type(client.cluster(rows, n_clusters="auto", bootstraps=10), Clusters)
+    assert_type(client.cluster(rows, None, 3, dry_run=True, name="topics"), Estimate)
+    assert_type(client.neighbors(rows, None, 3, dry_run=True), Estimate)
+    assert_type(client.similarity(rows, metric="dot", dry_run=True), Estimate)
+    assert_type(client.project(rows, dry_run=True, supervised=True), Estimate)
+    assert_type(client.transform(rows, "map1", dry_run=True), Estimate)
+    assert_type(client.compare_dropout(rows, dry_run=True), Estimate)
     assert_type(client.operation("project-1"), Operation[Any])
     assert_type(client.operations(), list[OperationStatus])
 
@@ -46,6 +62,8 @@ def wrong(client: Client, rows: Any) -> None:
     client.embed(rows, normalise=True)  # type: ignore[call-overload]
     client.project(rows, wiat=False)  # type: ignore[call-overload]
     client.project(rows, perplexity="3")  # type: ignore[call-overload]
+    client.cluster(rows, n_clusters="many")  # type: ignore[call-overload]
+    client.outliers(rows, dry_run=True, kk=3)  # type: ignore[call-overload]
     client.project(rows, wait=False).coordinates  # type: ignore[attr-defined]
 """
 

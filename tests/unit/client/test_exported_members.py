@@ -15,6 +15,7 @@ from penult_client import AsyncClient, AsyncOperation, Client, Operation, _optio
 
 METHODS = {
     "append",
+    "assign",
     "classify",
     "close",
     "cluster",
@@ -26,14 +27,19 @@ METHODS = {
     "delete_clustering",
     "delete_dataset",
     "delete_projection",
+    "duplicates",
     "embed",
+    "grow",
     "inspect_dropout",
+    "merge_clusters",
     "model",
     "models",
+    "name_clusters",
     "neighbors",
     "open",
     "operation",
     "operations",
+    "outliers",
     "predict",
     "project",
     "projection",
@@ -42,7 +48,9 @@ METHODS = {
     "read_batches",
     "server_info",
     "similarity",
+    "split_cluster",
     "tokenize",
+    "transform",
     "uncertainty",
     "upload",
 }
@@ -131,7 +139,16 @@ def test_the_order_of_the_arguments_of_analyses():
     assert named(Client.neighbors) == ["queries", "corpus", "k", "metric"]
     assert named(Client.cluster) == ["source", "method", "n_clusters", "metric", "noise"]
     assert named(Client.project) == ["source", "method", "n_components", "metric", "seed"]
-    for method in (Client.similarity, Client.neighbors, Client.cluster, Client.project):
+    assert named(Client.duplicates) == ["source", "threshold", "metric"]
+    assert named(Client.outliers) == ["source", "k", "metric"]
+    assert named(Client.transform) == ["source", "projection"]
+    assert named(Client.assign) == ["source", "clustering"]
+    assert named(Client.grow) == ["source", "clustering", "min_cluster_size"]
+    assert named(Client.merge_clusters) == ["clustering", "labels"]
+    assert named(Client.split_cluster) == ["clustering", "label", "n_clusters"]
+    assert named(Client.name_clusters) == ["clustering", "names"]
+    of_sources = (Client.similarity, Client.neighbors, Client.cluster, Client.project)
+    for method in (*of_sources, Client.duplicates, Client.outliers):
         given = inspect.signature(method).parameters
         assert [given[name].default for name in ("model", "pooling", "normalize", "layer")] == [
             None,
@@ -146,6 +163,12 @@ OPTIONS = {
     Client.neighbors: _options.NeighborsOptions,
     Client.cluster: _options.ClusterOptions,
     Client.project: _options.ProjectOptions,
+    Client.duplicates: _options.DuplicatesOptions,
+    Client.outliers: _options.AnalysisOptions,
+    Client.transform: _options.TransformOptions,
+    Client.assign: _options.NewRowsOptions,
+    Client.grow: _options.GrowOptions,
+    Client.compare_dropout: _options.DropoutOptions,
 }
 
 
@@ -153,8 +176,11 @@ OPTIONS = {
 def test_type_checkers_know_every_option_of_an_analysis(method):
     parameters = inspect.signature(method).parameters.values()
     by_name = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
-    assert typing.get_type_hints(OPTIONS[method]).keys() | {"wait"} == by_name
+    # Of `grow` what may be given without its name as well.
+    known = typing.get_type_hints(OPTIONS[method]).keys() - set(named(method))
+    assert known | {"wait", "dry_run"} == by_name
     assert inspect.signature(method).parameters["wait"].default is True
+    assert inspect.signature(method).parameters["dry_run"].default is False
 
 
 def test_type_checkers_know_every_option_of_embed():

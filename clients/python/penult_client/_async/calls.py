@@ -44,10 +44,15 @@ class AsyncCaller:
         """Sends one request as it is."""
         return await self._send(rpc, request, deadline, self._timeout)
 
-    async def send_analysis(self, rpc: Rpc[Request, Reply], request: Request, deadline: Deadline) -> Reply:
-        """Sends a request whose answer may take as long as the server lets an analysis take."""
+    async def send_analysis(
+        self, rpc: Rpc[Request, Reply], request: Request, deadline: Deadline, *, again: bool = True
+    ) -> Reply:
+        """Sends a request whose answer may take as long as the server lets an analysis take.
+
+        It is sent `again` after a break; else only when the server says that it could not take it.
+        """
         longest = analysis_seconds(await self.limits(deadline), deadline, self._timeout)
-        return await self._send(rpc, request, deadline, longest)
+        return await self._send(rpc, request, deadline, longest, again=again)
 
     async def send_waiting(
         self, rpc: Rpc[Request, Reply], request: Request, deadline: Deadline, seconds: float
@@ -119,9 +124,15 @@ class AsyncCaller:
         return True
 
     async def _send(
-        self, rpc: Rpc[Request, Reply], request: Request, deadline: Deadline, timeout: float
+        self,
+        rpc: Rpc[Request, Reply],
+        request: Request,
+        deadline: Deadline,
+        timeout: float,
+        *,
+        again: bool = True,
     ) -> Reply:
-        queue: PartQueue[Reply] = PartQueue([Part(0, 1)], timeout=timeout, deadline=deadline)
+        queue: PartQueue[Reply] = PartQueue([Part(0, 1)], timeout=timeout, deadline=deadline, again=again)
         return (await self._run(rpc, lambda _: request, queue, ignore))[0][1]
 
     async def _run(

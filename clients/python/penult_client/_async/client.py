@@ -11,12 +11,15 @@ import grpc
 
 from penult_client._about import DropoutReport, Model, ServerInfo
 from penult_client._async.calls import AsyncCaller
+from penult_client._async.clustering import AsyncClustering
 from penult_client._async.comparisons import AsyncComparisons
 from penult_client._async.datasets import AsyncDatasets
 from penult_client._async.dropout import AsyncDropout
+from penult_client._async.growing import AsyncGrowing
 from penult_client._async.inference import AsyncInference
 from penult_client._async.maps import AsyncMaps
 from penult_client._async.operations import AsyncOperations
+from penult_client._async.screening import AsyncScreening
 from penult_client._async.starting import AsyncPrivateServer
 from penult_client._async.stored import AsyncStored
 from penult_client._async.transport import AsyncGrpcTransport, AsyncTransport
@@ -27,7 +30,16 @@ from penult_client._core.timing import check_seconds
 
 
 class AsyncClient(
-    AsyncInference, AsyncComparisons, AsyncMaps, AsyncDropout, AsyncDatasets, AsyncStored, AsyncOperations
+    AsyncInference,
+    AsyncComparisons,
+    AsyncScreening,
+    AsyncClustering,
+    AsyncGrowing,
+    AsyncMaps,
+    AsyncDropout,
+    AsyncDatasets,
+    AsyncStored,
+    AsyncOperations,
 ):
     """Talks to a Penult server.
 

@@ -12,6 +12,7 @@ from penult_client._core.inputs import check_model
 from penult_client._core.progress import Progress
 from penult_client._core.timing import Deadline
 from penult_client._dropout import DropoutComparison
+from penult_client._estimate import Estimate
 from penult_client._options import DropoutOptions
 
 
@@ -33,6 +34,11 @@ class AsyncDropout(AsyncAnalysis):
         self, texts: Any, *, wait: bool, **options: Unpack[DropoutOptions]
     ) -> DropoutComparison | AsyncOperation[DropoutComparison]: ...
 
+    @overload
+    async def compare_dropout(
+        self, texts: Any, *, dry_run: Literal[True], **options: Unpack[DropoutOptions]
+    ) -> Estimate: ...
+
     async def compare_dropout(
         self,
         texts: Any,
@@ -49,7 +55,8 @@ class AsyncDropout(AsyncAnalysis):
         wait: bool = True,
         progress: Progress = None,
         deadline: float | None = None,
-    ) -> DropoutComparison | AsyncOperation[DropoutComparison]:
+        dry_run: bool = False,
+    ) -> DropoutComparison | AsyncOperation[DropoutComparison] | Estimate:
         """Whether embeddings are taken before or after the dropout, and what dropout would do to them if it were on.
 
         In inference a dropout does nothing, and `DropoutComparison.inference` has the figures. Then it is put back on
@@ -70,7 +77,7 @@ class AsyncDropout(AsyncAnalysis):
             n_clusters: Of k-means; None: as many as labels, else as classes, else 8.
             map: Whether to make a map (UMAP) too.
             truncate: As of `embed`.
-            wait, progress, deadline: As of `similarity`.
+            wait, progress, deadline, dry_run: As of `similarity`.
 
         Raises:
             PreconditionError: the model's dropouts cannot be put back (NO_SAMPLING), or their rate is not known
@@ -91,4 +98,7 @@ class AsyncDropout(AsyncAnalysis):
         ends = Deadline.begin(deadline)
         limits = await self._caller.limits(ends)
         requests.put_all(request, rows, limits)
-        return await self._ask(kinds.COMPARE_DROPOUT, request, None, ends, wait=wait, progress=progress)
+        if dry_run:
+            return await self._estimate(kinds.COMPARE_DROPOUT, request, ends)
+        how = kinds.Asked(wait, progress, deadline)
+        return await self._ask(kinds.COMPARE_DROPOUT, request, None, ends, how)

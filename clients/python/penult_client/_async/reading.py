@@ -13,8 +13,8 @@ from penult_client._core.timing import Deadline
 from penult_client._exceptions import DeadlineError, PenultError, UnavailableError
 
 
-async def read_result(caller: AsyncCaller, name: str, ends: Deadline) -> Gathered:
-    """A result by its resource name, whole.
+async def read_result(caller: AsyncCaller, name: str, ends: Deadline, *, whole: bool = True) -> Gathered:
+    """A result by its resource name, whole; or, not `whole`, its first part.
 
     A stream that breaks, or that the timeout ends, goes on behind the rows that have come: as long as some come, it
     may take any time.
@@ -36,6 +36,8 @@ async def read_result(caller: AsyncCaller, name: str, ends: Deadline) -> Gathere
                 if reply is None:
                     raise arrays.bad_reply(f"{gathered.rows} of {gathered.total} rows of {name} came")
                 gathered.add(reply)
+                if not whole:
+                    return gathered
         except PenultError as error:
             if gathered.rows > before and isinstance(error, UnavailableError | DeadlineError):
                 # It gets on, so attempts and the timeout begin anew. Time that is really over, `take` finds.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from penult_client._analysis import Clusters, Projection, StoredInfo
+from penult_client._analysis import Projection, StoredInfo
 from penult_client._async.calls import AsyncCaller
 from penult_client._async.reading import read_result
+from penult_client._clusters import Clusters
 from penult_client._core import analysis_results, parameters, rpcs
 from penult_client._core.rpcs import Rpc
 from penult_client._core.timing import NO_DEADLINE
@@ -43,7 +44,7 @@ class AsyncStored:
         return await self._list(rpcs.LIST_CLUSTERINGS, "clusterings")
 
     async def clustering(self, name: str) -> Clusters:
-        """Clusters that the server keeps, as `cluster` returned them.
+        """Clusters that the server keeps, as `cluster` returned them, with what became of them (`Clusters.history`).
 
         Raises:
             NotFoundError: there are none of that name. DataLossError: they are damaged.

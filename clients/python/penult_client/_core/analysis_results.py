@@ -1,9 +1,9 @@
-"""The replies of analyses -> records."""
+"""The replies of analyses -> records: similarities, neighbours, maps, and what all of them have in common."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,22 +14,21 @@ from penult.v1 import common_pb2 as common
 
 from penult_client._analysis import (
     Adjustment,
-    ClusterQuality,
-    Clusters,
     Neighbors,
     Projection,
     ProjectionQuality,
+    Similarity,
     StoredInfo,
 )
+from penult_client._background import Background
 from penult_client._core import arrays
 from penult_client._core.enums import to_word
 from penult_client._core.names import split_name
-from penult_client._results import Similarity
 
 Arrays = Mapping[str, NDArray[Any]]
 """What was read in parts, by the name of its field; empty: all is in the reply."""
 
-_ALL_THERE: Arrays = {}
+ALL_THERE: Arrays = {}
 
 
 class Origin(NamedTuple):
@@ -42,19 +41,20 @@ class Origin(NamedTuple):
 
 
 def similarity(
-    reply: analysis.ComputeSimilarityResponse, origin: Origin | None = None, read: Arrays = _ALL_THERE
+    reply: analysis.ComputeSimilarityResponse, origin: Origin | None = None, read: Arrays = ALL_THERE
 ) -> Similarity:
     """A matrix of scores."""
     return Similarity(
         scores=rows_of(reply, "scores", read),
-        metric=to_word(reply.metric, analysis.Metric, "METRIC_"),
+        metric=metric(reply),
         space_checked=reply.space_check == analysis.SPACE_CHECK_EQUAL,
+        background=background(reply),
         **source(reply, origin),
     )
 
 
 def neighbors(
-    reply: analysis.SearchNeighborsResponse, origin: Origin | None = None, read: Arrays = _ALL_THERE
+    reply: analysis.SearchNeighborsResponse, origin: Origin | None = None, read: Arrays = ALL_THERE
 ) -> Neighbors:
     """The nearest rows."""
     scores, indices = rows_of(reply, "scores", read), rows_of(reply, "indices", read)
@@ -63,61 +63,41 @@ def neighbors(
     return Neighbors(
         indices=indices.astype(np.int32, copy=False),
         scores=scores,
-        metric=to_word(reply.metric, analysis.Metric, "METRIC_"),
-        zero_queries=_rows(reply.zero_queries),
-        zero_corpus=_rows(reply.zero_corpus),
+        metric=metric(reply),
+        zero_queries=numbers(reply.zero_queries),
+        zero_corpus=numbers(reply.zero_corpus),
         space_checked=reply.space_check == analysis.SPACE_CHECK_EQUAL,
+        background=background(reply),
+        recall=optional(reply, "recall"),
         adjustments=adjustments(reply.adjustments),
-        **source(reply, origin),
-    )
-
-
-def clusters(
-    reply: analysis.ClusterResponse, origin: Origin | None = None, read: Arrays = _ALL_THERE
-) -> Clusters:
-    """Clusters."""
-    labels = rows_of(reply, "labels", read)
-    if labels.ndim != 1 or (labels.size and labels.max() >= len(reply.clusters)):
-        raise arrays.bad_reply(f"labels {list(labels.shape)} of {len(reply.clusters)} clusters")
-    agreed = reply.agreement if reply.HasField("agreement") else None
-    return Clusters(
-        labels=labels.astype(np.int32, copy=False),
-        sizes=_rows(cluster.size for cluster in reply.clusters),
-        nearest=tuple(_rows(cluster.nearest_rows) for cluster in reply.clusters),
-        quality=ClusterQuality(
-            silhouette=optional(reply, "silhouette"),
-            silhouette_rows=reply.silhouette_rows,
-            noise_share=reply.noise_share,
-            v_measure=agreed.v_measure if agreed else None,
-            adjusted_rand=agreed.adjusted_rand if agreed else None,
-            purity=agreed.purity if agreed else None,
-        ),
-        used=_used(reply.used),
-        adjustments=adjustments(reply.adjustments),
-        zero_rows=_rows(reply.zero_rows),
-        stored=_stored(reply),
         **source(reply, origin),
     )
 
 
 def projection(
-    reply: analysis.ProjectResponse, origin: Origin | None = None, read: Arrays = _ALL_THERE
+    reply: analysis.ProjectResponse, origin: Origin | None = None, read: Arrays = ALL_THERE
 ) -> Projection:
     """A map."""
+    coordinates = rows_of(reply, "coordinates", read)
     return Projection(
-        coordinates=rows_of(reply, "coordinates", read),
+        coordinates=coordinates,
         quality=ProjectionQuality(
             trustworthiness=optional(reply.quality, "trustworthiness"),
             rows=reply.quality.rows,
             neighbors=reply.quality.neighbors,
             label_purity=optional(reply.quality, "label_purity"),
             label_purity_source=optional(reply.quality, "label_purity_source"),
+            continuity=optional(reply.quality, "continuity"),
+            neighbors_kept=optional(reply.quality, "neighbors_kept"),
+            distance_correlation=optional(reply.quality, "distance_correlation"),
+            alignment_disparity=optional(reply.quality, "alignment_disparity"),
         ),
         explained_variance=np.array(reply.explained_variance, dtype=np.float64),
-        used=_used(reply.used),
+        used=used(reply),
         adjustments=adjustments(reply.adjustments),
-        zero_rows=_rows(reply.zero_rows),
-        stored=_stored(reply),
+        zero_rows=numbers(reply.zero_rows),
+        row_neighbors_kept=_neighbors_kept(reply, len(coordinates)),
+        stored=stored_of(reply),
         **source(reply, origin),
     )
 
@@ -125,6 +105,14 @@ def projection(
 def stored(told: analysis.Projection | analysis.Clustering) -> StoredInfo:
     """What is known of a map or clustering that the server keeps."""
     rows = told.source
+    changes: dict[str, Any] = {}
+    if isinstance(told, analysis.Clustering):
+        changes = {
+            "updated": time_of(told, "update_time"),
+            "clusters": optional(told, "cluster_count"),
+            "cluster_names": dict(sorted(told.cluster_names.items())),
+            "batches": told.batch_count,
+        }
     return StoredInfo(
         name=told.name.rpartition("/")[2],
         durable=told.durable,
@@ -135,17 +123,32 @@ def stored(told: analysis.Projection | analysis.Clustering) -> StoredInfo:
         space=rows.embedding_space,
         parameters=MessageToDict(told.parameters),
         versions=dict(sorted(told.versions.items())),
-        created=told.create_time.ToDatetime(UTC) if told.HasField("create_time") else None,
+        created=time_of(told, "create_time"),
         size=told.size_bytes,
         problem=told.problem,
+        **changes,
     )
 
 
-def _stored(reply: analysis.ProjectResponse | analysis.ClusterResponse) -> StoredInfo | None:
+def time_of(told: Any, field: str) -> datetime | None:
+    """A time in UTC; None: it is not told."""
+    found: datetime | None = getattr(told, field).ToDatetime(UTC) if told.HasField(field) else None
+    return found
+
+
+def stored_of(reply: analysis.ProjectResponse | analysis.ClusterResponse) -> StoredInfo | None:
+    """Where the server keeps it; None: nowhere."""
     return stored(reply.stored) if reply.HasField("stored") else None
 
 
-def rows_of(reply: Any, field: str, read: Arrays = _ALL_THERE) -> NDArray[Any]:
+def _neighbors_kept(reply: analysis.ProjectResponse, rows: int) -> NDArray[np.float32]:
+    if not reply.HasField("row_neighbors_kept"):
+        return np.full(rows, np.nan, np.float32)
+    kept = one_a_row(reply, "row_neighbors_kept", rows)
+    return np.where(kept < 0, np.float32(np.nan), kept)
+
+
+def rows_of(reply: Any, field: str, read: Arrays = ALL_THERE) -> NDArray[Any]:
     """A field of a reply as an array, unless it was read in parts."""
     if field in read:
         return read[field]
@@ -155,17 +158,49 @@ def rows_of(reply: Any, field: str, read: Arrays = _ALL_THERE) -> NDArray[Any]:
     return arrays.to_array(values)
 
 
-def _rows(numbers: Iterable[int]) -> NDArray[np.int32]:
-    return np.fromiter(numbers, dtype=np.int32)
+def one_a_row(reply: Any, field: str, rows: int, read: Arrays = ALL_THERE) -> NDArray[Any]:
+    """A field of one number a row, Vectors [rows, 1] or a Tensor [rows], as an array [rows]."""
+    values = rows_of(reply, field, read)
+    if values.size != rows or values.shape[0] != rows:
+        raise arrays.bad_reply(f"{field} {list(values.shape)} of {rows} rows")
+    return values.reshape(rows)
 
 
-def optional(message: Any, field: str) -> float | None:
-    """A number that may be absent."""
+def numbers(values: Iterable[int]) -> NDArray[np.int32]:
+    """Numbers of rows, or how many there are, as int32."""
+    return np.fromiter(values, dtype=np.int32)
+
+
+def metric(reply: Any) -> str:
+    """The word of the metric that was used."""
+    return to_word(reply.metric, analysis.Metric, "METRIC_")
+
+
+def background(reply: Any) -> Background | None:
+    """What scores are usual; None: not known."""
+    if not reply.HasField("background"):
+        return None
+    told = reply.background
+    if not told.quantiles:
+        raise arrays.bad_reply("a background without quantiles")
+    return Background(
+        quantiles=np.array(told.quantiles, np.float64),
+        pairs=told.pairs,
+        mean=told.mean,
+        std=told.std,
+        rows=told.rows,
+        metric=metric(reply),
+    )
+
+
+def optional(message: Any, field: str) -> Any:
+    """A number that may be absent: None then."""
     return getattr(message, field) if message.HasField(field) else None
 
 
-def _used(parameters: Mapping[str, str]) -> dict[str, str]:
-    return dict(sorted(parameters.items()))
+def used(reply: Any) -> dict[str, str]:
+    """The parameters that were used, by name."""
+    return dict(sorted(reply.used.items()))
 
 
 def adjustments(told: Iterable[analysis.Adjustment]) -> tuple[Adjustment, ...]:

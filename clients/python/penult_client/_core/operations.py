@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from google.longrunning import operations_pb2
 from penult.v1 import analysis_service_pb2 as analysis
 
 from penult_client._core import arrays
-from penult_client._core.analysis_results import Origin
+from penult_client._core.analysis_results import Origin, time_of
 from penult_client._core.errors import error_from_row_status
 from penult_client._core.kinds import KINDS
 from penult_client._exceptions import (
@@ -65,10 +64,10 @@ def status(told: operations_pb2.Operation) -> OperationStatus:
         done=known.done,
         total=known.total,
         seconds_left=known.time_left.ToTimedelta().total_seconds() if known.HasField("time_left") else None,
-        created=_time(known, "create_time"),
-        started=_time(known, "start_time"),
-        ended=_time(known, "end_time"),
-        expires=_time(known, "expire_time"),
+        created=time_of(known, "create_time"),
+        started=time_of(known, "start_time"),
+        ended=time_of(known, "end_time"),
+        expires=time_of(known, "expire_time"),
         durable=known.durable,
         error=error,
     )
@@ -172,8 +171,3 @@ def _state(
     if error is None:
         return "done"
     return "cancelled" if isinstance(error, CancelledError) else "failed"
-
-
-def _time(known: analysis.AnalysisMetadata, field: str) -> datetime | None:
-    found: datetime | None = getattr(known, field).ToDatetime(UTC) if known.HasField(field) else None
-    return found

@@ -64,7 +64,22 @@ def required(value: Any, argument: str, most: int = INT32) -> int:
     return number
 
 
-def stored_name(value: Any) -> str:
+def count_or_auto(value: Any, argument: str) -> dict[str, Any]:
+    """The fields of a request for so many clusters, for the number that suits best (``auto``), or (None) neither.
+
+    Raises:
+        InputTypeError, InvalidInputError: as `whole`.
+    """
+    if isinstance(value, str):
+        if value == "auto":
+            return {"auto": True}
+        raise InputTypeError(
+            f"{argument}={value!r}; give a whole number, or 'auto'", reason="NOT_A_NUMBER", field=argument
+        )
+    return {argument: whole(value, argument)}
+
+
+def stored_name(value: Any, argument: str = "name") -> str:
     """The name of a stored map or clustering.
 
     Raises:
@@ -73,7 +88,7 @@ def stored_name(value: Any) -> str:
     if isinstance(value, str) and value:
         return value
     raise InputTypeError(
-        f"name={value!r}; pass the name of a map or clustering", reason="BAD_NAME", field="name"
+        f"{argument}={value!r}; pass the name of a map or clustering", reason="BAD_NAME", field=argument
     )
 
 

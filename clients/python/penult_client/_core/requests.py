@@ -59,6 +59,11 @@ def embed_options(
     )
 
 
+def model_options(model: Any) -> common.EmbedOptions:
+    """Which model reads the rows; how, the server knows. Raises as `inputs.check_model`."""
+    return common.EmbedOptions(model=inputs.check_model(model))
+
+
 def with_rows(template: InputRequest, rows: Rows, start: int, stop: int, limits: Limits) -> InputRequest:
     """The template with rows `start` to `stop`, for a reply of any size that the server makes."""
     request = deepcopy(template)
@@ -175,6 +180,11 @@ def row_source(rows: Texts | Records, options: common.EmbedOptions) -> common.So
 def vector_source(embedded: Embeddings, name: str) -> common.Source:
     """Embeddings with the space that they stand in. Raises as `inputs.check_embedded`."""
     return _packed(inputs.check_embedded(embedded, f"{name}.vectors"), embedded.space)
+
+
+def blank_source(rows: int, columns: int) -> common.Source:
+    """Rows that stand for those of texts which are not embedded: what an estimate needs is how many there are."""
+    return _packed(np.ones((rows, columns), np.float32), "")
 
 
 def _packed(matrix: NDArray[np.float32], space: str) -> common.Source:

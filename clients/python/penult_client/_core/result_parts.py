@@ -33,6 +33,7 @@ class Gathered:
         self._kind: Kind[Any] | None = None
         self._head: Any = None
         self._arrays: dict[str, NDArray[Any]] = {}
+        self._spread: dict[str, list[NDArray[Any]]] = {}
         self.rows = 0
         self.total: int | None = None
 
@@ -40,6 +41,11 @@ class Gathered:
     def complete(self) -> bool:
         """Whether all rows are there."""
         return self.rows == self.total
+
+    @property
+    def head(self) -> Any:
+        """What the reply says beside its rows: known from the first part on."""
+        return self._head
 
     def add(self, part: analysis.ReadResultResponse) -> None:
         """The next rows. The message itself is changed.
@@ -53,6 +59,7 @@ class Gathered:
             raise arrays.bad_reply(f"a part of {self._name} without a result")
         reply = getattr(part, kind.field)
         rows = {name: rows_of(reply, name) for name in kind.by_row}
+        spread = {name: rows_of(reply, name) for name in kind.spread}
         if self.total is None:
             self._begin(kind, reply, rows, part.rows)
         else:
@@ -68,12 +75,15 @@ class Gathered:
                 raise arrays.bad_reply(f"{name} {list(values.shape)} of {part.row_count} rows")
             if part.row_count:
                 whole[part.first_row : stop] = values
+        for name, values in spread.items():
+            self._spread.setdefault(name, []).append(values)
         self.rows = stop
 
     def record(self, origin: Origin | None = None) -> Any:
         """The result, as the analysis returns it."""
         assert self._kind is not None
-        return self._kind.record(self._head, origin, self._arrays)
+        spread = {name: np.concatenate(parts) for name, parts in self._spread.items()}
+        return self._kind.record(self._head, origin, {**self._arrays, **spread})
 
     def _begin(self, kind: Kind[Any], reply: Any, rows: dict[str, NDArray[Any]], total: int) -> None:
         self._kind, self.total = kind, total
@@ -94,7 +104,7 @@ class Gathered:
 
 def _without_rows(kind: Kind[Any], reply: Any) -> Message:
     """What a reply says beside its rows. The message itself is changed."""
-    for name in kind.by_row:
+    for name in (*kind.by_row, *kind.spread):
         reply.ClearField(name)
     made: Message = reply
     return made

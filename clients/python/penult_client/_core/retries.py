@@ -28,6 +28,7 @@ class PartQueue(Generic[Reply]):
         timeout: The longest wait for one RPC, seconds; without a deadline, retries of a part end with it too.
         deadline: The end of the whole call.
         called: What the caller calls the rows; the server says ``texts``, ``records`` or ``tensors``.
+        again: Whether a part may be sent again that the server may have received: after a break.
         jitter: Draws a factor between two, so that clients refused together do not come back together.
     """
 
@@ -38,6 +39,7 @@ class PartQueue(Generic[Reply]):
         timeout: float,
         deadline: Deadline,
         called: str = "",
+        again: bool = True,
         jitter: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self.waiting = deque(parts)
@@ -46,6 +48,7 @@ class PartQueue(Generic[Reply]):
         self._timeout = timeout
         self._deadline = deadline
         self._called = called
+        self._blind_retries = BLIND_RETRIES if again else 0
         self._jitter = jitter
 
     @property
@@ -93,7 +96,7 @@ class PartQueue(Generic[Reply]):
             if not isinstance(error, UnavailableError | ResourceExhaustedError):
                 return None
             return error.retry_after * self._jitter(1.0, 1.25)
-        if not isinstance(error, UnavailableError) or part.attempts >= BLIND_RETRIES:
+        if not isinstance(error, UnavailableError) or part.attempts >= self._blind_retries:
             return None
         return float(FIRST_DELAY * 2**part.attempts * self._jitter(0.5, 1.0))
 

@@ -20,7 +20,7 @@ Reply = TypeVar("Reply", bound=Message)
 
 @dataclass(frozen=True)
 class Rpc(Generic[Request, Reply]):
-    """A procedure. All of them may be sent again: what reads changes nothing, and what writes does it once.
+    """A procedure. All but EDIT_CLUSTERING may be sent again: what reads changes nothing, what writes does it once.
 
     `sends` and `receives` say how many messages go and come: one, or a stream. `package` is that of the service.
     """
@@ -66,6 +66,26 @@ CLUSTER = Rpc("AnalysisService", "Cluster", analysis.ClusterRequest, analysis.Cl
 PROJECT = Rpc("AnalysisService", "Project", analysis.ProjectRequest, analysis.ProjectResponse)
 COMPARE_DROPOUT = Rpc(
     "AnalysisService", "CompareDropout", analysis.CompareDropoutRequest, analysis.CompareDropoutResponse
+)
+DUPLICATES = Rpc(
+    "AnalysisService", "FindDuplicates", analysis.FindDuplicatesRequest, analysis.FindDuplicatesResponse
+)
+OUTLIERS = Rpc("AnalysisService", "FindOutliers", analysis.FindOutliersRequest, analysis.FindOutliersResponse)
+TRANSFORM = Rpc("AnalysisService", "Transform", analysis.TransformRequest, analysis.TransformResponse)
+ASSIGN = Rpc(
+    "AnalysisService", "AssignClusters", analysis.AssignClustersRequest, analysis.AssignClustersResponse
+)
+GROW = Rpc(
+    "AnalysisService", "GrowClustering", analysis.GrowClusteringRequest, analysis.GrowClusteringResponse
+)
+EDIT_CLUSTERING = Rpc(
+    "AnalysisService", "EditClustering", analysis.EditClusteringRequest, analysis.EditClusteringResponse
+)
+ESTIMATE_ANALYSIS = Rpc(
+    "AnalysisService",
+    "EstimateAnalysis",
+    analysis.EstimateAnalysisRequest,
+    analysis.EstimateAnalysisResponse,
 )
 LIST_PROJECTIONS = Rpc(
     "AnalysisService", "ListProjections", analysis.ListProjectionsRequest, analysis.ListProjectionsResponse

@@ -45,10 +45,15 @@ class Caller:
         """Sends one request as it is."""
         return self._send(rpc, request, deadline, self._timeout)
 
-    def send_analysis(self, rpc: Rpc[Request, Reply], request: Request, deadline: Deadline) -> Reply:
-        """Sends a request whose answer may take as long as the server lets an analysis take."""
+    def send_analysis(
+        self, rpc: Rpc[Request, Reply], request: Request, deadline: Deadline, *, again: bool = True
+    ) -> Reply:
+        """Sends a request whose answer may take as long as the server lets an analysis take.
+
+        It is sent `again` after a break; else only when the server says that it could not take it.
+        """
         longest = analysis_seconds(self.limits(deadline), deadline, self._timeout)
-        return self._send(rpc, request, deadline, longest)
+        return self._send(rpc, request, deadline, longest, again=again)
 
     def send_waiting(
         self, rpc: Rpc[Request, Reply], request: Request, deadline: Deadline, seconds: float
@@ -120,9 +125,15 @@ class Caller:
         return True
 
     def _send(
-        self, rpc: Rpc[Request, Reply], request: Request, deadline: Deadline, timeout: float
+        self,
+        rpc: Rpc[Request, Reply],
+        request: Request,
+        deadline: Deadline,
+        timeout: float,
+        *,
+        again: bool = True,
     ) -> Reply:
-        queue: PartQueue[Reply] = PartQueue([Part(0, 1)], timeout=timeout, deadline=deadline)
+        queue: PartQueue[Reply] = PartQueue([Part(0, 1)], timeout=timeout, deadline=deadline, again=again)
         return (self._run(rpc, lambda _: request, queue, ignore))[0][1]
 
     def _run(

@@ -12,12 +12,15 @@ import grpc
 
 from penult_client._about import DropoutReport, Model, ServerInfo
 from penult_client._sync.calls import Caller
+from penult_client._sync.clustering import Clustering
 from penult_client._sync.comparisons import Comparisons
 from penult_client._sync.datasets import Datasets
 from penult_client._sync.dropout import Dropout
+from penult_client._sync.growing import Growing
 from penult_client._sync.inference import Inference
 from penult_client._sync.maps import Maps
 from penult_client._sync.operations import Operations
+from penult_client._sync.screening import Screening
 from penult_client._sync.starting import PrivateServer
 from penult_client._sync.stored import SyncStored
 from penult_client._sync.transport import GrpcTransport, Transport
@@ -28,7 +31,16 @@ from penult_client._core.timing import check_seconds
 
 
 class Client(
-    Inference, Comparisons, Maps, Dropout, Datasets, SyncStored, Operations
+    Inference,
+    Comparisons,
+    Screening,
+    Clustering,
+    Growing,
+    Maps,
+    Dropout,
+    Datasets,
+    SyncStored,
+    Operations,
 ):
     """Talks to a Penult server.
 

@@ -13,6 +13,7 @@ from penult_client._core.inputs import check_model
 from penult_client._core.progress import Progress
 from penult_client._core.timing import Deadline
 from penult_client._dropout import DropoutComparison
+from penult_client._estimate import Estimate
 from penult_client._options import DropoutOptions
 
 
@@ -34,6 +35,11 @@ class Dropout(Analysis):
         self, texts: Any, *, wait: bool, **options: Unpack[DropoutOptions]
     ) -> DropoutComparison | Operation[DropoutComparison]: ...
 
+    @overload
+    def compare_dropout(
+        self, texts: Any, *, dry_run: Literal[True], **options: Unpack[DropoutOptions]
+    ) -> Estimate: ...
+
     def compare_dropout(
         self,
         texts: Any,
@@ -50,7 +56,8 @@ class Dropout(Analysis):
         wait: bool = True,
         progress: Progress = None,
         deadline: float | None = None,
-    ) -> DropoutComparison | Operation[DropoutComparison]:
+        dry_run: bool = False,
+    ) -> DropoutComparison | Operation[DropoutComparison] | Estimate:
         """Whether embeddings are taken before or after the dropout, and what dropout would do to them if it were on.
 
         In inference a dropout does nothing, and `DropoutComparison.inference` has the figures. Then it is put back on
@@ -71,7 +78,7 @@ class Dropout(Analysis):
             n_clusters: Of k-means; None: as many as labels, else as classes, else 8.
             map: Whether to make a map (UMAP) too.
             truncate: As of `embed`.
-            wait, progress, deadline: As of `similarity`.
+            wait, progress, deadline, dry_run: As of `similarity`.
 
         Raises:
             PreconditionError: the model's dropouts cannot be put back (NO_SAMPLING), or their rate is not known
@@ -92,4 +99,7 @@ class Dropout(Analysis):
         ends = Deadline.begin(deadline)
         limits = self._caller.limits(ends)
         requests.put_all(request, rows, limits)
-        return self._ask(kinds.COMPARE_DROPOUT, request, None, ends, wait=wait, progress=progress)
+        if dry_run:
+            return self._estimate(kinds.COMPARE_DROPOUT, request, ends)
+        how = kinds.Asked(wait, progress, deadline)
+        return self._ask(kinds.COMPARE_DROPOUT, request, None, ends, how)

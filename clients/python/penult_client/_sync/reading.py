@@ -14,8 +14,8 @@ from penult_client._core.timing import Deadline
 from penult_client._exceptions import DeadlineError, PenultError, UnavailableError
 
 
-def read_result(caller: Caller, name: str, ends: Deadline) -> Gathered:
-    """A result by its resource name, whole.
+def read_result(caller: Caller, name: str, ends: Deadline, *, whole: bool = True) -> Gathered:
+    """A result by its resource name, whole; or, not `whole`, its first part.
 
     A stream that breaks, or that the timeout ends, goes on behind the rows that have come: as long as some come, it
     may take any time.
@@ -37,6 +37,8 @@ def read_result(caller: Caller, name: str, ends: Deadline) -> Gathered:
                 if reply is None:
                     raise arrays.bad_reply(f"{gathered.rows} of {gathered.total} rows of {name} came")
                 gathered.add(reply)
+                if not whole:
+                    return gathered
         except PenultError as error:
             if gathered.rows > before and isinstance(error, UnavailableError | DeadlineError):
                 # It gets on, so attempts and the timeout begin anew. Time that is really over, `take` finds.

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from penult_client._analysis import Clusters, Projection, StoredInfo
+from penult_client._analysis import Projection, StoredInfo
 from penult_client._sync.calls import Caller
 from penult_client._sync.reading import read_result
+from penult_client._clusters import Clusters
 from penult_client._core import analysis_results, parameters, rpcs
 from penult_client._core.rpcs import Rpc
 from penult_client._core.timing import NO_DEADLINE
@@ -44,7 +45,7 @@ class SyncStored:
         return self._list(rpcs.LIST_CLUSTERINGS, "clusterings")
 
     def clustering(self, name: str) -> Clusters:
-        """Clusters that the server keeps, as `cluster` returned them.
+        """Clusters that the server keeps, as `cluster` returned them, with what became of them (`Clusters.history`).
 
         Raises:
             NotFoundError: there are none of that name. DataLossError: they are damaged.
