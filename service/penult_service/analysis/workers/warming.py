@@ -20,12 +20,14 @@ from penult_service.analysis.calls import (
     METRICS,
     PROJECT_METHODS,
     PROJECT_METRICS,
+    Assign,
     Call,
     Cluster,
     CompareDropout,
     Neighbors,
     Project,
     Similarity,
+    Transform,
 )
 from penult_service.errors import InvalidInput
 
@@ -144,8 +146,14 @@ def _little_of_everything() -> Iterator[tuple[Call, dict[str, np.ndarray[Any, An
         yield Cluster(method, noise="nearest"), {"source": small, "labels": labels}
     for method in PROJECT_METHODS:
         yield Project(method), {"source": small, "labels": labels}
+    stored = {"fitted_rows": small[5:], "fitted_first": np.arange(_SMALL - 5, dtype=np.int32)}
+    places = {**stored, "coordinates": np.ascontiguousarray(small[5:, :2])}
     for metric in PROJECT_METRICS:
         yield Project(metric=metric, n_components=3), {"source": small}
+        yield Transform(metric=metric), {"source": small, **places}
+        yield Assign(metric=metric), {"source": small, **stored, "stored_labels": labels[5:]}
+    loadings = {"mean": np.zeros(_WIDTH), "loadings": np.eye(_WIDTH, 2)}
+    yield Transform("pca"), {"source": small, **places, **loadings}
     yield CompareDropout(map=False), {"source": small, "draws_head": small[:, None]}
     yield Neighbors(15), {"queries": large}
     yield Project(n_neighbors=3), {"source": large}  # few edges: what counts is the way, not the map
