@@ -10,7 +10,7 @@ import numpy as np
 from demo_ask import ALONE, SOME, Analyses, Answers, Texts, apart
 from numpy.typing import NDArray
 from penult_client import Clusters
-from penult_service.analysis import quality
+from penult_service.analysis.cluster_quality import silhouettes
 from penult_service.plots.words import number
 
 PAIRS, EXAMPLES, CLUSTERS = 5, 3, 8
@@ -162,7 +162,7 @@ def _clustered(name: str, one: Clusters, two: Clusters) -> list[Figure]:
 def silhouette(rows: NDArray[np.float32], labels: Sequence[str], metric: str) -> float | None:
     """Mean silhouette of the labels (Rousseeuw 1987)."""
     codes = np.unique(labels, return_inverse=True)[1].astype(np.int32)
-    return quality.silhouette(rows, codes, metric)[0]
+    return silhouettes(rows, codes, metric).mean
 
 
 def same(answers: Answers, stored: NDArray[np.float32]) -> list[Figure]:

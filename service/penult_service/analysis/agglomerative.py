@@ -9,6 +9,8 @@ from threadpoolctl import threadpool_limits
 from penult_service.analysis.progress import tell
 from penult_service.analysis.rows import blocks
 
+Tree = NDArray[np.float64]
+
 
 def merged(rows: NDArray[np.float32], count: int, linkage: str, metric: str) -> NDArray[np.int64]:
     """Clusters int64 [n] of rows [n, d] after merging to `count` of them; cosine rows have unit length.
@@ -16,16 +18,26 @@ def merged(rows: NDArray[np.float32], count: int, linkage: str, metric: str) -> 
     Ward's is about euclidean distances, of unit rows under cosine. Equal heights are merged as SciPy does. Tells the
     stages distances, in rows, and merges.
     """
+    return cut(tree(rows, linkage, metric), count)
+
+
+def tree(rows: NDArray[np.float32], linkage: str, metric: str) -> Tree:
+    """All merges of rows [n, d], float64 [n - 1, 4], as SciPy's `linkage` gives them; else as `merged`."""
     from scipy.cluster import hierarchy
 
     distances = _condensed(rows, "euclidean" if linkage == "ward" and metric == "cosine" else metric)
     tell("merges")
-    tree = hierarchy.linkage(distances, linkage)
-    kept = len(rows) - count
-    group = np.arange(len(rows) + kept)
+    return np.asarray(hierarchy.linkage(distances, linkage))
+
+
+def cut(merges: Tree, count: int) -> NDArray[np.int64]:
+    """Clusters int64 [n], in any numbering, when all merges but the last `count` - 1 are made."""
+    rows = len(merges) + 1
+    kept = rows - count
+    group = np.arange(rows + kept)
     for step in range(kept - 1, -1, -1):
-        group[tree[step, :2].astype(int)] = group[len(rows) + step]
-    return group[: len(rows)]
+        group[merges[step, :2].astype(int)] = group[rows + step]
+    return group[:rows]
 
 
 def _condensed(rows: NDArray[np.float32], metric: str) -> NDArray[np.float64]:

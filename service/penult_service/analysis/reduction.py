@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,31 +10,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penult_service.analysis import pca
-from penult_service.analysis.calls import Cluster
+from penult_service.analysis.calls import Cluster, reduction_of
 from penult_service.analysis.fitting import Fitting
-from penult_service.analysis.neighbours import graph
+from penult_service.analysis.graphs import Graph, graph_of
 from penult_service.analysis.results import Adjustment
 from penult_service.analysis.umap_fit import fit
 
 N_NEIGHBORS = 15
 DIMENSIONS = {"umap": 5, "pca": 50}
-DEFAULTS = {"hdbscan": "umap", "gaussian_mixture": "pca"}
 _LEAST = 4  # distinct rows of a UMAP of one dimension, with a neighbour to spare
 
 
 @dataclass(frozen=True, eq=False)
 class Reduced:
-    """`rows` float32 [m, r], compared under `metric`; what was used, and what not as asked."""
+    """`rows` float32 [m, r], compared under `metric`; what was used, and what not as asked; the graph that was read."""
 
     rows: NDArray[np.float32]
     metric: str
     used: dict[str, Any]
     adjustments: tuple[Adjustment, ...] = ()
+    graph: Graph | None = None
 
 
-def reduce(call: Cluster, fitted: Fitting) -> Reduced:
-    """The distinct rows as clusters of `call` are looked for in them; after a reduction distances are euclidean."""
-    kind = call.reduction or DEFAULTS.get(call.method, "none")
+def reduce(call: Cluster, fitted: Fitting, arrays: Mapping[str, NDArray[Any]]) -> Reduced:
+    """The distinct rows as clusters of `call` are looked for in them; after a reduction distances are euclidean.
+
+    `arrays` as `calls` says: a neighbour graph that is there is not made again.
+    """
+    kind = reduction_of(call)
     if kind == "none":
         return Reduced(fitted.rows, call.metric, {"reduction": "none"})
     size, width = fitted.rows.shape
@@ -52,11 +56,11 @@ def reduce(call: Cluster, fitted: Fitting) -> Reduced:
         )
     dimensions = min(asked, size - 2)
     neighbors = min(N_NEIGHBORS, size - 1)
-    rows = fit(
-        fitted.rows, graph(fitted.rows, neighbors, call.metric), dimensions, min_dist=0.0, seed=call.seed
-    )
+    near = graph_of(fitted, neighbors, call.metric, arrays, call.keep_graph)
+    rows = fit(fitted.rows, near.first(neighbors), dimensions, min_dist=0.0, seed=call.seed)
     used = {"reduction": "umap", "reduced_dimensions": dimensions, "n_neighbors": neighbors}
-    return Reduced(rows, "euclidean", used, _told(asked, dimensions, f"there are {size} distinct rows"))
+    told = _told(asked, dimensions, f"there are {size} distinct rows")
+    return Reduced(rows, "euclidean", used, told, near)
 
 
 def _told(asked: int | None, used: int, why: str) -> tuple[Adjustment, ...]:

@@ -101,7 +101,7 @@ def test_neighbours_pairs_classes_and_clusters() -> None:
     np.testing.assert_allclose(made.row_flipped, [flips.mean(axis=1)], rtol=1e-6)
 
     def labels(rows: NDArray[np.float32], seed: int = 9) -> NDArray[np.int32]:
-        return cluster(Cluster(n_clusters=4, seed=seed), np.ascontiguousarray(rows)).labels
+        return cluster(Cluster("kmeans", 4, seed=seed), np.ascontiguousarray(rows)).labels
 
     first = labels(CLEAN)
     agreed = [adjusted_rand_score(first, labels(rows)) for rows in draws]
