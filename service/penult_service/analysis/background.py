@@ -8,6 +8,7 @@ NumPy only: the server computes small similarities itself (`rpc.analysis.small_s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -76,6 +77,23 @@ def share_within(known: Background, threshold: float, metric: str) -> float:
     """The share of the pairs that are at least so similar, or at most so far apart, interpolated."""
     below = float(np.interp(threshold, known.quantiles, np.linspace(0, 1, QUANTILES)))
     return 1 - below if metric in LARGER_IS_CLOSER else below
+
+
+def score_that_few_reach(known: Background, share: float, metric: str) -> float:
+    """A score of few digits that no more than about this share of the pairs reaches (a distance: is within)."""
+    levels = np.linspace(0, 1, QUANTILES)
+    if metric in LARGER_IS_CLOSER:
+        score = float(np.interp(1 - share, levels, known.quantiles))
+        for digits in range(3, 9):
+            higher = (math.floor(score * 10**digits) + 1) / 10**digits
+            if metric != "cosine" or higher < 1:
+                return higher
+        return 1.0
+    score = float(np.interp(share, levels, known.quantiles))
+    if score <= 0:
+        return 0.0
+    size = 10.0 ** (math.floor(math.log10(score)) - 2)
+    return float(f"{(math.ceil(score / size) - 1) * size:.3g}")
 
 
 def mean_of(sides: Sequence[Floats]) -> NDArray[np.float64]:

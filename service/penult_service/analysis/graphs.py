@@ -62,12 +62,24 @@ def graph_of(
     enough; else it is made, with `GRAPH_NEIGHBORS` columns at least when it is to be kept.
     Tells the stages of `sieve` when it is made.
     """
-    rows = fitted.rows
-    least = min(len(rows), k)
+    least = min(len(fitted.rows), k)
+    taken = graph_that_is_kept(fitted, metric, arrays, least)
+    if taken is not None:
+        return taken
+    columns = min(len(fitted.rows), max(k, GRAPH_NEIGHBORS)) if keep else least
+    return Graph(*graph(fitted.rows, columns, metric), made=True)
+
+
+def graph_that_is_kept(
+    fitted: Fitting, metric: str, arrays: Mapping[str, NDArray[Any]], least: int = 1
+) -> Graph | None:
+    """The graph of the arrays `near_rows` and `near_distances`, where it is of these rows, and has so many columns."""
     indices, distances = arrays.get("near_rows"), arrays.get("near_distances")
-    if indices is not None and distances is not None and _is_of(rows, least, metric, indices, distances):
-        return Graph(indices, distances, made=False)
-    return Graph(*graph(rows, min(len(rows), max(k, GRAPH_NEIGHBORS)) if keep else least, metric), made=True)
+    if indices is None or distances is None or not len(fitted.rows):
+        return None
+    if not _is_of(fitted.rows, least, metric, indices, distances):
+        return None
+    return Graph(indices, distances, made=False)
 
 
 def _is_of(rows: Floats, least: int, metric: str, indices: NDArray[np.int32], distances: Floats) -> bool:
