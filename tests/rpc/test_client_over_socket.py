@@ -13,6 +13,8 @@ import numpy as np
 import penult_client
 import pytest
 from penult.v1 import common_pb2 as common
+from penult.v1 import inference_service_pb2_grpc as inference_grpc
+from penult.v1 import server_service_pb2_grpc as server_grpc
 from penult_client import AsyncClient, Client, ModelLayer
 from support import wire_server
 from support.wire_numbers import as_text, probabilities_of, token_vectors_of, vector_of
@@ -330,7 +332,7 @@ def test_a_server_that_comes_back_is_found_again(flavour, script):
     flavour.run(client.embed(["a"]))
     first.stop(0).wait()
     second = grpc.server(ThreadPoolExecutor(2))
-    wire_server.inference_grpc.add_InferenceServiceServicer_to_server(wire_server._Inference(script), second)
+    inference_grpc.add_InferenceServiceServicer_to_server(wire_server.Inference(script), second)
 
     def later() -> None:
         time.sleep(0.3)
@@ -358,9 +360,7 @@ def test_large_messages_pass(flavour, script):
 
 def test_credentials_make_a_secure_channel(flavour, script):
     server = grpc.server(ThreadPoolExecutor(2))
-    wire_server.server_grpc.add_ServerServiceServicer_to_server(
-        wire_server._Server(script, wire_server.LIMITS), server
-    )
+    server_grpc.add_ServerServiceServicer_to_server(wire_server.Server(script, wire_server.LIMITS), server)
     port = server.add_secure_port("127.0.0.1:0", grpc.local_server_credentials())
     server.start()
     try:

@@ -19,7 +19,7 @@ from penult_client import (
     PreconditionError,
 )
 from support import wire_operations
-from support.analysis_calls import CALLS, ROWS, same
+from support.analysis_calls import ALL_CALLS, ROWS, same
 from support.wire_numbers import vector_of
 from support.wire_operations import TOO_LARGE, Ledger
 from support.wire_server import Script, status
@@ -37,12 +37,12 @@ def waits(script: Script, what: Callable[[str], None]) -> None:
     script.fail("WaitOperation", lambda request, _: what(request.name))
 
 
-@pytest.mark.parametrize("method", CALLS)
+@pytest.mark.parametrize("method", ALL_CALLS)
 @pytest.mark.parametrize("inline", [1 << 20, 0], ids=["inline", "read"])
 def test_what_is_too_large_at_once_is_the_same_as_an_operation(
     flavour, address, script, ledger, method, inline
 ):
-    call, fields = CALLS[method]
+    call, fields = ALL_CALLS[method]
     client = flavour.client(address)
     at_once = flavour.run(call(client))
     assert script.asked("StartAnalysis") == []
@@ -54,7 +54,11 @@ def test_what_is_too_large_at_once_is_the_same_as_an_operation(
         array = getattr(made, field)
         assert (array.flags.writeable, array.flags.c_contiguous, array.dtype.isnative) == (True,) * 3
     ((asked,), (unary, again)) = script.asked("StartAnalysis"), script.asked(method)
-    assert getattr(asked, asked.WhichOneof("analysis")) == again == unary
+    assert getattr(asked, asked.WhichOneof("analysis")) == again
+    if method == "GrowClustering":  # two calls of the test, which take the rows in twice
+        assert again.request_id != unary.request_id
+        again.request_id = unary.request_id
+    assert again == unary
     assert len(asked.request_id) == 32
     assert len(script.asked("ReadResult")) == (4 if inline == 0 else 0)
     started = flavour.run(call(client, wait=False))

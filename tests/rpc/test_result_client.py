@@ -15,7 +15,7 @@ from penult_client import (
     UnavailableError,
 )
 from support import wire_operations
-from support.analysis_calls import CALLS, ROWS, same
+from support.analysis_calls import ALL_CALLS, ROWS, same
 from support.wire_operations import Ledger
 from support.wire_server import Script, status
 
@@ -27,9 +27,10 @@ def address(script: Script, ledger: Ledger) -> Iterator[str]:
     server.stop(0).wait()
 
 
-@pytest.mark.parametrize("method", CALLS)
-def test_a_result_is_read_on_after_breaks(flavour, address, script, ledger, method):
-    call, _ = CALLS[method]
+@pytest.mark.parametrize("method", ALL_CALLS)
+def test_a_result_is_read_on_after_breaks(flavour, address, script, ledger, method, monkeypatch):
+    monkeypatch.setattr("penult_client._core.retries.FIRST_DELAY", 0.02)
+    call, _ = ALL_CALLS[method]
     client = flavour.client(address)
     whole = flavour.run(call(client))
     ledger.inline = 0
@@ -93,5 +94,6 @@ def test_a_result_without_rows(flavour, address, ledger):
     ledger.inline = 0
     operation = flavour.run(flavour.client(address).project(ROWS, wait=False))
     _, reply = ledger.results[ledger.only()]
-    reply.coordinates.rows, reply.coordinates.data = 0, b""
+    for rows in (reply.coordinates, reply.row_neighbors_kept):
+        rows.rows, rows.data = 0, b""
     assert flavour.run(operation.wait()).coordinates.shape == (0, 2)

@@ -22,27 +22,46 @@ from penult.v1 import analysis_service_pb2_grpc as analysis_grpc
 from penult.v1 import inference_service_pb2_grpc as inference_grpc
 from penult.v1 import server_service_pb2_grpc as server_grpc
 from support import wire_server
+from support.wire_analysis import int_tensor
 from support.wire_numbers import packed
 from support.wire_server import Script, status
+from support.wire_stored import Analysis
 
 METHODS = {
     "compute_similarity": "ComputeSimilarity",
     "search_neighbors": "SearchNeighbors",
     "cluster": "Cluster",
     "project": "Project",
+    "find_duplicates": "FindDuplicates",
+    "find_outliers": "FindOutliers",
+    "transform": "Transform",
+    "assign_clusters": "AssignClusters",
+    "grow_clustering": "GrowClustering",
 }
 NAMES = {
     "compute_similarity": "similarity",
     "search_neighbors": "neighbors",
     "cluster": "cluster",
     "project": "project",
+    "find_duplicates": "duplicates",
+    "find_outliers": "outliers",
+    "transform": "transform",
+    "assign_clusters": "assign",
+    "grow_clustering": "grow",
 }
 BY_ROW = {
     "compute_similarity": ("scores",),
     "search_neighbors": ("indices", "scores"),
     "cluster": ("labels",),
     "project": ("coordinates",),
+    "find_duplicates": ("groups",),
+    "find_outliers": ("occurrences", "scores"),
+    "transform": ("coordinates", "distances", "nearest_rows"),
+    "assign_clusters": ("labels", "distances", "shares"),
+    "grow_clustering": ("labels",),
 }
+# Of which each part has some.
+SPREAD = {"find_duplicates": ("pairs", "scores")}
 TOO_LARGE = status(grpc.StatusCode.FAILED_PRECONDITION, "about 90 s", reason="USE_START_ANALYSIS")
 PAGE = 2
 
@@ -166,11 +185,11 @@ def wire_reason(error: Status) -> str:
     return info.reason
 
 
-class _Analysis(wire_server._Analysis):
+class _Analysis(Analysis):
     def __init__(self, script: Script, ledger: Ledger) -> None:
         super().__init__(script)
         self._ledger = ledger
-        self._computing = wire_server._Analysis(Script())
+        self._computing = Analysis(Script())
 
     def StartAnalysis(self, request, context):  # noqa: N802
         with self._script.call("StartAnalysis", request, context):
@@ -182,6 +201,9 @@ class _Analysis(wire_server._Analysis):
             return self._ledger.operations[name]
 
     def ReadResult(self, request, context):  # noqa: N802
+        if request.name not in self._ledger.results:
+            yield from super().ReadResult(request, context)
+            return
         field, reply = self._ledger.results[request.name]
         rows, first, whole = _rows(field, reply), request.first_row, True
         while whole or first < rows:
@@ -252,23 +274,32 @@ def _part(field: str, reply: Any, first: int, stop: int, whole: bool) -> Any:
     if whole:
         part.CopyFrom(reply)
     for name in BY_ROW[field]:
+        _cut(part, reply, name, first, stop)
+    rows = max(1, _rows(field, reply))
+    for name in SPREAD.get(field, ()):
         values = getattr(reply, name)
-        if hasattr(values, "rows"):
-            matrix = np.frombuffer(values.data, "<f4").reshape(values.rows, values.columns)
-            getattr(part, name).CopyFrom(packed(matrix[first:stop]))
-        else:
-            array = np.frombuffer(values.data, "<i4").reshape(values.shape)
-            getattr(part, name).CopyFrom(wire_server._int_tensor(array[first:stop]))
+        count = values.rows if hasattr(values, "rows") else values.shape[0]
+        _cut(part, reply, name, count * first // rows, count * stop // rows)
     return part
+
+
+def _cut(part: Any, reply: Any, name: str, first: int, stop: int) -> None:
+    values = getattr(reply, name)
+    if hasattr(values, "rows"):
+        matrix = np.frombuffer(values.data, "<f4").reshape(values.rows, values.columns)
+        getattr(part, name).CopyFrom(packed(matrix[first:stop]))
+    else:
+        array = np.frombuffer(values.data, "<i4").reshape(values.shape)
+        getattr(part, name).CopyFrom(int_tensor(array[first:stop]))
 
 
 def start(script: Script, ledger: Ledger, port: int = 0) -> tuple[grpc.Server, str]:
     """The server, started on a port of loopback (0: a free one), and its address."""
     server = grpc.server(futures.ThreadPoolExecutor(8), options=[("grpc.so_reuseport", 0)])
-    inference_grpc.add_InferenceServiceServicer_to_server(wire_server._Inference(script), server)
+    inference_grpc.add_InferenceServiceServicer_to_server(wire_server.Inference(script), server)
     analysis_grpc.add_AnalysisServiceServicer_to_server(_Analysis(script, ledger), server)
     operations_pb2_grpc.add_OperationsServicer_to_server(_Operations(script, ledger), server)
-    server_grpc.add_ServerServiceServicer_to_server(wire_server._Server(script, wire_server.LIMITS), server)
+    server_grpc.add_ServerServiceServicer_to_server(wire_server.Server(script, wire_server.LIMITS), server)
     port = server.add_insecure_port(f"127.0.0.1:{port}")
     server.start()
     return server, f"127.0.0.1:{port}"

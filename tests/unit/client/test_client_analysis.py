@@ -161,7 +161,8 @@ def test_maps_reach_the_wire(flavour):
     assert not request.HasField("perplexity")
     flavour.run(client.project(ROWS, "tsne", perplexity=2.5, labels=range(6)))
     assert handler.last.perplexity == 2.5
-    assert not (handler.last.supervised or handler.last.density or handler.last.HasField("target_weight"))
+    assert (handler.last.supervised, handler.last.density, handler.last.target_weight) == (False, False, 0.0)
+    assert not handler.last.HasField("target_weight")
     assert handler.last.aligned_to == ""
     flavour.run(
         client.project(

@@ -43,7 +43,7 @@ if kind == "never":
 from penult.v1 import model_service_pb2 as models
 from support import wire_server
 
-class State(wire_server._Models):
+class State(wire_server.Models):
     asked = 0
     def ListModels(self, request, context):
         State.asked += 1
@@ -57,7 +57,7 @@ class State(wire_server._Models):
         (model.parent / "settled").touch()
         return super().ListModels(request, context)
 
-wire_server._Models = State
+wire_server.Models = State
 server, address = wire_server.start(wire_server.Script())
 where = Path(arguments[arguments.index("--address-file") + 1])
 (model.parent / "started.json").write_text(json.dumps({
