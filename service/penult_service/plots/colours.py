@@ -7,13 +7,13 @@ yellow there. After seven labels come lighter ones as triangles, then darker one
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from penult_service.plots.views import MapView
+from penult_service.plots.views import MapView, PlacedView
 
 # More colours than these nobody tells apart; what is not named is grey. At most as many as `_TURNS` have.
 MOST_NAMED = 20
@@ -35,7 +35,11 @@ _TURNS = (
     ),
 )
 ONE_COLOUR = (HUES[0], HUES_ON_DARK[5])
-GREYS = {"other": ("#a3a3a3", "#6f747c"), "noise": ("#c6c6c6", "#4d525a"), "none": ("#c6c6c6", "#4d525a")}
+GREYS = {
+    "other": ("#a3a3a3", "#6f747c"), "noise": ("#c6c6c6", "#4d525a"), "none": ("#c6c6c6", "#4d525a"),
+    # Rows that were on a map before; new rows on it that would be grey have to stand out from them.
+    "before": ("#bcc1c8", "#525963"), "new": ("#5b616b", "#b4bac3"),
+}  # fmt: skip
 # Viridis (van der Walt and Smith 2015), in 16 steps: even to the eye, also to colour-blind ones.
 SCALE = (
     "#440154", "#48186a", "#472d7b", "#424086", "#3b528b", "#33638d", "#2c728e", "#26828e", "#21918c",
@@ -61,11 +65,12 @@ class Entry:
 
 @dataclass(frozen=True, eq=False)
 class Key:
-    """The legend of some views. `codes`, one int32 [n] a view, are places in `entries`."""
+    """The legend of some views. `codes`, one int32 [n] a view, are places in `entries`; `names` those of labels."""
 
     entries: tuple[Entry, ...]
     codes: tuple[NDArray[np.int32], ...]
     equal_counts: bool
+    names: Mapping[str, str] = field(default_factory=dict)
 
 
 def key_of(views: Sequence[MapView]) -> Key | None:
@@ -75,7 +80,11 @@ def key_of(views: Sequence[MapView]) -> Key | None:
         return None
     counts = [Counter(labels) for labels in labelled]
     noise = next((view.noise for view in views if view.noise is not None), None)
-    found = entries(sum(counts, Counter()), counts[0], noise)
+    names = {label: name for view in views for label, name in view.names.items()}
+    found = tuple(
+        replace(entry, name=names.get(entry.name, entry.name)) if entry.kind == "named" else entry
+        for entry in entries(sum(counts, Counter()), counts[0], noise)
+    )
     places = {label: place for place, entry in enumerate(found) for label in entry.labels}
     codes = tuple(
         np.fromiter((places[label] for label in view.labels), np.int32, len(view.labels))
@@ -83,7 +92,21 @@ def key_of(views: Sequence[MapView]) -> Key | None:
         else np.zeros(0, np.int32)
         for view in views
     )
-    return Key(found, codes, all(count == counts[0] for count in counts))
+    return Key(found, codes, all(count == counts[0] for count in counts), names)
+
+
+def placed_key(view: PlacedView) -> Key | None:
+    """The legend of new rows on a map, whose counts it tells, and of the stored rows where they have labels."""
+    stored = [] if view.stored_labels is None else [replace(view.stored, noise=view.new.noise)]
+    key = key_of([view.new, *stored])
+    if key is None:
+        return None
+    light, dark = GREYS["new"]
+    shown = (
+        entry if entry.kind == "named" else replace(entry, colour=light, on_dark=dark)
+        for entry in key.entries
+    )
+    return replace(key, entries=tuple(shown))
 
 
 def ranked(counts: Counter[str]) -> list[str]:

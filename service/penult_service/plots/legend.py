@@ -13,8 +13,8 @@ from matplotlib.colors import Normalize
 from matplotlib.lines import Line2D
 
 from penult_service.plots import fonts
-from penult_service.plots.colours import Key, key_of, value_range
-from penult_service.plots.views import MapView
+from penult_service.plots.colours import GREYS, ONE_COLOUR, Key, key_of, placed_key, value_range
+from penult_service.plots.views import MapView, PlacedView
 from penult_service.plots.words import distinct
 
 SIZE = 8.5
@@ -45,21 +45,34 @@ class Legend:
     counts: list[str] = field(default_factory=list)
     beyond: Beyond = "neither"
     width: float = 0.0
+    # Of new rows on a map: (what, how many, sign) below the rest.
+    parts: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
 
     def draw(self, paper: Paper, left: float, bottom: float) -> None:
         """Put it at a place; it is as high as the panels."""
+        below = LINE * (len(self.parts) + 0.5) if self.parts else 0.0
         if self.scale is not None:
-            self._draw_scale(paper, left + BEFORE, bottom)
+            self._draw_scale(paper, left + BEFORE, bottom + below, self.height - below)
         elif self.key is not None:
-            self._draw_names(paper.axes(left + BEFORE, bottom, self.width - BEFORE, self.height))
+            high = self.height - below
+            self._draw_names(paper.axes(left + BEFORE, bottom + below, self.width - BEFORE, high), high)
+        if self.parts:
+            self._draw_parts(paper.axes(left + BEFORE, bottom, self.width - BEFORE, below), below)
 
-    def _draw_names(self, axes: Axes) -> None:
+    def _draw_parts(self, axes: Axes, high: float) -> None:
+        _clear(axes, self.width - BEFORE, high)
+        text: dict[str, Any] = {"va": "center", "parse_math": False, "fontproperties": fonts.font(SIZE)}
+        for place, (name, count, sign) in enumerate(self.parts):
+            y = high - (len(self.parts) - place - 0.5) * LINE
+            axes.add_line(Line2D([0.07], [y], marker="o", linestyle="none", **sign))
+            axes.text(0.2, y, name, color=INK, **text)
+            axes.text(self.width - BEFORE, y, count, color=PALE, ha="right", **text)
+
+    def _draw_names(self, axes: Axes, high: float) -> None:
         assert self.key is not None
-        axes.set_axis_off()
-        axes.set_xlim(0, self.width - BEFORE)
-        axes.set_ylim(self.height, 0)
+        _clear(axes, self.width - BEFORE, high)
         lines = len(self.names) + bool(self.heading)
-        step = min(LINE, self.height / max(lines, 1))
+        step = min(LINE, high / max(lines, 1))
         text: dict[str, Any] = {"va": "center", "parse_math": False}
         if self.heading:
             axes.text(
@@ -77,16 +90,16 @@ class Legend:
                 style: dict[str, Any] = {"fontproperties": fonts.font(SIZE), "color": PALE, "ha": "right"}
                 axes.text(self.width - BEFORE, y, self.counts[place], **style, **text)
 
-    def _draw_scale(self, paper: Paper, left: float, bottom: float) -> None:
+    def _draw_scale(self, paper: Paper, left: float, bottom: float, high: float) -> None:
         assert self.scale is not None
-        axes = paper.axes(left, bottom, 0.16, self.height - 0.3 * bool(self.heading))
+        axes = paper.axes(left, bottom, 0.16, high - 0.3 * bool(self.heading))
         bar = Colorbar(axes, self.scale, extend=self.beyond, extendfrac=0.03)
         bar.outline.set_visible(False)
         for tick in axes.get_yticklabels():
             tick.set_fontproperties(fonts.font(SIZE))
         axes.tick_params(length=2, color=PALE, labelcolor=INK)
         if self.heading:
-            above = paper.axes(left, bottom + self.height - 0.3, self.width - BEFORE, 0.3)
+            above = paper.axes(left, bottom + high - 0.3, self.width - BEFORE, 0.3)
             above.set_axis_off()
             style: dict[str, Any] = {"fontproperties": fonts.font(SIZE, bold=True), "color": INK}
             above.text(0, 0.65, self.heading, va="center", parse_math=False, **style)
@@ -103,14 +116,47 @@ def legend_of(views: Sequence[MapView], height: float) -> Legend:
         return Legend(None, scale, title, height, beyond=_beyond(views, ends), width=BEFORE + wide)
     key = key_of(views)
     legend = Legend(key, None, title, height)
+    # Two maps of other rows have other counts, and one list cannot tell both.
+    return _named(legend, told=key is not None and key.equal_counts)
+
+
+def placed_legend(view: PlacedView, height: float) -> Legend:
+    """The legend of new rows on a map: counts of the new rows, and what is new, far and was there before."""
+    if value_range([view.new]) is not None:
+        legend = legend_of([view.new], height)
+    else:
+        heading = fonts.fitted(fonts.drawable(view.new.legend), fonts.font(SIZE, bold=True), WIDEST)
+        legend = _named(Legend(placed_key(view), None, heading, height), told=True)
+    plain = fonts.font(SIZE)
+    colour = INK if legend.key is not None or legend.scale is not None else ONE_COLOUR[0]
+    signs: dict[str, dict[str, Any]] = {
+        "new rows": {"markerfacecolor": colour, "markeredgecolor": "none", "markersize": 6.0},
+        "new, far from all": {"markerfacecolor": "none", "markeredgecolor": colour, "markersize": 5.5},
+        "on the map before": {"color": GREYS["before"][0], "markeredgecolor": "none", "markersize": 4.5},
+    }
+    legend.parts = [(name, f"{count:,}", signs[name]) for name, count in view.told()]
+    widths = [fonts.width(name, plain) + fonts.width(count, plain) for name, count, _ in legend.parts]
+    legend.width = max(legend.width, BEFORE + 0.2 + BETWEEN + max(widths))
+    return legend
+
+
+def _clear(axes: Axes, wide: float, high: float) -> None:
+    """Axes that are measured in inches from the upper left corner."""
+    axes.set_axis_off()
+    axes.set_xlim(0, wide)
+    axes.set_ylim(high, 0)
+
+
+def _named(legend: Legend, *, told: bool) -> Legend:
+    """The legend with its names and, where they are `told`, its counts."""
+    key, title = legend.key, legend.heading
     if key is None:
         return legend
     plain = fonts.font(SIZE)
     legend.names = distinct(
         [fonts.fitted(fonts.drawable(entry.name), plain, WIDEST) for entry in key.entries]
     )
-    # Two maps of other rows have other counts, and one list cannot tell both.
-    legend.counts = [f"{entry.count:,}" for entry in key.entries] if key.equal_counts else []
+    legend.counts = [f"{entry.count:,}" for entry in key.entries] if told else []
     names, counts = (
         max((fonts.width(x, plain) for x in texts), default=0.0) for texts in (legend.names, legend.counts)
     )

@@ -1,37 +1,8 @@
 "use strict";
 window.penultMap = window.penultMap || (function () {
-  const SVG = "http" + "://www.w3.org/2000/svg", FOUND = 100, LEGEND = 1000, REACH = 14;
+  const FOUND = 100, LEGEND = 1000, REACH = 14;
 
-  function bytes(text) {
-    const raw = atob(text), out = new Uint8Array(raw.length);
-    for (let i = 0; i < raw.length; i++) out[i] = raw.charCodeAt(i);
-    return out.buffer;
-  }
-
-  function make(tag, parent, attributes, text) {
-    const element = document.createElement(tag);
-    for (const name in attributes || {}) element.setAttribute(name, attributes[name]);
-    if (text !== undefined) element.textContent = text;
-    if (parent) parent.append(element);
-    return element;
-  }
-
-  function symbol(marker, colour) {
-    const svg = document.createElementNS(SVG, "svg"), path = document.createElementNS(SVG, "path");
-    svg.setAttribute("viewBox", "-.5 -.5 11 11");
-    svg.setAttribute("aria-hidden", "true");
-    path.setAttribute("d", penultPainter.OUTLINES[marker]);
-    path.setAttribute("fill", colour);
-    svg.append(path);
-    return svg;
-  }
-
-  function between(stops, share) {
-    const at = Math.min(Math.max(share, 0), 1) * (stops.length - 1), low = Math.floor(at), part = at - low;
-    const mix = (i) => Math.round(parseInt(stops[low].slice(i, i + 2), 16) * (1 - part)
-      + parseInt(stops[Math.min(low + 1, stops.length - 1)].slice(i, i + 2), 16) * part);
-    return `rgb(${mix(1)},${mix(3)},${mix(5)})`;
-  }
+  const { bytes, make, symbol, paled, between } = penultTools;
 
   return function (id) {
     const host = document.getElementById(id), data = JSON.parse(document.getElementById(id + "-data").textContent);
@@ -40,10 +11,18 @@ window.penultMap = window.penultMap || (function () {
     const codes = data.codes ? new (data.wide ? Uint32Array : Uint16Array)(bytes(data.codes)) : null;
     const darkness = matchMedia("(prefers-color-scheme: dark)"), BUCKETS = 64;
     // What is drawn alike shares a slot: a label, or a step of the scale; the last is for rows without a value.
-    const slot = new Uint32Array(n);
-    for (let i = 0; i < n; i++) slot[i] = codes ? codes[i] : values ? bucket(values[i]) : 0;
-    const slots = codes ? data.labels.length : values ? BUCKETS + 1 : 1;
-    const chosen = new Set(), matches = new Uint8Array(n);
+    const slot = new Uint32Array(n), slots = codes ? data.labels.length : values ? BUCKETS + 1 : 1;
+    // New rows on a stored map: those behind the first `stored`. A part of the rows has slots of its own: 0 for new rows,
+    // 1 for those far from all, 2 for those that were there before.
+    const stored = data.stored || 0, placed = data.stored !== undefined, parts = placed ? 3 : 1;
+    const far = placed ? new Uint8Array(bytes(data.far)) : null, told4 = (key) => data[key] && new Float32Array(bytes(data[key]));
+    const distances = told4("distances"), kept = told4("kept");
+    const nearestRows = data.nearest ? new Int32Array(bytes(data.nearest)) : null;
+    const partOf = (i) => !placed ? 0 : i < stored ? 2 : far[i - stored] ? 1 : 0;
+    const labelled = (part) => codes && (!data.labelled || data.labelled[part === 2 ? 0 : 1]);
+    for (let i = 0; i < n; i++) slot[i] = (codes ? codes[i] : values ? bucket(values[i]) : 0) + slots * partOf(i);
+    const label = (i) => labelled(partOf(i)) ? codes[i] : -1, total = slots * parts;
+    const chosen = new Set(), chosenParts = new Set(), matches = new Uint8Array(n);
     let searching = false, found = [], scale = 1, left = 0, top = 0, wide = 0, high = 0, ratio = 1;
     let shown = -1, pinned = false, waiting = false;
 
@@ -53,9 +32,10 @@ window.penultMap = window.penultMap || (function () {
       return Math.min(Math.max(Math.floor(share * BUCKETS), 0), BUCKETS - 1);
     }
 
-    function colour(place) {
-      const dark = darkness.matches ? 1 : 0;
-      if (!codes) return values ? place === BUCKETS ? data.none[dark] : between(data.scale, (place + 0.5) / BUCKETS)
+    function colour(at) {
+      const dark = darkness.matches ? 1 : 0, part = Math.floor(at / slots), place = at % slots;
+      if (part === 2) return labelled(2) ? paled(data.labels[place][2 + dark], dark) : data.before[dark];
+      if (!labelled(part)) return values ? place === BUCKETS ? data.none[dark] : between(data.scale, (place + 0.5) / BUCKETS)
         : data.one[dark];
       const own = (label) => data.labels[label][2 + dark];
       if (data.labels[place][5] !== "other" || !chosen.has(place)) return own(place);
@@ -65,10 +45,17 @@ window.penultMap = window.penultMap || (function () {
       return free[greys.indexOf(place)] || own(place);
     }
 
-    const markerOf = (place) => codes ? data.labels[place][4] : "circle";
-    const grey = (place) => codes ? data.labels[place][5] !== "named" : values ? place === BUCKETS : false;
-    const visible = (i) => chosen.size === 0 || chosen.has(slot[i]);
-    const title = (i) => data.texts ? data.texts[i] : "row " + i;
+    const markerOf = (at) => labelled(Math.floor(at / slots)) ? data.labels[at % slots][4] : "circle";
+    const hollow = (at) => Math.floor(at / slots) === 1;
+    const grey = (at) => labelled(Math.floor(at / slots)) ? data.labels[at % slots][5] !== "named"
+      : values ? at % slots === BUCKETS : false;
+    const rank = (at) => at >= 2 * slots ? 0 : hollow(at) ? 2 : grey(at) ? 1 : 2;
+    const visible = (i) => (chosen.size === 0 || label(i) < 0 || chosen.has(label(i)))
+      && (chosenParts.size === 0 || chosenParts.has(partOf(i)));
+    const number = (i) => count(i < stored ? i : i - stored);
+    const hasText = (i) => data.texts && data.texts[i] !== null;
+    const title = (i) => hasText(i) ? data.texts[i] : "row " + number(i);
+    const sign = (i) => symbol(markerOf(slot[i]), colour(slot[i]), hollow(slot[i]));
 
     // The page.
     host.textContent = "";
@@ -91,7 +78,7 @@ window.penultMap = window.penultMap || (function () {
       "Search " + [data.texts && "texts", codes && "labels"].filter(Boolean).join(" and "), "aria-label": "search",
       autocomplete: "off", spellcheck: "false" });
     field.hidden = !data.texts && !codes;
-    aside.hidden = field.hidden && !values;
+    aside.hidden = field.hidden && !values && !placed;
     host.classList.toggle("bare", aside.hidden);
     const told = make("p", search, { class: "told", role: "status" }, "");
     const lists = make("div", aside, { class: "lists" });
@@ -100,6 +87,7 @@ window.penultMap = window.penultMap || (function () {
 
     function drawLegend() {
       legend.textContent = "";
+      if (placed) drawParts();
       if (values) {
         make("h3", legend, {}, data.legend || "value");
         const stops = data.scale.map((c) => c).join(",");
@@ -115,23 +103,44 @@ window.penultMap = window.penultMap || (function () {
       if (chosen.size) make("button", head, { type: "button" }, "show all").addEventListener("click", () => {
         chosen.clear();
         filtered();
-        legend.querySelector("li button").focus();
+        legend.querySelector(".labels button").focus();
       });
-      const list = make("ul", legend, { class: chosen.size ? "off" : "" });
+      const list = make("ul", legend, { class: "labels" + (chosen.size ? " off" : "") });
       data.labels.slice(0, LEGEND).forEach(([name, size], place) => {
         const entry = make("button", make("li", list), { type: "button", "aria-pressed": chosen.has(place), title: name,
           "aria-label": `${name}, ${count(size)} rows` });
-        entry.append(symbol(markerOf(place), colour(place)));
+        entry.append(symbol(data.labels[place][4], colour(place + (labelled(0) ? 0 : 2 * slots))));
         make("span", entry, { dir: "auto" }, name);
         make("b", entry, {}, count(size));
         entry.addEventListener("click", () => {
           if (!chosen.delete(place)) chosen.add(place);
           filtered();
-          legend.querySelectorAll("li button")[place].focus();
+          legend.querySelectorAll(".labels button")[place].focus();
         });
       });
       if (data.labels.length > LEGEND) make("p", legend, { class: "told" },
         `and ${count(data.labels.length - LEGEND)} labels more: search finds them`);
+    }
+
+    // New rows, those far from all, and those that were there before, each to be looked at alone.
+    function drawParts() {
+      make("h3", legend, {}, "rows");
+      const list = make("ul", legend, { class: "parts" + (chosenParts.size ? " off" : "") }), dark = darkness.matches ? 1 : 0;
+      const counts = [0, 0, 0], plain = codes || values ? getComputedStyle(host).color : data.one[dark];
+      for (let i = 0; i < n; i++) counts[partOf(i)]++;
+      ["new", "new, far from all", "on the map before"].forEach((name, part) => {
+        if (!counts[part]) return;
+        const entry = make("button", make("li", list), { type: "button", "aria-pressed": chosenParts.has(part), title: name,
+          "aria-label": `${name}, ${count(counts[part])} rows`, "data-part": part });
+        entry.append(symbol("circle", part === 2 ? data.before[dark] : plain, part === 1));
+        make("span", entry, {}, name);
+        make("b", entry, {}, count(counts[part]));
+        entry.addEventListener("click", () => {
+          if (!chosenParts.delete(part)) chosenParts.add(part);
+          filtered();
+          legend.querySelector(`[data-part="${part}"]`).focus();
+        });
+      });
     }
 
     function filtered() {
@@ -142,26 +151,27 @@ window.penultMap = window.penultMap || (function () {
 
     // Drawing.
     const whole = () => Math.min(wide, high) * 0.92 / 65535;
-    const painter = new penultPainter(canvas, places, slot, Array.from({ length: slots }, (_, place) => markerOf(place)));
+    const each = (of) => Array.from({ length: total }, (_, at) => of(at));
+    const painter = new penultPainter(canvas, places, slot, each(markerOf), each(hollow), each((at) => at < 2 * slots ? 0 : 1));
 
-    function dotRadius() {
-      const zoomed = Math.sqrt(scale / whole());
-      return Math.min(Math.max(100 / Math.sqrt(n), 1.1), 4.5) * Math.min(Math.max(zoomed, 1), 3.5);
+    function dotRadius(part = 0) {
+      const zoomed = Math.min(Math.max(Math.sqrt(scale / whole()), 1), 3.5);
+      const radius = (rows, least) => Math.min(Math.max(100 / Math.sqrt(rows), least), 4.5) * zoomed;
+      return part === 2 ? radius(stored, 1.1) : radius(n - stored, placed ? 2.6 : 1.1) * (placed ? 0.9 : 1);
     }
 
     function sort() {
-      const ranks = Array.from({ length: slots }, (_, place) => grey(place) ? 0 : 1);
-      painter.sort((i) => !visible(i) ? -1 : matches[i] ? 2 : ranks[slot[i]],
-        Array.from({ length: slots }, (_, place) => colour(place)));
+      const ranks = each(rank);
+      painter.sort((i) => !visible(i) ? -1 : matches[i] ? 3 : ranks[slot[i]], each(colour));
     }
 
     function draw() {
       waiting = false;
       const view = { scale, left, top, ratio }, { color, backgroundColor } = getComputedStyle(host);
       const alpha = n > 20000 ? (codes || values ? 0.7 : 0.3) : n > 2000 ? 0.8 : 0.9;
-      painter.draw(view, dotRadius(), 1, alpha * (searching ? 0.2 : 1), backgroundColor);
-      if (found.length <= 1000) for (const i of found) painter.ring(view, i, dotRadius() + 1.5, color, 1);
-      if (shown >= 0) painter.ring(view, shown, dotRadius() + 1.5, color, 2.5);
+      painter.draw(view, placed ? [dotRadius(), dotRadius(2)] : [dotRadius()], 1, alpha * (searching ? 0.2 : 1), backgroundColor);
+      if (found.length <= 1000) for (const i of found) painter.ring(view, i, dotRadius(partOf(i)) + 1.5, color, 1);
+      if (shown >= 0) painter.ring(view, shown, dotRadius(partOf(shown)) + 1.5, color, 2.5);
     }
 
     function redraw() {
@@ -256,7 +266,8 @@ window.penultMap = window.penultMap || (function () {
       for (let row = clamp(py - reach); row <= clamp(py + reach); row++)
         for (let column = clamp(px - reach); column <= clamp(px + reach); column++)
           for (const i of cells.get(row * GRID + column) || []) {
-            const away = (places[2 * i] - px) ** 2 + (places[2 * i + 1] - py) ** 2;
+            // A new row is what one looks for, also where it lies among others.
+            const away = ((places[2 * i] - px) ** 2 + (places[2 * i + 1] - py) ** 2) * (i < stored ? 4 : 1);
             if (away < least && visible(i) && (!searching || matches[i])) [best, least] = [i, away];
           }
       return best;
@@ -269,13 +280,26 @@ window.penultMap = window.penultMap || (function () {
         card.textContent = "";
         make("div", card, { dir: "auto" }, title(i));
         const line = make("small", card);
-        if (codes) line.append(symbol(markerOf(slot[i]), colour(slot[i])));
-        const what = codes ? data.labels[slot[i]][0] : values ? String(Number(values[i].toPrecision(6))) : "";
-        make("span", line, { dir: "auto" }, [what, data.texts ? "row " + count(i) : ""].filter(Boolean).join(" · "));
+        if (codes || placed) line.append(sign(i));
+        make("span", line, { dir: "auto" }, facts(i).filter(Boolean).join(" · "));
+        const near = nearestRows && i >= stored ? nearestRows[i - stored] : -1;
+        if (near >= 0) make("small", card, { dir: "auto" }, "nearest on the map: " + title(near)
+          + (hasText(near) ? " (row " + number(near) + ")" : ""));
         card.hidden = false;
         redraw();
       }
       place();
+    }
+
+    // What there is to say of a row, beside its text.
+    function facts(i) {
+      const digits = (value, many) => String(Number(value.toPrecision(many))), part = partOf(i);
+      const value = values && i >= stored && Number.isFinite(values[i]) ? digits(values[i], 6) : "";
+      const distance = distances && i >= stored ? "distance " + digits(distances[i - stored], 3) : "";
+      const limit = part === 1 && data.limit !== undefined ? ", far is beyond " + digits(data.limit, 3) : "";
+      return [label(i) >= 0 ? data.labels[label(i)][0] : value, hasText(i) ? "row " + number(i) : "",
+        placed ? ["new", "far from all", "on the map before"][part] : "", distance + limit,
+        kept && Number.isFinite(kept[i]) ? `neighbours kept ${Math.round(100 * kept[i])} %` : ""];
     }
 
     function place() {
@@ -300,7 +324,7 @@ window.penultMap = window.penultMap || (function () {
     }
 
     // Searching.
-    const lower = data.texts ? data.texts.map((text) => text.toLowerCase()) : null;
+    const lower = data.texts ? data.texts.map((text) => (text || "").toLowerCase()) : null;
     const names = codes ? data.labels.map(([name]) => name.toLowerCase()) : null;
 
     function find() {
@@ -311,17 +335,18 @@ window.penultMap = window.penultMap || (function () {
       results.textContent = "";
       const named = searching && names ? names.map((name) => name.includes(wanted)) : null;
       for (let i = 0; searching && i < n; i++) {
-        if (!visible(i) || !((lower && lower[i].includes(wanted)) || (named && named[codes[i]]))) continue;
+        if (!visible(i) || !((lower && lower[i].includes(wanted)) || (named && label(i) >= 0 && named[label(i)]))) continue;
         matches[i] = 1;
         found.push(i);
       }
       let among = 0;
       for (let i = 0; i < n; i++) among += visible(i);
       told.textContent = searching ? `${count(found.length)} of ${count(among)} rows` :
-        chosen.size ? `${count(among)} of ${count(n)} rows shown` : `${count(n)} rows`;
+        chosen.size || chosenParts.size ? `${count(among)} of ${count(n)} rows shown` :
+        placed ? `${count(n - stored)} new rows, ${count(stored)} before` : `${count(n)} rows`;
       for (const i of found.slice(0, FOUND)) {
         const entry = make("button", make("li", results), { type: "button" });
-        entry.append(symbol(markerOf(slot[i]), colour(slot[i])));
+        entry.append(sign(i));
         make("span", entry, { dir: "auto" }, title(i));
         entry.addEventListener("click", () => visit(i));
       }

@@ -15,50 +15,65 @@ window.penultPainter = window.penultPainter || (function () {
     return start;
   }
 
-  // How much of each pixel the outlines cover, 0 to 255.
-  function masksOf(radius) {
+  // How much of each pixel the outlines cover, 0 to 255; then the same of hollow ones.
+  function masksOf(radius, ratio) {
     const side = Math.ceil(radius * 2) + 2, sheet = document.createElement("canvas");
     sheet.width = sheet.height = side;
     const ink = sheet.getContext("2d", { willReadFrequently: true });
-    const masks = NAMES.map((name) => {
+    const masks = [false, true].flatMap((hollow) => NAMES.map((name) => {
+      const outline = new Path2D(OUTLINES[name]), inner = Math.max(1 - 1.5 * ratio / radius, 0.45);
       ink.setTransform(1, 0, 0, 1, 0, 0);
       ink.clearRect(0, 0, side, side);
-      ink.translate(side / 2 - radius, side / 2 - radius);
+      ink.translate(side / 2, side / 2);
       ink.scale(radius / 5, radius / 5);
-      ink.fill(new Path2D(OUTLINES[name]));
+      ink.translate(-5, -5);
+      ink.fill(outline);
+      if (hollow) {
+        const middle = name === "triangle" ? 6.2 : 5;
+        ink.globalCompositeOperation = "destination-out";
+        ink.translate(5, middle);
+        ink.scale(inner, inner);
+        ink.translate(-5, -middle);
+        ink.fill(outline);
+        ink.globalCompositeOperation = "source-over";
+      }
       return ink.getImageData(0, 0, side, side).data.filter((_, k) => k % 4 === 3);
-    });
+    }));
     return { radius, side, masks };
   }
 
-  // `places` are x and y of each row, `slot` says which of the colours and markers a row has.
+  // `places` are x and y of each row, `slot` says which of the colours and markers a row has. A marker may be `hollow`
+  // and have a `size` of its own, one of those that `draw` is given.
   class Painter {
-    constructor(canvas, places, slot, markers) {
+    constructor(canvas, places, slot, markers, hollow, size) {
       this.canvas = canvas;
       this.pen = canvas.getContext("2d", { alpha: false });
-      Object.assign(this, { places, slot, shapes: markers.map((name) => NAMES.indexOf(name)) });
+      const shapes = markers.map((name, at) => NAMES.indexOf(name) + (hollow && hollow[at] ? NAMES.length : 0));
+      Object.assign(this, { places, slot, shapes, size: size || markers.map(() => 0), stamps: [] });
       this.order = new Uint32Array(slot.length);
       this.faded = this.sorted = 0;
     }
 
-    // Which rows are drawn, and in which order: `rank` is 0, 1 or, for what was searched for, 2; -1 is not drawn. Rows
+    // Which rows are drawn, and in which order: `rank` is 0, 1, 2 or, for what was searched for, 3; -1 is not drawn. Rows
     // are taken in strides, as if shuffled, so that no label covers another.
     sort(rank, colours) {
       const n = this.slot.length, stride = n > 7 ? coprime(Math.floor(n * 0.618), n) : 1;
       this.paint = colours.map(rgb);
       this.sorted = 0;
-      for (const wanted of [0, 1, 2]) {
-        if (wanted === 2) this.faded = this.sorted;
+      for (const wanted of [0, 1, 2, 3]) {
+        if (wanted === 3) this.faded = this.sorted;
         for (let k = 0, i = 0; k < n; k++, i = (i + stride) % n) if (rank(i) === wanted) this.order[this.sorted++] = i;
       }
     }
 
     // `view` has scale, left and top in CSS pixels, and how many device pixels each is.
-    draw(view, radius, alpha, fadedAlpha, paper) {
+    draw(view, radii, alpha, fadedAlpha, paper) {
       const { canvas, pen } = this;
       if (!canvas.width || !canvas.height) return;
-      if (!this.stamps || Math.abs(this.stamps.radius - radius * view.ratio) > 0.05)
-        this.stamps = masksOf(radius * view.ratio);
+      radii.forEach((radius, at) => {
+        if (!this.stamps[at] || Math.abs(this.stamps[at].radius - radius * view.ratio) > 0.05)
+          this.stamps[at] = masksOf(radius * view.ratio, view.ratio);
+      });
       if (!this.image || this.image.width !== canvas.width || this.image.height !== canvas.height)
         this.image = pen.createImageData(canvas.width, canvas.height);
       const [red, green, blue] = rgb(paper);
@@ -69,11 +84,12 @@ window.penultPainter = window.penultPainter || (function () {
     }
 
     stamp({ scale, left, top, ratio }, first, last, alpha) {
-      const { order, places, slot, paint, shapes } = this, { side, masks } = this.stamps;
+      const { order, places, slot, paint, shapes, size, stamps } = this;
       const pixels = this.image.data, width = this.image.width, height = this.image.height;
-      const zoom = scale * ratio, dx = left * ratio - side / 2, dy = top * ratio - side / 2;
+      const zoom = scale * ratio, dx = left * ratio, dy = top * ratio;
       for (let k = first; k < last; k++) {
-        const i = order[k], x = Math.round(places[2 * i] * zoom + dx), y = Math.round(places[2 * i + 1] * zoom + dy);
+        const i = order[k], { side, masks } = stamps[size[slot[i]]];
+        const x = Math.round(places[2 * i] * zoom + dx - side / 2), y = Math.round(places[2 * i + 1] * zoom + dy - side / 2);
         if (x <= -side || y <= -side || x >= width || y >= height) continue;
         const mask = masks[shapes[slot[i]]], [red, green, blue] = paint[slot[i]];
         const right = Math.min(side, width - x), bottom = Math.min(side, height - y);

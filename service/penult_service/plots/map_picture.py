@@ -53,15 +53,15 @@ def picture(views: Sequence[MapView], kind: str) -> bytes:
 
 def _figure(views: Sequence[MapView]) -> Figure:
     small = fonts.font(8.5)
-    titles = [_lines(view.title, fonts.font(11, bold=True), 2) for view in views]
-    captions = [_lines(view.caption, small, 4) + _lines(view.note, small, 2) for view in views]
+    titles = [lines_of(view.title, fonts.font(11, bold=True), 2) for view in views]
+    captions = [lines_of(view.caption, small, 4) + lines_of(view.note, small, 2) for view in views]
     above = EDGE + LINE * 1.25 * max(map(len, titles))
     below = EDGE + LINE * max(map(len, captions))
     legend = legend_of(views, PANEL)
     wide = 2 * EDGE + len(views) * PANEL + (len(views) - 1) * GAP + legend.width
     figure = Figure(figsize=(wide, above + PANEL + below), dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
-    paper = _Paper(figure)
+    paper = Paper(figure)
     points = _Points(views, legend)
     for number, view in enumerate(views):
         left = EDGE + number * (PANEL + GAP)
@@ -73,11 +73,11 @@ def _figure(views: Sequence[MapView]) -> Figure:
     return figure
 
 
-def _lines(text: str, properties: Any, most: int) -> list[str]:
+def lines_of(text: str, properties: Any, most: int) -> list[str]:
     return fonts.wrapped(fonts.drawable(text), properties, PANEL, most)
 
 
-class _Paper:
+class Paper:
     """A figure that is laid out in inches from its lower left corner."""
 
     def __init__(self, figure: Figure) -> None:
@@ -117,18 +117,9 @@ class _Points:
         self._edge = 0.4 if most <= 1000 else 0.0
 
     def draw(self, axes: Axes, number: int, view: MapView) -> None:
-        """The points of a view, in axes without numbers: a map has no units."""
-        axes.set_xticks([])
-        axes.set_yticks([])
-        for spine in axes.spines.values():
-            spine.set_color(FRAME)
+        """The points of a view."""
         places = view.flat()
-        low, high = (places.min(axis=0), places.max(axis=0)) if len(places) else (np.zeros(2), np.ones(2))
-        # One scale for both directions; the larger extent fills the panel.
-        half = max(float((high - low).max()) * 0.53, 1e-6)
-        across, up = (low + high) / 2
-        axes.set_xlim(across - half, across + half)
-        axes.set_ylim(up - half, up + half)
+        framed(axes, places)
         if not len(places):
             return
         order = drawing_order(len(places), self._behind(number))
@@ -169,6 +160,19 @@ class _Points:
             shapes = [outline(entry.marker) for entry in self._key.entries]
             return table[codes], [shapes[code] for code in codes]
         return np.array([_rgba(colours.ONE_COLOUR[0], self._alpha)]), [circle]
+
+
+def framed(axes: Axes, places: NDArray[np.float64]) -> None:
+    """Axes without numbers, for a map has no units; one scale for both directions, the larger one fills the panel."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set_color(FRAME)
+    low, high = (places.min(axis=0), places.max(axis=0)) if len(places) else (np.zeros(2), np.ones(2))
+    half = max(float((high - low).max()) * 0.53, 1e-6)
+    across, up = (low + high) / 2
+    axes.set_xlim(across - half, across + half)
+    axes.set_ylim(up - half, up + half)
 
 
 def size_and_alpha(n: int, *, coloured: bool) -> tuple[float, float]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ class MapView:
     `coordinates` float32 [n, 2 or 3], finite. `labels` are n words to colour by, "" where a row has none, and
     `noise` is the label that means "in no cluster" (None: there is no such label). `values` float [n] colour by a
     scale instead, NaN where a row has none. `texts` are n texts to show. `legend` names what the colours stand for.
+    `neighbors_kept` float [n] are told of each row by a page, NaN where not defined. `names` are what some labels are
+    called in the legend.
 
     Raises:
         InvalidInput: shapes that do not fit each other, or a place that is not finite.
@@ -33,6 +35,8 @@ class MapView:
     values: NDArray[np.float64] | None = None
     legend: str = ""
     noise: str | None = NOISE
+    neighbors_kept: NDArray[np.float32] | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         shape = np.shape(self.coordinates)
@@ -42,7 +46,7 @@ class MapView:
             )
         if not np.isfinite(self.coordinates).all():
             raise InvalidInput("a place on the map holds NaN or infinity", reason="NOT_FINITE")
-        for name in ("labels", "texts", "values"):
+        for name in ("labels", "texts", "values", "neighbors_kept"):
             given = getattr(self, name)
             if given is not None and len(given) != shape[0]:
                 raise InvalidInput(f"{shape[0]} places, but {len(given)} {name}", reason="WRONG_SHAPE")
@@ -55,11 +59,65 @@ class MapView:
 
     def flat(self) -> NDArray[np.float64]:
         """Places on a plane, float64 [n, 2]: three dimensions are seen along the one in which they spread least."""
-        places = np.asarray(self.coordinates, np.float64)
-        if places.shape[1] == 2 or len(places) == 0:
-            return places[:, :2]
-        centred = places - places.mean(axis=0)
-        axes = np.linalg.eigh(centred.T @ centred)[1][:, :0:-1]
-        # An eigenvector's sign is arbitrary: its largest part points up.
-        axes *= np.sign(axes[np.abs(axes).argmax(axis=0), range(2)])
-        return np.asarray(centred @ axes)
+        return seen(self.coordinates, self.coordinates)
+
+
+def seen(coordinates: NDArray[np.float32], whole: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Places on a plane, float64 [n, 2], seen from where those of the `whole` map spread most."""
+    places = np.asarray(coordinates, np.float64)
+    if places.shape[1] == 2 or len(whole) == 0:
+        return places[:, :2]
+    middle = np.asarray(whole, np.float64).mean(axis=0)
+    centred = np.asarray(whole, np.float64) - middle
+    axes = np.linalg.eigh(centred.T @ centred)[1][:, :0:-1]
+    # An eigenvector's sign is arbitrary: its largest part points up.
+    axes *= np.sign(axes[np.abs(axes).argmax(axis=0), range(2)])
+    return np.asarray((places - middle) @ axes)
+
+
+@dataclass(frozen=True, eq=False)
+class PlacedView:
+    """New rows on a map that was there before.
+
+    `new` has the title, the caption and the legend; its labels or values colour the new rows. Labels of the `stored`
+    rows, where they have them, colour those palely; they are looked at where the new rows have labels or no colours.
+    `far` bool [n] marks new rows far from all stored ones. `distances` float [n] are those to the nearest stored row,
+    `nearest` int [n] its number (-1: none), `far_distance` what counts as far.
+
+    Raises:
+        InvalidInput: shapes that do not fit each other.
+    """
+
+    stored: MapView
+    new: MapView
+    far: NDArray[np.bool_]
+    distances: NDArray[np.float32] | None = None
+    nearest: NDArray[np.int32] | None = None
+    far_distance: float | None = None
+
+    def __post_init__(self) -> None:
+        wide = [np.shape(view.coordinates)[1] for view in (self.stored, self.new)]
+        if wide[0] != wide[1]:
+            raise InvalidInput(f"places of {wide[1]} numbers on a map of {wide[0]}", reason="WRONG_SHAPE")
+        for name in ("far", "distances", "nearest"):
+            given = getattr(self, name)
+            if given is not None and len(given) != len(self.new.coordinates):
+                raise InvalidInput(
+                    f"{len(self.new.coordinates)} new places, but {len(given)} {name}", reason="WRONG_SHAPE"
+                )
+
+    @property
+    def stored_labels(self) -> Sequence[str] | None:
+        """The labels that colour the stored rows; None where they are grey."""
+        return None if self.new.values is not None else self.stored.labels
+
+    def flat(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Places of the stored and of the new rows on one plane, float64 [n, 2] each."""
+        whole = self.stored.coordinates if len(self.stored.coordinates) else self.new.coordinates
+        return seen(self.stored.coordinates, whole), seen(self.new.coordinates, whole)
+
+    def told(self) -> list[tuple[str, int]]:
+        """What there is to see: new rows, those far from all, and those that were there before."""
+        far = int(np.sum(self.far))
+        found = [("new rows", len(self.far) - far), ("new, far from all", far)]
+        return [*(one for one in found if one[1]), ("on the map before", len(self.stored.coordinates))]
