@@ -8,6 +8,7 @@ from typing import Any
 from penult.v1 import analysis_service_pb2 as analysis
 
 from penult_client._core import parameters
+from penult_client._core.inputs import text_size
 from penult_client._core.operations import reword
 from penult_client._exceptions import (
     CancelledError,
@@ -62,7 +63,7 @@ def names(given: Any) -> analysis.NameClusters:
 
     Raises:
         InputTypeError: no dict of str by whole numbers (NOT_NAMES, NOT_A_NUMBER, NOT_TEXT).
-        InvalidInputError: there is none (EMPTY_INPUT), or one is too long (NAME_TOO_LONG).
+        InvalidInputError: there is none (EMPTY_INPUT); one is too long (NAME_TOO_LONG), or has no UTF-8 form (NOT_UTF8).
     """
     if not isinstance(given, Mapping):
         raise InputTypeError(
@@ -82,13 +83,11 @@ def names(given: Any) -> analysis.NameClusters:
 
 
 def _checked(name: Any, where: str) -> str:
-    if not isinstance(name, str):
-        raise InputTypeError(f"{where} is {name!r}, not a str", reason="NOT_TEXT", field=where)
-    if len(name.encode(errors="replace")) > NAME_BYTES:
+    if text_size(name, where) > NAME_BYTES:
         raise InvalidInputError(
             f"{where} takes over {NAME_BYTES} bytes; give a shorter name", reason="NAME_TOO_LONG", field=where
         )
-    return name
+    return str(name)
 
 
 def perhaps_done(error: PenultError, clustering: str) -> PenultError:
