@@ -223,6 +223,46 @@ def sift_columns(tile, first, start, slope, margins, heap, seen, limits, found, 
                         )
 
 
+@_kernel
+def sift_marked(tile, marks, block, width, start, slope, margins, heap, seen, limits, found, values, counts):  # type: ignore[no-untyped-def]
+    """As `sift_rows`, of a tile's first `width` columns, where the keys that may be within the limits are marked.
+
+    Bit b of `marks` uint64 [b, c / block] is of column block * j + b.
+    """
+    k, room = heap.shape[1], found.shape[1]
+    for i in range(len(tile)):
+        row, smallest, its_found, its_values = tile[i], heap[i], found[i], values[i]
+        size, limit, count = seen[i], limits[i], counts[i]
+        for j in range(marks.shape[1]):
+            mark, at = marks[i, j], j * block
+            while mark != 0 and at < width:
+                if mark & np.uint64(1) and row[at] <= limit:
+                    value = row[at]
+                    if size < k or value < smallest[0]:
+                        size = _offer_value(smallest, size, value)
+                        if size == k:
+                            limit = min(limit, _limit(smallest, slope, margins[i]))
+                    if count == room:
+                        count = _compress(its_found, its_values, limit)
+                    if count >= 0 and value <= limit:
+                        its_found[count], its_values[count] = start + at, value
+                        count += 1
+                mark >>= np.uint64(1)
+                at += 1
+        seen[i], limits[i], counts[i] = size, limit, count
+
+
+@_inline
+def _compress(found, values, limit):  # type: ignore[no-untyped-def]
+    """Leaves what is within the limit; how much, -1 when that is not much less."""
+    kept = 0
+    for j in range(len(found)):
+        if values[j] <= limit:
+            found[kept], values[kept] = found[j], values[j]
+            kept += 1
+    return kept if kept <= len(found) * 3 // 4 else -1
+
+
 @numba.njit(nogil=True, cache=True, inline="always", error_model="numpy")
 def _take(i, row, value, slope, margins, heap, seen, limits, found, values, counts):  # type: ignore[no-untyped-def]
     k, room = heap.shape[1], found.shape[1]

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penult_service.analysis import kernels
+from penult_service.analysis.byte_kernel import COLUMNS
+from penult_service.analysis.byte_keys import ByteKeys, byte_keys, worth_it
 from penult_service.analysis.progress import counting, tell
 from penult_service.analysis.rough import RoughKeys, Threads, fixed, rough_keys
 
@@ -25,7 +27,7 @@ CODES = {
 SEARCHING, CROWDED, RANKING = "neighbours", "neighbours among near-copies", "ranking neighbours"
 """The stages that `nearest` tells, in rows."""
 FEW = 8  # so few queries are cheaper without any preparation
-_TILE_ROWS, _TILE_COLUMNS = 512, 2048
+_TILE_ROWS, _TILE_COLUMNS, _MARKED_COLUMNS = 512, 2048, 1024
 _SIEVE_BYTES = 1 << 28
 _SAMPLE = 256  # corpus rows that give the first limits
 
@@ -39,29 +41,24 @@ def nearest(
     """
     other = queries if corpus is None else corpus
     ranking = _Ranking(metric, queries, other, k)
-    everything = slice(0, len(queries))
     with Threads() as threads:
         if len(queries) <= FEW or len(other) <= 4 * k:
             more = counting(SEARCHING, len(queries))
+            everything = slice(0, len(queries))
             threads.each(lambda rows: ranking.rank(Sieve.empty(rows, k, 0)), everything, 4, more)
-            return ranking.keys, ranking.rows
-        rough = rough_keys(queries, other, metric)
-        room = min(len(other), 4 * k + 256)
-        most = _SIEVE_BYTES // (4 * k + 8 * room)
-        if corpus is None and len(queries) <= most:
-            _search_pairs(rough, ranking, Sieve.empty(everything, k, room), threads)
+        elif not worth_it(len(queries), len(other), queries.shape[1], metric):
+            _search_surely(ranking, corpus is None, threads, SEARCHING)
         else:
+            rough = byte_keys(queries, other, metric, threads)
+            room = min(len(other), 8 * k + 1024)
             _search_blocks(rough, ranking, room, threads, counting(SEARCHING, len(queries)))
-        if ranking.crowded.any():
-            again = counting(CROWDED)
-        while ranking.crowded.any():
-            # There was no room, as where near-copies come first: again, with the limits known by now, then with more
-            # room, at last for all.
             crowded = np.flatnonzero(ranking.crowded)
-            once_more = _Ranking(metric, queries[crowded], other, k, ranking.limits[crowded])
-            _search_blocks(rough.of(crowded), once_more, room, threads, again)
-            ranking.replace(crowded, once_more)
-            room = min(8 * room, len(other))
+            if 2 * len(crowded) > len(queries):
+                _search_surely(ranking, corpus is None, threads, CROWDED)
+            elif crowded.size:
+                once_more = _Ranking(metric, queries[crowded], other, k)
+                _search_surely(once_more, False, threads, CROWDED)
+                ranking.replace(crowded, once_more)
     return ranking.keys, ranking.rows
 
 
@@ -97,10 +94,10 @@ class Sieve:
             counts=np.full(count, 0 if room else -1, dtype=np.int32),
         )
 
-    def start(self, rough: RoughKeys) -> None:
+    def start(self, rough: RoughKeys | ByteKeys) -> None:
         """First limits, from rows drawn evenly: else near-copies that come first would fill the sieve."""
-        step = max(1, len(rough.corpus) // max(_SAMPLE, 4 * self.heap.shape[1]))
-        tile = rough.tile(self.queries, slice(0, len(rough.corpus), step))
+        step = max(1, rough.shape[1] // max(_SAMPLE, 4 * self.heap.shape[1]))
+        tile = rough.tile(self.queries, slice(0, rough.shape[1], step))
         kernels.first_limits(tile, rough.slope, rough.allowances[self.queries], self.heap, self.limits)
 
     def keep_to(self, limits: Floats) -> None:
@@ -120,6 +117,13 @@ class Sieve:
         """A tile whose rows are the queries and whose columns are the corpus rows from `start` on."""
         kernels.sift_rows(tile, start, rough.slope, rough.allowances[self.queries], *self._arrays)
 
+    def take_marked(self, rough: ByteKeys, columns: slice) -> None:
+        """These corpus rows."""
+        keys, marks = rough.marked(self.queries, columns, self.limits)
+        first, last, _ = columns.indices(rough.shape[1])
+        allowances = rough.allowances[self.queries]
+        kernels.sift_marked(keys, marks, COLUMNS, last - first, first, rough.slope, allowances, *self._arrays)
+
     def take_columns(self, rough: RoughKeys, tile: Floats, first: int, start: int) -> None:
         """A tile whose columns from `first` on are the queries and whose rows are the corpus rows from `start` on."""
         kernels.sift_columns(tile, first, start, rough.slope, rough.allowances[self.queries], *self._arrays)
@@ -131,13 +135,18 @@ class _Ranking:
     def __init__(
         self, metric: str, queries: Floats, corpus: Floats, k: int, limits: Floats | None = None
     ) -> None:
-        self.k = k
+        self.k, self.metric, self.queries, self.corpus = k, metric, queries, corpus
         self.known = limits is not None
         self.limits = np.full(len(queries), np.inf, dtype=np.float32) if limits is None else limits
         self.keys, self.rows = np.empty((len(queries), k)), np.empty((len(queries), k), dtype=np.int32)
         self.crowded = np.zeros(len(queries), dtype=bool)
         self._metric, self._queries, self._corpus = CODES[metric], fixed(queries), fixed(corpus)
         self._norms = squared_norms(queries), squared_norms(corpus)
+
+    @property
+    def room(self) -> int:
+        """Rows that a sieve holds, at first."""
+        return min(len(self.corpus), 4 * self.k + 256)
 
     def replace(self, queries: NDArray[np.intp], other: _Ranking) -> None:
         """Takes over what another ranking says of these queries."""
@@ -156,14 +165,38 @@ class _Ranking:
         )  # fmt: skip
 
 
+def _search_surely(ranking: _Ranking, alone: bool, threads: Threads, stage: str) -> None:
+    """Ranks all queries by float32 keys; `alone`: they are the corpus.
+
+    Where there is no room, as where near-copies come first: again with the limits known by then, next with more room,
+    at last for all.
+    """
+    rough, room, k = rough_keys(ranking.queries, ranking.corpus, ranking.metric), ranking.room, ranking.k
+    if alone and len(ranking.queries) <= _SIEVE_BYTES // (4 * k + 8 * room):
+        sieve = Sieve.empty(slice(0, len(ranking.queries)), k, room)
+        _search_pairs(rough, ranking, sieve, threads, stage)
+    else:
+        _search_blocks(rough, ranking, room, threads, counting(stage, len(ranking.queries)))
+    if ranking.crowded.any():
+        again = counting(CROWDED)
+    while ranking.crowded.any():
+        crowded = np.flatnonzero(ranking.crowded)
+        once_more = _Ranking(
+            ranking.metric, ranking.queries[crowded], ranking.corpus, k, ranking.limits[crowded]
+        )
+        _search_blocks(rough.of(crowded), once_more, room, threads, again)
+        ranking.replace(crowded, once_more)
+        room = min(8 * room, len(ranking.corpus))
+
+
 def _search_blocks(
-    rough: RoughKeys,
+    rough: RoughKeys | ByteKeys,
     ranking: _Ranking,
     room: int,
     threads: Threads,
     more: Callable[[int], None],
 ) -> None:
-    count = len(rough.queries)
+    count = len(ranking.queries)
     most = _SIEVE_BYTES // (4 * ranking.k + 8 * room) // threads.count
     step = max(1, min(_TILE_ROWS, -(-count // threads.count), most))
 
@@ -173,17 +206,21 @@ def _search_blocks(
             sieve.keep_to(ranking.limits[rows])
         else:
             sieve.start(rough)
-        for start in range(0, len(rough.corpus), _TILE_COLUMNS):
-            sieve.take_rows(rough, rough.tile(rows, slice(start, start + _TILE_COLUMNS)), start)
+        if isinstance(rough, ByteKeys):
+            for start in range(0, rough.shape[1], _MARKED_COLUMNS):
+                sieve.take_marked(rough, slice(start, start + _MARKED_COLUMNS))
+        else:
+            for start in range(0, rough.shape[1], _TILE_COLUMNS):
+                sieve.take_rows(rough, rough.tile(rows, slice(start, start + _TILE_COLUMNS)), start)
         ranking.rank(sieve)
 
     threads.each(search, slice(0, count), step, more)
 
 
-def _search_pairs(rough: RoughKeys, ranking: _Ranking, sieve: Sieve, threads: Threads) -> None:
+def _search_pairs(rough: RoughKeys, ranking: _Ranking, sieve: Sieve, threads: Threads, stage: str) -> None:
     """Where the queries are the corpus, each pair once: a tile serves its columns as it serves its rows."""
-    total, lock = len(rough.queries), Lock()
-    tell(SEARCHING, 0, total)
+    total, lock = rough.shape[0], Lock()
+    tell(stage, 0, total)
     threads.each(lambda rows: sieve.of(rows).start(rough), slice(0, total), _TILE_ROWS)
     for start in range(0, total, _TILE_ROWS):
         rows = slice(start, min(start + _TILE_ROWS, total))
@@ -200,5 +237,5 @@ def _search_pairs(rough: RoughKeys, ranking: _Ranking, sieve: Sieve, threads: Th
 
         threads.each(take, slice(start, total), _TILE_COLUMNS)
         # As many rows as have this share of all pairs: each row meets only those that come after it.
-        tell(SEARCHING, total - (total - rows.stop) ** 2 // total, total)
+        tell(stage, total - (total - rows.stop) ** 2 // total, total)
     threads.each(lambda rows: ranking.rank(sieve.of(rows)), slice(0, total), 64, counting(RANKING, total))
