@@ -171,7 +171,7 @@ def test_length_does_not_count_under_cosine() -> None:
     arrays, _ = stored(islands(100, 13), "cosine")
     new = islands(20, 14)
     assert (placed(arrays, new * 4).coordinates == placed(arrays, new).coordinates).all()
-    assert (placed(arrays, islands(100, 13) / 8).coordinates == arrays["coordinates"]).all()
+    assert (placed(arrays, islands(100, 13, 0.125)).coordinates == arrays["coordinates"]).all()
 
 
 def test_zero_rows_lie_beside_the_map_where_its_own_do() -> None:
