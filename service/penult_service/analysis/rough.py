@@ -10,12 +10,12 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from penult_service.analysis import kernels
 from penult_service.analysis.rows import unit_rows, zero_rows
@@ -36,6 +36,12 @@ def cores() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
+@cache
+def _libraries() -> ThreadpoolController:
+    """NumPy's BLAS among them. To look for them takes some milliseconds, as long as the search for one row."""
+    return ThreadpoolController()
+
+
 class Threads:
     """Threads that share out rows; numba's kernels and BLAS leave Python's lock.
 
@@ -47,7 +53,7 @@ class Threads:
         self.count = cores()
 
     def __enter__(self) -> Threads:
-        self._limits = threadpool_limits(1, user_api="blas")
+        self._limits = _libraries().limit(limits=1, user_api="blas")
         self._pool = ThreadPoolExecutor(self.count)
         return self
 
