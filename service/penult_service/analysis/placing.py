@@ -50,7 +50,8 @@ def transform(call: Transform, arrays: Mapping[str, NDArray[Any]]) -> TransformR
         found = medians(near, places, call.metric, call.far_distance)
         used = {"n_neighbors": near.rows.shape[1]}
     coordinates = near.of_all(found, 0)
-    coordinates[near.zero] = beside(places, places.shape[1])
+    if near.zero.size:
+        coordinates[near.zero] = beside(places, places.shape[1])
     return TransformResult(
         coordinates=coordinates,
         distances=near.of_all(float32(near.distances[:, 0]), 1),
@@ -70,7 +71,8 @@ def neighbors_of(call: Transform) -> int:
 def medians(near: Nearby, places: Floats, metric: str, far_distance: float | None) -> Floats:
     """Places float32 [p, c] of new rows on a map whose fitted rows lie at `places` [m, c]."""
     weights, closeness = near.weights(), _closeness(near.distances, metric, far_distance)
-    spread = float(np.sqrt(places.var(axis=0, dtype=np.float64).sum())) or 1.0
+    columns = places.T.astype(np.float64, order="C")  # sums along rows of memory
+    spread = float(np.sqrt(columns.var(axis=1).sum())) or 1.0
     found = np.empty((len(near.rows), places.shape[1]), dtype=np.float32)
 
     def place(at: slice) -> None:
