@@ -6,9 +6,10 @@ Analyses run on the server when one is named, else in this process: nobody else 
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,17 +18,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penult_service.analysis import checks, results
-from penult_service.analysis.calls import Call, Cluster, Project
+from penult_service.analysis import checks, costs, results
+from penult_service.analysis.calls import Call, Cluster, Project, reduction_of
 from penult_service.analysis.progress import Progress, telling
-from penult_service.cli import options, outputs, remote
+from penult_service.cli import options, outputs, remote, sides
 from penult_service.cli.console import note, stage_bar
 from penult_service.cli.sides import Side
 from penult_service.errors import InvalidInput
 from penult_service.files import user_cache
 
 if TYPE_CHECKING:
-    from penult_client import Client
+    from penult_client import Client, Estimate
 
 # What the analyses import, the first to be missed first.
 PACKAGES = ("sklearn", "numba", "threadpoolctl", "umap")
@@ -41,13 +42,21 @@ class Embedding:
     Args:
         model, server, data: As of `options.connected`.
         settings: Of `Client.embed`.
+        dry_run: Of texts the first alone is embedded, to know how long a vector is.
     """
 
     def __init__(
-        self, model: str | None, server: str | None, data: Path | None, settings: Mapping[str, Any]
+        self,
+        model: str | None,
+        server: str | None,
+        data: Path | None,
+        settings: Mapping[str, Any],
+        *,
+        dry_run: bool = False,
     ) -> None:
         self._model, self._server, self._data = model, server, data
-        self._settings = settings
+        self._settings, self._dry_run = settings, dry_run
+        self._unembedded = 0
         self._stack = ExitStack()
         self._connected: tuple[Client, str | None] | None = None
 
@@ -61,8 +70,9 @@ class Embedding:
         from penult_client import PenultError as ClientError
 
         client, name = self._client()
+        asked = list(texts[:1] if self._dry_run else texts)
         try:
-            reply = client.embed(list(texts), model=name, progress=sys.stderr.isatty(), **self._settings)
+            reply = client.embed(asked, model=name, progress=sys.stderr.isatty(), **self._settings)
         except ClientError as error:
             if error.reason in ("MISSING_INPUT", "TEXTS_NOT_TAKEN"):
                 advice = (
@@ -70,7 +80,11 @@ class Embedding:
                 )
                 error.message += f"; {advice}"
             raise
-        return reply.vectors, {**outputs.provenance(reply), "truncate": self._settings["truncate"]}
+        facts = {**outputs.provenance(reply), "truncate": self._settings["truncate"]}
+        if self._dry_run:
+            self._unembedded = len(texts)
+            return np.repeat(reply.vectors, len(texts), axis=0), facts
+        return reply.vectors, facts
 
     def analyse(self, call: Call, arrays: Mapping[str, NDArray[Any]], labels: Sequence[str] | None) -> Any:
         """The result of a call, one of `analysis.results`. Ends a private server first: its memory is needed.
@@ -86,9 +100,44 @@ class Embedding:
         """
         if self._server is not None:
             return remote.analyse(self._client()[0], call, arrays, labels)
+        self._close()
+        return _here(call, arrays, labels, self._data)
+
+    def analyse_rows(
+        self, call: Call, side: Side, rows: NDArray[np.intp], labels: Sequence[str] | None = None
+    ) -> tuple[Any, Side]:
+        """The result of a call about some rows of a side, and the side with what is known of it then. As `analyse`."""
+        if self._server is not None:
+            return self.analyse(
+                call, {"source": sides.in_space(side.vectors[rows], side.space)}, labels
+            ), side
+        return self.analyse(call, {"source": side.vectors[rows], **_texts(call, side, rows)}, labels), side
+
+    def estimate(
+        self, call: Call, side: Side, rows: NDArray[np.intp], labels: Sequence[str] | None = None
+    ) -> Estimate:
+        """What `analyse_rows` would take in this process."""
+        from penult_client import Estimate
+
+        self._close()
+        shapes: dict[str, tuple[int, ...]] = {"source": (len(rows), side.vectors.shape[1])}
+        checks.check(call, shapes if labels is None else {**shapes, "labels": (len(rows),)})
+        cost = costs.cost(call, shapes)
+        return Estimate(
+            seconds=cost.seconds,
+            bytes=cost.bytes,
+            way="call",
+            load=os.getloadavg()[0],
+            processors=len(os.sched_getaffinity(0))
+            if hasattr(os, "sched_getaffinity")
+            else os.cpu_count() or 1,
+            rows_to_embed=self._unembedded,
+        )
+
+    def _close(self) -> None:
+        """Ends a private server."""
         self._stack.close()
         self._connected = None
-        return _here(call, arrays, labels, self._data)
 
     def check(self, call: Call, arrays: Sequence[str], *, labelled: bool = False) -> None:
         """Refuse what no rows could mend, and what is not installed, before anything is embedded.
@@ -97,18 +146,28 @@ class Embedding:
             InvalidInput: a parameter that is wrong by itself.
             ModuleNotFoundError: the analysis would run here, and its packages are not there.
         """
-        shapes: dict[str, tuple[int, ...]] = dict.fromkeys(arrays, _PLENTY)
-        checks.check(call, {**shapes, "labels": _PLENTY[:1]} if labelled else shapes)
-        if self._server is None:
+        check_alone(call, arrays, labelled)
+        if self._server is None and not self._dry_run:
             require(*PACKAGES)
 
     def _client(self) -> tuple[Client, str | None]:
         if self._connected is None:
-            # A private server only embeds: its analysis workers would take a minute and a gigabyte.
-            self._connected = self._stack.enter_context(
-                options.connected(self._model, self._server, self._data, analysis_workers=0)
-            )
+            self._connected = self._stack.enter_context(self._open())
         return self._connected
+
+    def _open(self) -> AbstractContextManager[tuple[Client, str | None]]:
+        # A private server only embeds: its analysis workers would take a minute and a gigabyte.
+        return options.connected(self._model, self._server, self._data, analysis_workers=0)
+
+
+def check_alone(call: Call, arrays: Sequence[str], labelled: bool) -> None:
+    """Refuse what no rows could mend.
+
+    Raises:
+        InvalidInput: a parameter that is wrong by itself.
+    """
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(arrays, _PLENTY)
+    checks.check(call, {**shapes, "labels": _PLENTY[:1]} if labelled else shapes)
 
 
 def require(*modules: str) -> None:
@@ -116,6 +175,15 @@ def require(*modules: str) -> None:
     for module in modules:
         if find_spec(module) is None:
             raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+
+
+def texts_of(side: Side, rows: NDArray[np.intp]) -> dict[str, NDArray[Any]]:
+    """The texts of some rows as `analysis.calls` names them; empty without."""
+    if side.texts is None:
+        return {}
+    encoded = [side.texts[row].encode("utf-8", "replace") for row in rows]
+    ends = np.cumsum([len(each) for each in encoded], dtype=np.int64)
+    return {"text_bytes": np.frombuffer(b"".join(encoded), np.uint8), "text_ends": ends}
 
 
 def short(text: str, longest: int = SHOWN) -> str:
@@ -173,8 +241,21 @@ def numba_cache(data: Path | None) -> Path:
 
 
 def codes_of(labels: Sequence[str]) -> NDArray[np.int32]:
-    """Labels as int32 [n] numbers, in the order of the labels."""
-    return np.unique(np.asarray(labels, dtype=object).astype(str), return_inverse=True)[1].astype(np.int32)
+    """Labels as int32 [n] numbers, in the order of the labels; -1: an empty one, which is not known."""
+    words = np.asarray(labels, dtype=object).astype(str)
+    known = words != ""
+    codes = np.full(len(words), -1, np.int32)
+    codes[known] = np.unique(words[known], return_inverse=True)[1]
+    return codes
+
+
+def _texts(call: Call, side: Side, rows: NDArray[np.intp]) -> dict[str, NDArray[Any]]:
+    """The texts of rows for a call that looks for words in them."""
+    if not isinstance(call, Cluster) or not call.keywords or side.texts is None:
+        return {}
+    encoded = [side.texts[row].encode(errors="replace") for row in rows.tolist()]
+    ends = np.cumsum([len(text) for text in encoded], dtype=np.int64)
+    return {"text_bytes": np.frombuffer(b"".join(encoded), np.uint8), "text_ends": ends}
 
 
 def _here(
@@ -199,7 +280,7 @@ def _shown(progress: Progress) -> tuple[str, float | None]:
 
 def _takes_umap(call: Call) -> bool:
     if isinstance(call, Cluster):
-        return call.reduction == "umap" or (call.reduction is None and call.method == "hdbscan")
+        return reduction_of(call) == "umap"
     return isinstance(call, Project) and call.method == "umap"
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,20 +14,27 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from penult_service import __version__
 from penult_service.analysis import calls
 from penult_service.analysis.results import ClusterResult
-from penult_service.cli import analyses, options, sides, tables
+from penult_service.cli import analyses, cluster_report, options, sides, tables
 from penult_service.cli.analyses import Embedding, short
+from penult_service.cli.clustering import Clustering
 from penult_service.cli.console import note, print_table
-from penult_service.cli.outputs import drafts
 from penult_service.cli.sides import Side
 from penult_service.errors import InvalidInput
 from penult_service.vectors import POOLINGS, TRUNCATIONS
 
 ADDED = ("cluster",)
+AUTO = "auto"
 # Texts a cluster that are printed: fewer when there are many clusters.
 TEXTS, FEW_CLUSTERS, MOST_CLUSTERS = 3, 20, 100
+WORDS = 4
+FIGURES = {
+    "v_measure": "V-measure",
+    "adjusted_rand": "adjusted Rand",
+    "purity": "purity",
+    "normalized_mutual_information": "NMI",
+}
 
 
 def register(app: typer.Typer) -> None:
@@ -36,9 +44,19 @@ def register(app: typer.Typer) -> None:
 
 def cluster(
     source: Annotated[Path, typer.Argument(metavar="INPUT", help="A file of texts or embeddings.")],
-    method: Annotated[str, typer.Option(help=f"One of {', '.join(calls.CLUSTER_METHODS)}.")] = "kmeans",
+    method: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help=f"One of {', '.join(calls.CLUSTER_METHODS)}. [default: hdbscan, with --n-clusters kmeans]",
+        ),
+    ] = None,
     n_clusters: Annotated[
-        int | None, typer.Option(metavar="N", help="How many; not with hdbscan, which finds it. [default: 8]")
+        str | None,
+        typer.Option(
+            metavar="N|auto",
+            help="How many; auto tries several numbers. Not with hdbscan, which finds it. [default: 8]",
+        ),
     ] = None,
     metric: Annotated[str, typer.Option(help=f"One of {', '.join(calls.CLUSTER_METRICS)}.")] = "cosine",
     reduction: Annotated[
@@ -46,7 +64,7 @@ def cluster(
         typer.Option(
             metavar="NAME",
             help=f"Cluster on the rows, or on fewer dimensions of them: {', '.join(calls.REDUCTIONS)}. "
-            "[default: umap for hdbscan, pca for gaussian_mixture, else none]",
+            "[default: umap without --method and for hdbscan, pca for gaussian_mixture, else none]",
         ),
     ] = None,
     reduced_dimensions: Annotated[
@@ -68,6 +86,10 @@ def cluster(
     noise: Annotated[
         str, typer.Option(help="Of hdbscan: rows in no cluster keep -1, or go to the nearest cluster.")
     ] = "keep",
+    bootstraps: Annotated[
+        int, typer.Option(metavar="N", help="Cluster so many samples too, and say how far they agree.")
+    ] = 0,
+    keywords: Annotated[int, typer.Option(metavar="N", help="Words to tell each cluster by, of texts.")] = 10,
     seed: options.Seed = calls.SEED,
     label_column: Annotated[
         str | None, typer.Option(metavar="NAME", help="A column of labels to compare the clusters with.")
@@ -81,28 +103,41 @@ def cluster(
     truncate: options.Truncate = "right",
     data: options.Data = None,
     as_json: options.Json = False,
-    output: options.TableOutput = None,
+    output: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="A report (.html, .md) or the rows (.parquet, .csv, .jsonl); several times for several.",
+        ),
+    ] = None,
+    dendrogram: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw how the clusters belong together: a .png or .svg file."),
+    ] = None,
     overwrite: options.Overwrite = False,
 ) -> None:
     """Which rows belong together.
 
-    Prints the clusters, the largest first, with the texts nearest to their centres, and how good they are.
-    With --output the columns of the input and a column `cluster` are written: -1 is in no cluster, null
-    has no embedding.
+    Prints the clusters, the largest first, with keywords, the texts nearest to their centres, and how good they are.
+    With --output a report is written (.html, .md), or the columns of the input and a column `cluster` (.parquet,
+    .csv, .jsonl): -1 is in no cluster, null has no embedding.
 
     The INPUT is of texts (.csv, .tsv, .jsonl, .parquet, .txt), which --model embeds, or of embeddings that
     `penult embed` wrote (.parquet, .arrow, .npy), which need no model. With --server that server computes, else
     this process does. The same rows, parameters and seed give the same clusters.
     """
-    options.one_of("--method", method, calls.CLUSTER_METHODS)
+    if method is not None:
+        options.one_of("--method", method, calls.CLUSTER_METHODS)
     options.one_of("--metric", metric, calls.CLUSTER_METRICS)
     options.one_of("--noise", noise, calls.NOISE_MODES)
     options.one_of("--pooling", pooling, POOLINGS)
     options.one_of("--truncate", truncate, TRUNCATIONS)
-    tables.check_places([output] if output else [], (source,), overwrite)
+    places = cluster_report.checked(output or [], dendrogram, source, overwrite)
     call = calls.Cluster(
-        method=method,
-        n_clusters=n_clusters,
+        method=method or "auto",
+        n_clusters=_number(n_clusters),
         metric=metric,
         reduction=reduction,
         reduced_dimensions=reduced_dimensions,
@@ -111,28 +146,61 @@ def cluster(
         min_samples=min_samples,
         noise=noise,
         seed=seed,
+        auto=n_clusters == AUTO,
+        bootstraps=bootstraps,
+        keywords=keywords,
     )
     settings = {"pooling": pooling, "layer": layer, "normalize": normalize, "truncate": truncate}
     with Embedding(model, server, data, settings) as embedding:
         embedding.check(call, ("source",), labelled=label_column is not None)
         side = sides.of_file(source, text_column, embedding, keep=True)
         analyses.tell_missing(side)
-        if output is not None:
+        if any(place.suffix.lower() in tables.ENDINGS for place in places):
             tables.check_names(side, ADDED)
         rows = side.good()
         labels = None if label_column is None else labels_of(side, label_column, rows)
-        result: ClusterResult = embedding.analyse(call, {"source": side.vectors[rows]}, labels)
-    clustering = Clustering(call, side, rows, labels, result)
+        arrays = {"source": side.vectors[rows], **(analyses.texts_of(side, rows) if keywords else {})}
+        result: ClusterResult = embedding.analyse(call, arrays, labels)
+    found = Clustering(call, side, rows, labels, _with_keywords(result, call, arrays))
     analyses.tell_adjustments(result.adjustments)
     analyses.tell_rows("with zeros alone (no direction, so no cluster)", rows[result.zero_rows])
-    if output is not None:
-        with drafts(output) as (draft,):
-            tables.write(draft, output.suffix.lower(), clustering.table(source.name))
-        note(f"wrote {output}: {len(side.vectors):,} rows, column cluster")
+    command = shlex.join(["penult", *sys.argv[1:]])
+    cluster_report.write(places, found, source.name, label_column, command)
     if as_json:
-        print(json.dumps(clustering.facts(), indent=1, ensure_ascii=False))
+        print(json.dumps(found.facts(), indent=1, ensure_ascii=False))
     else:
-        _show(clustering)
+        _show(found)
+    for advice in result.advice:
+        note(f"advice: --{advice.parameter.replace('_', '-')}: {advice.why}")
+
+
+def _with_keywords(
+    result: ClusterResult, call: calls.Cluster, arrays: Mapping[str, NDArray[Any]]
+) -> ClusterResult:
+    """The result with what a server could not say that was given vectors alone."""
+    if result.keywords or "text_ends" not in arrays:
+        return result
+    from penult_service.analysis.keywords import keywords
+
+    count = len(result.sizes)
+    words = keywords(arrays["text_bytes"], arrays["text_ends"], result.labels, count, call.keywords)
+    return replace(result, keywords=words)
+
+
+def _number(n_clusters: str | None) -> int | None:
+    """How many clusters are asked for.
+
+    Raises:
+        InvalidInput: it is neither a number nor auto.
+    """
+    if n_clusters is None or n_clusters == AUTO:
+        return None
+    try:
+        return int(n_clusters)
+    except ValueError as error:
+        raise InvalidInput(
+            f"--n-clusters is a number or auto, not {n_clusters!r}", field="--n-clusters"
+        ) from error
 
 
 def labels_of(side: Side, name: str, rows: NDArray[np.intp]) -> list[str]:
@@ -152,87 +220,44 @@ def labels_of(side: Side, name: str, rows: NDArray[np.intp]) -> list[str]:
     return labels
 
 
-@dataclass(frozen=True)
-class Clustering:
-    """Clusters of the rows of a side that have an embedding; `labels` are theirs."""
-
-    call: calls.Cluster
-    side: Side
-    rows: NDArray[np.intp]
-    labels: Sequence[str] | None
-    result: ClusterResult
-
-    def parameters(self) -> dict[str, Any]:
-        """What was used, and how good it is."""
-        result = self.result
-        return {
-            "used": {name: value for name, value in result.used.items() if value is not None},
-            "rows": len(self.rows),
-            "embedding_space": self.side.space,
-            "clusters": len(result.sizes),
-            "silhouette": result.silhouette,
-            "silhouette_rows": result.silhouette_rows,
-            "noise_share": result.noise_share,
-            **result.agreement,
-            "adjustments": analyses.plain(result.adjustments),
-            "zero_rows": self.rows[result.zero_rows].tolist(),
-            "penult": __version__,
-        }
-
-    def table(self, source: str) -> Any:
-        """The input's columns, and the cluster."""
-        table = tables.extended(self.side, {"cluster": self.result.labels}, self.rows)
-        facts = {**self.parameters(), "source": source, "asked": asdict(self.call)}
-        return tables.with_facts(table, self.side, "cluster", facts)
-
-    def facts(self) -> dict[str, Any]:
-        """All of it, for --json: each cluster, and the cluster of each row (null without an embedding)."""
-        every: list[int | None] = [None] * len(self.side.vectors)
-        for row, label in zip(self.rows.tolist(), self.result.labels.tolist(), strict=True):
-            every[row] = label
-        found = [self._cluster(number) for number in range(len(self.result.sizes))]
-        return {**self.parameters(), "clusters": found, "labels": every}
-
-    def nearest(self, number: int) -> list[int]:
-        """Rows nearest to the centre of a cluster, nearest first."""
-        return [int(self.rows[place]) for place in self.result.nearest[number] if place >= 0]
-
-    def most_frequent(self, number: int) -> tuple[str, float] | None:
-        """The label that most rows of a cluster have, and their share; None without labels."""
-        if self.labels is None:
-            return None
-        members = np.flatnonzero(self.result.labels == number).tolist()
-        label, count = Counter(self.labels[place] for place in members).most_common(1)[0]
-        return label, count / len(members)
-
-    def _cluster(self, number: int) -> dict[str, Any]:
-        texts = self.side.texts
-        near = [
-            {"row": row, **({} if texts is None else {"text": texts[row]})} for row in self.nearest(number)
-        ]
-        label = self.most_frequent(number)
-        majority = {} if label is None else {"label": label[0], "label_share": label[1]}
-        return {"cluster": number, "size": int(self.result.sizes[number]), **majority, "nearest": near}
-
-
 def _show(found: Clustering) -> None:
     result, count = found.result, len(found.result.sizes)
     used = analyses.in_words(found.parameters()["used"])
     print(f"{count:,} cluster{'s' * (count != 1)} of {len(found.rows):,} rows: {used}")
-    quality = [f"noise {result.noise_share:.1%}"]
-    if result.silhouette is not None:
-        quality.insert(0, f"silhouette {result.silhouette:.3f} (of {result.silhouette_rows:,} rows)")
-    names = {"v_measure": "V-measure", "adjusted_rand": "adjusted Rand", "purity": "purity"}
-    quality += [f"{names[name]} {value:.3f}" for name, value in result.agreement.items()]
-    print(", ".join(quality))
+    for line in _quality(found):
+        print(line)
     if count:
         print()
-        labelled = found.labels is not None
-        headings = ("cluster", "rows", "share", *(("label",) if labelled else ()), "nearest to the centre")
+        columns = (("label",) if found.labels is not None else (), ("keywords",) if result.keywords else ())
+        headings = ("cluster", "rows", "share", *columns[0], *columns[1], "nearest to the centre")
         shown = range(min(count, MOST_CLUSTERS))
         print_table(headings, [line for number in shown for line in _lines(found, number)], right=(0, 1, 2))
     if count > MOST_CLUSTERS:
         print(f"... and {count - MOST_CLUSTERS:,} more clusters; --json has all")
+
+
+def _quality(found: Clustering) -> list[str]:
+    """How good the clusters are, in lines."""
+    result = found.result
+    quality = [f"noise {result.noise_share:.1%}"]
+    if result.silhouette is not None:
+        quality.insert(0, f"silhouette {result.silhouette:.3f} (of {result.silhouette_rows:,} rows)")
+    if result.davies_bouldin is not None:
+        quality.append(f"Davies-Bouldin {result.davies_bouldin:.3f}")
+    if result.calinski_harabasz is not None:
+        quality.append(f"Calinski-Harabasz {result.calinski_harabasz:,.1f}")
+    quality += [f"{FIGURES.get(name, name)} {value:.3f}" for name, value in result.agreement.items()]
+    lines = [", ".join(quality)]
+    if result.stability is not None:
+        known = result.stability
+        told = f"{known.adjusted_rand:.3f} ({known.low:.3f} to {known.high:.3f}"
+        lines.append(f"stability {told}, adjusted Rand of {known.samples} bootstrap samples)")
+    if result.curve:
+        tried = ", ".join(f"{count:,}: {score:.3f}" for count, score in result.curve)
+        lines.append(f"mean silhouette by number of clusters: {tried}")
+    if len(result.moved):
+        lines.append(f"{len(result.moved):,} rows were noise, and went to the nearest cluster")
+    return lines
 
 
 def _lines(found: Clustering, number: int) -> list[tuple[str, ...]]:
@@ -240,9 +265,11 @@ def _lines(found: Clustering, number: int) -> list[tuple[str, ...]]:
     few = len(found.result.sizes) <= FEW_CLUSTERS
     near = found.nearest(number)[: TEXTS if few else 1]
     size = int(found.result.sizes[number])
-    label = found.most_frequent(number)
-    majority = () if label is None else (f"{short(label[0], 30)} {label[1]:.0%}",)
+    labels = found.frequent(number, 1)
+    majority = [f"{short(label, 30)} {rows / size:.0%}" for label, rows in labels]
+    words = ", ".join(word for word, _ in found.keywords(number)[:WORDS])
+    middle = [*majority, *([short(words, 40)] if found.result.keywords else [])]
     names = [short(found.side.name(row), 80) for row in near] or [""]
-    first = (str(number), f"{size:,}", f"{size / len(found.rows):.1%}", *majority, names[0])
+    first = (str(number), f"{size:,}", f"{size / len(found.rows):.1%}", *middle, names[0])
     blank = ("",) * (len(first) - 1)
     return [first, *((*blank, name) for name in names[1:])]

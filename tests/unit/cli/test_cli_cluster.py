@@ -71,7 +71,17 @@ def test_parquet(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[0].startswith("3 clusters of 59 rows: kmeans, cosine")
     assert "silhouette 0." in lines[1]
     assert "purity 1.000" in lines[1]
-    assert lines[3].split() == ["cluster", "rows", "share", "label", "nearest", "to", "the", "centre"]
+    assert lines[3].split() == [
+        "cluster",
+        "rows",
+        "share",
+        "label",
+        "keywords",
+        "nearest",
+        "to",
+        "the",
+        "centre",
+    ]
     assert lines[4].split()[0] == "0"
     assert "pear 100%" in printed.out
     assert "and more" in printed.out

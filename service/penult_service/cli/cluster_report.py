@@ -1,0 +1,194 @@
+"""Reports on clusters: pages (.html), Markdown (.md) and the picture of their hierarchy (.png, .svg)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from penult_service import __version__
+from penult_service.cli import analyses, tables
+from penult_service.cli.clustering import Clustering
+from penult_service.cli.console import note
+from penult_service.cli.outputs import drafts
+from penult_service.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from penult_client import ClusterBatch, Clusters
+
+    from penult_service.plots.cluster_view import Batch, ClusterView, Example
+
+PAGES, MARKDOWN, PICTURES = (".html",), (".md",), (".png", ".svg")
+REPORTS = (*PAGES, *MARKDOWN)
+
+
+def checked(
+    output: Sequence[Path], dendrogram: Path | None, source: Path | None, overwrite: bool
+) -> list[Path]:
+    """The places to write, the picture last, when all of them can be.
+
+    Raises:
+        InvalidInput: as `tables.check_places`.
+        ModuleNotFoundError: what draws is not installed.
+    """
+    if dendrogram is not None and dendrogram.suffix.lower() not in PICTURES:
+        raise InvalidInput(f"{dendrogram}: the name of a picture ends in .png or .svg", reason="FILE_TYPE")
+    places = [*output, *([dendrogram] if dendrogram else [])]
+    tables.check_places(output, (source,), overwrite, (*REPORTS, *tables.ENDINGS))
+    tables.check_places(places, (source,), overwrite, (*PICTURES, *REPORTS, *tables.ENDINGS))
+    if any(place.suffix.lower() in (*PICTURES, *REPORTS) for place in places):
+        analyses.require("matplotlib")
+    return places
+
+
+def write(
+    places: Sequence[Path], found: Clustering, source: str, label_name: str | None, command: str
+) -> None:
+    """All outputs, or none."""
+    view = None
+    with drafts(*places) as written:
+        for draft, place in zip(written, places, strict=True):
+            ending = place.suffix.lower()
+            if ending in tables.ENDINGS:
+                tables.write(draft, ending, found.table(source))
+                continue
+            view = view or view_of(found, source, label_name, command)
+            write_report(draft, ending, view)
+    for place in places:
+        table = place.suffix.lower() in tables.ENDINGS
+        told = f": {len(found.side.vectors):,} rows, column cluster" if table else ""
+        note(f"wrote {place}{told}")
+
+
+def write_report(draft: Path, ending: str, view: ClusterView) -> None:
+    """A page, Markdown or a picture, as the ending says."""
+    if ending in PAGES:
+        from penult_service.plots.cluster_page import page
+
+        draft.write_text(page(view), encoding="utf-8", newline="\n")
+    elif ending in MARKDOWN:
+        from penult_service.plots.cluster_markdown import markdown
+
+        draft.write_text(markdown(view), encoding="utf-8", newline="\n")
+    else:
+        from penult_service.plots.dendrogram import picture
+
+        draft.write_bytes(picture(view, ending.removeprefix(".")))
+
+
+def view_of(found: Clustering, source: str, label_name: str | None, command: str) -> ClusterView:
+    """What a report shows of clusters that were just found."""
+    from penult_service.plots.cluster_view import Agreed, ClusterView, Group
+
+    result, texts = found.result, found.side.texts
+    groups = [
+        Group(
+            number,
+            int(size),
+            keywords=tuple(word for word, _ in found.keywords(number)),
+            labels=tuple(found.frequent(number)),
+            central=_examples(found.nearest(number), texts),
+            border=_examples(found.of(result.border, number), texts),
+            odd=_examples(found.of(result.odd, number), texts),
+            silhouette=found.silhouette(number),
+        )
+        for number, size in enumerate(result.sizes)
+    ]
+    known = result.stability
+    return ClusterView(
+        title=source,
+        rows=len(found.rows),
+        groups=tuple(groups),
+        used={name: value for name, value in result.used.items() if value is not None},
+        unassigned=int((result.labels < 0).sum()),
+        silhouette=result.silhouette,
+        silhouette_rows=result.silhouette_rows,
+        davies_bouldin=result.davies_bouldin,
+        calinski_harabasz=result.calinski_harabasz,
+        stability=None
+        if known is None
+        else Agreed(known.adjusted_rand, known.low, known.high, known.samples),
+        agreement=result.agreement,
+        merges=result.merges,
+        curve=result.curve,
+        moved=len(result.moved),
+        advice=tuple((advice.parameter, advice.why) for advice in result.advice),
+        notes=tuple(f"{a.parameter} is {a.used}, not {a.asked}: {a.why}" for a in result.adjustments),
+        label_name=label_name or "",
+        facts=_facts(found.side.space, model=str(found.side.facts.get("model", ""))),
+        command=command,
+    )
+
+
+def view_of_clusters(
+    clusters: Clusters, title: str, texts: Sequence[str] | None = None, command: str = ""
+) -> ClusterView:
+    """What a report shows of clusters that a server keeps; `texts` are those of their rows."""
+    from penult_service.plots.cluster_view import Agreed, ClusterView, Group
+
+    quality, known = clusters.quality, clusters.stability
+    names = ("v_measure", "adjusted_rand", "purity", "normalized_mutual_information")
+    agreement = {name: getattr(quality, name) for name in names}
+    groups = [
+        Group(
+            one.label,
+            one.size,
+            one.name,
+            tuple(word for word, _ in one.keywords),
+            tuple(one.labels.items()),
+            _examples(one.nearest.tolist(), texts),
+            _examples(one.border.tolist(), texts),
+            _examples(one.odd.tolist(), texts),
+            one.silhouette,
+        )
+        for one in clusters.clusters
+    ]
+    return ClusterView(
+        title=title,
+        rows=len(clusters),
+        groups=tuple(groups),
+        used=clusters.used,
+        unassigned=int((clusters.labels < 0).sum()),
+        silhouette=quality.silhouette,
+        silhouette_rows=quality.silhouette_rows,
+        davies_bouldin=quality.davies_bouldin,
+        calinski_harabasz=quality.calinski_harabasz,
+        stability=None if known is None else Agreed(*known),
+        agreement={name: value for name, value in agreement.items() if value is not None},
+        merges=clusters.merges,
+        curve=tuple((int(count), float(score)) for count, score in clusters.curve),
+        moved=len(clusters.moved),
+        advice=tuple((parameter, why) for parameter, why in clusters.advice),
+        notes=tuple(f"{a.parameter} is {a.used}, not {a.asked}: {a.why}" for a in clusters.adjustments),
+        history=tuple(_batch(batch) for batch in clusters.history),
+        facts=_facts(clusters.space, model=clusters.model),
+        command=command,
+    )
+
+
+def _batch(batch: ClusterBatch) -> Batch:
+    from penult_service.plots.cluster_view import Batch
+
+    return Batch(
+        when="" if batch.created is None else f"{batch.created:%Y-%m-%d %H:%M} UTC",
+        event=batch.event,
+        rows=batch.rows,
+        unassigned=batch.unassigned,
+        new_labels=batch.new_labels,
+        gone_labels=batch.gone_labels,
+        labels=tuple(batch.labels.tolist()),
+        sizes=tuple(batch.sizes.tolist()),
+        drift=tuple(batch.drift.tolist()),
+    )
+
+
+def _examples(rows: Iterable[int], texts: Sequence[str] | None) -> tuple[Example, ...]:
+    from penult_service.plots.cluster_view import Example
+
+    there = len(texts) if texts is not None else 0
+    return tuple(Example(row, texts[row] if texts is not None and row < there else None) for row in rows)
+
+
+def _facts(space: str, model: str) -> tuple[tuple[str, str], ...]:
+    facts: dict[str, Any] = {"model": model, "embedding space": space, "penult": __version__}
+    return tuple((name, value) for name, value in facts.items() if value)
