@@ -1,0 +1,10 @@
+"""Clusters that live on: new rows in them, and clusters that grow."""
+
+from __future__ import annotations
+
+import assign_new
+
+
+def run(quick: bool) -> str:
+    """Markdown."""
+    return assign_new.told(quick)
