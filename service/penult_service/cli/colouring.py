@@ -1,4 +1,4 @@
-"""What `penult map --color COLUMN` colours by: labels, or numbers on a scale."""
+"""What `penult map --color COLUMN` colours by: labels, numbers on a scale, or how good the map is at each row."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from penult_service.analysis.results import ProjectResult
 from penult_service.cli import tables
 from penult_service.cli.sides import Side
 from penult_service.errors import InvalidInput
@@ -16,6 +17,8 @@ from penult_service.errors import InvalidInput
 MOST_CLASSES = 20
 # What `penult cluster` writes.
 CLUSTER_COLUMN, NOISE = "cluster", "-1"
+# Not a column: how well the map shows the neighbours of each row.
+NEIGHBORS_KEPT = "neighbors-kept"
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,26 @@ def colouring_of(side: Side, name: str, rows: NDArray[np.intp]) -> Colouring:
     if values is not None and len(np.unique(values[np.isfinite(values)])) > MOST_CLASSES:
         return Colouring(name, values=values)
     return Colouring(name, [tables.word(cell) for cell in cells])
+
+
+def kept_wanted(side: Side, name: str) -> bool:
+    """Whether a name stands for the neighbours kept, and for no column of the input."""
+    return name == NEIGHBORS_KEPT and (side.table is None or name not in side.table.column_names)
+
+
+def of_neighbors_kept(result: ProjectResult) -> Colouring:
+    """The colouring by the share of its neighbours that each row keeps.
+
+    Raises:
+        InvalidInput: there is no such share of these rows.
+    """
+    kept = np.asarray(result.row_neighbors_kept, np.float64)
+    if not np.isfinite(kept).any():
+        raise InvalidInput(
+            f"--color {NEIGHBORS_KEPT}: too few rows to say which neighbours the map keeps; leave it out",
+            reason="TOO_FEW_ROWS",
+        )
+    return Colouring("neighbours kept", values=kept)
 
 
 def _numbers(cells: list[Any]) -> NDArray[np.float64] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,9 +16,14 @@ from numpy.typing import NDArray
 from penult_service import __version__
 from penult_service.analysis import calls
 from penult_service.analysis.results import ProjectResult
-from penult_service.cli import analyses, options, sides, tables
-from penult_service.cli.analyses import Embedding
-from penult_service.cli.colouring import Colouring, colouring_of
+from penult_service.cli import analyses, estimates, kept, options, sides, tables
+from penult_service.cli.colouring import (
+    NEIGHBORS_KEPT,
+    Colouring,
+    colouring_of,
+    kept_wanted,
+    of_neighbors_kept,
+)
 from penult_service.cli.console import note
 from penult_service.cli.outputs import drafts
 from penult_service.cli.sides import Side
@@ -54,7 +60,9 @@ def project(
     color: Annotated[
         str | None,
         typer.Option(
-            metavar="COLUMN", help="Colour by a column: labels, or a scale when it holds many numbers."
+            metavar="COLUMN",
+            help=f"Colour by a column: labels, or a scale when it holds many numbers; or {NEIGHBORS_KEPT}: the share "
+            "of each row's neighbours that are its neighbours on the map.",
         ),
     ] = None,
     components: Annotated[int, typer.Option(help="Dimensions of the map, 2 or 3.")] = 2,
@@ -71,6 +79,26 @@ def project(
         float | None,
         typer.Option(metavar="X", help="Of tsne: about how many neighbours count. [default: 30]"),
     ] = None,
+    supervised: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LABEL_COLUMN",
+            help="Of umap: pull rows of one label together (an empty one is not known); the map no longer says whether "
+            "they would lie together by themselves.",
+        ),
+    ] = None,
+    target_weight: Annotated[
+        float | None,
+        typer.Option(metavar="X", help="How much these labels count, 0 to 1. [default: 0.5]"),
+    ] = None,
+    density: Annotated[bool, typer.Option("--density", help="Of umap: keep how dense rows lie.")] = False,
+    aligned_to: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Of umap: turn it onto the map NAME of the same rows, by another model or version.",
+        ),
+    ] = None,
     seed: options.Seed = calls.SEED,
     title: Annotated[
         str | None, typer.Option(help="What stands above the pictures. [default: the input's name]")
@@ -84,7 +112,9 @@ def project(
     truncate: options.Truncate = "right",
     data: options.Data = None,
     as_json: options.Json = False,
-    overwrite: options.Overwrite = False,
+    name: options.Name = None,
+    overwrite: options.OverwriteOrName = False,
+    dry_run: options.DryRun = False,
 ) -> None:
     """A map of the rows: rows that are alike lie near each other.
 
@@ -94,10 +124,12 @@ def project(
 
     The INPUT is of texts (.csv, .tsv, .jsonl, .parquet, .txt), which --model embeds, or of embeddings that
     `penult embed` wrote (.parquet, .arrow, .npy), which need no model. With --server that server computes, else
-    this process does. The same rows, parameters and seed give the same map.
+    this process does. The same rows, parameters and seed give the same map. With --name it is kept, by that server or
+    in --data DIR (of `penult serve --data`), and `penult transform` places new rows on it.
 
     Prints the trustworthiness: 1 when rows that are neighbours on the map are neighbours among the
-    embeddings too, about 0.5 by chance. To colour by clusters, run `penult cluster` first, and give its
+    embeddings too, about 0.5 by chance; the continuity, the same with the sides changed; which share of the
+    neighbours is kept; and how far distances keep their order. To colour by clusters, run `penult cluster` first, and give its
     output here with --color cluster.
     """
     options.one_of("--method", method, calls.PROJECT_METHODS)
@@ -105,31 +137,57 @@ def project(
     options.one_of("--pooling", pooling, POOLINGS)
     options.one_of("--truncate", truncate, TRUNCATIONS)
     places = output or []
-    if not places and not as_json:
-        raise InvalidInput("name what to write: -o map.png, -o map.html, ... (or --json)")
+    if not (places or as_json or name or dry_run):
+        raise InvalidInput(
+            "name what to write: -o map.png, -o map.html, ... (or --json, or --name to keep it)"
+        )
     tables.check_places(places, (source,), overwrite, ENDINGS)
     if any(place.suffix.lower() in PICTURES for place in places):
         analyses.require("matplotlib")
-    call = calls.Project(method, components, metric, n_neighbors, min_dist, perplexity, seed)
+    call = calls.Project(
+        method,
+        components,
+        metric,
+        n_neighbors,
+        min_dist,
+        perplexity,
+        seed,
+        supervised=supervised is not None,
+        target_weight=target_weight,
+        density=density,
+    )
     settings = {"pooling": pooling, "layer": layer, "normalize": normalize, "truncate": truncate}
-    with Embedding(model, server, data, settings) as embedding:
-        embedding.check(call, ("source",))
+    more = {"name": name, "overwrite": name and overwrite, "aligned_to": aligned_to}
+    with kept.opened(model, server, data, settings, more, dry_run=dry_run) as embedding:
+        embedding.check(call, ("source",), labelled=supervised is not None)
         side = sides.of_file(source, text_column, embedding, keep=True)
         analyses.tell_missing(side)
         if any(place.suffix.lower() in tables.ENDINGS for place in places):
             tables.check_names(side, AXES[:components])
         rows = side.good()
-        colouring = Colouring() if color is None else colouring_of(side, color, rows)
-        result: ProjectResult = embedding.analyse(call, {"source": side.vectors[rows]}, colouring.measurable)
+        shown = color or supervised
+        colouring = Colouring() if shown is None else colouring_of(side, shown, rows)
+        labels = colouring.measurable if supervised is None else _labels(side, supervised, rows)
+        if dry_run:
+            estimates.show(embedding.estimate(call, side, rows, labels), server, as_json)
+            return
+        result, side = embedding.analyse_rows(call, side, rows, labels)
     made = Map(call, side, rows, colouring, result, source.name, title)
     analyses.tell_adjustments(result.adjustments)
     what = "with zeros alone (no direction: they lie together beside the map)"
     analyses.tell_rows(what, rows[result.zero_rows])
     _write(made, places)
+    kept.tell(embedding)
     if as_json:
         print(json.dumps(made.facts(), indent=1, ensure_ascii=False))
     else:
         _show(made)
+
+
+def _labels(side: Side, name: str, rows: NDArray[np.intp]) -> list[str]:
+    """The labels that supervise the map, "" where a row has none."""
+    values = tables.column_of(side, name, "--supervised").to_pylist()
+    return [tables.word(values[row]) for row in rows]
 
 
 @dataclass(frozen=True)
@@ -154,8 +212,15 @@ class Map:
             "trustworthiness": result.trustworthiness,
             "quality_rows": result.quality_rows,
             "quality_neighbors": result.quality_neighbors,
+            "continuity": result.continuity,
+            "neighbors_kept": result.neighbors_kept,
+            "distance_correlation": result.distance_correlation,
             "label_purity": result.label_purity,
             "label_purity_source": result.label_purity_source,
+            "continuity": result.continuity,
+            "neighbors_kept": result.neighbors_kept,
+            "distance_correlation": result.distance_correlation,
+            "alignment_disparity": result.alignment_disparity,
             "explained_variance": result.explained_variance.tolist(),
             "adjustments": analyses.plain(result.adjustments),
             "zero_rows": self.rows[result.zero_rows].tolist(),
@@ -174,7 +239,10 @@ class Map:
         every: list[list[float] | None] = [None] * len(self.side.vectors)
         for row, place in zip(self.rows.tolist(), self.result.coordinates, strict=True):
             every[row] = [float(str(number)) for number in place]
-        return {**self.parameters(), "coordinates": every}
+        kept: list[float | None] = [None] * len(every)
+        for row, share in zip(self.rows.tolist(), self.result.row_neighbors_kept.tolist(), strict=False):
+            kept[row] = share if math.isfinite(share) else None
+        return {**self.parameters(), "coordinates": every, "row_neighbors_kept": kept}
 
     def view(self) -> MapView:
         """What the pictures show."""
@@ -190,6 +258,7 @@ class Map:
             values=self.colouring.values,
             legend=self.colouring.name,
             noise=self.colouring.noise,
+            neighbors_kept=self.result.row_neighbors_kept if len(self.result.row_neighbors_kept) else None,
         )
 
     def caption(self) -> list[str]:
@@ -203,6 +272,8 @@ class Map:
             parts.append("explains " + " + ".join(f"{share:.0%}" for share in result.explained_variance))
         if result.trustworthiness is not None:
             parts.append(f"trustworthiness {result.trustworthiness:.3f}")
+        if result.neighbors_kept is not None:
+            parts.append(f"neighbours kept {result.neighbors_kept:.0%}")
         return [part for part in parts if part]
 
 
@@ -233,7 +304,22 @@ def _show(made: Map) -> None:
         print("trustworthiness: too few rows to say")
     else:
         measured = f"{result.quality_rows:,} rows, {result.quality_neighbors} neighbours"
-        print(f"trustworthiness {result.trustworthiness:.3f} ({measured})")
+        told = {
+            "continuity": result.continuity,
+            "neighbours kept": result.neighbors_kept,
+            "distance correlation": result.distance_correlation,
+            "disparity to the other map": result.alignment_disparity,
+        }
+        more = "".join(f", {name} {value:.3f}" for name, value in told.items() if value is not None)
+        print(f"trustworthiness {result.trustworthiness:.3f}{more} ({measured})")
+    more = {
+        "continuity": result.continuity,
+        "neighbours kept": result.neighbors_kept,
+        "rank correlation of distances": result.distance_correlation,
+    }
+    told = [f"{name} {value:.3f}" for name, value in more.items() if value is not None]
+    if told:
+        print(", ".join(told))
     if result.label_purity is not None:
         among = (
             ""

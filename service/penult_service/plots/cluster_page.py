@@ -7,7 +7,7 @@ from importlib.resources import files
 
 from penult_service.plots import cluster_pictures, cluster_words, colours, map_page
 from penult_service.plots.cluster_view import ClusterView, Example, Group
-from penult_service.plots.markup import Html, document, element, join, paragraph, section, table
+from penult_service.plots.markup import Html, document, element, join, markup, paragraph, section, table
 from penult_service.plots.pictures import shown_all
 from penult_service.plots.words import percent, said
 
@@ -74,7 +74,7 @@ def _clusters(view: ClusterView) -> list[Html]:
     for group in view.groups:
         cells = [_name(group, entries[group.label]), _size(group, view.rows, largest)]
         cells += [
-            element("td", value, class_=_class(name), data_name=name, **_sorts(name, value))
+            element("td", _breakable(value), class_=_class(name), data_name=name, **_sorts(name, value))
             for name, value in ((name, of(group)) for name, of in more.items())
         ]
         cells += [_examples(group)] if examples else []
@@ -95,6 +95,11 @@ def _class(name: str) -> str:
 
 def _sorts(name: str, value: str) -> dict[str, str]:
     return {"data_value": value or "-9"} if name in FIGURES else {}
+
+
+def _breakable(words: str) -> Html:
+    """Words that may be broken behind a _ too: labels are often written with them."""
+    return Html(markup(words).replace("_", "_<wbr>"))
 
 
 def _name(group: Group, entry: colours.Entry) -> Html:
