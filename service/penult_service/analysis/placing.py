@@ -1,9 +1,10 @@
 """New rows on a stored map, which does not move.
 
-Of PCA by its loadings. Else a row lies at the weighted geometric median of the places of its nearest fitted rows: the
-weighted mean would drop rows that lie between two islands into the sea. Weights are those of UMAP's fuzzy neighbourhood
-(McInnes, Healy and Melville 2018), the median is Weiszfeld's (1937). umap-learn's own `transform` says of a row what
-depends on the others in the request; this does not, and draws no random numbers.
+On a map by principal components whose loadings are stored a row lies where these put it. Else it lies at the weighted
+geometric median of the places of its nearest fitted rows: their mean would drop rows between two islands into the sea.
+Weights are those of UMAP's fuzzy neighbourhood (McInnes, Healy and Melville 2018), the median is Weiszfeld's (1937).
+What umap-learn's own `transform` says of a row depends on the others in the request; this does not, and draws no random
+numbers.
 """
 
 from __future__ import annotations
@@ -40,10 +41,11 @@ def transform(call: Transform, arrays: Mapping[str, NDArray[Any]]) -> TransformR
     tell("rows")
     first = np.asarray(arrays["fitted_first"])
     places = np.ascontiguousarray(arrays["coordinates"][first], dtype=np.float32)
-    count = 1 if call.method == "pca" else neighbors_of(call)
+    by_loadings = call.method == "pca" and "loadings" in arrays
+    count = 1 if by_loadings else neighbors_of(call)
     near = nearby(arrays["source"], arrays["fitted_rows"], count, call.metric)
     tell("places")
-    if call.method == "pca":
+    if by_loadings:
         found = pca.placed(near.lines, arrays["mean"], arrays["loadings"])
         used: dict[str, Any] = {}
     else:
@@ -59,7 +61,13 @@ def transform(call: Transform, arrays: Mapping[str, NDArray[Any]]) -> TransformR
         far_rows=near.kept[near.far(call.far_distance)],
         far_distance=call.far_distance,
         zero_rows=near.zero,
-        used={"method": call.method, "metric": call.metric, **used, "search": "exact"},
+        used={
+            "method": call.method,
+            "metric": call.metric,
+            "placed_by": "loadings" if by_loadings else "neighbors",
+            "search": "exact",
+            **used,
+        },
     )
 
 

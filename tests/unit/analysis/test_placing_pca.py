@@ -56,3 +56,11 @@ def test_components_beyond_the_rank_are_zero() -> None:
     assert (found.loadings[:, 1] == 0).all()
     assert (pca.placed(rows, found.mean, found.loadings) == found.coordinates).all()
     assert (found.coordinates[:, 1] == 0).all()
+
+
+def test_a_map_without_its_loadings_is_placed_on_by_neighbours() -> None:
+    kept = for_later(fitting(ROWS, "cosine"), ROWS, "cosine")
+    arrays = {**kept, "coordinates": np.ascontiguousarray(ROWS[:, :2])}
+    found = transform(Transform("pca", far_distance=kept["far_distance"]), {**arrays, "source": ROWS})
+    assert (found.coordinates == ROWS[:, :2]).all()
+    assert (found.used["placed_by"], found.used["n_neighbors"]) == ("neighbors", 15)
