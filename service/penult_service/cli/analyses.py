@@ -86,7 +86,7 @@ class Embedding:
             return np.repeat(reply.vectors, len(texts), axis=0), facts
         return reply.vectors, facts
 
-    def analyse(self, call: Call, arrays: Mapping[str, NDArray[Any]], labels: Sequence[str] | None) -> Any:
+    def analyse(self, call: Call, arrays: Mapping[str, Any], labels: Sequence[str] | None) -> Any:
         """The result of a call, one of `analysis.results`. Ends a private server first: its memory is needed.
 
         Args:
@@ -108,10 +108,11 @@ class Embedding:
     ) -> tuple[Any, Side]:
         """The result of a call about some rows of a side, and the side with what is known of it then. As `analyse`."""
         if self._server is not None:
-            return self.analyse(
-                call, {"source": sides.in_space(side.vectors[rows], side.space)}, labels
-            ), side
-        return self.analyse(call, {"source": side.vectors[rows], **_texts(call, side, rows)}, labels), side
+            arrays: dict[str, Any] = {"source": sides.in_space(side.vectors[rows], side.space)}
+        else:
+            words = isinstance(call, Cluster) and call.keywords
+            arrays = {"source": side.vectors[rows], **(texts_of(side, rows) if words else {})}
+        return self.analyse(call, arrays, labels), side
 
     def estimate(
         self, call: Call, side: Side, rows: NDArray[np.intp], labels: Sequence[str] | None = None
@@ -247,15 +248,6 @@ def codes_of(labels: Sequence[str]) -> NDArray[np.int32]:
     codes = np.full(len(words), -1, np.int32)
     codes[known] = np.unique(words[known], return_inverse=True)[1]
     return codes
-
-
-def _texts(call: Call, side: Side, rows: NDArray[np.intp]) -> dict[str, NDArray[Any]]:
-    """The texts of rows for a call that looks for words in them."""
-    if not isinstance(call, Cluster) or not call.keywords or side.texts is None:
-        return {}
-    encoded = [side.texts[row].encode(errors="replace") for row in rows.tolist()]
-    ends = np.cumsum([len(text) for text in encoded], dtype=np.int64)
-    return {"text_bytes": np.frombuffer(b"".join(encoded), np.uint8), "text_ends": ends}
 
 
 def _here(

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import typer
@@ -16,8 +15,8 @@ from numpy.typing import NDArray
 
 from penult_service.analysis import calls
 from penult_service.analysis.results import ClusterResult
-from penult_service.cli import analyses, cluster_report, options, sides, tables
-from penult_service.cli.analyses import Embedding, short
+from penult_service.cli import analyses, cluster_report, estimates, kept, options, sides, tables
+from penult_service.cli.analyses import short
 from penult_service.cli.clustering import Clustering
 from penult_service.cli.console import note, print_table
 from penult_service.cli.sides import Side
@@ -116,7 +115,9 @@ def cluster(
         Path | None,
         typer.Option(metavar="FILE", help="Draw how the clusters belong together: a .png or .svg file."),
     ] = None,
-    overwrite: options.Overwrite = False,
+    name: options.Name = None,
+    overwrite: options.OverwriteOrName = False,
+    dry_run: options.DryRun = False,
 ) -> None:
     """Which rows belong together.
 
@@ -126,7 +127,8 @@ def cluster(
 
     The INPUT is of texts (.csv, .tsv, .jsonl, .parquet, .txt), which --model embeds, or of embeddings that
     `penult embed` wrote (.parquet, .arrow, .npy), which need no model. With --server that server computes, else
-    this process does. The same rows, parameters and seed give the same clusters.
+    this process does. The same rows, parameters and seed give the same clusters. With --name they are kept, by that
+    server or in --data DIR (of `penult serve --data`), and `penult assign` and `penult grow` take new rows.
     """
     if method is not None:
         options.one_of("--method", method, calls.CLUSTER_METHODS)
@@ -151,7 +153,8 @@ def cluster(
         keywords=keywords,
     )
     settings = {"pooling": pooling, "layer": layer, "normalize": normalize, "truncate": truncate}
-    with Embedding(model, server, data, settings) as embedding:
+    more = {"name": name, "overwrite": name and overwrite}
+    with kept.opened(model, server, data, settings, more, dry_run=dry_run) as embedding:
         embedding.check(call, ("source",), labelled=label_column is not None)
         side = sides.of_file(source, text_column, embedding, keep=True)
         analyses.tell_missing(side)
@@ -159,13 +162,16 @@ def cluster(
             tables.check_names(side, ADDED)
         rows = side.good()
         labels = None if label_column is None else labels_of(side, label_column, rows)
-        arrays = {"source": side.vectors[rows], **(analyses.texts_of(side, rows) if keywords else {})}
-        result: ClusterResult = embedding.analyse(call, arrays, labels)
-    found = Clustering(call, side, rows, labels, _with_keywords(result, call, arrays))
+        if dry_run:
+            estimates.show(embedding.estimate(call, side, rows, labels), server, as_json)
+            return
+        result, side = embedding.analyse_rows(call, side, rows, labels)
+    found = Clustering(call, side, rows, labels, _with_keywords(result, call, side, rows))
     analyses.tell_adjustments(result.adjustments)
     analyses.tell_rows("with zeros alone (no direction, so no cluster)", rows[result.zero_rows])
     command = shlex.join(["penult", *sys.argv[1:]])
     cluster_report.write(places, found, source.name, label_column, command)
+    kept.tell(embedding)
     if as_json:
         print(json.dumps(found.facts(), indent=1, ensure_ascii=False))
     else:
@@ -175,16 +181,17 @@ def cluster(
 
 
 def _with_keywords(
-    result: ClusterResult, call: calls.Cluster, arrays: Mapping[str, NDArray[Any]]
+    result: ClusterResult, call: calls.Cluster, side: Side, rows: NDArray[np.intp]
 ) -> ClusterResult:
     """The result with what a server could not say that was given vectors alone."""
-    if result.keywords or "text_ends" not in arrays:
+    words = analyses.texts_of(side, rows) if call.keywords else {}
+    if any(result.keywords) or not words:
         return result
     from penult_service.analysis.keywords import keywords
 
     count = len(result.sizes)
-    words = keywords(arrays["text_bytes"], arrays["text_ends"], result.labels, count, call.keywords)
-    return replace(result, keywords=words)
+    found = keywords(words["text_bytes"], words["text_ends"], result.labels, count, call.keywords)
+    return replace(result, keywords=found)
 
 
 def _number(n_clusters: str | None) -> int | None:

@@ -129,8 +129,8 @@ def project(
 
     Prints the trustworthiness: 1 when rows that are neighbours on the map are neighbours among the
     embeddings too, about 0.5 by chance; the continuity, the same with the sides changed; which share of the
-    neighbours is kept; and how far distances keep their order. To colour by clusters, run `penult cluster` first, and give its
-    output here with --color cluster.
+    neighbours is kept; and how far distances keep their order. To colour by clusters, run `penult cluster` first,
+    and give its output here with --color cluster.
     """
     options.one_of("--method", method, calls.PROJECT_METHODS)
     options.one_of("--metric", metric, calls.PROJECT_METRICS)
@@ -166,12 +166,15 @@ def project(
             tables.check_names(side, AXES[:components])
         rows = side.good()
         shown = color or supervised
-        colouring = Colouring() if shown is None else colouring_of(side, shown, rows)
+        by_kept = shown is not None and kept_wanted(side, shown)
+        colouring = Colouring() if shown is None or by_kept else colouring_of(side, shown, rows)
         labels = colouring.measurable if supervised is None else _labels(side, supervised, rows)
         if dry_run:
             estimates.show(embedding.estimate(call, side, rows, labels), server, as_json)
             return
         result, side = embedding.analyse_rows(call, side, rows, labels)
+    if by_kept:
+        colouring = of_neighbors_kept(result)
     made = Map(call, side, rows, colouring, result, source.name, title)
     analyses.tell_adjustments(result.adjustments)
     what = "with zeros alone (no direction: they lie together beside the map)"
@@ -217,9 +220,6 @@ class Map:
             "distance_correlation": result.distance_correlation,
             "label_purity": result.label_purity,
             "label_purity_source": result.label_purity_source,
-            "continuity": result.continuity,
-            "neighbors_kept": result.neighbors_kept,
-            "distance_correlation": result.distance_correlation,
             "alignment_disparity": result.alignment_disparity,
             "explained_variance": result.explained_variance.tolist(),
             "adjustments": analyses.plain(result.adjustments),
@@ -304,18 +304,12 @@ def _show(made: Map) -> None:
         print("trustworthiness: too few rows to say")
     else:
         measured = f"{result.quality_rows:,} rows, {result.quality_neighbors} neighbours"
-        told = {
-            "continuity": result.continuity,
-            "neighbours kept": result.neighbors_kept,
-            "distance correlation": result.distance_correlation,
-            "disparity to the other map": result.alignment_disparity,
-        }
-        more = "".join(f", {name} {value:.3f}" for name, value in told.items() if value is not None)
-        print(f"trustworthiness {result.trustworthiness:.3f}{more} ({measured})")
+        print(f"trustworthiness {result.trustworthiness:.3f} ({measured})")
     more = {
         "continuity": result.continuity,
         "neighbours kept": result.neighbors_kept,
         "rank correlation of distances": result.distance_correlation,
+        "disparity to the other map": result.alignment_disparity,
     }
     told = [f"{name} {value:.3f}" for name, value in more.items() if value is not None]
     if told:

@@ -60,6 +60,34 @@ TableOutput = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="FILE", help="Write it all to a .parquet, .csv or .jsonl file."),
 ]
+Name = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Keep it under this name: on the server, or in --data DIR (of `penult serve --data`).",
+    ),
+]
+OverwriteOrName = Annotated[
+    bool, typer.Option("--overwrite", help="Replace an output that is there, or what has the --name.")
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Compute nothing; print what it would take, in time and memory.")
+]
+KeptData = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="Without --server: the directory of `penult serve --data` that keeps it; no server may have it open.",
+    ),
+]
+NewRowsModel = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATH|NAME",
+        help="What embeds texts: with --data its directory or file; with --server a name, by default that of the model "
+        "that made it.",
+    ),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that is there.")]
 Seed = Annotated[int, typer.Option(help="Seed of all that is random.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -8,60 +8,109 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from penult_service.analysis import results
-from penult_service.analysis.calls import Call, Cluster, Neighbors, Project
-from penult_service.cli.operation_progress import Shown, shown
+from penult_service.analysis.calls import Call, Cluster, Duplicates, Neighbors, Outliers, Project
+from penult_service.cli import remote_clusters
+from penult_service.cli.operation_progress import shown
 
 if TYPE_CHECKING:
     from penult_client import Client
 
 
-def analyse(
-    client: Client, call: Call, arrays: Mapping[str, NDArray[Any]], labels: Sequence[str] | None
+_OUTLIERS = ("scores", "occurrences", "order", "hubness", "antihubs", "k", "zero_rows")
+_DUPLICATES = ("pairs", "scores", "groups", "keepers", "total_pairs", "equal_pairs", "threshold", "zero_rows")
+
+
+def ask(
+    client: Client, call: Call, arrays: Mapping[str, Any], labels: Sequence[str] | None, **more: Any
 ) -> Any:
-    """The server's answer to a call, as `analysis.results` has it.
+    """What the client answers to a call: its own record, or with `dry_run` an `Estimate`.
 
     Args:
         client: Of the server.
-        call: Neighbours, clusters or a map.
-        arrays: float32 [n, d] each, as `analysis.run` names them.
+        call: Neighbours, clusters, a map, duplicates or outliers.
+        arrays: As `analysis.run` names them; anything that a client takes, such as texts.
         labels: One a row of `source`, None without.
+        more: Of the client's method, such as `name`.
     """
     with shown("waiting for the server's analysis", "was told to end") as report:
-        if isinstance(call, Neighbors):
-            return _neighbors(client, call, arrays, report)
-        if isinstance(call, Cluster):
-            return _cluster(client, call, arrays["source"], labels, report)
-        assert isinstance(call, Project)
-        return _project(client, call, arrays["source"], labels, report)
+        return _METHODS[type(call)](client, call, arrays, labels, {"progress": report, **more})
+
+
+def result_of(reply: Any, labels: Sequence[str] | None = None) -> Any:
+    """The client's record as `analysis.results` has it. `labels` are those that it was given."""
+    from penult_client import Clusters, Neighbors, Outliers, Projection
+
+    if isinstance(reply, Clusters):
+        return remote_clusters.result(reply, labels)
+    if isinstance(reply, Projection):
+        return _projection(reply)
+    if isinstance(reply, Neighbors):
+        return results.NeighborsResult(
+            reply.indices,
+            reply.scores,
+            reply.zero_queries,
+            reply.zero_corpus,
+            adjustments(reply.adjustments),
+            background(reply.background),
+            reply.recall,
+        )
+    if isinstance(reply, Outliers):
+        told = {name: getattr(reply, name) for name in _OUTLIERS}
+        return results.OutliersResult(**told, adjustments=adjustments(reply.adjustments))
+    return results.DuplicatesResult(
+        **{name: getattr(reply, name) for name in _DUPLICATES},
+        background=background(reply.background),
+        adjustments=adjustments(reply.adjustments),
+    )
+
+
+def analyse(
+    client: Client, call: Call, arrays: Mapping[str, Any], labels: Sequence[str] | None, **more: Any
+) -> Any:
+    """The server's answer to a call, as `analysis.results` has it; arguments as of `ask`."""
+    return result_of(ask(client, call, arrays, labels, **more), labels)
+
+
+def adjustments(told: Sequence[Any]) -> tuple[results.Adjustment, ...]:
+    """What was not used as asked."""
+    return tuple(results.Adjustment(a.parameter, a.asked, a.used, a.why) for a in told)
+
+
+def background(told: Any) -> results.Background | None:
+    """What scores are usual."""
+    if told is None:
+        return None
+    return results.Background(tuple(told.quantiles.tolist()), told.pairs, told.mean, told.std, told.rows)
 
 
 def _neighbors(
-    client: Client, call: Neighbors, arrays: Mapping[str, NDArray[Any]], report: Shown
-) -> results.NeighborsResult:
-    reply = client.neighbors(
+    client: Client, call: Neighbors, arrays: Mapping[str, Any], _: Sequence[str] | None, more: dict[str, Any]
+) -> Any:
+    return client.neighbors(
         arrays["queries"],
         arrays.get("corpus"),
         call.k,
         call.metric,
         exclude_self=call.exclude_self,
         radius=call.radius,
-        progress=report,
+        center=call.center,
+        approximate=call.approximate,
+        **more,
     )
-    told = _adjustments(reply.adjustments)
-    return results.NeighborsResult(reply.indices, reply.scores, reply.zero_queries, reply.zero_corpus, told)
 
 
 def _cluster(
-    client: Client, call: Cluster, source: NDArray[Any], labels: Sequence[str] | None, report: Shown
-) -> results.ClusterResult:
-    reply = client.cluster(
-        source,
-        call.method,
-        call.n_clusters,
+    client: Client,
+    call: Cluster,
+    arrays: Mapping[str, Any],
+    labels: Sequence[str] | None,
+    more: dict[str, Any],
+) -> Any:
+    return client.cluster(
+        arrays["source"],
+        None if call.method == "auto" else call.method,
+        "auto" if call.auto else call.n_clusters,
         call.metric,
         call.noise,
         reduction=call.reduction,
@@ -70,33 +119,22 @@ def _cluster(
         min_cluster_size=call.min_cluster_size,
         min_samples=call.min_samples,
         seed=call.seed,
+        bootstraps=call.bootstraps,
+        keywords=call.keywords,
         labels=labels,
-        progress=report,
-    )
-    quality = reply.quality
-    agreement = {name: getattr(quality, name) for name in ("v_measure", "adjusted_rand", "purity")}
-    nearest = np.full((len(reply.nearest), max(map(len, reply.nearest), default=0)), -1, np.int32)
-    for row, found in zip(nearest, reply.nearest, strict=True):
-        row[: len(found)] = found
-    return results.ClusterResult(
-        labels=reply.labels,
-        sizes=reply.sizes,
-        nearest=nearest,
-        zero_rows=reply.zero_rows,
-        silhouette=quality.silhouette,
-        silhouette_rows=quality.silhouette_rows,
-        noise_share=quality.noise_share,
-        used=dict(reply.used),
-        agreement={name: value for name, value in agreement.items() if value is not None},
-        adjustments=_adjustments(reply.adjustments),
+        **more,
     )
 
 
 def _project(
-    client: Client, call: Project, source: NDArray[Any], labels: Sequence[str] | None, report: Shown
-) -> results.ProjectResult:
-    reply = client.project(
-        source,
+    client: Client,
+    call: Project,
+    arrays: Mapping[str, Any],
+    labels: Sequence[str] | None,
+    more: dict[str, Any],
+) -> Any:
+    return client.project(
+        arrays["source"],
         call.method,
         call.n_components,
         call.metric,
@@ -104,9 +142,36 @@ def _project(
         n_neighbors=call.n_neighbors,
         min_dist=call.min_dist,
         perplexity=call.perplexity,
+        supervised=call.supervised,
+        target_weight=call.target_weight,
+        density=call.density,
         labels=labels,
-        progress=report,
+        **more,
     )
+
+
+def _duplicates(
+    client: Client, call: Duplicates, arrays: Mapping[str, Any], _: Sequence[str] | None, more: dict[str, Any]
+) -> Any:
+    return client.duplicates(arrays["source"], call.threshold, call.metric, max_pairs=call.max_pairs, **more)
+
+
+def _outliers(
+    client: Client, call: Outliers, arrays: Mapping[str, Any], _: Sequence[str] | None, more: dict[str, Any]
+) -> Any:
+    return client.outliers(arrays["source"], call.k, call.metric, **more)
+
+
+_METHODS: dict[type[Any], Any] = {
+    Neighbors: _neighbors,
+    Cluster: _cluster,
+    Project: _project,
+    Duplicates: _duplicates,
+    Outliers: _outliers,
+}
+
+
+def _projection(reply: Any) -> results.ProjectResult:
     quality = reply.quality
     return results.ProjectResult(
         coordinates=reply.coordinates,
@@ -118,9 +183,10 @@ def _project(
         label_purity=quality.label_purity,
         label_purity_source=quality.label_purity_source,
         used=dict(reply.used),
-        adjustments=_adjustments(reply.adjustments),
+        adjustments=adjustments(reply.adjustments),
+        continuity=quality.continuity,
+        neighbors_kept=quality.neighbors_kept,
+        row_neighbors_kept=reply.row_neighbors_kept,
+        distance_correlation=quality.distance_correlation,
+        alignment_disparity=quality.alignment_disparity,
     )
-
-
-def _adjustments(told: Sequence[Any]) -> tuple[results.Adjustment, ...]:
-    return tuple(results.Adjustment(a.parameter, a.asked, a.used, a.why) for a in told)

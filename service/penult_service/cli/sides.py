@@ -19,6 +19,7 @@ from penult_service.vectors import rows_not_finite
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from penult_client import Embeddings
 
 Embed = Callable[[Sequence[str]], tuple[NDArray[np.float32], Mapping[str, Any]]]
 """Texts -> vectors float32 [n, d] and the facts about them, as `outputs.provenance` has them."""
@@ -81,6 +82,33 @@ def of_file(path: Path, column: str, embed: Embed, *, keep: bool = False) -> Sid
         if keep:
             cells.append(chunk.cells)
     return _embedded(texts, embed, cells)
+
+
+def in_space(vectors: NDArray[np.float32], space: str) -> NDArray[np.float32] | Embeddings:
+    """Vectors as a client takes them, with the name of their space where it is known."""
+    if not space:
+        return vectors
+    from penult_client import Embeddings
+
+    count = len(vectors)
+    return Embeddings(
+        vectors=vectors,
+        probabilities=None,
+        labels=(),
+        token_counts=np.zeros(count, np.int32),
+        truncated=np.full(count, "unknown"),
+        row_errors=(),
+        model="",
+        version=0,
+        digest="",
+        space=space,
+        layer="",
+        pooling="",
+        normalized=False,
+        engine="",
+        precision="",
+        dropout_proven=False,
+    )
 
 
 def check_spaces(a: Side, b: Side) -> bool:

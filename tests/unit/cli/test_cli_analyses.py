@@ -133,10 +133,10 @@ def test_a_server_computes_neighbours(
     assert main(["neighbors", str(file), *words]) == 0
     assert names(server) == ["connect", "embed", "neighbors"]
     (queries, corpus, k, metric), settings = server.calls[-1][1:]
-    np.testing.assert_array_equal(queries, vectors(3))
+    np.testing.assert_array_equal(queries, vectors(3))  # a side of its own: no space is told
     assert (corpus, k, metric) == (None, 9, "dot")
     assert isinstance(settings.pop("progress"), penult_client.OperationReport)
-    assert settings == {"exclude_self": True, "radius": 0.25}
+    assert settings == {"exclude_self": True, "radius": 0.25, "center": False, "approximate": False}
     printed = capsys.readouterr()
     facts = json.loads(printed.out)
     assert facts["results"][1] == {
@@ -182,7 +182,8 @@ def test_a_server_makes_a_map(server: FakeClient, file: Path, capsys: pytest.Cap
     arguments, settings = server.calls[-1][1:]
     assert arguments[1:] == ("pca", 2, "cosine", 42)
     assert isinstance(settings.pop("progress"), penult_client.OperationReport)
-    assert settings == {"n_neighbors": None, "min_dist": None, "perplexity": None, "labels": ["x", "y", "x"]}
+    assert settings.pop("labels") == ["x", "y", "x"]
+    assert not any(settings.values())
     assert out.read_text().splitlines()[0] == "id,text,genre,x,y"
     shown = capsys.readouterr().out
     assert "trustworthiness 0.500" in shown
@@ -262,7 +263,8 @@ def test_tensorflow_is_hidden_while_umap_is_imported(monkeypatch: pytest.MonkeyP
         (calls.Cluster("hdbscan"), True),
         (calls.Cluster("hdbscan", reduction="none"), False),
         (calls.Cluster(reduction="umap"), True),
-        (calls.Cluster(), False),
+        (calls.Cluster(), True),
+        (calls.Cluster("kmeans"), False),
         (calls.Neighbors(), False),
     ],
 )
