@@ -35,8 +35,11 @@ from penult_service.repository.repository import Repository, State, Version
 from penult_service.repository.sources import Source
 from penult_service.rpc import errors
 from penult_service.rpc.analysis.analyses import Analyses
+from penult_service.rpc.analysis.bases import Bases
 from penult_service.rpc.analysis.codec import AnalysisCodec
 from penult_service.rpc.analysis.dropout_sampling import DropoutSampling
+from penult_service.rpc.analysis.estimates import Estimates
+from penult_service.rpc.analysis.growth import Growth
 from penult_service.rpc.analysis.keeping import Keeper
 from penult_service.rpc.analysis.long_analyses import LongAnalyses
 from penult_service.rpc.analysis.readable import Reader
@@ -188,23 +191,27 @@ class Server:
                 ("grpc.so_reuseport", 0),
             ]
         )
+        bases = Bases(self._stored)
         analyses = Analyses(
             AnalysisCodec(codec, config.limits),
             config.limits,
-            Sources(repository, embedder, self._stored),
+            Sources(repository, embedder, self._stored, bases),
             DropoutSampling(embedder, self._pool),
             self._pool,
+            self._stored,
         )
+        growth = Growth(analyses, bases, self._stored)
         keeper = Keeper(config.limits, self._stored)
         reader = Reader(self._operations, keeper, self._stored)
         operations = OperationsService(self._operations, reader, self._stored)
-        long = LongAnalyses(analyses, self._operations, keeper, self._pool)
+        long = LongAnalyses(analyses, self._operations, keeper, self._pool, growth)
+        estimates = Estimates(analyses, config.limits, self._pool)
         servicers = {
             _SERVER: ServerService(config.limits, repository),
             _MODEL: ModelService(codec, repository),
             _INFERENCE: InferenceService(codec, repository, embedder),
             _ANALYSIS: AnalysisService(
-                config.limits, analyses, keeper, self._stored, long, operations, reader
+                config.limits, analyses, keeper, self._stored, long, operations, reader, growth, estimates
             ),
             _DATASET: DatasetService(codec, config.limits, repository, embedder, self._stored),
             _OPERATIONS: operations,

@@ -16,7 +16,7 @@ from penult.v1 import analysis_service_pb2 as pb
 from penult.v1 import common_pb2
 from penult_client import Dataset
 from penult_service.analysis.workers.pool import WorkerPool
-from penult_service.rpc.analysis import keeping
+from penult_service.rpc.analysis import keeping, service
 from support.calling import Outcome, call
 from support.fakes import fake_model
 from support.flavours import Flavour
@@ -64,7 +64,8 @@ def _warm(channel: grpc.Channel) -> None:
 def _without_stored(message: Any) -> Any:
     copy = type(message)()
     copy.CopyFrom(message)
-    copy.ClearField("stored")
+    for field in {"stored", "history"} & set(copy.DESCRIPTOR.fields_by_name):
+        copy.ClearField(field)
     return copy
 
 
@@ -146,9 +147,10 @@ def test_a_name_that_is_taken_costs_nothing(channel, monkeypatch):
     call(channel, "DeleteClustering", pb.DeleteClusteringRequest(name="taken"))
 
 
-def test_what_cannot_be_answered_is_not_stored(channel):
-    # Too small before it is computed, and after.
-    for size, plain in ((4000, "INVALID_ARGUMENT"), (4600, "OK")):
+def test_what_cannot_be_answered_is_not_stored(channel, monkeypatch):
+    # Too small before it is computed, and after: what tells where it is stored does not fit any more.
+    monkeypatch.setattr(service, "STORED_BYTES", 4400)
+    for size, plain in ((4000, "INVALID_ARGUMENT"), (4900, "OK")):
         assert call(channel, "Project", _map("", max_response_bytes=size)).code == plain
         refused = call(channel, "Project", _map("large", max_response_bytes=size))
         assert (refused.code, refused.reason) == ("INVALID_ARGUMENT", "RESPONSE_TOO_LARGE")

@@ -10,14 +10,21 @@ from __future__ import annotations
 from typing import assert_never
 
 from penult_service.analysis.calls import (
+    Assign,
     Call,
     Cluster,
     CompareDropout,
     Cost,
+    Duplicates,
+    EditClusters,
+    Grow,
     Neighbors,
+    Outliers,
     Project,
     Shapes,
     Similarity,
+    Transform,
+    graph_neighbors,
     settled,
 )
 
@@ -41,6 +48,7 @@ _PAIRS_MEASURED = 20_000_000
 _SCORES_AT_A_TIME = 1 << 21
 _BLOCKS = 48 << 20  # bytes of tiles and blocks
 _N_CLUSTERS, _N_NEIGHBORS, _PERPLEXITY = 8, 15, 30.0
+_PLACING_NEIGHBORS = 32
 _REDUCED = {"umap": 5, "pca": 50}
 _REDUCTIONS = {"hdbscan": "umap", "gaussian_mixture": "pca"}
 
@@ -63,6 +71,14 @@ def cost(call: Call, shapes: Shapes) -> Cost:
             return _project(call, *shapes["source"])
         case CompareDropout():
             return _compare_dropout(call, shapes)
+        case Duplicates() | Outliers():
+            return _screened(call, *shapes["source"])
+        case Transform() | Assign():
+            return _placed(call, shapes)
+        case Grow():
+            return _grown(call, shapes)
+        case EditClusters():
+            return _edited(call, shapes)
         case _:
             assert_never(call)
 
@@ -193,6 +209,37 @@ def _silhouette(rows: int, width: int, count: int, call: Cluster) -> Cost:
 def _pairs_measured(rows: int) -> int:
     """Of few rows all pairs, of many those of a sample."""
     return min(rows * rows, max(_PAIRS_MEASURED, 500 * rows))
+
+
+def _screened(call: Duplicates | Outliers, rows: int, width: int) -> Cost:
+    """A graph, and what is read of it."""
+    near = min(rows, graph_neighbors(call, rows))
+    kept = 8 * call.max_pairs if isinstance(call, Duplicates) else 0
+    found = _search(rows, None, width, near, call.metric)
+    return _plus(Cost(_START, _BLOCKS + kept), found, Cost(rows * near * _RANK, 16 * rows * near))
+
+
+def _placed(call: Transform | Assign, shapes: Shapes) -> Cost:
+    """New rows among those that were fitted, whose file is mapped, and counts as the worker's."""
+    rows, width = shapes["source"]
+    fitted = shapes["fitted_rows"][0]
+    found = _search(rows, fitted, width, min(fitted, _PLACING_NEIGHBORS), call.metric)
+    return _plus(Cost(_START, _BLOCKS + 4 * fitted * width), found, Cost(rows * 1e-5, 64 * rows))
+
+
+def _grown(call: Grow, shapes: Shapes) -> Cost:
+    """Assigned, clustered where far from all, and the centres of all rows."""
+    rows, width = shapes["source"]
+    fitted = shapes["fitted_rows"][0]
+    assigned = _placed(Assign(metric=call.metric), shapes)
+    clustered = _cluster(settled(Cluster(metric=call.metric, method="hdbscan")), rows, width)
+    return _plus(assigned, clustered, Cost((fitted + rows) * width * 2e-8, 12 * (fitted + rows) * width))
+
+
+def _edited(call: EditClusters, shapes: Shapes) -> Cost:
+    fitted, width = shapes["fitted_rows"]
+    parts = _kmeans(fitted, width, call.n_clusters, _STARTS) if call.split is not None else Cost(0.0, 0)
+    return _plus(Cost(_START, _BLOCKS), parts, Cost(fitted * width * 2e-8, 12 * fitted * width))
 
 
 def _compare_dropout(call: CompareDropout, shapes: Shapes) -> Cost:

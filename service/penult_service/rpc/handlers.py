@@ -80,11 +80,7 @@ class Gate:
         """The methods of a service: those of `servicer` in snake_case, as of `Method`."""
         return grpc.method_handlers_generic_handler(
             service.full_name,
-            {
-                method.name: self._handler(method, servicer)
-                for method in service.methods
-                if hasattr(servicer, _snake_case(method.name))
-            },
+            {method.name: self._handler(method, servicer) for method in service.methods},
         )
 
     def close(self) -> None:

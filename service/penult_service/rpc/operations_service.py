@@ -13,7 +13,7 @@ from penult.v1 import analysis_service_pb2 as pb
 from penult_service.errors import InvalidInput, PenultError
 from penult_service.operations import Operations
 from penult_service.rpc import operation_replies as replies
-from penult_service.rpc.analysis.readable import Reader
+from penult_service.rpc.analysis.readable import Reader, bytes_told
 from penult_service.rpc.handlers import Call
 from penult_service.rpc.limits import page_size
 from penult_service.rpc.stored import Stored
@@ -81,7 +81,7 @@ class OperationsService:
         durable = self._stored.storage.durable
         response: Any = None
         try:
-            size = (await self._reader.info_of(record)).bytes
+            size = bytes_told(await self._reader.info_of(record))
             if size < INLINE_BYTES:
                 readable = await self._reader.of_operation(record)
                 response = await asyncio.to_thread(readable.response)

@@ -21,6 +21,12 @@ FEATURES = (
     "neighbors",
     "cluster",
     "project",
+    "duplicates",
+    "outliers",
+    "transform",
+    "assign",
+    "grow",
+    "estimate",
     "datasets",
     "operations",
 )

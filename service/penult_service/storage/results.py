@@ -117,17 +117,17 @@ class ResultStore:
             PreconditionFailed: it was deleted or overwritten meanwhile (such as CLUSTERING_CHANGED).
         """
         with self._lock:
-            self._check_same(before)
+            self.check_same(before)
             content = dict(self._content(before.name))
         said, life = content.pop("arrays"), self._directory / before.name / content.pop("life")
         content |= {"facts": dict(facts), "updated": now(), "source": asdict(source or before.source)}
         if not arrays and set(said) <= set(keep):  # what is said of it alone: the arrays stay where they are
             content |= {"arrays": said, "life": life.name}
             with self._lock:
-                self._check_same(before)
+                self.check_same(before)
                 return self._written(before.name, content)
         kept = {key: (life / f"{key}.npy", said[key]) for key in said if key in keep and key not in arrays}
-        return self._store(before.name, arrays, content, lambda: self._check_same(before), kept)
+        return self._store(before.name, arrays, content, lambda: self.check_same(before), kept)
 
     def check_free(self, name: str, *, overwrite: bool = False) -> None:
         """Refuse, before anything is computed, what `put` would.
@@ -143,6 +143,21 @@ class ResultStore:
                 reason=f"{self._what.upper()}_EXISTS",
                 field="name",
             )
+
+    def check_same(self, before: ResultInfo) -> None:
+        """Refuse, before anything is computed, what `change` would.
+
+        Raises:
+            PreconditionFailed: it was deleted or overwritten meanwhile (such as CLUSTERING_CHANGED).
+        """
+        with self._lock:
+            if self._is_there(before.name) and self._content(before.name)["life"] == before.life:
+                return
+        raise PreconditionFailed(
+            f"{self._what} {before.name!r} was overwritten or deleted meanwhile; nothing was changed",
+            reason=f"{self._what.upper()}_CHANGED",
+            field=self._what,
+        )
 
     def get(self, name: str, *, without: Collection[str] = ()) -> StoredResult:
         """The result of that name, with its arrays but those `without` which it is wanted.
@@ -313,14 +328,6 @@ class ResultStore:
             return self._info_of(self._content(name))
         except PenultError as error:
             return ResultInfo(name, durable=self._disk.durable, problem=error.message)
-
-    def _check_same(self, before: ResultInfo) -> None:
-        if not self._is_there(before.name) or self._content(before.name)["life"] != before.life:
-            raise PreconditionFailed(
-                f"{self._what} {before.name!r} was overwritten or deleted meanwhile; nothing was changed",
-                reason=f"{self._what.upper()}_CHANGED",
-                field=self._what,
-            )
 
     def _check_there(self, name: str) -> None:
         check_name(name)

@@ -9,6 +9,7 @@ from penult.v1 import common_pb2 as common
 from penult_service.analysis.calls import Call, Cluster, Cost, Neighbors, Project, Similarity
 from penult_service.analysis.results import (
     Adjustment,
+    Background,
     ClusterResult,
     NeighborsResult,
     ProjectResult,
@@ -16,7 +17,7 @@ from penult_service.analysis.results import (
 )
 from penult_service.config import Limits
 from penult_service.errors import InvalidInput, PreconditionFailed
-from penult_service.rpc.analysis import replies
+from penult_service.rpc.analysis import cluster_replies, replies
 from penult_service.rpc.analysis.limits import (
     check_cost,
     check_memory,
@@ -27,6 +28,7 @@ from penult_service.rpc.analysis.limits import (
 
 ORIGIN = common.Provenance(model="models/m/versions/1")
 NONE = np.zeros(0, np.int32)
+USUAL = Background(tuple(np.linspace(0, 1, 1_001).tolist()), 20_000, 0.5, 0.1, 100)
 FEWER = Adjustment("k", "10", "2", "there are 2 rows")
 
 
@@ -61,7 +63,7 @@ def test_clusters() -> None:
         used={"method": "hdbscan", "min_dist": 0.1, "n_clusters": None, "seed": 42, "small": 1e-7},
         agreement={"v_measure": 0.5, "adjusted_rand": -0.1, "purity": 1.0},
     )
-    reply = replies.clusters(result, None)
+    reply = cluster_replies.clusters(result, None)
     assert [(c.label, c.size, list(c.nearest_rows)) for c in reply.clusters] == [(0, 2, [2, 0]), (1, 1, [1])]
     assert reply.HasField("silhouette")
     assert reply.agreement == pb.Agreement(v_measure=0.5, adjusted_rand=-0.1, purity=1.0)
@@ -74,7 +76,7 @@ def test_clusters_without_what_is_undefined() -> None:
     result = ClusterResult(
         np.array([-1], np.int32), NONE, np.zeros((0, 5), np.int32), NONE, None, 0, 1.0, {"method": "hdbscan"}
     )
-    reply = replies.clusters(result, None)
+    reply = cluster_replies.clusters(result, None)
     assert not reply.HasField("silhouette")
     assert not reply.HasField("agreement")
     assert not reply.clusters
@@ -112,7 +114,7 @@ SIZES = [
     (
         Cluster(n_clusters=900),
         {"source": (2000, 4)},
-        lambda: replies.clusters(
+        lambda: cluster_replies.clusters(
             ClusterResult(
                 np.full(2000, 899, np.int32),
                 np.full(900, 2000, np.int32),
@@ -122,6 +124,10 @@ SIZES = [
                 2000,
                 0.0,
                 {"method": "kmeans"},
+                border=np.full((900, 5), 2**31 - 1, np.int32),
+                odd=np.full((900, 5), 2**31 - 1, np.int32),
+                silhouettes=np.full(900, 0.5, np.float32),
+                merges=np.full((899, 4), 1799.0),
             ),
             ORIGIN,
         ),
@@ -131,7 +137,16 @@ SIZES = [
         {"source": (2000, 4)},
         lambda: replies.projection(
             ProjectResult(
-                np.zeros((2000, 3), np.float32), np.zeros(3), NONE, 0.5, 2000, 15, 0.5, 0.5, {"method": "pca"}
+                np.zeros((2000, 3), np.float32),
+                np.zeros(3),
+                NONE,
+                0.5,
+                2000,
+                15,
+                0.5,
+                0.5,
+                {"method": "pca"},
+                row_neighbors_kept=np.full(2000, np.nan, np.float32),
             ),
             ORIGIN,
         ),
@@ -140,14 +155,14 @@ SIZES = [
         Similarity(),
         {"a": (100, 4), "b": (70, 4)},
         lambda: replies.similarity(
-            SimilarityResult(np.zeros((100, 70), np.float32)), "dot", pb.SPACE_CHECK_EQUAL, ORIGIN
+            SimilarityResult(np.zeros((100, 70), np.float32), USUAL), "dot", pb.SPACE_CHECK_EQUAL, ORIGIN
         ),
     ),
     (
         Similarity(pairs=True),
         {"a": (3000, 4), "b": (3000, 4)},
         lambda: replies.similarity(
-            SimilarityResult(np.zeros((3000, 1), np.float32)), "dot", pb.SPACE_CHECK_EQUAL, ORIGIN
+            SimilarityResult(np.zeros((3000, 1), np.float32), USUAL), "dot", pb.SPACE_CHECK_EQUAL, ORIGIN
         ),
     ),
 ]
@@ -165,7 +180,7 @@ def test_the_size_that_is_foretold_is_that_of_the_reply(call: Call, shapes: dict
 
 
 def test_fewer_neighbours_than_asked_take_less() -> None:
-    check_reply(Neighbors(k=10_000), MANY, 1000 * 30 * 8 + 5000)
+    check_reply(Neighbors(k=10_000), MANY, 1000 * 30 * 8 + 8_100 + 5000)
 
 
 def test_what_cannot_be_sent_names_neighbors() -> None:
@@ -179,7 +194,7 @@ def test_what_cannot_be_sent_names_neighbors() -> None:
     assert "at most" not in caught.value.message
     with pytest.raises(InvalidInput, match="neighbors") as caught:
         check_reply(Similarity(), shapes, 1 << 22)
-    assert int(caught.value.metadata["most_rows"]) == ((1 << 22) - 4096) // 20_000
+    assert int(caught.value.metadata["most_rows"]) == ((1 << 22) - 4096 - 8_100) // 20_000
     check_scores(Similarity(pairs=True), {"a": (5000, 4), "b": (5000, 4)}, Limits(max_scores=5000))
 
 
@@ -214,7 +229,7 @@ def test_what_no_worker_has_the_memory_for_is_no_operation_either() -> None:
 
 def test_a_result_that_is_too_large_for_an_operation() -> None:
     shapes = {"a": (100, 4), "b": (5000, 4)}
-    check_result(Similarity(), shapes, Limits(max_response_bytes=100 * 5000 * 4))
+    check_result(Similarity(), shapes, Limits(max_response_bytes=100 * 5000 * 4 + 8_100))
     with pytest.raises(InvalidInput, match=r"at most 99 at a time; .*neighbors") as caught:
-        check_result(Similarity(), shapes, Limits(max_response_bytes=100 * 5000 * 4 - 1))
+        check_result(Similarity(), shapes, Limits(max_response_bytes=100 * 5000 * 4 + 8_099))
     assert (caught.value.reason, caught.value.metadata["most_rows"]) == ("RESULT_TOO_LARGE", "99")

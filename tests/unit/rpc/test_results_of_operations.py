@@ -17,7 +17,8 @@ from penult_service.operations import Operations, Progress
 from penult_service.rpc.analysis.analyses import CLUSTER, PROJECT
 from penult_service.rpc.analysis.keeping import Keeper, Keeping
 from penult_service.rpc.analysis.long_analyses import LongAnalyses
-from penult_service.rpc.analysis.result_codec import PROJECTIONS
+from penult_service.rpc.analysis.replies import About
+from penult_service.rpc.analysis.result_codec import PROJECTIONS, parts
 from penult_service.rpc.analysis.result_parts import Readable
 from penult_service.rpc.analysis.sources import Side, VectorSide
 from penult_service.rpc.errors import internal
@@ -55,7 +56,9 @@ def test_nothing_stays_of_one_that_is_cancelled_while_it_is_stored(monkeypatch: 
 
         monkeypatch.setattr(store, "put", slow)
         keeper = Keeper(Limits(), stored)
-        keeping = asyncio.create_task(keeper.keep_own("x", {}, SimilarityResult(SCORES), None, {}, SIDE))
+        keeping = asyncio.create_task(
+            keeper.keep_own("x", {}, parts(SimilarityResult(SCORES), About(), {}), SIDE)
+        )
         await asyncio.to_thread(begun.wait, 20)
         keeping.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -92,10 +95,10 @@ def test_one_that_ends_while_its_name_is_given_is_done_or_has_no_name(
         monkeypatch.setattr(store, "put", slow)
         operations = Operations(StoredOperations(stored), at_once=1, most=1, days=1.0, fault=internal)
         nothing: Any = None
-        long = LongAnalyses(nothing, operations, Keeper(Limits(), stored), nothing)
+        long = LongAnalyses(nothing, operations, Keeper(Limits(), stored), nothing, nothing)
         keeping = Keeping(PROJECTIONS, "map", overwrite=False, request_id="")
         job: Any = SimpleNamespace(
-            analysis=PROJECT, keeping=keeping, checked=SimpleNamespace(sides={"source": SIDE})
+            analysis=PROJECT, keeping=keeping, checked=SimpleNamespace(sides={"source": SIDE}, about=About)
         )
 
         async def work(name: str, _: Progress) -> tuple[str, str]:

@@ -5,7 +5,8 @@ SCRATCH/penult-analysis-xxxx/          one server's; locked while it lives, so t
     xxxx/                              one run's
         in/source.npy, labels.npy      memory-mapped by the worker
         in/source.json                 instead: where the rows lie already, to be mapped there
-        in/source.f32                  rows of a run that waits (`spool_arrays`), or that come in blocks (`append_rows`)
+        in/source.f32                  rows of a run that waits (`spool_arrays`)
+        in/source.rows                 rows that come in blocks (`append_rows`)
         out/coordinates.npy ...        its result
 """
 
@@ -42,6 +43,7 @@ from penult_service.errors import PreconditionFailed
 _CALLS: dict[str, type[Call]] = {kind.name: kind for kind in KINDS}
 _PREFIX = "penult-analysis-"
 _LOCK = "lock"
+_MAPPED = 1 << 24  # bytes of a result that the server would rather not hold
 
 _log = logging.getLogger(__name__)
 
@@ -90,14 +92,14 @@ def spool_arrays(directory: Path, arrays: Mapping[str, Array]) -> dict[str, Arra
     return spooled
 
 
-def append_rows(path: Path, rows: NDArray[np.float32]) -> None:
-    """Rows [n, ...] behind those that are in the file already, as `ArrayFile` reads them.
+def append_rows(path: Path, rows: NDArray[Any]) -> None:
+    """Rows [n, ...] behind those that are in the file already, as `ArrayFile` reads them: little-endian.
 
     Raises:
         PreconditionFailed: there is no room (SCRATCH_NOT_WRITABLE).
     """
     with _room(), path.open("ab") as file:
-        np.ascontiguousarray(rows, "<f4").tofile(file)
+        np.ascontiguousarray(rows, rows.dtype.newbyteorder("<")).tofile(file)
 
 
 def map_arrays(directory: Path) -> dict[str, NDArray[Any]]:
@@ -125,11 +127,17 @@ def result_to_json(result: Result, directory: Path) -> dict[str, Any]:
 
 
 def result_from_json(told: Mapping[str, Any], directory: Path) -> Result:
-    """The result that `result_to_json` was given, its arrays in memory."""
+    """The result that `result_to_json` was given, its arrays in memory, large ones mapped into it.
+
+    The files may be removed: what is mapped stays.
+    """
     values = {
         name: _RECORDS[name](value) if name in _RECORDS else value for name, value in told["values"].items()
     }
-    arrays = {path.stem: np.load(path, allow_pickle=False) for path in directory.glob("*.npy")}
+    arrays = {
+        path.stem: np.load(path, allow_pickle=False) if path.stat().st_size < _MAPPED else _mapped(path)
+        for path in directory.glob("*.npy")
+    }
     result: Result = getattr(results, told["type"])(**values, **arrays)
     return result
 

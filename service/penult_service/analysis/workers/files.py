@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 from numpy.typing import NDArray
 
 from penult_service.analysis.calls import Array, ArrayFile
@@ -30,7 +29,7 @@ class Place:
 
 
 class Growing:
-    """Arrays of float32 whose rows come block by block, in files: who gathers them holds one block.
+    """Arrays whose rows come block by block, in files: who gathers them holds one block.
 
     Args:
         directory: Where they are.
@@ -40,11 +39,12 @@ class Growing:
     def __init__(self, directory: Path, on_thread: Callable[..., asyncio.Future[Any]]) -> None:
         self._directory, self._on_thread = directory, on_thread
         self._shapes: dict[str, tuple[int, ...]] = {}
+        self._types: dict[str, str] = {}
         self.writing: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.writing.set_result(None)
 
-    async def append(self, name: str, rows: NDArray[np.float32]) -> None:
-        """The next rows [n, ...] of that array, one call at a time.
+    async def append(self, name: str, rows: NDArray[Any]) -> None:
+        """The next rows [n, ...] of that array, all of one type, one call at a time.
 
         Raises:
             PreconditionFailed: there is no room (SCRATCH_NOT_WRITABLE).
@@ -53,14 +53,18 @@ class Growing:
         await asyncio.shield(self.writing)
         before = self._shapes.get(name, (0,))[0]
         self._shapes[name] = (before + len(rows), *rows.shape[1:])
+        self._types[name] = rows.dtype.newbyteorder("<").str
 
     @property
     def arrays(self) -> dict[str, ArrayFile]:
         """All that is there by now."""
-        return {name: ArrayFile(self._path(name), shape) for name, shape in self._shapes.items()}
+        return {
+            name: ArrayFile(self._path(name), shape, dtype=self._types[name])
+            for name, shape in self._shapes.items()
+        }
 
     def _path(self, name: str) -> Path:
-        return self._directory / f"{name}.f32"
+        return self._directory / f"{name}.rows"
 
 
 class RunFiles:

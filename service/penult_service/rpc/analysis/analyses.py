@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, replace
-from typing import Any
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 
 from google.protobuf.message import Message
 from penult.v1 import analysis_service_pb2 as pb
@@ -19,9 +18,11 @@ from penult_service.analysis.workers.pool import WorkerPool
 from penult_service.config import Limits
 from penult_service.operations import EMBEDDING
 from penult_service.rpc.analysis import replies, small_similarity
+from penult_service.rpc.analysis.bases import Basis
 from penult_service.rpc.analysis.codec import AnalysisCodec, Asked
 from penult_service.rpc.analysis.dropout_plan import DropoutSide, settled
 from penult_service.rpc.analysis.dropout_sampling import DropoutSampling, Way
+from penult_service.rpc.analysis.kept_graphs import KeptGraphs
 from penult_service.rpc.analysis.limits import (
     check_cost,
     check_memory,
@@ -31,7 +32,9 @@ from penult_service.rpc.analysis.limits import (
     is_short,
 )
 from penult_service.rpc.analysis.result_codec import CLUSTERINGS, PROJECTIONS, Kind
+from penult_service.rpc.analysis.row_texts import texts_of
 from penult_service.rpc.analysis.sources import (
+    Resolved,
     Side,
     Sides,
     Sources,
@@ -40,6 +43,7 @@ from penult_service.rpc.analysis.sources import (
     check_spaces,
 )
 from penult_service.rpc.handlers import Call
+from penult_service.rpc.stored import Stored
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,24 @@ NEIGHBORS = Analysis("neighbors", "search_neighbors", "queries")
 CLUSTER = Analysis("cluster", "cluster", "source", CLUSTERINGS)
 PROJECT = Analysis("project", "project", "source", PROJECTIONS)
 COMPARE_DROPOUT = Analysis("compare_dropout", "compare_dropout", "source")
-BY_FIELD = {each.field: each for each in (SIMILARITY, NEIGHBORS, CLUSTER, PROJECT, COMPARE_DROPOUT)}
+DUPLICATES = Analysis("duplicates", "find_duplicates", "source")
+OUTLIERS = Analysis("outliers", "find_outliers", "source")
+TRANSFORM = Analysis("transform", "transform", "source")
+ASSIGN = Analysis("assign", "assign_clusters", "source")
+GROW = Analysis("grow", "grow_clustering", "source")
+ALL = (
+    SIMILARITY,
+    NEIGHBORS,
+    CLUSTER,
+    PROJECT,
+    COMPARE_DROPOUT,
+    DUPLICATES,
+    OUTLIERS,
+    TRANSFORM,
+    ASSIGN,
+    GROW,
+)
+BY_FIELD = {each.field: each for each in ALL}
 BY_NAME = {each.name: each for each in BY_FIELD.values()}
 
 
@@ -72,8 +93,8 @@ BY_NAME = {each.name: each for each in BY_FIELD.values()}
 class Checked:
     """A request that can be done. `here`: in this process, because it is small.
 
-    `cost` is that of the analysis; `encode_seconds` what the model takes at most where that is more than a pass, at a
-    guess.
+    `files` are arrays that lie somewhere already: of what is stored (`basis`), and the graph of a set. `cost` is that
+    of the analysis; `encode_seconds` what the model takes at most where that is more than a pass, at a guess.
     """
 
     asked: Asked
@@ -83,6 +104,19 @@ class Checked:
     cost: calls.Cost
     here: bool
     encode_seconds: float = 0.0
+    basis: Basis | None = None
+    files: Mapping[str, calls.ArrayFile] = field(default_factory=dict)
+
+    def about(self, origin: replies.Known) -> replies.About:
+        """What the reply says beside what is computed."""
+        stored, names = None, None
+        if self.basis is not None and not isinstance(self.asked.call, calls.Project):
+            kind = PROJECTIONS if self.basis.asked.plural == PROJECTIONS.plural else CLUSTERINGS
+            stored = kind.told(self.basis.info)
+            names = {int(label): name for label, name in self.basis.info.facts.get("names", {}).items()}
+        return replies.About(
+            origin, self.asked.call.metric, self.space_check, self.asked.label_names, stored, names
+        )
 
 
 class Analyses:
@@ -95,14 +129,21 @@ class Analyses:
         sources: Sources,
         sampling: DropoutSampling,
         pool: WorkerPool,
+        stored: Stored,
     ) -> None:
         self._limits, self._sources, self._sampling, self._pool = limits, sources, sampling, pool
+        self._stored, self._graphs = stored, KeptGraphs(stored)
         self._decoders = {
             SIMILARITY: codec.similarity,
             NEIGHBORS: codec.neighbors,
             CLUSTER: codec.cluster,
             PROJECT: codec.project,
             COMPARE_DROPOUT: codec.compare_dropout,
+            DUPLICATES: codec.duplicates,
+            OUTLIERS: codec.outliers,
+            TRANSFORM: codec.transform,
+            ASSIGN: codec.assign,
+            GROW: codec.grow,
         }
         # A matrix takes memory and a core: the others wait their turn.
         self._computing = asyncio.Semaphore(1)
@@ -111,21 +152,33 @@ class Analyses:
         """What is asked for. Raises InvalidInput."""
         return await asyncio.to_thread(self._decoders[analysis], request)  # type: ignore[arg-type]
 
-    def resolved(self, asked: Asked, call: Call) -> AbstractAsyncContextManager[dict[str, Any]]:
-        """The sides, as of `Sources.resolved`."""
-        return self._sources.resolved(asked.sides, call)
+    @asynccontextmanager
+    async def resolved(self, asked: Asked, call: Call) -> AsyncIterator[Resolved]:
+        """The sides and what is stored, as of `Sources.resolved`, and the graph that is kept of the source."""
+        async with self._sources.resolved(asked.sides, call, asked.stored, asked.call) as found:
+            graph = await self._graphs.find(asked.call, found.sides)
+            yield replace(found, graph=graph)
 
-    def check(self, asked: Asked, sides: Sides) -> Checked:
+    def check(self, asked: Asked, found: Resolved) -> Checked:
         """Refuse, before anything is embedded or computed, what cannot be done."""
-        space_check = check_spaces(sides)
-        labels = None if asked.labels is None else len(asked.labels)
+        sides, basis = found.sides, found.basis
+        placed = basis is not None and not isinstance(asked.call, calls.Project)
+        space_check = check_spaces(sides, basis if placed else None)
+        labels, files = None if asked.labels is None else len(asked.labels), dict(found.graph)
+        if basis is not None:
+            basis.check_rows(sides["source"].rows, sides["source"].columns)
+            asked, files = replace(asked, call=basis.call(asked.call)), {**files, **basis.files}
+        if not found.graph:
+            asked = replace(asked, call=self._graphs.asked(asked.call, sides))
         if isinstance(asked.call, calls.CompareDropout):
             asked, shapes, more = _with_dropout(asked, sides["source"], labels)
         else:
             shapes, more = array_shapes(sides, labels), 0.0
+        shapes = {**shapes, **{name: file.shape for name, file in files.items()}}
         check(asked.call, shapes)
         here = isinstance(asked.call, calls.Similarity) and small_similarity.is_small(asked.call, shapes)
-        return Checked(asked, sides, shapes, space_check, cost(asked.call, shapes), here, more)
+        estimate = cost(asked.call, shapes)
+        return Checked(asked, sides, shapes, space_check, estimate, here, more, basis, files)
 
     def check_for_call(self, checked: Checked) -> None:
         """Refuse what is too large for a call that waits for it."""
@@ -171,9 +224,11 @@ class Analyses:
             return await self._sources.arrays(checked.sides, call)
 
         arrays, origin = await way.ask(embedded)
+        arrays |= checked.files
         if checked.asked.labels is not None:
             arrays["labels"] = checked.asked.labels
-        yield arrays, origin
+        async with texts_of(checked.asked.call, source, self._stored, self._pool) as texts:
+            yield {**arrays, **texts}, origin
 
     async def _admitted(self, checked: Checked, *, apart: bool) -> None:
         if not checked.here:
@@ -194,7 +249,17 @@ class Analyses:
             assert isinstance(asked, calls.Similarity)
             async with self._computing:
                 return await asyncio.to_thread(small_similarity.compute, asked, arrays)
-        return await self._pool.run(asked, arrays, deadline=deadline, progress=progress, apart=apart)
+        result = await self._pool.run(asked, arrays, deadline=deadline, progress=progress, apart=apart)
+        await self._graphs.keep(asked, checked.sides, result)
+        return result
+
+    async def run(
+        self, call: calls.Call, arrays: Mapping[str, calls.Array], *, deadline: float | None
+    ) -> results.Result:
+        """The result of a call on what is stored alone. Raises as `check_for_operation` and `compute`."""
+        shapes = {name: array.shape for name, array in arrays.items()}
+        check_memory(call, cost(call, shapes), self._pool.memory_limit)
+        return await self._pool.run(call, arrays, deadline=deadline)
 
 
 def _with_dropout(asked: Asked, side: Side, labels: int | None) -> tuple[Asked, calls.Shapes, float]:

@@ -5,8 +5,8 @@ What the parameters must satisfy is said by `analysis.checks`, which knows the s
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,65 +21,43 @@ from penult_service.embedder import Given
 from penult_service.errors import InvalidInput
 from penult_service.repository.names import parse_reference
 from penult_service.rpc import inputs
+from penult_service.rpc.analysis.bases import CLUSTERINGS, PROJECTIONS, StoredName
 from penult_service.rpc.analysis.dropout_plan import DropoutSide
-from penult_service.rpc.analysis.sources import AskedSides, DatasetSide, TextSide, VectorSide
+from penult_service.rpc.analysis.sources import OPTIONS, AskedSides, DatasetSide, TextSide, VectorSide
+from penult_service.rpc.analysis.words import (
+    CLUSTER_METHODS,
+    LINKAGES,
+    METRICS,
+    NOISE_MODES,
+    PROJECTION_METHODS,
+    REDUCTIONS,
+)
 from penult_service.rpc.codec import TRUNCATIONS, Codec, dropout_options, embed_options, enum_value
 from penult_service.rpc.datasets.codec import set_name
 from penult_service.rpc.limits import response_limit
+from penult_service.storage import check_name
 from penult_service.vectors import matrix_from_bytes
 
-METRICS = {
-    pb.METRIC_UNSPECIFIED: "cosine",
-    pb.METRIC_COSINE: "cosine",
-    pb.METRIC_DOT: "dot",
-    pb.METRIC_EUCLIDEAN: "euclidean",
-    pb.METRIC_MANHATTAN: "manhattan",
-}
-CLUSTER_METHODS = {
-    pb.CLUSTER_METHOD_UNSPECIFIED: "auto",
-    pb.CLUSTER_METHOD_KMEANS: "kmeans",
-    pb.CLUSTER_METHOD_AGGLOMERATIVE: "agglomerative",
-    pb.CLUSTER_METHOD_HDBSCAN: "hdbscan",
-    pb.CLUSTER_METHOD_GAUSSIAN_MIXTURE: "gaussian_mixture",
-}
-REDUCTIONS = {
-    pb.REDUCTION_UNSPECIFIED: None,
-    pb.REDUCTION_NONE: "none",
-    pb.REDUCTION_UMAP: "umap",
-    pb.REDUCTION_PCA: "pca",
-}
-LINKAGES = {
-    pb.LINKAGE_UNSPECIFIED: None,
-    pb.LINKAGE_WARD: "ward",
-    pb.LINKAGE_AVERAGE: "average",
-    pb.LINKAGE_COMPLETE: "complete",
-    pb.LINKAGE_SINGLE: "single",
-}
-NOISE_MODES = {
-    pb.NOISE_MODE_UNSPECIFIED: "keep",
-    pb.NOISE_MODE_KEEP: "keep",
-    pb.NOISE_MODE_NEAREST: "nearest",
-}
-PROJECTION_METHODS = {
-    pb.PROJECTION_METHOD_UNSPECIFIED: "umap",
-    pb.PROJECTION_METHOD_UMAP: "umap",
-    pb.PROJECTION_METHOD_PCA: "pca",
-    pb.PROJECTION_METHOD_TSNE: "tsne",
-}
+_REQUEST_ID_BYTES = 256
+_LEAST_CLUSTER = 2
 
 
 @dataclass(frozen=True, eq=False)
 class Asked:
     """An analysis that is asked for.
 
-    `labels` int32 codes of the caller's labels in order of their first appearance, None without labels;
-    `max_bytes` the most of the reply.
+    `labels` int32 codes of the caller's labels in order of their first appearance, None without labels, and -1 for
+    those that are not known; `label_names` the labels by code; `max_bytes` the most of the reply; `stored` what it is
+    about, beside its sides.
     """
 
     call: calls.Call
     sides: AskedSides
     labels: NDArray[np.int32] | None
     max_bytes: int
+    label_names: tuple[str, ...] = ()
+    stored: StoredName | None = None
+    request_id: str = ""
 
 
 class AnalysisCodec:
@@ -92,9 +70,9 @@ class AnalysisCodec:
         self._codec, self._limits = codec, limits
 
     def similarity(self, request: pb.ComputeSimilarityRequest) -> Asked:
-        """Two sides, a metric, and whether pairs are meant."""
-        call = calls.Similarity(metric=_metric(request.metric), pairs=request.pairs)
-        return self._asked(call, request, "a", "b")
+        """Two sides and a background, a metric, and whether pairs are meant."""
+        call = calls.Similarity(metric=_metric(request.metric), pairs=request.pairs, center=request.center)
+        return self._asked(call, request, "a", "b", "background")
 
     def neighbors(self, request: pb.SearchNeighborsRequest) -> Asked:
         """Queries, a corpus, and how many of which are near."""
@@ -103,6 +81,8 @@ class AnalysisCodec:
             metric=_metric(request.metric),
             exclude_self=request.exclude_self,
             radius=_given(request, "radius"),
+            center=request.center,
+            approximate=request.approximate,
         )
         return self._asked(call, request, "queries", "corpus")
 
@@ -119,6 +99,10 @@ class AnalysisCodec:
             min_samples=_given(request, "min_samples"),
             noise=enum_value(NOISE_MODES, request.noise, pb.NoiseMode, "noise"),
             seed=_given(request, "seed", calls.SEED),
+            auto=request.auto,
+            bootstraps=request.bootstraps,
+            keywords=_given(request, "keywords", 10),
+            keep=bool(request.name),
         )
         return self._asked(call, request, "source", labels=request.labels)
 
@@ -132,8 +116,55 @@ class AnalysisCodec:
             min_dist=_given(request, "min_dist"),
             perplexity=_given(request, "perplexity"),
             seed=_given(request, "seed", calls.SEED),
+            supervised=request.supervised,
+            target_weight=_given(request, "target_weight"),
+            density=request.density,
+            keep=bool(request.name),
         )
-        return self._asked(call, request, "source", labels=request.labels)
+        unknown = "" if request.supervised else None
+        asked = self._asked(call, request, "source", labels=request.labels, unknown=unknown)
+        if not request.aligned_to:
+            return asked
+        return replace(asked, stored=_stored(PROJECTIONS, request.aligned_to, "aligned_to"))
+
+    def duplicates(self, request: pb.FindDuplicatesRequest) -> Asked:
+        """Rows, and how alike is alike."""
+        call = calls.Duplicates(
+            threshold=_given(request, "threshold"),
+            metric=_metric(request.metric),
+            max_pairs=request.max_pairs or calls.MOST_PAIRS,
+        )
+        return self._asked(call, request, "source")
+
+    def outliers(self, request: pb.FindOutliersRequest) -> Asked:
+        """Rows, and at how many neighbours."""
+        call = calls.Outliers(k=request.k or calls.Outliers.k, metric=_metric(request.metric))
+        return self._asked(call, request, "source")
+
+    def transform(self, request: pb.TransformRequest) -> Asked:
+        """Rows and a map; what the map was made with is found with it."""
+        asked = self._asked(calls.Transform(approximate=request.approximate), request, "source")
+        return replace(asked, stored=_stored(PROJECTIONS, request.projection, "projection"))
+
+    def assign(self, request: pb.AssignClustersRequest) -> Asked:
+        """Rows and clusters; how those were made is found with them."""
+        asked = self._asked(calls.Assign(), request, "source")
+        return replace(asked, stored=_stored(CLUSTERINGS, request.clustering, "clustering"))
+
+    def grow(self, request: pb.GrowClusteringRequest) -> Asked:
+        """The same, to be taken in; a `min_cluster_size` of 0 is that of the clustering."""
+        least = _given(request, "min_cluster_size", 0)
+        if request.HasField("min_cluster_size") and least < _LEAST_CLUSTER:
+            raise InvalidInput(
+                f"min_cluster_size is {least}; give at least {_LEAST_CLUSTER}",
+                reason="OUT_OF_RANGE",
+                field="min_cluster_size",
+                metadata={"least": str(_LEAST_CLUSTER)},
+            )
+        check_request_id(request.request_id)
+        asked = self._asked(calls.Grow(min_cluster_size=least), request, "source")
+        stored = _stored(CLUSTERINGS, request.clustering, "clustering")
+        return replace(asked, stored=stored, request_id=request.request_id)
 
     def compare_dropout(self, request: pb.CompareDropoutRequest) -> Asked:
         """Rows, and which dropouts are put back; the scopes and the clusters are as the model has them."""
@@ -148,16 +179,23 @@ class AnalysisCodec:
             scopes=(), n_clusters=request.n_clusters, map=not request.without_map, seed=options.seed
         )
         limit = response_limit(request.max_response_bytes, self._limits)
-        return Asked(call, {"source": side}, _codes(request.row_labels), limit)
+        codes, names = _coded(request.row_labels)
+        return Asked(call, {"source": side}, codes, limit, names)
 
     def _asked(
-        self, call: calls.Call, request: Any, first: str, second: str = "", labels: Iterable[str] = ()
+        self,
+        call: calls.Call,
+        request: Any,
+        first: str,
+        *others: str,
+        labels: Sequence[str] = (),
+        unknown: str | None = None,
     ) -> Asked:
         sides = {first: self._side(getattr(request, first), first)}
-        if second and request.HasField(second):
-            sides[second] = self._side(getattr(request, second), second)
+        sides |= {name: self._side(getattr(request, name), name) for name in others if request.HasField(name)}
         limit = response_limit(request.max_response_bytes, self._limits)
-        return Asked(call, sides, _codes(labels), limit)
+        codes, names = _coded(labels, unknown)
+        return Asked(call, sides, codes, limit, names)
 
     def _side(self, source: common_pb2.Source, field: str) -> TextSide | VectorSide | DatasetSide:
         kind = source.WhichOneof("input")
@@ -176,6 +214,7 @@ class AnalysisCodec:
             given=self._codec.side(source, field),
             reference=parse_reference(source.options.model, f"{where}.model"),
             options=embed_options(source.options, where),
+            unsaid=tuple(name for name in OPTIONS if not getattr(source.options, name)),
         )
 
 
@@ -187,10 +226,33 @@ def _given(request: Message, field: str, default: Any = None) -> Any:
     return getattr(request, field) if request.HasField(field) else default
 
 
-def _codes(labels: Iterable[str]) -> NDArray[np.int32] | None:
+def check_request_id(request_id: str) -> None:
+    """Refuse a long one.
+
+    Raises:
+        InvalidInput: OUT_OF_RANGE.
+    """
+    if len(request_id.encode()) > _REQUEST_ID_BYTES:
+        raise InvalidInput(
+            f"request_id is over {_REQUEST_ID_BYTES} bytes", reason="OUT_OF_RANGE", field="request_id"
+        )
+
+
+def _stored(plural: str, text: str, field: str) -> StoredName:
+    name = text.removeprefix(f"{plural}/")
+    return StoredName(plural, check_name(name, field), field)
+
+
+def _coded(
+    labels: Iterable[str], unknown: str | None = None
+) -> tuple[NDArray[np.int32] | None, tuple[str, ...]]:
+    """Codes of labels, and the labels by code; `unknown` has the code -1."""
     numbers: dict[str, int] = {}
-    codes = np.fromiter((numbers.setdefault(label, len(numbers)) for label in labels), dtype=np.int32)
-    return codes if codes.size else None
+    codes = np.fromiter(
+        (-1 if label == unknown else numbers.setdefault(label, len(numbers)) for label in labels),
+        dtype=np.int32,
+    )
+    return codes if codes.size else None, tuple(numbers)
 
 
 def _vectors(vectors: common_pb2.Vectors, field: str) -> VectorSide:

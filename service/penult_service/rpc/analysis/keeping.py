@@ -11,9 +11,10 @@ from typing import Any
 from penult_service.analysis.results import Result
 from penult_service.config import Limits
 from penult_service.errors import AlreadyExists, InvalidInput, PenultError
-from penult_service.rpc.analysis import result_codec as codec
-from penult_service.rpc.analysis.replies import Known
-from penult_service.rpc.analysis.result_codec import PROJECTIONS, Kind
+from penult_service.rpc.analysis.bases import FOR_NEW_ROWS
+from penult_service.rpc.analysis.codec import check_request_id
+from penult_service.rpc.analysis.replies import About
+from penult_service.rpc.analysis.result_codec import PROJECTIONS, Kind, Parts, parts
 from penult_service.rpc.analysis.sources import DatasetSide, Side
 from penult_service.rpc.limits import check_fits, response_limit
 from penult_service.rpc.stored import Stored
@@ -21,7 +22,6 @@ from penult_service.storage import ResultInfo, ResultStore, RowsOf, StoredResult
 
 # The most that a reply says of where the result is stored, about.
 STORED_BYTES = 4096
-_REQUEST_ID_BYTES = 256
 
 
 @dataclass(frozen=True)
@@ -69,24 +69,17 @@ class Keeper:
         check_fits(response, found.info.source.rows, response_limit(request.max_response_bytes, self._most))
         return response
 
-    async def keep(self, keeping: Keeping, result: Result, origin: Known, side: Side) -> ResultInfo:
+    async def keep(self, keeping: Keeping, result: Result, about: About, side: Side) -> ResultInfo:
         """Store a result; what is known of it. Whoever stops waiting, it is stored whole or not at all."""
-        return await self._stored.run(_put, self.store(keeping.kind), keeping, result, origin, side)
+        return await self._stored.run(_put, self.store(keeping.kind), keeping, result, about, side)
 
     async def keep_own(
-        self,
-        operation: str,
-        parameters: Mapping[str, Any],
-        result: Result,
-        origin: Known,
-        facts: Mapping[str, Any],
-        side: Side,
+        self, operation: str, parameters: Mapping[str, Any], made: Parts, side: Side
     ) -> ResultInfo:
         """Store a result as the own one of an operation, with its parameters as asked where no others are told.
 
         When its operation is cancelled meanwhile, it goes again.
         """
-        made = codec.parts(result, origin, facts)
         store = self._stored.storage.operations.results
         storing = self._stored.begin(
             lambda: store.put(
@@ -111,18 +104,6 @@ class Keeper:
         return storage.projections if kind is PROJECTIONS else storage.clusterings
 
 
-def check_request_id(request_id: str) -> None:
-    """Refuse a long one.
-
-    Raises:
-        InvalidInput: OUT_OF_RANGE.
-    """
-    if len(request_id.encode()) > _REQUEST_ID_BYTES:
-        raise InvalidInput(
-            f"request_id is over {_REQUEST_ID_BYTES} bytes", reason="OUT_OF_RANGE", field="request_id"
-        )
-
-
 def result_name(kind: Kind, text: str) -> str:
     """`projections/map1` or `map1` -> `map1`; whether it can be a name, storage says."""
     name = text.removeprefix(f"{kind.plural}/")
@@ -144,14 +125,14 @@ def _same(store: ResultStore, keeping: Keeping) -> StoredResult | None:
     if not keeping.request_id:
         return None
     try:
-        found = store.get(keeping.name)
+        found = store.get(keeping.name, without=FOR_NEW_ROWS)
     except PenultError:  # there is none, or it is damaged: who stores it is told
         return None
     return found if found.info.facts.get("request_id") == keeping.request_id else None
 
 
-def _put(store: ResultStore, keeping: Keeping, result: Result, origin: Known, side: Side) -> ResultInfo:
-    made = codec.parts(result, origin, {"request_id": keeping.request_id})
+def _put(store: ResultStore, keeping: Keeping, result: Result, about: About, side: Side) -> ResultInfo:
+    made = parts(result, about, {"request_id": keeping.request_id, "embedding": side.embedding})
     try:
         return store.put(
             keeping.name,

@@ -5,22 +5,31 @@ from __future__ import annotations
 from typing import assert_never
 
 from penult_service.analysis.calls import (
+    Assign,
     Call,
     Cluster,
     CompareDropout,
     Cost,
+    Duplicates,
+    EditClusters,
+    Grow,
     Neighbors,
+    Outliers,
     Project,
     Shapes,
     Similarity,
+    Transform,
 )
 from penult_service.config import Limits
 from penult_service.errors import InvalidInput, PreconditionFailed
 from penult_service.rpc.limits import OVERHEAD_BYTES, too_large
 
 _NEIGHBORS = "for the nearest rows alone ask neighbors (SearchNeighbors), which takes any number"
-# A cluster with five rows near its centre, and a row's number in a list: varints with their tags.
-_CLUSTER_BYTES, _CLUSTERS = 40, 8
+# A cluster with three times five rows, its silhouette and its merge; its words and labels are told by nobody before.
+_CLUSTER_BYTES, _CLUSTERS = 140, 8
+# Quantiles of a background.
+USUAL_BYTES = 8_100
+_FARTHEST = 1_000
 # What dropout does to a row in a scope: two numbers and a place; and once a place and a class. Of a scope: three
 # distributions, and the paths of its dropouts.
 _EFFECT_ROW_BYTES, _DROPOUT_ROW_BYTES, _EFFECT_BYTES = 16, 18, 16 << 10
@@ -126,16 +135,28 @@ def _reply(call: Call, shapes: Shapes) -> tuple[int, int, int, str]:
     match call:
         case Similarity():
             rows, columns = _matrix(call, shapes)
-            return rows, 4 * columns, 0, _NEIGHBORS
+            return rows, 4 * columns, USUAL_BYTES, _NEIGHBORS
         case Neighbors():
             rows, found = shapes["queries"][0], shapes.get("corpus", shapes["queries"])[0]
-            return rows, 8 * min(call.k, found), 0, "or ask for a smaller k"
+            return rows, 8 * min(call.k, found), USUAL_BYTES, "or ask for a smaller k"
         case Cluster():
             rows = shapes["source"][0]
             clusters = min(call.n_clusters or _CLUSTERS, rows)
             return rows, 4, clusters * _CLUSTER_BYTES, ""
         case Project():
-            return shapes["source"][0], 4 * call.n_components, 0, ""
+            return shapes["source"][0], 4 * call.n_components + 4, 0, ""
+        case Duplicates():
+            return shapes["source"][0], 4, USUAL_BYTES, "or ask for a smaller max_pairs"
+        case Outliers():
+            return shapes["source"][0], 8, 4 * min(shapes["source"][0], _FARTHEST), ""
+        case Transform():
+            return shapes["source"][0], 4 * shapes["coordinates"][1] + 8, 0, ""
+        case Assign():
+            return shapes["source"][0], 12, 0, ""
+        case Grow():
+            return shapes["source"][0], 4, 0, ""
+        case EditClusters():
+            return shapes["stored_labels"][0], 4, 0, ""
         case CompareDropout():
             scopes = len(call.scopes)
             row_bytes = _DROPOUT_ROW_BYTES + scopes * _EFFECT_ROW_BYTES

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
 
@@ -16,15 +16,19 @@ from penult_service.analysis.results import Result
 from penult_service.analysis.workers.pool import WorkerPool
 from penult_service.errors import InvalidInput, PenultError, ResourceExhausted, Unavailable
 from penult_service.operations import STARTING, WAITING, Operations, Progress, Work
-from penult_service.rpc.analysis.analyses import BY_FIELD, Analyses, Analysis, Checked
-from penult_service.rpc.analysis.codec import Asked
+from penult_service.rpc.analysis.analyses import BY_FIELD, GROW, Analyses, Analysis, Checked
+from penult_service.rpc.analysis.codec import Asked, check_request_id
 from penult_service.rpc.analysis.dropout_sampling import Way
-from penult_service.rpc.analysis.keeping import Keeper, Keeping, check_request_id
+from penult_service.rpc.analysis.growth import Growth
+from penult_service.rpc.analysis.keeping import Keeper, Keeping
 from penult_service.rpc.analysis.replies import Known
+from penult_service.rpc.analysis.result_codec import Parts, grown_parts, parts
 from penult_service.rpc.analysis.sources import VectorSide
 from penult_service.rpc.codec import fields_under
 from penult_service.rpc.handlers import Call
 from penult_service.storage import OperationRecord
+
+_ANY_BYTES = 1 << 62
 
 T = TypeVar("T")
 
@@ -45,9 +49,11 @@ class _Job:
 class LongAnalyses:
     """Starts them."""
 
-    def __init__(self, analyses: Analyses, operations: Operations, keeper: Keeper, pool: WorkerPool) -> None:
+    def __init__(
+        self, analyses: Analyses, operations: Operations, keeper: Keeper, pool: WorkerPool, growth: Growth
+    ) -> None:
         self._analyses, self._operations = analyses, operations
-        self._keeper, self._pool = keeper, pool
+        self._keeper, self._pool, self._growth = keeper, pool, growth
 
     async def start(self, request: pb.StartAnalysisRequest, call: Call) -> OperationRecord:
         """The operation of a request.
@@ -74,13 +80,13 @@ class LongAnalyses:
         keeping, done = None, None
         if analysis.kind is not None:
             keeping, done = await self._keeper.keeping(analysis.kind, asked_for)
-        asked = await self._analyses.asked(analysis, asked_for)
+        asked = replace(await self._analyses.asked(analysis, asked_for), max_bytes=_ANY_BYTES)
         async with AsyncExitStack() as stack:
             asked = await self._spooled(asked, stack)
-            sides = await stack.enter_async_context(self._analyses.resolved(asked, call))
-            checked = self._analyses.check(asked, sides)
+            found = await stack.enter_async_context(self._analyses.resolved(asked, call))
+            checked = self._analyses.check(asked, found)
             self._analyses.check_for_operation(checked)
-            rows, estimate = sides[analysis.side].rows, checked.cost.seconds
+            rows, estimate = found.sides[analysis.side].rows, checked.cost.seconds
             # The call ends now: what the work notes is of a call of its own.
             job = _Job(analysis, checked, keeping, Call(call.method, None), stack.pop_all())
         work = self._work(job)
@@ -111,6 +117,8 @@ class LongAnalyses:
         async def work(name: str, progress: Progress) -> tuple[str, str]:
             job.begun = True
             async with job.held:
+                if job.analysis is GROW:
+                    return await self._grown(name, job, progress)
                 result, origin = await self._computed(job, progress)
                 progress.tell("storing")
                 return await self._stored(name, job, result, origin)
@@ -118,11 +126,31 @@ class LongAnalyses:
         return work
 
     async def _computed(self, job: _Job, progress: Progress) -> tuple[Result, Known]:
+        async with self._arrays(job, progress) as (arrays, origin, apart):
+            return await self._with(arrays, job.checked, progress, apart=apart), origin
+
+    async def _grown(self, name: str, job: _Job, progress: Progress) -> tuple[str, str]:
+        """In turn with others who change that clustering; what they were told is kept as the operation's own result."""
+        async with self._arrays(job, progress) as (arrays, origin, apart):
+
+            def compute(checked: Checked, found: Mapping[str, Array]) -> Awaitable[Result]:
+                return self._with(dict(found), checked, progress, apart=apart)
+
+            progress.tell(WAITING)
+            told, labels = await self._growth.grow(job.checked, arrays, origin, compute)
+        made = grown_parts(told, labels, {})
+        return await self._own(name, job, made)
+
+    @asynccontextmanager
+    async def _arrays(
+        self, job: _Job, progress: Progress
+    ) -> AsyncIterator[tuple[dict[str, Array], Known, bool]]:
+        """The arrays, where they came from, and whether the work has a process of its own."""
         checked = job.checked
         apart = not self._analyses.is_short(checked)  # else it works among the calls
         way = Way(progress.tell, lambda work: _patiently(progress, work))
         async with self._analyses.arrays(checked, job.call, apart=apart, way=way) as (arrays, origin):
-            return await self._with(arrays, checked, progress, apart=apart), origin
+            yield arrays, origin, apart
 
     async def _with(
         self, arrays: dict[str, Array], checked: Checked, progress: Progress, *, apart: bool
@@ -143,13 +171,19 @@ class LongAnalyses:
                 return await compute()
 
     async def _stored(self, name: str, job: _Job, result: Result, origin: Known) -> tuple[str, str]:
-        side = job.checked.sides[job.analysis.side]
+        about = job.checked.about(origin)
         if job.keeping is not None:
-            info = await _to_the_end(self._keeper.keep(job.keeping, result, origin, side))
+            side = job.checked.sides[job.analysis.side]
+            info = await _to_the_end(self._keeper.keep(job.keeping, result, about, side))
             return f"{job.keeping.kind.plural}/{info.name}", info.created
-        call = job.checked.asked.call
-        facts = {"metric": call.metric, "space_check": job.checked.space_check}
-        info = await self._keeper.keep_own(name, asdict(call), result, origin, facts, side)
+        facts = {"metric": about.metric, "space_check": about.space_check}
+        return await self._own(name, job, await asyncio.to_thread(parts, result, about, facts))
+
+    async def _own(self, name: str, job: _Job, made: Parts) -> tuple[str, str]:
+        """Keep the result of an operation that has no other name."""
+        checked = job.checked
+        side = checked.sides[job.analysis.side]
+        info = await self._keeper.keep_own(name, asdict(checked.asked.call), made, side)
         return f"operations/{name}", info.created
 
 

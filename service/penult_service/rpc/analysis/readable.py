@@ -5,6 +5,7 @@ from __future__ import annotations
 from penult_service.errors import InvalidInput, NotFound, PreconditionFailed
 from penult_service.operations import Operations
 from penult_service.rpc.analysis.analyses import BY_NAME, CLUSTER, PROJECT, Analysis
+from penult_service.rpc.analysis.bases import FOR_NEW_ROWS
 from penult_service.rpc.analysis.keeping import Keeper
 from penult_service.rpc.analysis.result_codec import Kind
 from penult_service.rpc.analysis.result_parts import Readable
@@ -60,8 +61,8 @@ class Reader:
 
     async def _read(self, analysis: Analysis, name: str) -> Readable:
         kind, store, short = self._place(name)
-        found = await self._stored.run(store.get, short)
-        return Readable(analysis, found, kind.told(found.info) if kind else None)
+        found = await self._stored.run(store.get, short, without=FOR_NEW_ROWS)
+        return Readable(analysis, found, kind)
 
     def _place(self, name: str) -> tuple[Kind | None, ResultStore, str]:
         """What the result of that name is stored as (None: an operation's own), where, and under which name."""
@@ -79,6 +80,11 @@ class Reader:
         if record.state != DONE:
             raise error_of(record)
         return await self.of_operation(record)
+
+
+def bytes_told(info: ResultInfo) -> int:
+    """Of the arrays that replies have, of a stored result."""
+    return info.bytes - sum(info.array_bytes.get(name, 0) for name in FOR_NEW_ROWS)
 
 
 def _check_same(record: OperationRecord, info: ResultInfo) -> None:

@@ -7,12 +7,15 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from numpy.typing import NDArray
 from penult.v1 import analysis_service_pb2 as pb
 
 from penult_service.config import Limits
 from penult_service.errors import InvalidInput
 from penult_service.rpc.analysis.analyses import Analysis
-from penult_service.rpc.analysis.result_codec import RESPONSES
+from penult_service.rpc.analysis.limits import USUAL_BYTES
+from penult_service.rpc.analysis.replies import ROWS
+from penult_service.rpc.analysis.result_codec import RESPONSES, Kind
 from penult_service.rpc.limits import OVERHEAD_BYTES
 from penult_service.storage import StoredResult
 
@@ -21,18 +24,21 @@ _ROW_ARRAYS = {
     "similarity": ("scores",),
     "neighbors": ("indices", "scores"),
     "cluster": ("labels",),
-    "project": ("coordinates",),
+    "project": ("coordinates", "row_neighbors_kept"),
     "compare_dropout": (),
+    **ROWS,
 }
+# Arrays that have no row a row of the result: each part has its share of them, in order.
+_SPREAD = {"duplicates": ("pairs", "scores")}
 
 
 @dataclass(frozen=True, eq=False)
 class Readable:
-    """A stored result of an analysis. `stored` is what the reply says of where it is, for one with a name."""
+    """A stored result of an analysis; `kind` is what it is stored as under a name of its own, None: it has none."""
 
     analysis: Analysis
     found: StoredResult
-    stored: pb.Projection | pb.Clustering | None = None
+    kind: Kind | None = None
 
     @property
     def rows(self) -> int:
@@ -40,14 +46,26 @@ class Readable:
         names = _ROW_ARRAYS[self.analysis.name]
         return len(self.found.arrays[names[0]]) if names else 0
 
+    @property
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        """Those that are read some at a time; what an older release did not write is not there."""
+        arrays = self.found.arrays
+        return {name: arrays[name] for name in _ROW_ARRAYS[self.analysis.name] if name in arrays}
+
     def response(self) -> Any:
         """The whole reply of the analysis."""
         return self._reply(self.found)
 
     def part(self, first: int, stop: int, whole: bool) -> pb.ReadResultResponse:
         """Some rows, with (`whole`) or without all that is no row."""
-        names = _ROW_ARRAYS[self.analysis.name]
-        sliced = {name: self.found.arrays[name][first:stop] for name in names}
+        names, rows = _ROW_ARRAYS[self.analysis.name], max(self.rows, 1)
+        spread = _SPREAD.get(self.analysis.name, ())
+        sliced = {
+            name: array[first * len(array) // rows : stop * len(array) // rows]
+            if name in spread
+            else array[first:stop]
+            for name, array in self._arrays.items()
+        }
         reply = self._reply(replace(self.found, arrays={**self.found.arrays, **sliced}))
         if not whole:
             for field, _ in reply.ListFields():
@@ -59,13 +77,13 @@ class Readable:
 
     def row_bytes(self) -> int:
         """Of one row in a message."""
-        arrays = (self.found.arrays[name] for name in _ROW_ARRAYS[self.analysis.name])
-        return max(1, sum(array[:1].nbytes for array in arrays))
+        rows = max(self.rows, 1)
+        return max(1, sum(-(-array.nbytes // rows) for array in self._arrays.values()))
 
     def _reply(self, found: StoredResult) -> Any:
         reply = RESPONSES[self.analysis.name](found)
-        if self.stored is not None:
-            reply.stored.CopyFrom(self.stored)
+        if self.kind is not None:
+            self.kind.told_in(reply, found.info)
         return reply
 
 
@@ -89,7 +107,7 @@ async def parts(
             field="max_part_bytes",
         )
     size = min(request.max_part_bytes or PART_BYTES, limits.max_response_bytes)
-    step = max(1, (size - OVERHEAD_BYTES) // readable.row_bytes())
+    step = max(1, (size - OVERHEAD_BYTES - USUAL_BYTES) // readable.row_bytes())
     whole = True
     while whole or first < rows:
         stop = min(first + step, rows)

@@ -12,34 +12,45 @@ from penult.v1 import analysis_service_pb2 as pb
 
 from penult_service.analysis import results
 from penult_service.config import Limits
-from penult_service.rpc.analysis import dropout_replies, replies
+from penult_service.rpc import replies as messages
 from penult_service.rpc.analysis.analyses import (
+    ASSIGN,
     CLUSTER,
     COMPARE_DROPOUT,
+    DUPLICATES,
+    GROW,
     NEIGHBORS,
+    OUTLIERS,
     PROJECT,
     SIMILARITY,
+    TRANSFORM,
     Analyses,
     Analysis,
     Checked,
 )
+from penult_service.rpc.analysis.cluster_edits import edit_of
+from penult_service.rpc.analysis.estimates import Estimates
+from penult_service.rpc.analysis.growth import Compute, Growth
 from penult_service.rpc.analysis.keeping import STORED_BYTES, Keeper, Keeping
 from penult_service.rpc.analysis.long_analyses import LongAnalyses
 from penult_service.rpc.analysis.readable import Reader
+from penult_service.rpc.analysis.replies import About
+from penult_service.rpc.analysis.result_codec import reply
 from penult_service.rpc.analysis.result_parts import parts
 from penult_service.rpc.analysis.stored_results import StoredResults
 from penult_service.rpc.handlers import Call
 from penult_service.rpc.limits import check_fits
 from penult_service.rpc.operations_service import OperationsService
 from penult_service.rpc.stored import Stored
+from penult_service.storage import ResultInfo
 
 
 @dataclass(frozen=True, eq=False)
 class _Done:
     checked: Checked
     result: Any
-    origin: Any
-    stored: pb.Projection | pb.Clustering | None
+    about: About
+    stored: ResultInfo | None
 
 
 class AnalysisService(StoredResults):
@@ -54,8 +65,11 @@ class AnalysisService(StoredResults):
         long: LongAnalyses,
         operations: OperationsService,
         reader: Reader,
+        growth: Growth,
+        estimates: Estimates,
     ) -> None:
         super().__init__(keeper, limits, stored)
+        self._growth, self._estimates = growth, estimates
         self._limits, self._analyses, self._keeper = limits, analyses, keeper
         self._long, self._operations, self._reader = long, operations, reader
 
@@ -63,21 +77,13 @@ class AnalysisService(StoredResults):
         self, request: pb.ComputeSimilarityRequest, call: Call
     ) -> pb.ComputeSimilarityResponse:
         """A matrix of similarities or distances, or those of pairs."""
-        done = await self._analysed(SIMILARITY, request, call)
-        with call.stage("reply"):
-            metric = done.checked.asked.call.metric
-            return replies.similarity(done.result, metric, done.checked.space_check, done.origin)
+        return cast(pb.ComputeSimilarityResponse, await self._answer(SIMILARITY, request, call))
 
     async def search_neighbors(
         self, request: pb.SearchNeighborsRequest, call: Call
     ) -> pb.SearchNeighborsResponse:
         """The nearest rows."""
-        done = await self._analysed(NEIGHBORS, request, call)
-        with call.stage("reply"):
-            metric = done.checked.asked.call.metric
-            response = replies.neighbors(done.result, metric, done.checked.space_check, done.origin)
-            check_fits(response, len(done.result.indices), done.checked.asked.max_bytes)
-        return response
+        return cast(pb.SearchNeighborsResponse, await self._answer(NEIGHBORS, request, call))
 
     async def cluster(self, request: pb.ClusterRequest, call: Call) -> pb.ClusterResponse:
         """Clusters."""
@@ -91,11 +97,62 @@ class AnalysisService(StoredResults):
         self, request: pb.CompareDropoutRequest, call: Call
     ) -> pb.CompareDropoutResponse:
         """What dropout does to texts."""
-        done = await self._analysed(COMPARE_DROPOUT, request, call)
-        with call.stage("reply"):
-            response = dropout_replies.comparison(done.result, done.origin)
-            check_fits(response, response.rows, done.checked.asked.max_bytes)
-        return response
+        return cast(pb.CompareDropoutResponse, await self._answer(COMPARE_DROPOUT, request, call))
+
+    async def find_duplicates(
+        self, request: pb.FindDuplicatesRequest, call: Call
+    ) -> pb.FindDuplicatesResponse:
+        """Equal rows."""
+        return cast(pb.FindDuplicatesResponse, await self._answer(DUPLICATES, request, call))
+
+    async def find_outliers(self, request: pb.FindOutliersRequest, call: Call) -> pb.FindOutliersResponse:
+        """Rows far from all."""
+        return cast(pb.FindOutliersResponse, await self._answer(OUTLIERS, request, call))
+
+    async def transform(self, request: pb.TransformRequest, call: Call) -> pb.TransformResponse:
+        """Places of new rows on a stored map."""
+        return cast(pb.TransformResponse, await self._answer(TRANSFORM, request, call))
+
+    async def assign_clusters(
+        self, request: pb.AssignClustersRequest, call: Call
+    ) -> pb.AssignClustersResponse:
+        """Stored clusters of new rows."""
+        return cast(pb.AssignClustersResponse, await self._answer(ASSIGN, request, call))
+
+    async def grow_clustering(
+        self, request: pb.GrowClusteringRequest, call: Call
+    ) -> pb.GrowClusteringResponse:
+        """Rows are taken into stored clusters."""
+        asked = await self._analyses.asked(GROW, request)
+        assert asked.stored is not None
+        done = await self._growth.answered(asked.stored, asked.request_id)
+        if done is None:
+            async with self._analyses.resolved(asked, call) as found:
+                checked = self._analyses.check(asked, found)
+                self._analyses.check_for_call(checked)
+                async with self._analyses.arrays(checked, call) as (arrays, origin):
+                    with call.stage("analysis"):
+                        done = await self._growth.grow(checked, arrays, origin, self._computing(call))
+        reply, labels = done
+        reply.labels.CopyFrom(messages.tensor(labels))
+        check_fits(reply, len(labels), asked.max_bytes)
+        return reply
+
+    async def edit_clustering(
+        self, request: pb.EditClusteringRequest, call: Call
+    ) -> pb.EditClusteringResponse:
+        """Stored clusters are merged, split or named."""
+        edit = edit_of(request, self._limits)
+        with call.stage("analysis"):
+            return await self._growth.edit(
+                edit, lambda asked, arrays: self._analyses.run(asked, arrays, deadline=call.deadline)
+            )
+
+    async def estimate_analysis(
+        self, request: pb.EstimateAnalysisRequest, call: Call
+    ) -> pb.EstimateAnalysisResponse:
+        """What an analysis would take."""
+        return await self._estimates.estimate(request.analysis, call)
 
     async def start_analysis(self, request: pb.StartAnalysisRequest, call: Call) -> operations_pb2.Operation:
         """An analysis of any length."""
@@ -110,6 +167,20 @@ class AnalysisService(StoredResults):
             call.rows += part.row_count
             yield part
 
+    async def _answer(self, analysis: Analysis, request: Message, call: Call) -> Message:
+        """The reply to a request whose result is not stored."""
+        done = await self._analysed(analysis, request, call)
+        with call.stage("reply"):
+            return self._reply(analysis, done)
+
+    def _reply(self, analysis: Analysis, done: _Done) -> Any:
+        response = reply(analysis.name, done.result, done.about)
+        if done.stored is not None:
+            assert analysis.kind is not None
+            analysis.kind.told_in(response, done.stored)
+        check_fits(response, done.checked.sides[analysis.side].rows, done.checked.asked.max_bytes)
+        return response
+
     async def _kept(self, analysis: Analysis, request: Any, call: Call) -> Message:
         """The reply to a request whose result may be stored."""
         assert analysis.kind is not None
@@ -118,42 +189,39 @@ class AnalysisService(StoredResults):
             return cast(Message, await self._keeper.reply(analysis.kind, there, request))
         done = await self._analysed(analysis, request, call, keeping)
         with call.stage("reply"):
-            response = analysis.kind.answer(done.result, done.origin)
-            if done.stored is not None:
-                response.stored.CopyFrom(done.stored)  # type: ignore[arg-type]
-            rows = done.checked.sides[analysis.side].rows
-            check_fits(response, rows, done.checked.asked.max_bytes)
-        return response
+            return cast(Message, self._reply(analysis, done))
 
     async def _analysed(
         self, analysis: Analysis, request: Message, call: Call, keeping: Keeping | None = None
     ) -> _Done:
-        """From the request to the result; the rows of sets stay until that is there."""
+        """From the request to the result; the rows of sets, and what is stored, stay until that is there."""
         asked = await self._analyses.asked(analysis, request)
-        async with self._analyses.resolved(asked, call) as sides:
-            checked = self._analyses.check(asked, sides)
+        async with self._analyses.resolved(asked, call) as found:
+            checked = self._analyses.check(asked, found)
             self._analyses.check_for_call(checked)
             async with self._analyses.arrays(checked, call) as (arrays, origin):
                 with call.stage("analysis"):
-                    result = await self._analyses.compute(checked, arrays, deadline=call.deadline)
+                    result = await self._computing(call)(checked, arrays)
+            about = checked.about(origin)
             stored = None
             if keeping is not None:
-                stored = await self._store(keeping, result, origin, checked, analysis.side, call)
-            return _Done(checked, result, origin, stored)
+                stored = await self._store(keeping, result, about, checked, analysis.side, call)
+            return _Done(checked, result, about, stored)
+
+    def _computing(self, call: Call) -> Compute:
+        return lambda checked, arrays: self._analyses.compute(checked, arrays, deadline=call.deadline)
 
     async def _store(
         self,
         keeping: Keeping,
         result: results.Result,
-        origin: Any,
+        about: About,
         checked: Checked,
         side: str,
         call: Call,
-    ) -> pb.Projection | pb.Clustering:
+    ) -> ResultInfo:
         """What would not be answered is not stored."""
         source, most = checked.sides[side], checked.asked.max_bytes - STORED_BYTES
-        check_fits(keeping.kind.answer(result, origin), source.rows, most)
+        check_fits(keeping.kind.answer(result, about), source.rows, most)
         with call.stage("store"):
-            info = await self._keeper.keep(keeping, result, origin, source)
-        told: pb.Projection | pb.Clustering = keeping.kind.told(info)
-        return told
+            return await self._keeper.keep(keeping, result, about, source)

@@ -8,6 +8,7 @@ from typing import Any
 from penult.v1 import analysis_service_pb2 as pb
 
 from penult_service.config import Limits
+from penult_service.rpc.analysis.bases import FOR_NEW_ROWS
 from penult_service.rpc.analysis.keeping import Keeper, result_name
 from penult_service.rpc.analysis.result_codec import CLUSTERINGS, PROJECTIONS, Kind
 from penult_service.rpc.handlers import Call
@@ -59,7 +60,8 @@ class StoredResults:
 
     async def _get(self, kind: Kind, request: Any) -> Any:
         limit = response_limit(request.max_response_bytes, self._most)
-        found = await self._stored.run(self._keeper.store(kind).get, result_name(kind, request.name))
+        name = result_name(kind, request.name)
+        found = await self._stored.run(self._keeper.store(kind).get, name, without=FOR_NEW_ROWS)
         response = await asyncio.to_thread(kind.response, found)
         check_fits(response, found.info.source.rows, limit)
         return response
