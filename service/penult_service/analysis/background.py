@@ -75,8 +75,12 @@ def compared(
 
 def share_within(known: Background, threshold: float, metric: str) -> float:
     """The share of the pairs that are at least so similar, or at most so far apart, interpolated."""
-    below = float(np.interp(threshold, known.quantiles, np.linspace(0, 1, QUANTILES)))
-    return 1 - below if metric in LARGER_IS_CLOSER else below
+    larger = metric in LARGER_IS_CLOSER
+    beside = np.nextafter(
+        threshold, -np.inf if larger else np.inf
+    )  # many pairs may be at the threshold itself
+    below = float(np.interp(beside, known.quantiles, np.linspace(0, 1, QUANTILES)))
+    return 1 - below if larger else below
 
 
 def score_that_few_reach(known: Background, share: float, metric: str) -> float:

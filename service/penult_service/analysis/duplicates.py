@@ -100,7 +100,8 @@ def _distinct(metric: str, arrays: Mapping[str, NDArray[Any]]) -> tuple[_Distinc
     order = np.argsort(inverse, kind="stable")
     starts = np.concatenate([[0], np.cumsum(np.bincount(inverse))]) if len(inverse) else np.zeros(1, np.int64)
     members = kept[order]
-    return _Distinct(source[members[starts[:-1]]], starts, members, fitted.zero), graph
+    rows = source if len(starts) > len(source) else source[members[starts[:-1]]]
+    return _Distinct(rows, starts, members, fitted.zero), graph
 
 
 def _check_threshold(usual: Background, rows: int, threshold: float, metric: str) -> None:
