@@ -216,7 +216,7 @@ class Assign:
 
 @dataclass(frozen=True)
 class Grow:
-    """Stored clusters with the rows of `source` taken in; arrays as of `Assign`.
+    """Stored clusters with the rows of `source` taken in; arrays as of `Assign`, and `fitted_inverse` int32 [n].
 
     `next_label` is the first that no cluster ever had.
     """
@@ -235,8 +235,8 @@ class Grow:
 class EditClusters:
     """Stored clusters, some of them merged (`merge`: labels) or one split (`split`: its label, into `n_clusters`).
 
-    Arrays: `fitted_rows`, `fitted_first`, `stored_labels`; what the clustering was found on where it is kept (`reduced`
-    float32 [m, r]). `next_label` as of `Grow`.
+    Arrays: `fitted_rows`, `fitted_first`, `fitted_inverse` and `stored_labels`; `centres` and `centre_labels` as of
+    `Assign`; what the clustering was found on where it is kept (`reduced` float32 [m, r]). `next_label` as of `Grow`.
     """
 
     name: ClassVar[str] = "edit_clusters"

@@ -116,6 +116,9 @@ def _kept(
     kept = {} if near is None else near.kept(call.keep_graph)
     if not call.keep:
         return kept
+    inverse = np.full(len(source), -1, dtype=np.int32)
+    inverse[fitted.kept] = fitted.inverse
+    kept["fitted_inverse"] = inverse
     kept |= for_later(fitted, source, call.metric, None if near is None else near.distances)
     if found.reduced is not None and found.reduced.used["reduction"] != "none":
         kept["reduced"] = found.reduced.rows

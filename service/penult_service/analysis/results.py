@@ -144,6 +144,8 @@ class ClusterResult(Graphed, Fitted):
         reduced: float32 [m, r], the distinct rows in the space that clusters were found in; with `keep` alone, and
             [0, 0] when that is the rows'.
         centres: float32 [k, d], of k-means without a reduction; with `keep` alone.
+        fitted_inverse: int32 [n], which of `fitted_rows` each row is, -1 for all-zero rows under cosine; with `keep`
+            alone.
     """
 
     labels: NDArray[np.int32]
@@ -170,6 +172,7 @@ class ClusterResult(Graphed, Fitted):
     label_counts: NDArray[np.int32] = field(default_factory=lambda: np.empty((0, 0), np.int32))
     reduced: NDArray[np.float32] = field(default_factory=_no_matrix)
     centres: NDArray[np.float32] = field(default_factory=_no_matrix)
+    fitted_inverse: NDArray[np.int32] = field(default_factory=_no_rows)
 
 
 @dataclass(frozen=True, eq=False)
@@ -328,6 +331,7 @@ class GrowResult:
         new_labels, gone_labels: int32.
         unassigned: New rows with label -1.
         centres: float32 [k, d] where the clustering had them, else [0, 0].
+        fitted_inverse: int32 [n + s] as of `ClusterResult`, where the clustering had it, else [0].
         used, adjustments: As ever.
     """
 
@@ -346,6 +350,7 @@ class GrowResult:
     unassigned: int
     used: dict[str, Any]
     centres: NDArray[np.float32] = field(default_factory=_no_matrix)
+    fitted_inverse: NDArray[np.int32] = field(default_factory=_no_rows)
     merges: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 4), np.float64))
     adjustments: tuple[Adjustment, ...] = ()
 
