@@ -25,7 +25,7 @@ def markdown(view: ClusterView) -> str:
         plain(cluster_words.kicker(view), 300),
         "",
         *(line for part in cluster_words.answer(view) for line in (f"**{plain(part, 600)}**", "")),
-        *(f"- `{parameter}`: {plain(why, 1000)}" for parameter, why in cluster_words.advice(view)),
+        *(f"- `{_option(parameter)}`: {plain(why, 1000)}" for parameter, why in cluster_words.advice(view)),
         "",
         *section("Figures", _figures(view)),
         *section("The clusters", _clusters(view)),
@@ -36,6 +36,11 @@ def markdown(view: ClusterView) -> str:
         *section("How they were found", list(_method(view))),
     ]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip() + "\n"
+
+
+def _option(parameter: str) -> str:
+    """An option as code: what an option has, and nothing that could end it."""
+    return re.sub(r"[^\w-]", "", said(parameter))
 
 
 def _figures(view: ClusterView) -> list[str]:
@@ -89,7 +94,7 @@ def _hierarchy(view: ClusterView) -> list[str]:
     tree = tree_of(view)
     if tree is None:
         return []
-    metric = said(f"{view.used.get('metric', '')} distance of their centres".strip())
+    metric = plain(f"{view.used.get('metric', '')} distance of their centres".strip())
     told = f"Each branch says at which {metric} its two sides are joined."
     return [told, "", "```text", *tree_lines(tree), "```"]
 
