@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from penult_service.analysis.calls import Call
 from penult_service.cli import options, remote, sides
-from penult_service.cli.analyses import Embedding, check_alone
+from penult_service.cli.analyses import Embedding, check_alone, tell_adjustments, tell_missing, tell_rows
 from penult_service.cli.console import note, status
 from penult_service.cli.sides import Side
 from penult_service.errors import InvalidInput, NotFound
@@ -82,6 +82,7 @@ def new_rows(
         raise InvalidInput(
             f"{path} is of texts; name the model that embeds them with --model PATH", reason="NO_MODEL"
         )
+    tell_missing(side)
     return side, side.good()
 
 
@@ -112,6 +113,24 @@ def tell(embedding: Embedding) -> None:
     if stored is not None:
         ends = "" if stored.durable else "; the server was started without --data, and forgets it at its end"
         note(f"kept as {stored.name}: {stored.rows:,} rows{ends}")
+
+
+def far_words(found: Any) -> str:
+    """How many new rows are far, and what that means."""
+    if found.far_distance is None:
+        return "too few rows to say which are far"
+    return f"{len(found.far_rows):,} are far (beyond {found.far_distance:.4f})"
+
+
+def tell_new(found: Any, rows: NDArray[np.intp], zero: str, far: str) -> None:
+    """Notes on new rows: that nobody has checked their space, and which have no direction or are far."""
+    if not found.space_checked:
+        note(
+            "note: the INPUT or what is kept does not say its embedding space, so nobody has checked that they match"
+        )
+    tell_adjustments(remote.adjustments(found.adjustments))
+    tell_rows(f"with zeros alone (no direction: {zero})", rows[found.zero_rows])
+    tell_rows(f"far from all that it was made of ({far})", rows[found.far_rows])
 
 
 class Keeping(Embedding):

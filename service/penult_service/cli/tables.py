@@ -95,7 +95,7 @@ def extended(side: Side, added: Mapping[str, NDArray[Any]], rows: NDArray[np.int
 
     Args:
         side: The input, of n rows.
-        added: Columns [m] each.
+        added: Columns [m] each, of numbers or (object) of str.
         rows: Numbers of the m rows; the others are null.
     """
     import pyarrow as pa
@@ -111,7 +111,8 @@ def extended(side: Side, added: Mapping[str, NDArray[Any]], rows: NDArray[np.int
     for name, values in added.items():
         full = np.zeros(n, values.dtype)
         full[rows] = values
-        table = table.append_column(name, pa.array(full, mask=missing))
+        kind = pa.string() if values.dtype == object else None
+        table = table.append_column(name, pa.array(full, kind, mask=missing))
     return table
 
 

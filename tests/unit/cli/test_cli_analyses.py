@@ -133,7 +133,7 @@ def test_a_server_computes_neighbours(
     assert main(["neighbors", str(file), *words]) == 0
     assert names(server) == ["connect", "embed", "neighbors"]
     (queries, corpus, k, metric), settings = server.calls[-1][1:]
-    np.testing.assert_array_equal(queries, vectors(3))  # a side of its own: no space is told
+    np.testing.assert_array_equal(queries, vectors(3))
     assert (corpus, k, metric) == (None, 9, "dot")
     assert isinstance(settings.pop("progress"), penult_client.OperationReport)
     assert settings == {"exclude_self": True, "radius": 0.25, "center": False, "approximate": False}

@@ -1,0 +1,160 @@
+"""`penult transform`: places of new rows on a map that is kept."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from penult_service import __version__
+from penult_service.cli import analyses, estimates, kept, options, remote, tables
+from penult_service.cli.analyses import short
+from penult_service.cli.console import note, print_table
+from penult_service.cli.operation_progress import shown
+from penult_service.cli.outputs import drafts
+from penult_service.cli.sides import Side
+
+if TYPE_CHECKING:
+    from penult_client import Placed
+
+AXES = ("x", "y", "z")
+ADDED = ("distance", "nearest_row", "far")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("transform")(transform)
+
+
+def transform(
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="A file of texts or embeddings.")],
+    name: Annotated[
+        str, typer.Option("--map", metavar="NAME", help="The map, as `penult map --name` kept it.")
+    ],
+    approximate: Annotated[
+        bool,
+        typer.Option(
+            "--approximate", help="Search an index that may miss neighbours: quicker for very many rows."
+        ),
+    ] = False,
+    show: Annotated[int, typer.Option(min=0, metavar="N", help="How many rows to print.")] = 10,
+    model: options.NewRowsModel = None,
+    server: options.Server = None,
+    data: options.KeptData = None,
+    text_column: options.TextColumn = "text",
+    as_json: options.Json = False,
+    output: options.TableOutput = None,
+    overwrite: options.Overwrite = False,
+    dry_run: options.DryRun = False,
+) -> None:
+    """Places of new rows on a map, which stays as it is.
+
+    The place of a row depends on the map and the row alone; a row that the map was made of gets its own. With --output
+    the columns of the input are written and beside them x, y (and z), `distance` (to the nearest row of the map),
+    `nearest_row` (its number) and `far`: farther than 99 % of the map's own rows are from each other, so that the
+    place says little.
+
+    The INPUT is of texts, which are embedded as the map's own rows were, or of embeddings that `penult embed` wrote.
+    """
+    tables.check_places([output] if output else [], (source,), overwrite)
+    side, rows = kept.new_rows(source, text_column, model, server)
+    if output is not None:
+        tables.check_names(side, (*AXES[:2], *ADDED))
+    with kept.keeper(model, server, data) as (client, called):
+        how: dict[str, Any] = {"model": called, "approximate": approximate}
+        if dry_run:
+            estimate = client.transform(kept.given(side, rows), name, dry_run=True, **how)
+            estimates.show(estimate, server, as_json)
+            return
+        with shown("waiting for the server's analysis", "was told to end") as report:
+            placed = client.transform(kept.given(side, rows), name, progress=report, **how)
+    made = Placement(kept.told(side, placed), rows, placed)
+    kept.tell_new(placed, rows, "they lie beside the map", "their places say little")
+    if output is not None:
+        with drafts(output) as (draft,):
+            tables.write(draft, output.suffix.lower(), made.table(source.name))
+        note(f"wrote {output}: {len(side.vectors):,} rows")
+    if as_json:
+        print(json.dumps(made.facts(), indent=1, ensure_ascii=False))
+    else:
+        _show(made, show)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Places of the rows of a side that have an embedding."""
+
+    side: Side
+    rows: NDArray[np.intp]
+    placed: Placed
+
+    def parameters(self) -> dict[str, Any]:
+        """What was used."""
+        placed = self.placed
+        return {
+            "map": placed.projection.name,
+            "rows": len(self.rows),
+            "used": placed.used,
+            "far": len(placed.far_rows),
+            "far_distance": placed.far_distance,
+            "space_checked": placed.space_checked,
+            "embedding_space": self.side.space,
+            "adjustments": analyses.plain(remote.adjustments(placed.adjustments)),
+            "zero_rows": self.rows[placed.zero_rows].tolist(),
+            "penult": __version__,
+        }
+
+    def table(self, source: str) -> Any:
+        """The input's columns, the places, and how far they are from the map's rows."""
+        placed = self.placed
+        places = dict(zip(AXES, placed.coordinates.T, strict=False))
+        added = {
+            **places,
+            **dict(zip(ADDED, (placed.distances, placed.nearest_rows, placed.far), strict=True)),
+        }
+        tables.check_names(self.side, tuple(added))
+        table = tables.extended(self.side, added, self.rows)
+        return tables.with_facts(table, self.side, "transform", {**self.parameters(), "source": source})
+
+    def facts(self) -> dict[str, Any]:
+        """All of it, for --json."""
+        placed, texts = self.placed, self.side.texts
+        rows = [
+            {
+                "row": row,
+                **({} if texts is None else {"text": texts[row]}),
+                "place": [float(str(number)) for number in placed.coordinates[i]],
+                "distance": float(placed.distances[i]),
+                "nearest_row": int(placed.nearest_rows[i]),
+                "far": bool(placed.far[i]),
+            }
+            for i, row in enumerate(self.rows.tolist())
+        ]
+        return {**self.parameters(), "results": rows}
+
+
+def _show(made: Placement, show: int) -> None:
+    placed = made.placed
+    far = kept.far_words(placed)
+    print(
+        f"{len(made.rows):,} rows placed on map {placed.projection.name} ({placed.projection.rows:,} rows); {far}"
+    )
+    if show:
+        lines = [
+            (
+                f"row {row}",
+                ", ".join(f"{number:.3f}" for number in placed.coordinates[i]),
+                f"{placed.distances[i]:.4f}",
+                "far" if placed.far[i] else "",
+                short(made.side.texts[row], 80) if made.side.texts else "",
+            )
+            for i, row in enumerate(made.rows[:show].tolist())
+        ]
+        print_table(("", "place", "distance", "", ""), lines, right=(0, 2))
+    if len(made.rows) > show:
+        print(f"... and {len(made.rows) - show:,} more; -o FILE or --json has all")

@@ -1,0 +1,62 @@
+"""What scores are usual, on the command line: percentiles beside scores, and what they mean."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from penult_service.analysis import results
+
+if TYPE_CHECKING:
+    from penult_client import Background
+
+
+def background(told: results.Background | None, metric: str) -> Background | None:
+    """As the client has it, which makes percentiles."""
+    if told is None:
+        return None
+    from penult_client import Background
+
+    return Background(
+        quantiles=np.asarray(told.quantiles, np.float64),
+        pairs=told.pairs,
+        mean=told.mean,
+        std=told.std,
+        rows=told.rows,
+        metric=metric,
+    )
+
+
+def words(known: Background | None) -> str:
+    """What is usual, and what the percentiles say."""
+    if known is None:
+        return "too few rows to say what is usual: percentiles need 30 different ones"
+    return (
+        f"usual: {known.pairs:,} random pairs have a mean of {known.mean:.4f} (standard deviation {known.std:.4f}); "
+        "a percentile is the share of them that are less alike"
+    )
+
+
+def facts(known: Background | None) -> dict[str, Any] | None:
+    """For --json: without the 1,001 quantiles, of which every hundredth is told."""
+    if known is None:
+        return None
+    return {
+        "mean": known.mean,
+        "std": known.std,
+        "pairs": known.pairs,
+        "rows": known.rows,
+        "quantiles": {f"{place / 10:g}%": float(known.quantiles[place]) for place in range(0, 1001, 100)},
+    }
+
+
+def percentile(known: Background | None, score: float) -> float | None:
+    """Of one score; None where nothing is known."""
+    return None if known is None else float(known.percentiles(score))
+
+
+def shown(known: Background | None, score: float) -> str:
+    """A percentile in a table; empty where nothing is known."""
+    value = percentile(known, score)
+    return "" if value is None else f"{value:.1f}%"
