@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numba
+import numpy as np
 from llvmlite import binding, ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
@@ -18,7 +19,7 @@ WIDEST = 1 << 15
 
 
 def _lanes() -> int:
-    """Sums in a register; 0: this processor has no such instructions, or numba is told of another processor."""
+    """Sums in a register; 0: this processor has no such instructions, or numba is told of another one."""
     if numba.config.CPU_NAME is not None or numba.config.CPU_FEATURES is not None:
         return 0
     features = binding.get_host_cpu_features()
@@ -27,11 +28,56 @@ def _lanes() -> int:
 
 LANES = _lanes()
 # As many sums at a time as there are registers for.
-ROWS, _REGISTERS = (6, 4) if LANES == 16 else (4, 2)
-COLUMNS = _REGISTERS * LANES
+ROWS, _REGISTERS = (4, 2) if LANES == 8 else (6, 4)
+COLUMNS = _REGISTERS * (LANES or 16)
 _INT, _FLOAT, _MARKS = ir.IntType(32), ir.FloatType(), ir.IntType(64)
 _INTS, _FLOATS = ir.VectorType(_INT, max(1, LANES)), ir.VectorType(_FLOAT, max(1, LANES))
 _SIZE = 4 * LANES
+
+
+def _by_instructions(i, j, queries, starts, steps, limits, corpus, corpus_steps, bases, keys, marks):  # type: ignore[no-untyped-def]
+    at, width = j * COLUMNS, queries.shape[1]
+    of = (
+        queries[i:].ctypes.data,
+        width,
+        starts[i:].ctypes.data,
+        steps[i:].ctypes.data,
+        limits[i:].ctypes.data,
+        corpus[j].ctypes.data,
+        width // 4,
+        corpus_steps[at:].ctypes.data,
+        bases[at:].ctypes.data,
+        keys[i:, at:].ctypes.data,
+        4 * keys.shape[1],
+        marks[i:, j:].ctypes.data,
+        8 * marks.shape[1],
+    )
+    _block(of)
+
+
+def _by_loops(i, j, queries, starts, steps, limits, corpus, corpus_steps, bases, keys, marks):  # type: ignore[no-untyped-def]
+    """The same, on any processor."""
+    sums = np.empty(COLUMNS, dtype=np.int32)
+    for row in range(i, i + ROWS):
+        sums[:] = starts[row]
+        for four in range(corpus.shape[1]):
+            q = queries[row, 4 * four : 4 * four + 4]
+            q0, q1, q2, q3 = np.int32(q[0]), np.int32(q[1]), np.int32(q[2]), np.int32(q[3])
+            parts = corpus[j, four]
+            for c in range(COLUMNS):
+                part = np.int32(parts[c])
+                low = q0 * (part & 255) + q1 * ((part >> 8) & 255)
+                sums[c] += low + q2 * ((part >> 16) & 255) + q3 * ((part >> 24) & 255)
+        mark, at = np.uint64(0), j * COLUMNS
+        for c in range(COLUMNS):
+            key = bases[at + c] - np.float32(sums[c]) * (steps[row] * corpus_steps[at + c])
+            keys[row, at + c] = key
+            if key <= limits[row]:
+                mark |= np.uint64(1) << np.uint64(c)
+        marks[row, j] = mark
+
+
+_fill = numba.njit(nogil=True, cache=True, error_model="numpy")(_by_instructions if LANES else _by_loops)
 
 
 @numba.njit(nogil=True, cache=True, error_model="numpy")
@@ -42,26 +88,9 @@ def tile(queries, starts, steps, limits, corpus, corpus_steps, bases, keys, mark
     COLUMNS], four unsigned bytes each, with `corpus_steps` and `bases` float32 [m]; n is divisible by ROWS, m by
     COLUMNS, w by 4. Bit b of `marks` uint64 [n, m / COLUMNS] says that key b of its COLUMNS is at most `limits` [n].
     """
-    width = queries.shape[1]
     for j in range(len(corpus)):
-        at = j * COLUMNS
         for i in range(0, len(queries), ROWS):
-            of = (
-                queries[i:].ctypes.data,
-                width,
-                starts[i:].ctypes.data,
-                steps[i:].ctypes.data,
-                limits[i:].ctypes.data,
-                corpus[j].ctypes.data,
-                width // 4,
-                corpus_steps[at:].ctypes.data,
-                bases[at:].ctypes.data,
-                keys[i:, at:].ctypes.data,
-                4 * keys.shape[1],
-                marks[i:, j:].ctypes.data,
-                8 * marks.shape[1],
-            )
-            _block(of)
+            _fill(i, j, queries, starts, steps, limits, corpus, corpus_steps, bases, keys, marks)
 
 
 @intrinsic

@@ -90,10 +90,17 @@ def worth_it(queries: int, corpus: int, width: int, metric: str) -> bool:
     return possible and queries * corpus >= _FEW_PAIRS
 
 
-def byte_keys(queries: Floats, corpus: Floats, metric: str, threads: Threads) -> ByteKeys:
+def byte_keys(
+    queries: Floats,
+    corpus: Floats,
+    metric: str,
+    threads: Threads,
+    places: NDArray[np.int32] | None = None,
+) -> ByteKeys:
     """Keys of queries [n, d] and corpus rows [m, d], any metric but manhattan. One array for both is read once.
 
     With a length |x| and a rest of each row (both as from the centre), keys are |y|^2 / 2 - x.y; of dot products -x.y.
+    With `places` int32 [p] the corpus rows are these, in this order.
     """
     unit, squares = metric == "cosine", metric != "dot"
     centre = np.zeros(queries.shape[1])
@@ -102,8 +109,12 @@ def byte_keys(queries: Floats, corpus: Floats, metric: str, threads: Threads) ->
         factors = [1.0 if unit else min(factors)] * 2
         step = max(1, len(corpus) // 256)
         centre = factors[0] * centre_of(unit_rows(corpus[::step]) if unit else corpus)
-    right = _Side.of(corpus, centre, factors[1], unit, threads)
-    left = right if corpus is queries else _Side.of(queries, centre, factors[0], unit, threads)
+    right = _Side.of(corpus, centre, factors[1], unit, threads, places)
+    left = (
+        right
+        if corpus is queries and places is None
+        else _Side.of(queries, centre, factors[0], unit, threads)
+    )
     far, rest, width = float(right.lengths.max()), float(right.rests.max()), queries.shape[1]
     most = left.lengths + left.rests
     margins = left.rests * far + most * rest
@@ -112,14 +123,17 @@ def byte_keys(queries: Floats, corpus: Floats, metric: str, threads: Threads) ->
     sizes = np.square(unit + left.lengths + far) if squares else left.lengths * far
     margins += (width + 10) * 2.0**-51 * sizes
     bases = np.full(len(right.steps) - byte_kernel.ROWS, np.inf, dtype=np.float32)
-    bases[: len(corpus)] = np.square(right.lengths) / 2 if squares else 0
+    bases[: len(right.lengths)] = np.square(right.lengths) / 2 if squares else 0
     if unit:
-        bases[zero_rows(corpus)], margins[zero_rows(queries)] = _NOWHERE, np.inf
+        nowhere = np.zeros(len(corpus), dtype=np.float32)
+        nowhere[zero_rows(corpus)] = _NOWHERE
+        bases[: len(right.lengths)] += nowhere if places is None else nowhere[places]
+        margins[zero_rows(queries)] = np.inf
     # Bytes of 0 to 255 on one side, as the instructions want it; the other side's starts make up for that.
     packed = _in_blocks(right.bytes[: len(bases)].view(np.uint32) ^ np.uint32(0x80808080))
     starts = -128 * left.bytes.sum(axis=1, dtype=np.int32)
     return ByteKeys(
-        (len(queries), len(corpus)),
+        (len(queries), len(right.lengths)),
         left.bytes,
         np.asarray(starts, dtype=np.int32),
         left.steps,
@@ -141,9 +155,15 @@ class _Side:
 
     @classmethod
     def of(
-        cls, rows: Floats, centre: NDArray[np.float64], factor: float, unit: bool, threads: Threads
+        cls,
+        rows: Floats,
+        centre: NDArray[np.float64],
+        factor: float,
+        unit: bool,
+        threads: Threads,
+        places: NDArray[np.int32] | None = None,
     ) -> _Side:
-        count, width = rows.shape
+        count, width = len(rows if places is None else places), rows.shape[1]
         block = byte_kernel.COLUMNS
         # Filled up to whole blocks, and beyond: a tile of the last row reads more.
         padded = -(-count // block) * block + byte_kernel.ROWS
@@ -153,11 +173,11 @@ class _Side:
             np.zeros(count),
             np.zeros(count),
         )
-        rows = fixed(rows)
 
         def fill(part: slice) -> None:
+            some = rows[part] if places is None else rows[places[part]]
             _to_bytes(
-                rows[part], centre, factor, unit,
+                fixed(some), centre, factor, unit,
                 side.bytes[part], side.steps[part], side.lengths[part], side.rests[part],
             )  # fmt: skip
 

@@ -224,17 +224,20 @@ def sift_columns(tile, first, start, slope, margins, heap, seen, limits, found, 
 
 
 @_kernel
-def sift_marked(tile, marks, block, width, start, slope, margins, heap, seen, limits, found, values, counts):  # type: ignore[no-untyped-def]
+def sift_marked(  # type: ignore[no-untyped-def]
+    tile, marks, which, block, width, start, slope, margins, heap, seen, limits, found, values, counts
+):  # fmt: skip
     """As `sift_rows`, of a tile's first `width` columns, where the keys that may be within the limits are marked.
 
-    Bit b of `marks` uint64 [b, c / block] is of column block * j + b.
+    Row t of the tile is of query which[t]. Bit b of `marks` uint64 [t, c / block] is of column block * j + b.
     """
     k, room = heap.shape[1], found.shape[1]
-    for i in range(len(tile)):
-        row, smallest, its_found, its_values = tile[i], heap[i], found[i], values[i]
+    for t in range(len(tile)):
+        i = which[t]
+        row, smallest, its_found, its_values = tile[t], heap[i], found[i], values[i]
         size, limit, count = seen[i], limits[i], counts[i]
         for j in range(marks.shape[1]):
-            mark, at = marks[i, j], j * block
+            mark, at = marks[t, j], j * block
             while mark != 0 and at < width:
                 if mark & np.uint64(1) and row[at] <= limit:
                     value = row[at]

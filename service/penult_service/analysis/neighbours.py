@@ -1,17 +1,21 @@
-"""Exact nearest neighbours: float32 matrix products find what may be nearest, float64 says what is.
+"""Exact nearest neighbours: matrix products of bytes or float32 find what may be nearest, float64 says what is.
 
-A tile of float32 keys is worth only as much as its rounding: the error of each is bounded (Higham 2002, section 3.1),
-and every row whose key lies within twice the bound of the k-th smallest is computed again in float64. So nothing is
-missed, and the answer does not depend on threads, tiles or company. Neighbours are in the order of their float64
+A tile of rough keys is worth only as much as its error, which is bounded (`byte_keys`; of float32 Higham 2002, section
+3.1), and every row whose key lies within twice the bound of the k-th smallest is computed again in float64. So nothing
+is missed, and the answer does not depend on threads, tiles or company. Neighbours are in the order of their float64
 keys, equal ones by row number.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import numpy as np
 from numpy.typing import NDArray
 
 from penult_service.analysis import kernels
+from penult_service.analysis.approximate import approximate_nearest, pays
 from penult_service.analysis.background import background, centred, mean_of
 from penult_service.analysis.calls import LARGER_IS_CLOSER, Neighbors
 from penult_service.analysis.progress import silently, tell
@@ -21,12 +25,17 @@ from penult_service.analysis.sieve import FEW, nearest
 from penult_service.errors import InvalidInput
 
 Floats = NDArray[np.float32]
+Find: TypeAlias = Callable[[Floats, Floats | None, int, str], tuple[NDArray[np.float64], NDArray[np.int32]]]
+
+_RECALLED = 256  # queries that are searched for exactly as well
 
 
 def search(call: Neighbors, queries: Floats, corpus: Floats | None = None) -> NeighborsResult:
     """The nearest rows of `corpus` [m, d] (absent: `queries`) to each of `queries` [n, d]; see `NeighborsResult`.
 
-    A k of more rows than there are is lowered, and told. Scores beyond float32's range are its largest number.
+    A k of more rows than there are is lowered, and told. Scores beyond float32's range are its largest number. An
+    approximate search (`approximate`) tells its recall for up to 256 of the queries, compared with the exact search;
+    where it would not pay it is the exact one.
     Tells its stages (`progress`): rows, and those of `sieve`.
 
     Raises:
@@ -41,14 +50,20 @@ def search(call: Neighbors, queries: Floats, corpus: Floats | None = None) -> Ne
         other = queries if corpus is None else centred(other, mean)
     k, adjustments = _possible_k(call, len(other), alone=corpus is None)
     own = np.arange(len(queries), dtype=np.int32) if call.exclude_self and corpus is None else None
-    keys, indices = _nearest(queries, None if corpus is None else other, k, call.metric, own)
+    asked = queries, None if corpus is None else other, k, call.metric
+    recall = 1.0 if call.approximate else None
+    if call.approximate and pays(len(queries), len(other), call.metric):
+        keys, indices = _nearest(*asked, own, approximate_nearest)
+        recall = _recall(indices, *asked, own)
+    else:
+        keys, indices = _nearest(*asked, own)
     scores = _scores(keys, call.metric)
     cosine = call.metric == "cosine"
     zero = [zero_rows(side) if cosine else np.empty(0, np.int32) for side in (queries, other)]
     if call.radius is not None:
         _within(indices, scores, call, zero[1])
     usual = background([other], call.metric)
-    return NeighborsResult(indices, scores, zero[0], zero[1], adjustments, usual)
+    return NeighborsResult(indices, scores, zero[0], zero[1], adjustments, usual, recall)
 
 
 def graph(rows: Floats, k: int, metric: str) -> tuple[NDArray[np.int32], Floats]:
@@ -138,8 +153,30 @@ def _within(indices: NDArray[np.int32], scores: Floats, call: Neighbors, zeros: 
             row[: len(full)], values[: len(full)] = full, kept_scores
 
 
+def _recall(
+    found: NDArray[np.int32],
+    queries: Floats,
+    corpus: Floats | None,
+    k: int,
+    metric: str,
+    own: NDArray[np.int32] | None,
+) -> float:
+    """The share of the exact neighbours that were found, of some queries drawn evenly."""
+    tell("recall")
+    chosen = np.linspace(0, len(queries) - 1, min(len(queries), _RECALLED)).astype(np.int32)
+    other = queries if corpus is None else corpus
+    with silently():
+        _, exact = _nearest(queries[chosen], other, k, metric, None if own is None else own[chosen])
+    return float(np.mean([np.isin(row, its).mean() for row, its in zip(exact, found[chosen], strict=True)]))
+
+
 def _nearest(
-    queries: Floats, corpus: Floats | None, k: int, metric: str, own: NDArray[np.int32] | None
+    queries: Floats,
+    corpus: Floats | None,
+    k: int,
+    metric: str,
+    own: NDArray[np.int32] | None,
+    find: Find = nearest,
 ) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
     """Keys float64 [n, k] and row numbers int32 [n, k], in order; row own[i] is left out for query i."""
     if corpus is not None and own is None and len(queries) <= FEW:
@@ -148,7 +185,7 @@ def _nearest(
     asked = among if corpus is None else distinct(queries)
     # The first k of all rows stand for at most k distinct ones, one more where a row is left out.
     most = min(k + (own is not None), len(among.rows))
-    keys, rows = nearest(asked.rows, None if corpus is None else among.rows, most, metric)
+    keys, rows = find(asked.rows, None if corpus is None else among.rows, most, metric)
     starts = np.concatenate([[0], np.cumsum(np.bincount(among.inverse, minlength=len(among.rows)))])
     members = np.argsort(among.inverse, kind="stable").astype(np.int32)
     shape = len(asked.inverse), k

@@ -107,26 +107,30 @@ class Sieve:
     def of(self, queries: slice) -> Sieve:
         """The part of some of the queries, which shares the arrays."""
         at = slice(queries.start - self.queries.start, queries.stop - self.queries.start)
-        return Sieve(queries, *(array[at] for array in self._arrays))
+        return Sieve(queries, *(array[at] for array in self.arrays))
 
     @property
-    def _arrays(self) -> tuple[Any, ...]:
+    def arrays(self) -> tuple[Any, ...]:
+        """What the kernels fill."""
         return self.heap, self.seen, self.limits, self.found, self.values, self.counts
 
     def take_rows(self, rough: RoughKeys, tile: Floats, start: int) -> None:
         """A tile whose rows are the queries and whose columns are the corpus rows from `start` on."""
-        kernels.sift_rows(tile, start, rough.slope, rough.allowances[self.queries], *self._arrays)
+        kernels.sift_rows(tile, start, rough.slope, rough.allowances[self.queries], *self.arrays)
 
     def take_marked(self, rough: ByteKeys, columns: slice) -> None:
         """These corpus rows."""
         keys, marks = rough.marked(self.queries, columns, self.limits)
         first, last, _ = columns.indices(rough.shape[1])
         allowances = rough.allowances[self.queries]
-        kernels.sift_marked(keys, marks, COLUMNS, last - first, first, rough.slope, allowances, *self._arrays)
+        which = np.arange(len(keys), dtype=np.int32)
+        kernels.sift_marked(
+            keys, marks, which, COLUMNS, last - first, first, rough.slope, allowances, *self.arrays
+        )
 
     def take_columns(self, rough: RoughKeys, tile: Floats, first: int, start: int) -> None:
         """A tile whose columns from `first` on are the queries and whose rows are the corpus rows from `start` on."""
-        kernels.sift_columns(tile, first, start, rough.slope, rough.allowances[self.queries], *self._arrays)
+        kernels.sift_columns(tile, first, start, rough.slope, rough.allowances[self.queries], *self.arrays)
 
 
 class _Ranking:
