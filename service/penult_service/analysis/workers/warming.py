@@ -17,6 +17,7 @@ import numpy as np
 
 from penult_service.analysis.calls import (
     CLUSTER_METHODS,
+    DUPLICATE_METRICS,
     METRICS,
     PROJECT_METHODS,
     PROJECT_METRICS,
@@ -24,7 +25,9 @@ from penult_service.analysis.calls import (
     Call,
     Cluster,
     CompareDropout,
+    Duplicates,
     Neighbors,
+    Outliers,
     Project,
     Similarity,
     Transform,
@@ -133,6 +136,8 @@ def _make_private(directory: Path) -> None:
 
 def _little_of_everything() -> Iterator[tuple[Call, dict[str, np.ndarray[Any, Any]]]]:
     """Calls that take every way through the code that compiles or imports, as they come from a server."""
+    from penult_service.analysis.neighbours import graph
+
     random = np.random.default_rng(0)
     small = random.standard_normal((_SMALL, _WIDTH), dtype=np.float32)
     large = random.standard_normal((_LARGE, _WIDTH), dtype=np.float32)
@@ -154,6 +159,10 @@ def _little_of_everything() -> Iterator[tuple[Call, dict[str, np.ndarray[Any, An
         yield Assign(metric=metric), {"source": small, **stored, "stored_labels": labels[5:]}
     loadings = {"mean": np.zeros(_WIDTH), "loadings": np.eye(_WIDTH, 2)}
     yield Transform("pca"), {"source": small, **places, **loadings}
+    kept = dict(zip(("near_rows", "near_distances"), graph(small, 20, "euclidean"), strict=True))
+    for metric, threshold in zip(DUPLICATE_METRICS, (0.1, 10.0, 70.0), strict=True):
+        yield Duplicates(threshold, metric), {"source": small, **kept}  # of the others the graph is not
+        yield Outliers(5, metric), {"source": small, **kept}
     yield CompareDropout(map=False), {"source": small, "draws_head": small[:, None]}
     yield Neighbors(15), {"queries": large}
     yield Project(n_neighbors=3), {"source": large}  # few edges: what counts is the way, not the map
