@@ -16,15 +16,19 @@ from penult_service.storage import HeldResult, ResultInfo, ResultStore
 PROJECTIONS, CLUSTERINGS = "projections", "clusterings"
 FITTED = ("fitted_rows", "fitted_first")
 # What is stored for new rows alone: replies do without.
-FOR_NEW_ROWS = (*FITTED, "mean", "loadings", "reduced", "centres", "centre_labels")
+FOR_NEW_ROWS = (*FITTED, "fitted_inverse", "mean", "loadings", "reduced", "centres", "centre_labels")
+_CLUSTERED = ("fitted_inverse", "centres", "centre_labels")
 _LEAST_CLUSTER = 5
 # Arrays of a worker, by those that are stored.
 _ARRAYS: Mapping[type[Call], Mapping[str, str]] = {
     calls.Transform: {name: name for name in (*FITTED, "coordinates", "mean", "loadings")},
     calls.Assign: {name: name for name in (*FITTED, "centres", "centre_labels")}
     | {"labels": "stored_labels"},
-    calls.Grow: {name: name for name in (*FITTED, "centres", "centre_labels")} | {"labels": "stored_labels"},
-    calls.EditClusters: {name: name for name in (*FITTED, "centres", "centre_labels", "reduced")}
+    calls.Grow: {name: name for name in (*FITTED, "fitted_inverse", "centres", "centre_labels")}
+    | {"labels": "stored_labels"},
+    calls.EditClusters: {
+        name: name for name in (*FITTED, "fitted_inverse", "centres", "centre_labels", "reduced")
+    }
     | {"labels": "stored_labels"},
     calls.Project: {"coordinates": "anchor"},
 }
