@@ -16,9 +16,10 @@ from penult_service.errors import AlreadyExists
 from penult_service.operations import Operations, Progress
 from penult_service.rpc.analysis.analyses import CLUSTER, PROJECT
 from penult_service.rpc.analysis.keeping import Keeper, Keeping
+from penult_service.rpc.analysis.kinds import PROJECTIONS
 from penult_service.rpc.analysis.long_analyses import LongAnalyses
 from penult_service.rpc.analysis.replies import About
-from penult_service.rpc.analysis.result_codec import PROJECTIONS, parts
+from penult_service.rpc.analysis.result_codec import parts
 from penult_service.rpc.analysis.result_parts import Readable
 from penult_service.rpc.analysis.sources import Side, VectorSide
 from penult_service.rpc.errors import internal

@@ -23,6 +23,7 @@ from penult_service.rpc.analysis.codec import AnalysisCodec, Asked
 from penult_service.rpc.analysis.dropout_plan import DropoutSide, settled
 from penult_service.rpc.analysis.dropout_sampling import DropoutSampling, Way
 from penult_service.rpc.analysis.kept_graphs import KeptGraphs
+from penult_service.rpc.analysis.kinds import CLUSTERINGS, PROJECTIONS, Kind
 from penult_service.rpc.analysis.limits import (
     check_cost,
     check_memory,
@@ -31,7 +32,6 @@ from penult_service.rpc.analysis.limits import (
     check_scores,
     is_short,
 )
-from penult_service.rpc.analysis.result_codec import CLUSTERINGS, PROJECTIONS, Kind
 from penult_service.rpc.analysis.row_texts import texts_of
 from penult_service.rpc.analysis.sources import (
     Resolved,

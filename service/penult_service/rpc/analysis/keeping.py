@@ -13,8 +13,9 @@ from penult_service.config import Limits
 from penult_service.errors import AlreadyExists, InvalidInput, PenultError
 from penult_service.rpc.analysis.bases import FOR_NEW_ROWS
 from penult_service.rpc.analysis.codec import check_request_id
+from penult_service.rpc.analysis.kinds import PROJECTIONS, Kind
 from penult_service.rpc.analysis.replies import About
-from penult_service.rpc.analysis.result_codec import PROJECTIONS, Kind, Parts, parts
+from penult_service.rpc.analysis.result_codec import Parts, parts
 from penult_service.rpc.analysis.sources import DatasetSide, Side
 from penult_service.rpc.limits import check_fits, response_limit
 from penult_service.rpc.stored import Stored

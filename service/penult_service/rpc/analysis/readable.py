@@ -7,7 +7,7 @@ from penult_service.operations import Operations
 from penult_service.rpc.analysis.analyses import BY_NAME, CLUSTER, PROJECT, Analysis
 from penult_service.rpc.analysis.bases import FOR_NEW_ROWS
 from penult_service.rpc.analysis.keeping import Keeper
-from penult_service.rpc.analysis.result_codec import Kind
+from penult_service.rpc.analysis.kinds import Kind
 from penult_service.rpc.analysis.result_parts import Readable
 from penult_service.rpc.operation_replies import error_of
 from penult_service.rpc.stored import Stored

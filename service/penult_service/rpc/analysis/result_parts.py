@@ -13,9 +13,10 @@ from penult.v1 import analysis_service_pb2 as pb
 from penult_service.config import Limits
 from penult_service.errors import InvalidInput
 from penult_service.rpc.analysis.analyses import Analysis
+from penult_service.rpc.analysis.kinds import Kind
 from penult_service.rpc.analysis.limits import USUAL_BYTES
 from penult_service.rpc.analysis.replies import ROWS
-from penult_service.rpc.analysis.result_codec import RESPONSES, Kind
+from penult_service.rpc.analysis.stored_replies import RESPONSES
 from penult_service.rpc.limits import OVERHEAD_BYTES
 from penult_service.storage import StoredResult
 

@@ -28,6 +28,7 @@ from penult_service.rpc.analysis.analyses import (
     Analysis,
     Checked,
 )
+from penult_service.rpc.analysis.answers import reply
 from penult_service.rpc.analysis.cluster_edits import edit_of
 from penult_service.rpc.analysis.estimates import Estimates
 from penult_service.rpc.analysis.growth import Compute, Growth
@@ -35,7 +36,6 @@ from penult_service.rpc.analysis.keeping import STORED_BYTES, Keeper, Keeping
 from penult_service.rpc.analysis.long_analyses import LongAnalyses
 from penult_service.rpc.analysis.readable import Reader
 from penult_service.rpc.analysis.replies import About
-from penult_service.rpc.analysis.result_codec import reply
 from penult_service.rpc.analysis.result_parts import parts
 from penult_service.rpc.analysis.stored_results import StoredResults
 from penult_service.rpc.handlers import Call

@@ -10,7 +10,7 @@ from penult.v1 import analysis_service_pb2 as pb
 from penult_service.config import Limits
 from penult_service.rpc.analysis.bases import FOR_NEW_ROWS
 from penult_service.rpc.analysis.keeping import Keeper, result_name
-from penult_service.rpc.analysis.result_codec import CLUSTERINGS, PROJECTIONS, Kind
+from penult_service.rpc.analysis.kinds import CLUSTERINGS, PROJECTIONS, Kind
 from penult_service.rpc.handlers import Call
 from penult_service.rpc.limits import check_fits, page_size, response_limit
 from penult_service.rpc.stored import Stored
