@@ -26,6 +26,8 @@ from penult_service.analysis.calls import (
     Cluster,
     CompareDropout,
     Duplicates,
+    EditClusters,
+    Grow,
     Neighbors,
     Outliers,
     Project,
@@ -157,6 +159,10 @@ def _little_of_everything() -> Iterator[tuple[Call, dict[str, np.ndarray[Any, An
         yield Project(metric=metric, n_components=3), {"source": small}
         yield Transform(metric=metric), {"source": small, **places}
         yield Assign(metric=metric), {"source": small, **stored, "stored_labels": labels[5:]}
+    texts = {"text_bytes": np.full(_SMALL, 97, np.uint8), "text_ends": np.arange(1, _SMALL + 1)}
+    yield Cluster(auto=True, bootstraps=1, keep=True, keep_graph=True), {"source": small, **texts}
+    yield Grow(), {"source": large[:_SMALL], **stored, "stored_labels": labels[5:]}
+    yield EditClusters(split=0), {**stored, "stored_labels": labels[5:]}
     loadings = {"mean": np.zeros(_WIDTH), "loadings": np.eye(_WIDTH, 2)}
     yield Transform("pca"), {"source": small, **places, **loadings}
     kept = dict(zip(("near_rows", "near_distances"), graph(small, 20, "euclidean"), strict=True))
