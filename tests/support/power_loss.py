@@ -144,6 +144,13 @@ class FaultyDisk(Disk):
         parent.live[target.name] = parent.live.pop(source.name)
         parent.changed()
 
+    def link(self, source: Path, target: Path) -> None:
+        self._step()
+        super().link(source, target)
+        parent = self.world.directory(target.parent)
+        parent.live[target.name] = self.world.find(source)
+        parent.changed()
+
     def remove(self, path: Path) -> None:
         if path.exists():
             self._step()
