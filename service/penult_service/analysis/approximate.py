@@ -36,16 +36,17 @@ def pays(queries: int, corpus: int, metric: str) -> bool:
 
 
 def approximate_nearest(
-    queries: Floats, corpus: Floats | None, k: int, metric: str
+    queries: Floats, corpus: Floats | None, k: int, metric: str, smallest: int | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
     """As `sieve.nearest`, but of the rows in the lists that are nearest to each query.
 
-    float64 keys [n, k] and int32 row numbers [n, k]. Exact for fewer than 65,536 corpus rows, and with manhattan: about
-    there, and for about as many queries, it begins to be quicker. Sentences, 384 columns, all pairs: 100,000 rows in
+    float64 keys [n, k] and int32 row numbers [n, k]. Exact below `smallest` corpus rows (`SMALLEST`: 65,536), and with
+    manhattan: about there, and for about as many queries, it begins to be quicker. Sentences, 384 columns, all pairs: 100,000 rows in
     0.5 of the exact search's time at a recall of 0.97. Tells the stages lists and neighbours.
     """
     other = queries if corpus is None else corpus
-    if len(other) < SMALLEST or metric == "manhattan" or queries.shape[1] > byte_kernel.WIDEST:
+    smallest = SMALLEST if smallest is None else smallest
+    if len(other) < smallest or metric == "manhattan" or queries.shape[1] > byte_kernel.WIDEST:
         return nearest(queries, corpus, k, metric)
     lists = Lists.of(other, metric)
     with silently():

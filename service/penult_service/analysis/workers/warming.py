@@ -105,6 +105,7 @@ def warm() -> None:
             if isinstance(error, ImportError) and (error.name or "").partition(".")[0] in PACKAGES:
                 raise
             _log.exception("%s does not work here: %s", call, type(error).__name__)
+    _warm_many_rows()
 
 
 @contextmanager
@@ -118,6 +119,14 @@ def noticing_compilation() -> Iterator[None]:
     if started:
         names = sorted({occurrence.data["dispatcher"].py_func.__qualname__ for occurrence in started})
         _log.warning("compiled in a request: %s", ", ".join(names))
+
+
+def _warm_many_rows() -> None:
+    """The approximate search, of so few rows that a call would have the exact one."""
+    from penult_service.analysis.approximate import approximate_nearest
+
+    rows = np.random.default_rng(0).standard_normal((_SMALL, _WIDTH), dtype=np.float32)
+    approximate_nearest(rows, None, 5, "cosine", smallest=0)
 
 
 def _is_uncached(module: str, dispatcher: Any) -> bool:
