@@ -136,7 +136,7 @@ def cluster(
     options.one_of("--noise", noise, calls.NOISE_MODES)
     options.one_of("--pooling", pooling, POOLINGS)
     options.one_of("--truncate", truncate, TRUNCATIONS)
-    places = cluster_report.checked(output or [], dendrogram, source, overwrite)
+    places = cluster_report.checked(output or [], dendrogram, [source], overwrite)
     call = calls.Cluster(
         method=method or "auto",
         n_clusters=_number(n_clusters),

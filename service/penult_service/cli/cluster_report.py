@@ -23,7 +23,11 @@ REPORTS = (*PAGES, *MARKDOWN)
 
 
 def checked(
-    output: Sequence[Path], dendrogram: Path | None, source: Path | None, overwrite: bool
+    output: Sequence[Path],
+    dendrogram: Path | None,
+    sources: Sequence[Path],
+    overwrite: bool,
+    endings: Sequence[str] = (*REPORTS, *tables.ENDINGS),
 ) -> list[Path]:
     """The places to write, the picture last, when all of them can be.
 
@@ -34,8 +38,8 @@ def checked(
     if dendrogram is not None and dendrogram.suffix.lower() not in PICTURES:
         raise InvalidInput(f"{dendrogram}: the name of a picture ends in .png or .svg", reason="FILE_TYPE")
     places = [*output, *([dendrogram] if dendrogram else [])]
-    tables.check_places(output, (source,), overwrite, (*REPORTS, *tables.ENDINGS))
-    tables.check_places(places, (source,), overwrite, (*PICTURES, *REPORTS, *tables.ENDINGS))
+    tables.check_places(output, sources, overwrite, endings)
+    tables.check_places(places, sources, overwrite, (*endings, *PICTURES))
     if any(place.suffix.lower() in (*PICTURES, *REPORTS) for place in places):
         analyses.require("matplotlib")
     return places
@@ -58,6 +62,18 @@ def write(
         table = place.suffix.lower() in tables.ENDINGS
         told = f": {len(found.side.vectors):,} rows, column cluster" if table else ""
         note(f"wrote {place}{told}")
+
+
+def write_kept(
+    places: Sequence[Path], clusters: Clusters, name: str, texts: Sequence[str] | None, command: str
+) -> None:
+    """Reports on clusters that are kept; all, or none."""
+    view = view_of_clusters(clusters, name, texts, command)
+    with drafts(*places) as written:
+        for draft, place in zip(written, places, strict=True):
+            write_report(draft, place.suffix.lower(), view)
+    for place in places:
+        note(f"wrote {place}")
 
 
 def write_report(draft: Path, ending: str, view: ClusterView) -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
 
-from penult_service.cli import kept, options
+from penult_service.cli import cluster_report, kept, options
 from penult_service.cli.analyses import in_words, short
 from penult_service.cli.console import print_table
+from penult_service.cli.stored_rows import StoredRows, stored_rows
 from penult_service.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -59,11 +63,40 @@ def _show(
     name: _Name,
     server: options.Server = None,
     data: options.KeptData = None,
+    output: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="A report: a .html or .md file; several times for both."
+        ),
+    ] = None,
+    dendrogram: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw how the clusters belong together: a .png or .svg file."),
+    ] = None,
+    source: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--input",
+            metavar="FILE",
+            help="Of a report: the files that the clusters were made of and took in, in that order, for their texts. "
+            "[default: the dataset, if they are of one]",
+        ),
+    ] = None,
+    text_column: options.TextColumn = "text",
     as_json: options.Json = False,
+    overwrite: options.Overwrite = False,
 ) -> None:
     """The clusters, with their keywords and names."""
+    places = cluster_report.checked(output or [], dendrogram, source or [], overwrite, cluster_report.REPORTS)
+    if source and not places:
+        raise InvalidInput("--input is of a report; name one with -o FILE", field="--input")
+    rows = StoredRows()
     with kept.keeper(None, server, data) as (client, _):
         found = client.clustering(name)
+        if places and found.stored is not None:
+            rows = stored_rows(client, found.stored, source or [], text_column)
+    if places:
+        cluster_report.write_kept(places, found, name, rows.texts, shlex.join(["penult", *sys.argv[1:]]))
     _tell(found, as_json)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,11 +13,12 @@ import typer
 from numpy.typing import NDArray
 
 from penult_service import __version__
-from penult_service.cli import analyses, estimates, kept, options, remote, tables
+from penult_service.cli import analyses, estimates, kept, options, placed_pictures, remote, tables
 from penult_service.cli.analyses import short
 from penult_service.cli.console import note, print_table
 from penult_service.cli.operation_progress import shown
 from penult_service.cli.outputs import drafts
+from penult_service.cli.placed_pictures import Backdrop
 from penult_service.cli.sides import Side
 
 if TYPE_CHECKING:
@@ -49,6 +51,28 @@ def transform(
     text_column: options.TextColumn = "text",
     as_json: options.Json = False,
     output: options.TableOutput = None,
+    picture: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Draw the new rows on the map: a .png, .svg or .html file; several times for several.",
+        ),
+    ] = None,
+    color: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Of --picture: colour by a column, as `penult map` does."),
+    ] = None,
+    clusters: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Of --picture: colour by clusters that are kept."),
+    ] = None,
+    map_input: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="Of --picture: the file that the map was made of, for the texts and colours of its rows.",
+        ),
+    ] = None,
     overwrite: options.Overwrite = False,
     dry_run: options.DryRun = False,
 ) -> None:
@@ -60,8 +84,11 @@ def transform(
     place says little.
 
     The INPUT is of texts, which are embedded as the map's own rows were, or of embeddings that `penult embed` wrote.
+    --picture draws the map's own rows pale, the new ones in colour, and far ones hollow.
     """
     tables.check_places([output] if output else [], (source,), overwrite)
+    drawn = placed_pictures.Asked(picture or [], color, clusters, map_input or [], text_column)
+    drawn.check(source, overwrite)
     side, rows = kept.new_rows(source, text_column, model, server)
     if output is not None:
         tables.check_names(side, (*AXES[:2], *ADDED))
@@ -73,16 +100,31 @@ def transform(
             return
         with shown("waiting for the server's analysis", "was told to end") as report:
             placed = client.transform(kept.given(side, rows), name, progress=report, **how)
+        behind = placed_pictures.backdrop(client, drawn, side, rows, placed, called) if drawn.places else None
     made = Placement(kept.told(side, placed), rows, placed)
     kept.tell_new(placed, rows, "they lie beside the map", "their places say little")
-    if output is not None:
-        with drafts(output) as (draft,):
-            tables.write(draft, output.suffix.lower(), made.table(source.name))
-        note(f"wrote {output}: {len(side.vectors):,} rows")
+    _write(made, output, drawn.places, behind, source.name)
     if as_json:
         print(json.dumps(made.facts(), indent=1, ensure_ascii=False))
     else:
         _show(made, show)
+
+
+def _write(
+    made: Placement, output: Path | None, pictures: Sequence[Path], behind: Backdrop | None, source: str
+) -> None:
+    """All outputs, or none."""
+    with drafts(*([output] if output else []), *pictures) as written:
+        if output is not None:
+            tables.write(written[0], output.suffix.lower(), made.table(source))
+        if behind is not None:
+            view = placed_pictures.view_of(behind, made.side, made.rows, made.placed, source)
+            for draft, place in zip(written[output is not None :], pictures, strict=True):
+                placed_pictures.write(draft, place.suffix.lower(), view)
+    if output is not None:
+        note(f"wrote {output}: {len(made.side.vectors):,} rows")
+    for place in pictures:
+        note(f"wrote {place}")
 
 
 @dataclass(frozen=True)
