@@ -19,6 +19,7 @@ from penult_service.analysis.rows import unit_rows, zero_rows
 from penult_service.analysis.sieve import nearest
 
 Floats = NDArray[np.float32]
+Search = Callable[[Floats, Floats, int, str], tuple[NDArray[np.float64], NDArray[np.int32]]]
 
 NEIGHBORS = 15
 """Fitted rows that speak for a new one."""
@@ -70,10 +71,13 @@ class Nearby:
         return found
 
 
-def nearby(source: NDArray[Any], fitted_rows: Floats, k: int, metric: str) -> Nearby:
+def nearby(
+    source: NDArray[Any], fitted_rows: Floats, k: int, metric: str, search: Search = nearest
+) -> Nearby:
     """The `k` (fewer where there are fewer) nearest of the distinct `fitted_rows` [m, d] to each row [n, d].
 
-    `fitted_rows` are as `fitting.for_later` keeps them. Distances are those of `neighbours.graph`, but float64.
+    `fitted_rows` are as `fitting.for_later` keeps them. Distances are those of `neighbours.graph`, but float64. Another
+    `search` than the exact one may miss some.
     """
     source = np.ascontiguousarray(source, dtype=np.float32)
     zero = zero_rows(source) if metric == "cosine" else np.empty(0, dtype=np.int32)
@@ -85,7 +89,7 @@ def nearby(source: NDArray[Any], fitted_rows: Floats, k: int, metric: str) -> Ne
     k = min(k, len(fitted_rows))
     if not len(lines):
         return Nearby(kept, zero, lines, np.empty((0, k), np.int32), np.empty((0, k)), kept)
-    keys, rows = nearest(lines, fitted_rows, k, metric)
+    keys, rows = search(lines, fitted_rows, k, metric)
     distances = _distances(keys, metric)
     same = np.empty(len(lines), dtype=np.int32)
     suspects = distances[:, 0] <= _UNIT * lines.shape[1]

@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 
 from penult_service.analysis import pca
 from penult_service.analysis import placing_kernels as kernels
+from penult_service.analysis.approximate import approximate_nearest, pays
 from penult_service.analysis.calls import Transform
 from penult_service.analysis.fitting import beside
-from penult_service.analysis.nearby import NEIGHBORS, Nearby, by_rows, float32, nearby
+from penult_service.analysis.nearby import NEIGHBORS, Nearby, Search, by_rows, float32, nearby
 from penult_service.analysis.progress import tell
-from penult_service.analysis.results import TransformResult
+from penult_service.analysis.results import Adjustment, TransformResult
 from penult_service.analysis.rough import fixed
+from penult_service.analysis.sieve import nearest
 
 Floats = NDArray[np.float32]
 
@@ -43,7 +45,8 @@ def transform(call: Transform, arrays: Mapping[str, NDArray[Any]]) -> TransformR
     places = np.ascontiguousarray(arrays["coordinates"][first], dtype=np.float32)
     by_loadings = call.method == "pca" and "loadings" in arrays
     count = 1 if by_loadings else neighbors_of(call)
-    near = nearby(arrays["source"], arrays["fitted_rows"], count, call.metric)
+    search, told = _search(call, arrays)
+    near = nearby(arrays["source"], arrays["fitted_rows"], count, call.metric, search)
     tell("places")
     if by_loadings:
         found = pca.placed(near.lines, arrays["mean"], arrays["loadings"])
@@ -65,10 +68,22 @@ def transform(call: Transform, arrays: Mapping[str, NDArray[Any]]) -> TransformR
             "method": call.method,
             "metric": call.metric,
             "placed_by": "loadings" if by_loadings else "neighbors",
-            "search": "exact",
+            "search": "exact" if search is nearest else "lists",
             **used,
         },
+        adjustments=told,
     )
+
+
+def _search(call: Transform, arrays: Mapping[str, NDArray[Any]]) -> tuple[Search, tuple[Adjustment, ...]]:
+    """How neighbours are looked for: as asked, where that is quicker."""
+    if not call.approximate:
+        return nearest, ()
+    new, fitted = len(arrays["source"]), len(arrays["fitted_rows"])
+    if pays(new, fitted, call.metric):
+        return approximate_nearest, ()
+    why = f"to look for {new} rows among {fitted} exactly is as quick"
+    return nearest, (Adjustment("approximate", "true", "false", why),)
 
 
 def neighbors_of(call: Transform) -> int:

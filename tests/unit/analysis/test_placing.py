@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from penult_service.analysis import rough
+from penult_service.analysis import approximate, rough
 from penult_service.analysis.calls import Project, Transform
 from penult_service.analysis.fitting import beside, far_distance, fitting, for_later
 from penult_service.analysis.nearby import nearby
@@ -254,3 +254,28 @@ def test_no_far_distance_of_fewer_than_three_rows() -> None:
     assert far_distance(np.zeros((2, 2), np.float32)) is None
     assert far_distance(np.array([[0, 1], [0, 2], [0, 3]], np.float32)) == pytest.approx(2.98)
     assert (beside(np.empty((0, 2), np.float32), 2) == 0).all()
+
+
+def test_an_approximate_search_is_used_where_it_pays_and_otherwise_told() -> None:
+    arrays, far = stored(islands(100, 26), "cosine")
+    new = islands(30, 27)
+    found = transform(Transform(far_distance=far, approximate=True), {**arrays, "source": new})
+    assert (found.coordinates == placed(arrays, new, far=far).coordinates).all()
+    assert found.used["search"] == "exact"
+    assert [(told.parameter, told.asked, told.used) for told in found.adjustments] == [
+        ("approximate", "true", "false")
+    ]
+
+
+def test_places_by_an_approximate_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(approximate, "SMALLEST", 4_000)
+    rows = islands(4_000, 28)
+    count = np.arange(len(rows), dtype=np.int32)
+    arrays = {"fitted_rows": rows, "fitted_first": count, "coordinates": np.tanh(rows[:, :2])}
+    new = np.concatenate([islands(600, 29), rows[:200]])
+    found = transform(Transform("umap", "euclidean", 15, 1.0, True), {**arrays, "source": new})
+    exact = placed(arrays, new, "euclidean", 1.0)
+    assert (found.used["search"], found.adjustments) == ("lists", ())
+    assert (found.coordinates[600:] == arrays["coordinates"][:200]).all()
+    assert (found.nearest_rows == exact.nearest_rows).mean() > 0.9
+    assert np.median(np.abs(found.coordinates - exact.coordinates)) < 1e-3
