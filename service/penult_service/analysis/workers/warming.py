@@ -168,7 +168,10 @@ def _little_of_everything() -> Iterator[tuple[Call, dict[str, np.ndarray[Any, An
         yield Project(metric=metric, n_components=3), {"source": small}
         yield Transform(metric=metric), {"source": small, **places}
         yield Assign(metric=metric), {"source": small, **stored, "stored_labels": labels[5:]}
-    texts = {"text_bytes": np.full(_SMALL, 97, np.uint8), "text_ends": np.arange(1, _SMALL + 1)}
+    texts: dict[str, np.ndarray[Any, Any]] = {
+        "text_bytes": np.full(_SMALL, 97, np.uint8),
+        "text_ends": np.arange(1, _SMALL + 1),
+    }
     yield Cluster(auto=True, bootstraps=1, keep=True, keep_graph=True), {"source": small, **texts}
     yield Grow(), {"source": large[:_SMALL], **stored, "stored_labels": labels[5:]}
     yield EditClusters(split=0), {**stored, "stored_labels": labels[5:]}
