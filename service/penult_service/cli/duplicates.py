@@ -197,7 +197,7 @@ def _show(found: Found, show: int) -> None:
         f"{result.threshold:g}{where}; {found.keep.sum():,} of {len(found.rows):,} rows are left without them"
     )
     print(f"{result.total_pairs:,} pairs, {result.equal_pairs:,} of them of equal rows")
-    print(usual.words(known))
+    usual.tell(known)
     if not groups or not show:
         return
     print()

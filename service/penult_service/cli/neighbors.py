@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
@@ -14,13 +14,16 @@ from numpy.typing import NDArray
 from penult_service import __version__
 from penult_service.analysis import calls
 from penult_service.analysis.results import NeighborsResult
-from penult_service.cli import analyses, options, sides, tables
+from penult_service.cli import analyses, options, sides, tables, usual
 from penult_service.cli.analyses import Embedding, short
 from penult_service.cli.console import note, print_table
 from penult_service.cli.outputs import drafts
 from penult_service.cli.sides import Side
 from penult_service.errors import InvalidInput
 from penult_service.vectors import POOLINGS, TRUNCATIONS
+
+if TYPE_CHECKING:
+    from penult_client import Background
 
 ADDED = ("query", "rank", "row", "score", "query_text", "text")
 
@@ -57,6 +60,17 @@ def neighbors(
             help="Whether a row is no neighbour of itself. [default: excluded without --corpus]",
         ),
     ] = None,
+    center: Annotated[
+        bool,
+        typer.Option("--center", help="Take the mean of the searched rows from every row first (cosine)."),
+    ] = False,
+    approximate: Annotated[
+        bool,
+        typer.Option(
+            "--approximate",
+            help="Search an index that may miss some, and say how many it finds: beyond about 200,000 rows.",
+        ),
+    ] = False,
     show: Annotated[int, typer.Option(min=0, metavar="N", help="How many queries to print.")] = 5,
     model: options.Model = None,
     server: options.Server = None,
@@ -70,7 +84,7 @@ def neighbors(
     output: options.TableOutput = None,
     overwrite: options.Overwrite = False,
 ) -> None:
-    """The nearest rows of each row, exactly.
+    """The nearest rows of each row, exactly unless --approximate.
 
     Searches --corpus for the rows nearest to each of QUERIES; without --corpus QUERIES are searched
     themselves, and a row is no neighbour of itself unless --include-self says so.
@@ -80,7 +94,8 @@ def neighbors(
     this process does. Cosine and dot are similarities (larger is closer), euclidean and manhattan
     distances (smaller is closer); equal scores go by row number, from 0.
 
-    The output has a row for each neighbour: query and row (their numbers), rank, score, and the texts.
+    The output has a row for each neighbour: query and row (their numbers), rank, score, percentile (the share of random
+    pairs of the searched rows that are less alike: classifiers give cosines near 0.95 to everything), and the texts.
     """
     options.one_of("--metric", metric, calls.METRICS)
     options.one_of("--pooling", pooling, POOLINGS)
@@ -90,7 +105,7 @@ def neighbors(
     outputs = [output] if output else []
     tables.check_places(outputs, (queries, corpus), overwrite)
     itself = exclude_self if exclude_self is not None else corpus is None
-    call = calls.Neighbors(k, metric, itself, radius)
+    call = calls.Neighbors(k, metric, itself, radius, center, approximate)
     settings = {"pooling": pooling, "layer": layer, "normalize": normalize, "truncate": truncate}
     with Embedding(model, server, data, settings) as embedding:
         embedding.check(call, ("queries", "corpus") if corpus else ("queries",))
@@ -158,7 +173,13 @@ class Search:
             self.rows_a[result.zero_queries].astype(np.int32),
             rows[result.zero_corpus].astype(np.int32),
             result.adjustments,
+            result.background,
+            result.recall,
         )
+
+    def known(self, found: NeighborsResult) -> Background | None:
+        """What scores are usual among the rows that were searched."""
+        return usual.background(found.background, self.call.metric)
 
     def pairs(self, found: NeighborsResult) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Where in the matrices there is a neighbour: queries and ranks, both from 0."""
@@ -178,6 +199,9 @@ class Search:
             "row": pa.array(rows),
             "score": pa.array(found.scores[queries, ranks]),
         }
+        known = self.known(found)
+        if known is not None:
+            columns["percentile"] = pa.array(known.percentiles(found.scores[queries, ranks]))
         for name, side, which in (("query_text", self.a, numbers), ("text", self.corpus, rows)):
             if side.texts is not None:
                 columns[name] = pa.array([side.texts[row] for row in which], pa.string())
@@ -194,6 +218,9 @@ class Search:
             "corpus": len(self.rows_b),
             "embedding_space": self.a.space or self.corpus.space,
             "space_checked": self.checked,
+            "center": self.call.center,
+            "recall": found.recall,
+            "background": usual.facts(self.known(found)),
             "zero_queries": found.zero_queries.tolist(),
             "zero_corpus": found.zero_corpus.tolist(),
             "adjustments": analyses.plain(found.adjustments),
@@ -203,15 +230,17 @@ class Search:
     def facts(self, found: NeighborsResult) -> dict[str, Any]:
         """All of it, for --json."""
         neighbours = []
+        known = self.known(found)
         for place, row in enumerate(self.rows_a):
             texts = {} if self.a.texts is None else {"text": self.a.texts[row]}
-            near = [self._named(r, s) for r, s in _found(found, place)]
+            near = [self._named(r, s, known) for r, s in _found(found, place)]
             neighbours.append({"row": int(row), **texts, "neighbors": near})
         return {**self.parameters(found), "results": neighbours}
 
-    def _named(self, row: int, score: float) -> dict[str, Any]:
+    def _named(self, row: int, score: float, known: Background | None) -> dict[str, Any]:
         texts = {} if self.corpus.texts is None else {"text": self.corpus.texts[row]}
-        return {"row": row, "score": score, **texts}
+        usually = {} if known is None else {"percentile": usual.percentile(known, score)}
+        return {"row": row, "score": score, **usually, **texts}
 
 
 def _found(found: NeighborsResult, place: int) -> list[tuple[int, float]]:
@@ -234,11 +263,20 @@ def _show(search: Search, found: NeighborsResult, show: int) -> None:
     without = ", a row is no neighbour of itself" if search.call.exclude_self else ""
     what = f"{queries:,} quer{'ies' if queries > 1 else 'y'}, searched among {rows:,} rows{without}"
     print(f"{search.call.metric}, {closer} is closer; {what}")
+    known = search.known(found)
+    usual.tell(known)
+    if found.recall is not None:
+        print(
+            f"an index was searched, which finds {found.recall:.2%} of the nearest (measured on some queries)"
+        )
     for place, row in enumerate(search.rows_a[:show]):
         print(f"\nrow {row}" + ("" if search.a.texts is None else f": {short(search.a.texts[row], 100)}"))
-        near = [(f"{s:.4f}", f"row {r}", _text(search.corpus, r)) for r, s in _found(found, place)]
+        near = [
+            (f"{s:.4f}", usual.shown(known, s), f"row {r}", _text(search.corpus, r))
+            for r, s in _found(found, place)
+        ]
         if near:
-            print_table(("", "", ""), near, right=(0, 1))
+            print_table(("", "", "", ""), near, right=(0, 1, 2))
         else:
             print("no neighbour within the radius")
     if queries > show:

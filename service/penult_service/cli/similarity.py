@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from penult_service.cli import options, sides
+from penult_service.cli import options, sides, usual
 from penult_service.cli.analyses import Embedding, short
 from penult_service.cli.console import note, print_table
 from penult_service.cli.outputs import drafts
@@ -19,6 +20,9 @@ from penult_service.cli.sides import Side
 from penult_service.errors import InvalidInput
 from penult_service.vectors import METRICS, POOLINGS, TRUNCATIONS, rows_not_finite
 from penult_service.vectors import similarity as scores_of
+
+if TYPE_CHECKING:
+    from penult_client import Background
 
 BLOCK = 512
 # Up to so many scores are part of --json; -o takes any number.
@@ -53,6 +57,19 @@ def similarity(
     model: options.Model = None,
     server: options.Server = None,
     metric: Annotated[str, typer.Option(help=f"One of {', '.join(METRICS)}.")] = "cosine",
+    center: Annotated[
+        bool,
+        typer.Option(
+            "--center",
+            help="Take the mean of the rows from every row first: tells rows apart that all point one way.",
+        ),
+    ] = False,
+    background: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Rows that say what scores are usual; without it those that are compared."
+        ),
+    ] = None,
     top: Annotated[int, typer.Option(min=1, help="How many of the most and least alike pairs to print.")] = 5,
     text_column: options.TextColumn = "text",
     pooling: options.Pooling = "pooled",
@@ -72,6 +89,9 @@ def similarity(
     Files are of texts (.csv, .tsv, .jsonl, .parquet, .txt) or of embeddings that `penult embed` wrote
     (.parquet, .arrow, .npy); for those no model is needed. Cosine and dot are similarities (larger is closer),
     euclidean and manhattan distances (smaller is closer).
+
+    Classifiers give cosines near 0.95 to everything, so a percentile stands beside each score: the share of random
+    pairs of these rows (or of --background) that are less alike.
     """
     options.one_of("--metric", metric, METRICS)
     options.one_of("--pooling", pooling, POOLINGS)
@@ -79,6 +99,10 @@ def similarity(
     if bool(texts) == (file_a is not None):
         raise InvalidInput("name what to compare: either TEXT... or --file-a FILE (and not both)")
     _check_output(output, overwrite)
+    if center and metric != "cosine":
+        raise InvalidInput(
+            f"--center is of cosines, not of {metric}", reason="WRONG_COMBINATION", field="center"
+        )
     settings = {"pooling": pooling, "layer": layer, "normalize": normalize, "truncate": truncate}
     with Embedding(model, server, data, settings) as embedding:
         a = (
@@ -87,12 +111,16 @@ def similarity(
             else sides.of_texts(texts or [], embedding)
         )
         b = sides.of_file(file_b, text_column, embedding) if file_b else None
+        usual_side = sides.of_file(background, text_column, embedding) if background else None
+    if usual_side is not None:
+        sides.check_spaces(a, usual_side)
     checked = sides.check_spaces(a, b or a)
     if not checked:
         note(
             "note: a side does not say which embedding space it is in, so nobody has checked that they match"
         )
-    compared = Comparison(a, b, metric)
+    a, b, known = _prepared(a, b, usual_side, metric, center)
+    compared = Comparison(a, b, metric, known)
     if output is not None:
         compared.save(output)
     most, least = compared.extremes(top)
@@ -102,11 +130,45 @@ def similarity(
         _show(compared, most, least, top)
 
 
-class Comparison:
-    """Two sides under a metric; `b` None: `a` with itself, each pair once."""
+def _prepared(
+    a: Side, b: Side | None, usual_side: Side | None, metric: str, center: bool
+) -> tuple[Side, Side | None, Background | None]:
+    """The sides as they are compared, centred where that is asked for, and what is usual among their rows."""
+    from penult_service.analysis.background import compared
 
-    def __init__(self, a: Side, b: Side | None, metric: str) -> None:
-        self.a, self.metric, self.within = a, metric, b is None
+    given = [side for side in (a, b, usual_side) if side is not None]
+    good = [side.good() for side in given]
+    if not all(map(len, good)):
+        return a, b, None
+    rows = [
+        side.vectors if len(g) == len(side.vectors) else side.vectors[g]
+        for side, g in zip(given, good, strict=True)
+    ]
+    first, second, known = compared(
+        rows[0],
+        None if b is None else rows[1],
+        None if usual_side is None else rows[-1],
+        metric,
+        center,
+    )
+    if center:
+        a = _with_rows(a, good[0], first)
+        b = None if b is None or second is None else _with_rows(b, good[1], second)
+    return a, b, usual.background(known, metric)
+
+
+def _with_rows(side: Side, rows: NDArray[np.intp], vectors: NDArray[np.float32]) -> Side:
+    """The side with other numbers in these rows."""
+    every = np.full(side.vectors.shape, np.nan, np.float32)
+    every[rows] = vectors
+    return replace(side, vectors=every)
+
+
+class Comparison:
+    """Two sides under a metric, and what is usual; `b` None: `a` with itself, each pair once."""
+
+    def __init__(self, a: Side, b: Side | None, metric: str, known: Background | None = None) -> None:
+        self.a, self.metric, self.within, self.known = a, metric, b is None, known
         self.b = a if b is None else b
         self.shape = (len(self.a.vectors), len(self.b.vectors))
         self.pairs = (
@@ -184,7 +246,8 @@ def _facts(compared: Comparison, most: list[Pair], least: list[Pair], checked: b
     def named(pair: Pair) -> dict[str, Any]:
         texts = {"text_a": compared.a.texts, "text_b": compared.b.texts}
         rows = {"text_a": pair.a, "text_b": pair.b}
-        return {**pair._asdict(), **{key: side[rows[key]] for key, side in texts.items() if side is not None}}
+        told = {**pair._asdict(), "percentile": usual.percentile(compared.known, pair.score)}
+        return {**told, **{key: side[rows[key]] for key, side in texts.items() if side is not None}}
 
     facts: dict[str, Any] = {
         "metric": compared.metric,
@@ -192,6 +255,7 @@ def _facts(compared: Comparison, most: list[Pair], least: list[Pair], checked: b
         "columns": compared.shape[1],
         "embedding_space": compared.a.space or compared.b.space,
         "space_checked": checked,
+        "background": usual.facts(compared.known),
         "most_alike": [named(pair) for pair in most],
         "least_alike": [named(pair) for pair in least],
     }
@@ -206,6 +270,7 @@ def _show(compared: Comparison, most: list[Pair], least: list[Pair], top: int) -
     print(
         f"{compared.metric}, {closer} is closer; {compared.pairs:,} pair{'s' if compared.pairs > 1 else ''}"
     )
+    usual.tell(compared.known, "; --background FILE names some")
     if compared.pairs <= 2 * top:
         # All pairs fit: one list is clearer than two that overlap.
         every, _ = compared.extremes(compared.pairs)
@@ -217,9 +282,17 @@ def _show(compared: Comparison, most: list[Pair], least: list[Pair], top: int) -
 
 def _print_pairs(title: str, compared: Comparison, pairs: list[Pair]) -> None:
     rows = [
-        (f"{pair.score:.4f}", short(compared.a.name(pair.a)), short(compared.b.name(pair.b)))
+        (
+            f"{pair.score:.4f}",
+            usual.shown(compared.known, pair.score),
+            short(compared.a.name(pair.a)),
+            short(compared.b.name(pair.b)),
+        )
         for pair in pairs
     ]
     if title:
         print(f"\n{title}")
-    print_table(("", "", ""), rows, right=(0,))
+    if compared.known is None:
+        print_table(("", "", ""), [(score, *texts) for score, _, *texts in rows], right=(0,))
+    else:
+        print_table(("score", "percentile", "", ""), rows, right=(0, 1))

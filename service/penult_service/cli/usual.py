@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from penult_service.analysis import results
+from penult_service.cli.console import note
 
 if TYPE_CHECKING:
     from penult_client import Background
@@ -28,11 +29,12 @@ def background(told: results.Background | None, metric: str) -> Background | Non
     )
 
 
-def words(known: Background | None) -> str:
-    """What is usual, and what the percentiles say."""
+def tell(known: Background | None, way_out: str = "") -> None:
+    """Prints what is usual, and what percentiles say; where nothing is known a note, with the way out."""
     if known is None:
-        return "too few rows to say what is usual: percentiles need 30 different ones"
-    return (
+        note(f"note: too few rows to say which scores are usual: percentiles need 30 different ones{way_out}")
+        return
+    print(
         f"usual: {known.pairs:,} random pairs have a mean of {known.mean:.4f} (standard deviation {known.std:.4f}); "
         "a percentile is the share of them that are less alike"
     )
