@@ -181,13 +181,14 @@ class Analyses:
         return Checked(asked, sides, shapes, space_check, estimate, here, more, basis, files)
 
     def check_for_call(self, checked: Checked) -> None:
-        """Refuse what is too large for a call that waits for it."""
+        """Refuse what is too large for a call that waits for it, or for any worker."""
         asked = checked.asked
         if isinstance(asked.call, calls.Similarity):
             check_scores(asked.call, checked.shapes, self._limits)
         check_reply(asked.call, checked.shapes, asked.max_bytes)
         if not checked.here:
             seconds = checked.cost.seconds + checked.encode_seconds
+            check_memory(asked.call, checked.cost, self._pool.memory_limit)
             check_cost(asked.call, replace(checked.cost, seconds=seconds), self._limits)
 
     def check_for_operation(self, checked: Checked) -> None:
