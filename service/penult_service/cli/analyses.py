@@ -182,9 +182,14 @@ def texts_of(side: Side, rows: NDArray[np.intp]) -> dict[str, NDArray[Any]]:
     """The texts of some rows as `analysis.calls` names them; empty without."""
     if side.texts is None:
         return {}
-    encoded = [side.texts[row].encode("utf-8", "replace") for row in rows]
-    ends = np.cumsum([len(each) for each in encoded], dtype=np.int64)
-    return {"text_bytes": np.frombuffer(b"".join(encoded), np.uint8), "text_ends": ends}
+    given, ends = encoded([side.texts[row] for row in rows])
+    return {"text_bytes": given, "text_ends": ends}
+
+
+def encoded(texts: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Texts in UTF-8, one after the other, and where each ends."""
+    each = [text.encode("utf-8", "replace") for text in texts]
+    return np.frombuffer(b"".join(each), np.uint8), np.cumsum([len(one) for one in each], dtype=np.int64)
 
 
 def short(text: str, longest: int = SHOWN) -> str:

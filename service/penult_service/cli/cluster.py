@@ -28,6 +28,8 @@ AUTO = "auto"
 # Texts a cluster that are printed: fewer when there are many clusters.
 TEXTS, FEW_CLUSTERS, MOST_CLUSTERS = 3, 20, 100
 WORDS = 4
+# Mean silhouettes that differ by less are no ranking.
+NEARLY = 0.02
 FIGURES = {
     "v_measure": "V-measure",
     "adjusted_rand": "adjusted Rand",
@@ -260,8 +262,13 @@ def _quality(found: Clustering) -> list[str]:
         told = f"{known.adjusted_rand:.3f} ({known.low:.3f} to {known.high:.3f}"
         lines.append(f"stability {told}, adjusted Rand of {known.samples} bootstrap samples)")
     if result.curve:
-        tried = ", ".join(f"{count:,}: {score:.3f}" for count, score in result.curve)
-        lines.append(f"mean silhouette by number of clusters: {tried}")
+        best = max(result.curve, key=lambda one: one[1])
+        near = sorted(count for count, score in result.curve if score > best[1] - NEARLY)
+        lines.append(
+            f"{len(result.curve)} numbers of clusters tried: {best[0]:,} has the best mean silhouette where they are "
+            f"found, {best[1]:.3f}; {len(near)}, from {near[0]:,} to {near[-1]:,}, are within {NEARLY} of that "
+            "(--json and reports have the curve)"
+        )
     if len(result.moved):
         lines.append(f"{len(result.moved):,} rows were noise, and went to the nearest cluster")
     return lines

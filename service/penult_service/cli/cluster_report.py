@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from penult_service import __version__
 from penult_service.cli import analyses, tables
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
     from penult_service.plots.cluster_view import Batch, ClusterView, Example
 
+KEYWORDS = 10
 PAGES, MARKDOWN, PICTURES = (".html",), (".md",), (".png", ".svg")
 REPORTS = (*PAGES, *MARKDOWN)
 
@@ -68,12 +72,25 @@ def write_kept(
     places: Sequence[Path], clusters: Clusters, name: str, texts: Sequence[str] | None, command: str
 ) -> None:
     """Reports on clusters that are kept; all, or none."""
-    view = view_of_clusters(clusters, name, texts, command)
+    view = view_of_clusters(_with_keywords(clusters, texts), name, texts, command)
     with drafts(*places) as written:
         for draft, place in zip(written, places, strict=True):
             write_report(draft, place.suffix.lower(), view)
     for place in places:
         note(f"wrote {place}")
+
+
+def _with_keywords(clusters: Clusters, texts: Sequence[str] | None) -> Clusters:
+    """The clusters with what the server could not say that was given vectors alone."""
+    if texts is None or any(one.keywords for one in clusters.clusters) or len(texts) != len(clusters):
+        return clusters
+    from penult_service.analysis.keywords import keywords
+
+    place = {one.label: number for number, one in enumerate(clusters.clusters)}
+    codes = np.array([place.get(label, -1) for label in clusters.labels.tolist()], np.int32)
+    words = keywords(*analyses.encoded(texts), codes, len(place), KEYWORDS)
+    told = zip(clusters.clusters, words, strict=True)
+    return replace(clusters, clusters=tuple(replace(one, keywords=found) for one, found in told))
 
 
 def write_report(draft: Path, ending: str, view: ClusterView) -> None:

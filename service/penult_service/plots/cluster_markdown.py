@@ -87,7 +87,7 @@ def _quoted(example: Example) -> str:
 
 def _curve(view: ClusterView) -> list[str]:
     rows = [(f"{count:,}", f"{score:.3f}") for count, score in view.curve]
-    return [cluster_words.CURVE, "", *table(("clusters", "mean silhouette"), rows)] if rows else []
+    return [cluster_words.curve(view), "", *table(("clusters", "mean silhouette"), rows)] if rows else []
 
 
 def _hierarchy(view: ClusterView) -> list[str]:
@@ -138,4 +138,4 @@ def _method(view: ClusterView) -> Iterator[str]:
     yield from (f"- {plain(a)}: {plain(b, 600)}" for a, b in facts if b)
     yield from (f"- {plain(note, 600)}" for note in view.notes)
     if view.command:
-        yield f"- to make it again: {plain(view.command, 2000)}"
+        yield f"- to make this page again: {plain(view.command, 2000)}"

@@ -39,7 +39,7 @@ def page(view: ClusterView) -> str:
         class_="top",
     )
     main = element("main", *(section(name, title, *content) for name, title, content in there))
-    footer = element("footer", paragraph("Made by penult cluster."))
+    footer = element("footer", paragraph("Made by Penult."))
     script = element("script", Html(_asset("cluster_page.js")))
     return document(
         said(f"Clusters: {view.title}"), _asset("cluster_page.css"), join([top, main, footer, script])
@@ -138,7 +138,7 @@ def _quoted(example: Example) -> Html:
 
 def _curve(view: ClusterView) -> list[Html]:
     drawn = cluster_pictures.curve(view)
-    return [] if drawn is None else [paragraph(cluster_words.CURVE), shown_all([drawn])]
+    return [] if drawn is None else [paragraph(cluster_words.curve(view)), shown_all([drawn])]
 
 
 def _hierarchy(view: ClusterView) -> list[Html]:
@@ -189,7 +189,10 @@ def _method(view: ClusterView) -> list[Html]:
     if view.notes:
         found.append(element("ul", *(element("li", said(note, 600)) for note in view.notes)))
     if view.command:
-        found += [paragraph("To make it again:"), element("pre", element("code", said(view.command, 2000)))]
+        found += [
+            paragraph("To make this page again:"),
+            element("pre", element("code", said(view.command, 2000))),
+        ]
     return found
 
 

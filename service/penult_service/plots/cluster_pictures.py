@@ -113,14 +113,10 @@ def _sizes(view: ClusterView, theme: Theme) -> Figure:
         if label in named and entry is not None:
             ink = entry.on_dark if theme.dark else entry.colour
         inks[label] = ink
-        style: dict[str, Any] = {
-            "marker": "o",
-            "markersize": 3.5,
-            "markeredgewidth": 0,
-            "color": ink,
-            "clip_on": False,
-        }
-        axes.plot(range(len(line)), line, linewidth=1.5, zorder=2 + (label in named), **style)
+        style: dict[str, Any] = {"linewidth": 0.7, "alpha": 0.8}
+        if label in named:
+            style = {"linewidth": 1.5, "marker": "o", "markersize": 3.5, "markeredgewidth": 0, "zorder": 3}
+        axes.plot(range(len(line)), line, color=ink, clip_on=False, **style)
     top = max((size for one in sizes for size in one.values()), default=1)
     axes.set_ylim(0, 1.06 * max(top, 1))
     axes.set_xlim(-0.06 * len(batches), len(batches) - 1)

@@ -26,10 +26,6 @@ CLUSTERS = (
     "The nearest example lies nearest to the centre. A border one lies near another cluster, an odd one farthest from "
     "the centre: look there for what does not belong."
 )
-CURVE = (
-    "The mean silhouette of each number of clusters that was tried. Where the curve is flat, no number is better than "
-    "another: take the one that is useful."
-)
 TREE = (
     "What is alike is joined early, from the right to the left: clusters that are joined near the right could be "
     "merged."
@@ -80,10 +76,23 @@ def answer(view: ClusterView) -> list[str]:
     return found
 
 
+def curve(view: ClusterView) -> str:
+    """What the curve of the numbers tried is, and how to read it."""
+    return (
+        f"The mean silhouette of each number of clusters that was tried, {_space(view)}. Where the curve is flat, no "
+        "number is better than another: take the one that is useful."
+    )
+
+
+def _space(view: ClusterView) -> str:
+    """What the clusters were found on."""
+    where = view.used.get("reduction")
+    return f"in the {REDUCTIONS[str(where)]} space" if where in REDUCTIONS else "on the rows themselves"
+
+
 def figures(view: ClusterView) -> list[Figure]:
     """Those that there are."""
-    where = view.used.get("reduction")
-    space = f"in the {REDUCTIONS[str(where)]} space" if where in REDUCTIONS else "on the rows themselves"
+    space = _space(view)
     found = [Figure("Rows in no cluster", percent(view.unassigned / view.rows if view.rows else 0.0),
                     f"{view.unassigned:,} of {view.rows:,}")]  # fmt: skip
     if view.silhouette is not None:
@@ -126,8 +135,8 @@ def columns(view: ClusterView) -> dict[str, Callable[[Group], str]]:
         found[said(view.label_name)] = partial(labels, most=3)
     if any(group.silhouette is not None for group in view.groups):
         found["silhouette"] = lambda group: "" if group.silhouette is None else signed(group.silhouette, 2)
-    last = view.history[-1] if view.history else None
-    if last is not None and any(last.drift):
+    last = next((batch for batch in reversed(view.history) if any(batch.drift)), None)
+    if last is not None:
         moved = dict(zip(last.labels, last.drift, strict=False))
         found["last drift"] = lambda group: number(moved[group.label]) if group.label in moved else ""
     return found
