@@ -138,6 +138,15 @@ class Analysis(wire_analysis.Analysis):
                 rows_to_embed=0 if side.HasField("vectors") else rows,
             )
 
+    def ListClusterings(self, request, context):  # noqa: N802
+        with self._script.call("ListClusterings", request, context):
+            return analysis.ListClusteringsResponse(clusterings=[self._clustering()])
+
+    def DeleteClustering(self, request, context):  # noqa: N802
+        with self._script.call("DeleteClustering", request, context):
+            self._found(request.name, "topics", context)
+            return analysis.DeleteClusteringResponse()
+
     def ReadResult(self, request, context):  # noqa: N802
         """The map and the clustering, whole."""
         with self._script.call("ReadResult", request, context):
@@ -176,7 +185,17 @@ class Analysis(wire_analysis.Analysis):
         batch = analysis.ClusterBatch(event=event, rows=6, labels=[0, 1], sizes=[3, 3], drift=[0.0, 0.0])
         return analysis.ClusterResponse(
             labels=int_tensor(np.arange(6) % 2),
-            clusters=[analysis.ClusterInfo(label=label, size=3) for label in (0, 1)],
+            clusters=[
+                analysis.ClusterInfo(
+                    label=label,
+                    size=3,
+                    nearest_rows=[label, label + 2],
+                    keywords=[analysis.Keyword(word=f"word {label}", weight=0.5)],
+                    name="odd" if label else "",
+                )
+                for label in (0, 1)
+            ],
+            used={"method": "hdbscan", "metric": "cosine"},
             stored=self._clustering(),
             history=[batch],
         )

@@ -62,7 +62,7 @@ def assign(
     wrote.
     """
     tables.check_places([output] if output else [], (source,), overwrite)
-    side, rows = kept.new_rows(source, text_column, model, server)
+    side, rows = kept.new_rows(source, text_column, model, server, data)
     if output is not None:
         tables.check_names(side, ADDED)
     with kept.keeper(model, server, data) as (client, called):
@@ -105,7 +105,7 @@ def grow(
     none) and `cluster_name`. `penult clusters history NAME` tells what became of the clusters since they were made.
     """
     tables.check_places([output] if output else [], (source,), overwrite)
-    side, rows = kept.new_rows(source, text_column, model, server)
+    side, rows = kept.new_rows(source, text_column, model, server, data)
     if output is not None:
         tables.check_names(side, GROWN)
     with kept.keeper(model, server, data) as (client, called):

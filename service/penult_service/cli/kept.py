@@ -70,13 +70,15 @@ def is_texts(side: Side) -> bool:
 
 
 def new_rows(
-    path: Path, text_column: str, model: str | None, server: str | None
+    path: Path, text_column: str, model: str | None, server: str | None, data: Path | None
 ) -> tuple[Side, NDArray[np.intp]]:
-    """A file of new rows, and the numbers of those that can be sent.
+    """A file of new rows, and the numbers of those that can be sent; `model`, `server`, `data` as of `keeper`.
 
     Raises:
-        InvalidInput: as `sides.of_file`; it is of texts, and a private server has no model to embed them.
+        InvalidInput: as `sides.of_file` and `keeper`; it is of texts, and a private server has no model to embed them.
     """
+    if server is None and data is None:
+        raise InvalidInput(NOWHERE, reason="NOWHERE_TO_KEEP")
     side = sides.of_file(path, text_column, unembedded, keep=True)
     if is_texts(side) and model is None and server is None:
         raise InvalidInput(

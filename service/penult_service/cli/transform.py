@@ -89,7 +89,7 @@ def transform(
     tables.check_places([output] if output else [], (source,), overwrite)
     drawn = placed_pictures.Asked(picture or [], color, clusters, map_input or [], text_column)
     drawn.check(source, overwrite)
-    side, rows = kept.new_rows(source, text_column, model, server)
+    side, rows = kept.new_rows(source, text_column, model, server, data)
     if output is not None:
         tables.check_names(side, (*AXES[:2], *ADDED))
     with kept.keeper(model, server, data) as (client, called):
