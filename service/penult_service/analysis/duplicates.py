@@ -24,6 +24,9 @@ from penult_service.vectors import in_float32
 
 MOST_FOUND = 100_000_000
 """Pairs of distinct rows that are looked through; where more are to be expected, the threshold means nothing."""
+USUAL_SHARE, USUAL_PAIRS = 0.5, 100_000
+"""Nor does it where more than this share of so many pairs reach it: fewer rows may well be near-copies all."""
+_FEW = 0.001  # of the pairs
 _MEDOID_PAIRS = 1 << 24
 # What a distance in a graph, of rows at unit length and rounded, may be beside the true one.
 _GRAPH_SLACK = 2.0**-20
@@ -58,7 +61,8 @@ def find(call: Duplicates, arrays: Mapping[str, NDArray[Any]]) -> DuplicatesResu
     Tells its stages (`progress`): rows; pairs; keepers.
 
     Raises:
-        InvalidInput: about `MOST_FOUND` pairs of distinct rows or more are within the threshold (THRESHOLD_TOO_LOW).
+        InvalidInput: most pairs are within the threshold, of some 450 distinct rows or more, or about `MOST_FOUND` are
+            (THRESHOLD_TOO_LOW); with a threshold that few pairs reach.
     """
     tell("rows")
     threshold = (
@@ -107,9 +111,9 @@ def _distinct(metric: str, arrays: Mapping[str, NDArray[Any]]) -> tuple[_Distinc
 def _check_threshold(usual: Background, rows: int, threshold: float, metric: str) -> None:
     """That no more pairs are to be expected than can be looked through."""
     share, all_pairs = share_within(usual, threshold, metric), rows * (rows - 1) / 2
-    if share * all_pairs < MOST_FOUND:
+    if share * all_pairs < MOST_FOUND and (share <= USUAL_SHARE or all_pairs < USUAL_PAIRS):
         return
-    better = score_that_few_reach(usual, MOST_PAIRS / all_pairs, metric)
+    better = score_that_few_reach(usual, min(_FEW, MOST_PAIRS / all_pairs), metric)
     reach, more = ("reach", "more") if metric in LARGER_IS_CLOSER else ("are within", "less")
     raise InvalidInput(
         f"about {share:.1%} of all pairs {reach} threshold {threshold:g}, {share * all_pairs:,.0f} of them: that is"

@@ -328,6 +328,16 @@ def test_a_threshold_that_most_pairs_reach_is_refused_with_one_that_few_reach(
     assert found.background == background([rows], metric)
 
 
+def test_a_threshold_that_is_usual_among_many_rows_is_refused() -> None:
+    rows = np.random.default_rng(8).standard_normal((460, 12)).astype(np.float32) + np.float32(5)
+    with pytest.raises(InvalidInput, match="usual here") as caught:
+        find(Duplicates(0.95), rows)
+    assert 0 < find(Duplicates(float(caught.value.metadata["few"])), rows).total_pairs < 300
+    few = find(Duplicates(0.95), rows[:400])  # they may be near-copies all
+    assert few.total_pairs > 400 * 399 / 4
+    assert few.background is not None
+
+
 def test_where_all_pairs_are_alike_there_is_a_way_out_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(duplicates, "MOST_FOUND", 1000)
     for metric, low in (("cosine", 0.0), ("euclidean", 1.5)):
