@@ -12,7 +12,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from penult_service.cli import options, sides, usual
+from penult_service.cli import options, sides, usual, usual_picture
 from penult_service.cli.analyses import Embedding, short
 from penult_service.cli.console import note, print_table
 from penult_service.cli.outputs import drafts
@@ -81,6 +81,12 @@ def similarity(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE.npy", help="All scores, float32 [a, b].")
     ] = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Draw what scores are usual, and these among them: a .png or .svg file."
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an output that is there.")] = False,
 ) -> None:
     """The most and least alike pairs of texts.
@@ -99,6 +105,7 @@ def similarity(
     if bool(texts) == (file_a is not None):
         raise InvalidInput("name what to compare: either TEXT... or --file-a FILE (and not both)")
     _check_output(output, overwrite)
+    usual_picture.check(picture, (file_a, file_b, background), overwrite)
     if center and metric != "cosine":
         raise InvalidInput(
             f"--center is of cosines, not of {metric}", reason="WRONG_COMBINATION", field="center"
@@ -124,6 +131,9 @@ def similarity(
     if output is not None:
         compared.save(output)
     most, least = compared.extremes(top)
+    if picture is not None:
+        title = " and ".join(path.name for path in (file_a, file_b) if path) or "these texts"
+        usual_picture.write(picture, compared, most, least, title)
     if as_json:
         print(json.dumps(_facts(compared, most, least, checked), indent=1, ensure_ascii=False))
     else:

@@ -41,6 +41,7 @@ class BackgroundView:
         percentiles: float [m], share of the pairs that are less alike, 0 to 100.
         names: What the scores are of; empty: they have no names.
         title: Above the picture.
+        asked: How many scores were asked for, of which these are a sample; 0: they are all.
 
     Raises:
         InvalidInput: fewer than two quantiles, or shapes that do not fit each other.
@@ -53,6 +54,7 @@ class BackgroundView:
     percentiles: NDArray[np.floating[Any]]
     names: Sequence[str] = ()
     title: str = ""
+    asked: int = 0
 
     def __post_init__(self) -> None:
         if len(self.quantiles) < 2 or np.any(np.diff(self.quantiles) < 0):
@@ -148,7 +150,7 @@ def _draw(axes: Axes, view: BackgroundView, marked: list[tuple[float, str]], the
     axes.set_ylim(0, 1.08 * top)
     for place, (score, _) in enumerate(marked):
         axes.axvline(score, color=theme.hues[place % len(theme.hues)], linewidth=1.8)
-    _finish(axes, view, theme, many=len(scores) if not marked else 0)
+    _finish(axes, view, theme, many=0 if marked else view.asked or len(scores))
 
 
 def _ends(view: BackgroundView, scores: NDArray[np.float64]) -> tuple[float, float]:
