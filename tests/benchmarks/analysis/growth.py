@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import assign_new
+import grow_new
 
 
 def run(quick: bool) -> str:
     """Markdown."""
-    return assign_new.told(quick)
+    return assign_new.told(quick) + "\n\n" + grow_new.told(quick)
