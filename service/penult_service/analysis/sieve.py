@@ -46,19 +46,26 @@ def nearest(
             more = counting(SEARCHING, len(queries))
             everything = slice(0, len(queries))
             threads.each(lambda rows: ranking.rank(Sieve.empty(rows, k, 0)), everything, 4, more)
-        elif not worth_it(len(queries), len(other), queries.shape[1], metric):
-            _search_surely(ranking, corpus is None, threads, SEARCHING)
-        else:
-            rough = byte_keys(queries, other, metric, threads)
+        elif worth_it(len(queries), len(other), queries.shape[1], metric):
+            bytes_of = byte_keys(queries, other, metric, threads)
             room = min(len(other), 8 * k + 1024)
-            _search_blocks(rough, ranking, room, threads, counting(SEARCHING, len(queries)))
-            crowded = np.flatnonzero(ranking.crowded)
-            if 2 * len(crowded) > len(queries):
-                _search_surely(ranking, corpus is None, threads, CROWDED)
-            elif crowded.size:
+            _search_blocks(bytes_of, ranking, room, threads, counting(SEARCHING, len(queries)))
+            if ranking.crowded.any():
+                crowded, again = np.flatnonzero(ranking.crowded), counting(CROWDED)
                 once_more = _Ranking(metric, queries[crowded], other, k)
-                _search_surely(once_more, False, threads, CROWDED)
+                rough = rough_keys(once_more.queries, other, metric)
+                _search_blocks(rough, once_more, once_more.room, threads, again)
+                _search_again(rough, once_more, threads, again)
                 ranking.replace(crowded, once_more)
+        else:
+            rough = rough_keys(queries, other, metric)
+            if corpus is None and len(queries) <= _SIEVE_BYTES // (4 * k + 8 * ranking.room):
+                _search_pairs(rough, ranking, Sieve.empty(slice(0, len(queries)), k, ranking.room), threads)
+            else:
+                more = counting(SEARCHING, len(queries))
+                _search_blocks(rough, ranking, ranking.room, threads, more)
+            if ranking.crowded.any():
+                _search_again(rough, ranking, threads, counting(CROWDED))
     return ranking.keys, ranking.rows
 
 
@@ -149,7 +156,7 @@ class _Ranking:
 
     @property
     def room(self) -> int:
-        """Rows that a sieve holds, at first."""
+        """Rows that a sieve of float32 keys holds, at first."""
         return min(len(self.corpus), 4 * self.k + 256)
 
     def replace(self, queries: NDArray[np.intp], other: _Ranking) -> None:
@@ -169,26 +176,18 @@ class _Ranking:
         )  # fmt: skip
 
 
-def _search_surely(ranking: _Ranking, alone: bool, threads: Threads, stage: str) -> None:
-    """Ranks all queries by float32 keys; `alone`: they are the corpus.
+def _search_again(rough: RoughKeys, ranking: _Ranking, threads: Threads, more: Callable[[int], None]) -> None:
+    """Where there was no room, as where near-copies come first.
 
-    Where there is no room, as where near-copies come first: again with the limits known by then, next with more room,
-    at last for all.
+    Again with the limits known by then, next with more room, at last for all.
     """
-    rough, room, k = rough_keys(ranking.queries, ranking.corpus, ranking.metric), ranking.room, ranking.k
-    if alone and len(ranking.queries) <= _SIEVE_BYTES // (4 * k + 8 * room):
-        sieve = Sieve.empty(slice(0, len(ranking.queries)), k, room)
-        _search_pairs(rough, ranking, sieve, threads, stage)
-    else:
-        _search_blocks(rough, ranking, room, threads, counting(stage, len(ranking.queries)))
-    if ranking.crowded.any():
-        again = counting(CROWDED)
+    room = ranking.room
     while ranking.crowded.any():
         crowded = np.flatnonzero(ranking.crowded)
         once_more = _Ranking(
-            ranking.metric, ranking.queries[crowded], ranking.corpus, k, ranking.limits[crowded]
+            ranking.metric, ranking.queries[crowded], ranking.corpus, ranking.k, ranking.limits[crowded]
         )
-        _search_blocks(rough.of(crowded), once_more, room, threads, again)
+        _search_blocks(rough.of(crowded), once_more, room, threads, more)
         ranking.replace(crowded, once_more)
         room = min(8 * room, len(ranking.corpus))
 
@@ -221,10 +220,10 @@ def _search_blocks(
     threads.each(search, slice(0, count), step, more)
 
 
-def _search_pairs(rough: RoughKeys, ranking: _Ranking, sieve: Sieve, threads: Threads, stage: str) -> None:
+def _search_pairs(rough: RoughKeys, ranking: _Ranking, sieve: Sieve, threads: Threads) -> None:
     """Where the queries are the corpus, each pair once: a tile serves its columns as it serves its rows."""
     total, lock = rough.shape[0], Lock()
-    tell(stage, 0, total)
+    tell(SEARCHING, 0, total)
     threads.each(lambda rows: sieve.of(rows).start(rough), slice(0, total), _TILE_ROWS)
     for start in range(0, total, _TILE_ROWS):
         rows = slice(start, min(start + _TILE_ROWS, total))
@@ -241,5 +240,5 @@ def _search_pairs(rough: RoughKeys, ranking: _Ranking, sieve: Sieve, threads: Th
 
         threads.each(take, slice(start, total), _TILE_COLUMNS)
         # As many rows as have this share of all pairs: each row meets only those that come after it.
-        tell(stage, total - (total - rows.stop) ** 2 // total, total)
+        tell(SEARCHING, total - (total - rows.stop) ** 2 // total, total)
     threads.each(lambda rows: ranking.rank(sieve.of(rows)), slice(0, total), 64, counting(RANKING, total))
