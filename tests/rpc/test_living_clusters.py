@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -22,6 +23,8 @@ from penult_service.analysis.workers.pool import WorkerPool
 from penult_service.analysis.workers.process import WorkerProcess
 from support.bad_input import rows as source_of
 from support.calling import Outcome, call, call_stream
+from support.pools import data_that_is_warm
+from support.served import served
 from support.serving import SERVING, health, open_channel, wait_until
 
 RANDOM = np.random.default_rng(3)
@@ -359,3 +362,37 @@ def test_a_worker_that_dies_in_the_middle_changes_nothing(
     monkeypatch.undo()
     wait_until(lambda: grow(channel, "dying", request_id="k").code == "OK", 60)
     assert got(channel, "dying").stored.source.rows == 155
+
+
+def test_a_server_that_is_killed_in_the_middle_has_lost_nothing(tmp_path: Path) -> None:
+    data = data_that_is_warm(tmp_path / "data")
+    arguments = ("fake:reviews", "--data", str(data))
+    for folder in ("first", "second"):
+        (tmp_path / folder).mkdir()
+    answered: list[int] = []
+
+    def keep_growing(channel: grpc.Channel) -> None:
+        while True:
+            outcome = grow(channel, "killed", blob(len(answered) % 8, 12))
+            if outcome.code != "OK":
+                return
+            answered.append(outcome.reply.clustering.source.rows)
+
+    with (
+        served(tmp_path / "first", *arguments, PENULT_ANALYSIS_WORKERS="1") as (process, address),
+        open_channel(address) as channel,
+    ):
+        wait_until(lambda: health(channel, "penult.v1.AnalysisService") == SERVING, 120)
+        made(channel, "killed")
+        growing = threading.Thread(target=keep_growing, args=(channel,))
+        growing.start()
+        wait_until(lambda: len(answered) >= 4, 60)
+        process.kill()
+        growing.join(30)
+    with served(tmp_path / "second", *arguments) as (_, address), open_channel(address) as channel:
+        now = got(channel, "killed")
+    assert now.stored.source.rows in (answered[-1], answered[-1] + 12)
+    assert len(numbers(now.labels)) == now.stored.source.rows
+    assert [each.event for each in now.history] == ["made"] + ["grown"] * (len(now.history) - 1)
+    assert sum(each.rows for each in now.history) == now.stored.source.rows
+    assert len(list((data / "clusterings" / "killed").iterdir())) == 2  # the manifest, and one life
