@@ -1,12 +1,14 @@
-"""UMAP (McInnes, Healy and Melville 2018) by umap-learn's own steps on our exact graph.
+"""UMAP (McInnes, Healy and Melville 2018): umap-learn's fuzzy graph of our neighbours, our start, our layout.
 
 With a seed umap-learn computes on one thread, and is still not the same bytes at another number of BLAS threads:
-the eigensolver is not. Here it has one thread, and only the graph, which is exact, has several.
+the eigensolver is not. Here it has one thread; only the neighbours, which are exact, and the layout, which does not
+depend on it (`layout`), have several. Density-preserving maps keep umap-learn's own layout, on one thread.
 """
 
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -14,26 +16,53 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from penult_service.analysis.layout import laid_out
 from penult_service.analysis.progress import heard, silently, tell
 from penult_service.analysis.spectral import spectral_places
 
+Floats = NDArray[np.float32]
+Graph = tuple[NDArray[np.int32], Floats]
+
+TARGET_WEIGHT = 0.5
 _MANY = 10_000  # rows beyond which umap-learn takes fewer epochs
+_MORE = 200  # epochs that umap-learn adds for density
 _LOOK = 0.05  # seconds between looks at the epochs
+_SIDE = 10.0  # of the box that a layout starts in
 
 
-def epochs(rows: int) -> int:
+@dataclass(frozen=True, eq=False)
+class Target:
+    """Labels int32 [m] of the rows, -1 where not known, and how much they count against the rows, 0 to 1."""
+
+    labels: NDArray[np.int32]
+    weight: float = TARGET_WEIGHT
+
+
+@dataclass(frozen=True, eq=False)
+class _Begun:
+    """Edges with their strengths [m, m], without those that are never drawn; places to start from; the curve."""
+
+    strengths: Any
+    start: NDArray[np.float64]
+    curve: tuple[float, float]
+    random: np.random.RandomState
+
+
+def epochs(rows: int, density: bool = False) -> int:
     """How many epochs umap-learn chooses for so many rows."""
-    return 500 if rows <= _MANY else 200
+    return (500 if rows <= _MANY else 200) + (_MORE if density else 0)
 
 
 def fit(
-    rows: NDArray[np.float32],
-    graph: tuple[NDArray[np.int32], NDArray[np.float32]],
+    rows: Floats,
+    graph: Graph,
     dimensions: int,
     *,
     min_dist: float,
     seed: int,
-) -> NDArray[np.float32]:
+    target: Target | None = None,
+    start: Floats | None = None,
+) -> Floats:
     """Places float32 [m, dimensions] of distinct rows [m, d], m at least dimensions + 2.
 
     Args:
@@ -42,34 +71,98 @@ def fit(
         dimensions: At least 1.
         min_dist: How close places may lie, 0 to 1.
         seed: 0 to 2^32 - 1.
+        target: Labels that pull rows together, as `umap.UMAP(target_weight=...).fit(rows, labels)` takes them.
+        start: Places float32 [m, dimensions] to start from, in their own proportions; None: the spectral ones.
 
     Tells the stages graph, start, layout (in epochs).
     """
-    from umap.umap_ import fuzzy_simplicial_set, noisy_scale_coords, simplicial_set_embedding
-
-    indices, distances = graph
-    random = np.random.RandomState(seed)
     count = epochs(len(rows))
-    a, b = _curve(min_dist)
-    tell("graph")
     with threadpool_limits(1):
-        strengths, _, _ = fuzzy_simplicial_set(
-            rows, indices.shape[1], random, "euclidean", knn_indices=indices, knn_dists=distances
-        )
-        strengths = _pruned(strengths, count)
-        tell("start")
-        with silently():
-            spectral = spectral_places(rows, strengths, dimensions, random)
-        start = noisy_scale_coords(spectral, random)
+        strengths, _ = _fuzzy(rows, graph, target, distances=False)
+        begun = _begin(rows, strengths, dimensions, min_dist, seed, count, start)
+    return laid_out(_boxed(begun.start, start is None), begun.strengths, count, *begun.curve, seed)
+
+
+def fit_density(
+    rows: Floats,
+    graph: Graph,
+    dimensions: int,
+    *,
+    min_dist: float,
+    seed: int,
+    target: Target | None = None,
+    start: Floats | None = None,
+) -> Floats | None:
+    """The same, keeping how dense rows lie (densMAP, Narayan, Berger and Cho 2021): umap-learn's own layout.
+
+    None where all rows lie equally dense, so that there is nothing to keep.
+    """
+    from umap.umap_ import simplicial_set_embedding
+
+    count = epochs(len(rows), density=True)
+    with threadpool_limits(1), np.errstate(divide="ignore", invalid="ignore"):
+        strengths, distances = _fuzzy(rows, graph, target, distances=True)
+        begun = _begin(rows, strengths, dimensions, min_dist, seed, count, start)
         tell("layout", 0, count)
         places, _ = simplicial_set_embedding(
-            rows, strengths, dimensions, initial_alpha=1.0, a=a, b=b, gamma=1.0, negative_sample_rate=5,
-            n_epochs=count, init=start, random_state=random, metric="euclidean", metric_kwds={},
-            densmap=False, densmap_kwds={}, output_dens=False, parallel=False,
-            tqdm_kwds=_bar(count),
+            rows, begun.strengths, dimensions, initial_alpha=1.0, a=begun.curve[0], b=begun.curve[1], gamma=1.0,
+            negative_sample_rate=5, n_epochs=count, init=begun.start, random_state=begun.random, metric="euclidean",
+            metric_kwds={}, densmap=True,
+            densmap_kwds={
+                "lambda": 2.0, "frac": 0.3, "var_shift": 0.1, "n_neighbors": graph[0].shape[1],
+                "graph_dists": distances,
+            },
+            output_dens=False, parallel=False, tqdm_kwds=_bar(count),
         )  # fmt: skip
     tell("layout", count, count)
+    if not np.isfinite(places).all():
+        return None
     return np.ascontiguousarray(places, dtype=np.float32)
+
+
+def _fuzzy(rows: Floats, graph: Graph, target: Target | None, distances: bool) -> tuple[Any, Any]:
+    """The strengths of the edges, symmetric [m, m], and if asked for the distances along them."""
+    from umap.umap_ import discrete_metric_simplicial_set_intersection, fuzzy_simplicial_set
+
+    tell("graph")
+    strengths, _, _, along = fuzzy_simplicial_set(
+        rows, graph[0].shape[1], None, "euclidean",
+        knn_indices=graph[0], knn_dists=graph[1], return_dists=distances,
+    )  # fmt: skip
+    if target is not None:
+        # As UMAP.fit chooses it.
+        far = 2.5 / (1.0 - target.weight) if target.weight < 1 else 1e12
+        strengths = discrete_metric_simplicial_set_intersection(strengths, target.labels, far_dist=far)
+    return strengths, along
+
+
+def _begin(
+    rows: Floats,
+    strengths: Any,
+    dimensions: int,
+    min_dist: float,
+    seed: int,
+    count: int,
+    start: Floats | None,
+) -> _Begun:
+    from umap.umap_ import noisy_scale_coords
+
+    random = np.random.RandomState(seed)
+    strengths = _pruned(strengths, count)
+    tell("start")
+    if start is not None and np.ptp(start) > 0:
+        places = start.astype(np.float64) - start.mean(axis=0, dtype=np.float64)
+    else:
+        with silently():
+            places = spectral_places(rows, strengths, dimensions, random)
+    return _Begun(strengths, noisy_scale_coords(places, random), _curve(min_dist), random)
+
+
+def _boxed(places: NDArray[np.float64], each: bool) -> Floats:
+    """Places in the box that UMAP starts in, filled along each dimension or along the longest."""
+    spans = np.ptp(places, axis=0)
+    spans = np.where(spans > 0, spans, 1.0) if each else spans.max()
+    return np.asarray(_SIDE * (places - places.min(axis=0)) / spans, dtype=np.float32)
 
 
 def _bar(count: int) -> dict[str, Any] | None:
@@ -106,6 +199,6 @@ def _pruned(strengths: Any, count: int) -> Any:
     """Without the edges that are too weak to be drawn once: the start is of the same graph as the layout."""
     strengths = strengths.tocoo()
     strengths.sum_duplicates()
-    strengths.data[strengths.data < strengths.data.max() / float(count)] = 0.0
+    strengths.data[strengths.data < strengths.data.max(initial=0) / float(count)] = 0.0
     strengths.eliminate_zeros()
     return strengths
