@@ -125,7 +125,8 @@ def cluster(
 
     Prints the clusters, the largest first, with keywords, the texts nearest to their centres, and how good they are.
     With --output a report is written (.html, .md), or the columns of the input and a column `cluster` (.parquet,
-    .csv, .jsonl): -1 is in no cluster, null has no embedding.
+    .csv, .jsonl): -1 is in no cluster, null has no embedding. A page (.html) of an INPUT that `penult map` wrote
+    shows the clusters on that map.
 
     The INPUT is of texts (.csv, .tsv, .jsonl, .parquet, .txt), which --model embeds, or of embeddings that
     `penult embed` wrote (.parquet, .arrow, .npy), which need no model. With --server that server computes, else

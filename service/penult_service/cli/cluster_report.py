@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from penult_service import __version__
 from penult_service.cli import analyses, tables
@@ -19,7 +20,8 @@ from penult_service.errors import InvalidInput
 if TYPE_CHECKING:
     from penult_client import ClusterBatch, Clusters
 
-    from penult_service.plots.cluster_view import Batch, ClusterView, Example
+    from penult_service.plots.cluster_view import Batch, ClusterView, Example, Group
+    from penult_service.plots.views import MapView
 
 KEYWORDS = 10
 PAGES, MARKDOWN, PICTURES = (".html",), (".md",), (".png", ".svg")
@@ -69,10 +71,15 @@ def write(
 
 
 def write_kept(
-    places: Sequence[Path], clusters: Clusters, name: str, texts: Sequence[str] | None, command: str
+    places: Sequence[Path],
+    clusters: Clusters,
+    name: str,
+    texts: Sequence[str] | None,
+    command: str,
+    coordinates: NDArray[np.float32] | None = None,
 ) -> None:
-    """Reports on clusters that are kept; all, or none."""
-    view = view_of_clusters(_with_keywords(clusters, texts), name, texts, command)
+    """Reports on clusters that are kept, all or none; `coordinates` float32 [n, 2 or 3] are of their rows on a map."""
+    view = view_of_clusters(_with_keywords(clusters, texts), name, texts, command, coordinates)
     with drafts(*places) as written:
         for draft, place in zip(written, places, strict=True):
             write_report(draft, place.suffix.lower(), view)
@@ -150,13 +157,55 @@ def view_of(found: Clustering, source: str, label_name: str | None, command: str
         label_name=label_name or "",
         facts=_facts(found.side.space, model=str(found.side.facts.get("model", ""))),
         command=command,
+        map=_map_of(found, groups),
     )
 
 
+def _map_of(found: Clustering, groups: Sequence[Group]) -> MapView | None:
+    """The map of an input that `penult map` wrote, in the colours of the clusters; None of another."""
+    side, rows = found.side, found.rows
+    columns = [] if side.table is None or "map" not in side.facts else side.table.column_names
+    axes = [name for name in ("x", "y", "z") if columns.count(name) == 1]
+    if side.table is None or len(axes) < 2:
+        return None
+    cells = [side.table.column(name).to_pylist() for name in axes]
+    places = np.array([[column[row] for column in cells] for row in rows.tolist()], np.float32)
+    if not np.isfinite(places).all():
+        return None
+    texts = None if side.texts is None else [side.texts[row] for row in rows.tolist()]
+    return map_view(places, found.result.labels, groups, texts)
+
+
+def map_view(
+    places: NDArray[np.float32],
+    labels: NDArray[np.int32],
+    groups: Sequence[Group],
+    texts: Sequence[str] | None,
+) -> MapView:
+    """Rows on a map [n, 2 or 3] in the colours of their clusters [n]."""
+    from penult_service.plots.views import MapView
+
+    names = {str(group.label): group.title for group in groups}
+    told = [str(label) for label in labels.tolist()]
+    return MapView(places, told, texts, f"{len(places):,} rows", legend="cluster", names=names)
+
+
 def view_of_clusters(
-    clusters: Clusters, title: str, texts: Sequence[str] | None = None, command: str = ""
+    clusters: Clusters,
+    title: str,
+    texts: Sequence[str] | None = None,
+    command: str = "",
+    places: NDArray[np.float32] | None = None,
 ) -> ClusterView:
-    """What a report shows of clusters that a server keeps; `texts` are those of their rows."""
+    """What a report shows of clusters that a server keeps.
+
+    Args:
+        clusters: Them.
+        title: What they are called.
+        texts: Of their rows.
+        command: What makes the report again.
+        places: float32 [n, 2 or 3] of their rows on a map.
+    """
     from penult_service.plots.cluster_view import Agreed, ClusterView, Group
 
     quality, known = clusters.quality, clusters.stability
@@ -196,6 +245,7 @@ def view_of_clusters(
         history=tuple(_batch(batch) for batch in clusters.history),
         facts=_facts(clusters.space, model=clusters.model),
         command=command,
+        map=None if places is None else map_view(places, clusters.labels, groups, texts),
     )
 
 

@@ -15,7 +15,7 @@ import typer
 from penult_service.cli import cluster_report, kept, options
 from penult_service.cli.analyses import in_words, short
 from penult_service.cli.console import print_table
-from penult_service.cli.stored_rows import StoredRows, stored_rows
+from penult_service.cli.stored_rows import StoredRows, places_of, stored_rows
 from penult_service.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -82,6 +82,12 @@ def _show(
             "[default: the dataset, if they are of one]",
         ),
     ] = None,
+    on_map: Annotated[
+        str | None,
+        typer.Option(
+            "--map", metavar="NAME", help="Of a page: show them on a map of the same rows, that is kept."
+        ),
+    ] = None,
     text_column: options.TextColumn = "text",
     as_json: options.Json = False,
     overwrite: options.Overwrite = False,
@@ -90,13 +96,19 @@ def _show(
     places = cluster_report.checked(output or [], dendrogram, source or [], overwrite, cluster_report.REPORTS)
     if source and not places:
         raise InvalidInput("--input is of a report; name one with -o FILE", field="--input")
-    rows = StoredRows()
+    if on_map and not any(place.suffix.lower() in cluster_report.PAGES for place in places):
+        raise InvalidInput("--map is of a page; name one with -o FILE.html", field="--map")
+    rows, coordinates = StoredRows(), None
     with kept.keeper(None, server, data) as (client, _):
         found = client.clustering(name)
         if places and found.stored is not None:
             rows = stored_rows(client, found.stored, source or [], text_column)
+        if on_map:
+            coordinates = places_of(client, found, on_map)
     if places:
-        cluster_report.write_kept(places, found, name, rows.texts, shlex.join(["penult", *sys.argv[1:]]))
+        cluster_report.write_kept(
+            places, found, name, rows.texts, shlex.join(["penult", *sys.argv[1:]]), coordinates
+        )
     _tell(found, as_json)
 
 

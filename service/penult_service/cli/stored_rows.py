@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from penult_service.cli import sides, tables
 from penult_service.cli.kept import unembedded
@@ -15,7 +16,7 @@ from penult_service.cli.sides import Side
 from penult_service.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from penult_client import Client, StoredInfo
+    from penult_client import Client, Clusters, StoredInfo
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,24 @@ def stored_rows(client: Client, stored: StoredInfo, files: Sequence[Path], text_
             else texts + [side.texts[row] for row in rows.tolist()]
         )
     return StoredRows(texts, tuple(parts))
+
+
+def places_of(client: Client, found: Clusters, name: str) -> NDArray[np.float32]:
+    """Places of the rows of kept clusters on a kept map, float32 [n, 2 or 3].
+
+    Raises:
+        InvalidInput: the map is of other rows.
+    """
+    there = client.projection(name)
+    one, other = there.stored, found.stored
+    same = one is None or other is None or one.id_digest == other.id_digest
+    if len(there) != len(found) or not same:
+        raise InvalidInput(
+            f"map {name} is of {len(there):,} rows, and the clusters of {len(found):,}"
+            f"{'' if len(there) != len(found) else ' others'}; name a map of the same rows",
+            reason="OTHER_ROWS",
+        )
+    return there.coordinates
 
 
 def _part(path: Path, text_column: str) -> tuple[Side, Any]:

@@ -19,11 +19,11 @@ FIGURES = ("rows", "silhouette", "last drift")
 def page(view: ClusterView) -> str:
     """The document, to be written as UTF-8."""
     parts = [
+        ("map", "On the map", _map(view)),
         ("clusters", "The clusters", _clusters(view)),
         ("numbers", "How many clusters", _curve(view)),
         ("hierarchy", "The hierarchy", _hierarchy(view)),
         ("history", "What became of them", _history(view)),
-        ("map", "The map", _map(view)),
         ("method", "How they were found", _method(view)),
     ]
     there = [(name, title, content) for name, title, content in parts if content]
@@ -179,7 +179,8 @@ def history(view: ClusterView) -> Iterator[Sequence[str]]:
 def _map(view: ClusterView) -> list[Html]:
     if view.map is None:
         return []
-    return [element("div", Html(map_page.fragment(view.map, "explore")), class_="explore")]
+    shown = element("div", Html(map_page.fragment(view.map, "explore")), class_="explore")
+    return [paragraph(cluster_words.MAP), shown]
 
 
 def _method(view: ClusterView) -> list[Html]:

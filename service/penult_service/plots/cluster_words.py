@@ -26,6 +26,7 @@ CLUSTERS = (
     "The nearest example lies nearest to the centre. A border one lies near another cluster, an odd one farthest from "
     "the centre: look there for what does not belong."
 )
+MAP = "Each row in the colour of its cluster. Point at a dot to read it; search; drag and zoom."
 TREE = (
     "What is alike is joined early, from the right to the left: clusters that are joined near the right could be "
     "merged."

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from penult_service.analysis import run
 from penult_service.analysis.calls import Cluster, Project
@@ -290,3 +292,31 @@ def test_usual_scores(array: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert not array.with_name("few.png").exists()
     assert main([*words, "--background", str(array)]) == 0
     assert main(["similarity", "--file-a", str(array), "--file-b", str(array), "--picture", "x.txt"]) == 2
+
+
+def test_clusters_on_the_map_of_the_input(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).standard_normal((40, 5)).astype(np.float32)
+    np.save(tmp_path / "rows.npy", rows)
+    mapped, page = tmp_path / "mapped.parquet", tmp_path / "page.html"
+    assert main(["map", str(tmp_path / "rows.npy"), "--method", "pca", "-o", str(mapped)]) == 0
+    table = pq.read_table(mapped)
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(rows.ravel()), 5)
+    pq.write_table(table.append_column("embedding", vectors), mapped)
+    assert main(["cluster", str(mapped), "--method", "kmeans", "--n-clusters", "3", "-o", str(page)]) == 0
+    data = data_of(page)
+    assert data["n"] == 40
+    assert [label[0] for label in data["labels"]] == ["0", "1", "2"]
+    other = tmp_path / "other.parquet"
+    pq.write_table(pq.read_table(mapped).replace_schema_metadata({}), other)
+    assert main(["cluster", str(other), "--method", "kmeans", "-o", str(page), "--overwrite"]) == 0
+    assert "application/json" not in page.read_text(encoding="utf-8")
+
+
+def test_kept_clusters_on_a_kept_map(server: str, texts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = texts.with_name("kept.html")
+    words = ["clusters", "show", "topics", "--server", server, "--map", "map1"]
+    assert main([*words, "-o", str(page)]) == 0
+    assert data_of(page)["n"] == 6
+    capsys.readouterr()
+    assert main(words) == 2
+    assert "--map is of a page" in capsys.readouterr().err
