@@ -77,7 +77,9 @@ def test_stages_of_what_has_no_map(call: Call, stages: list[str]) -> None:
     assert contents(heard) == contents(run(call, arrays))
 
 
-def test_a_long_search_tells_within() -> None:
+def test_a_long_search_tells_within(monkeypatch: pytest.MonkeyPatch) -> None:
+    # As where the processor has no products of bytes.
+    monkeypatch.setattr(sieve, "worth_it", lambda *_: False)
     _, told = listened(Neighbors(10), {"queries": some_rows(20_000, 32)})
     searching = [one.done for one in told if one.stage == sieve.SEARCHING]
     assert len(searching) > 10
@@ -85,6 +87,10 @@ def test_a_long_search_tells_within() -> None:
     steps = np.diff(searching)
     assert (steps[1:] <= steps[:-1] + 1).all()
     assert sum(one.stage == sieve.RANKING for one in told) > 10
+    monkeypatch.setattr(sieve, "worth_it", lambda *_: True)
+    _, told = listened(Neighbors(10), {"queries": some_rows(20_000, 32)})
+    assert in_order(told) == ["rows", "neighbours"]
+    assert len(told) > 10
 
 
 def test_a_search_in_another_corpus_tells_its_queries() -> None:
@@ -94,10 +100,14 @@ def test_a_search_in_another_corpus_tells_its_queries() -> None:
     assert len(told) > 4
 
 
-def test_near_copies_are_a_stage_of_their_own() -> None:
-    copies = some_rows(1) + 1e-4 * some_rows(1_500)
+@pytest.mark.parametrize("by_bytes", [False, True])
+def test_near_copies_are_a_stage_of_their_own(by_bytes: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sieve, "worth_it", lambda *_: by_bytes)
+    copies = some_rows(1) + (1e-6 if by_bytes else 1e-4) * some_rows(1_500)
+    copies = np.concatenate([copies, some_rows(100 * by_bytes)])
     heard, told = listened(Neighbors(10), {"queries": copies})
-    assert in_order(told) == ["rows", *SEARCH, "neighbours among near-copies"]
+    first = SEARCH[:1] if by_bytes else SEARCH
+    assert in_order(told) == ["rows", *first, "neighbours among near-copies"]
     assert contents(heard) == contents(run(Neighbors(10), {"queries": copies}))
 
 
