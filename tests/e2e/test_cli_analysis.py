@@ -53,7 +53,7 @@ def told(capsys: pytest.CaptureFixture[str], *words: object) -> dict[str, Any]:
     [
         (["neighbors", "-k", 3], "results"),
         (["neighbors", "-k", 3, "--metric", "euclidean", "--include-self"], "results"),
-        (["cluster", "--n-clusters", 4, "--label-column", "first"], "labels"),
+        (["cluster", "--method", "kmeans", "--n-clusters", 4, "--label-column", "first"], "labels"),
         (["map", "--method", "pca", "--color", "first"], "coordinates"),
     ],
 )
