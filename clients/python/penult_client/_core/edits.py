@@ -63,7 +63,7 @@ def names(given: Any) -> analysis.NameClusters:
 
     Raises:
         InputTypeError: no dict of str by whole numbers (NOT_NAMES, NOT_A_NUMBER, NOT_TEXT).
-        InvalidInputError: there is none (EMPTY_INPUT); one is too long (NAME_TOO_LONG), or has no UTF-8 form (NOT_UTF8).
+        InvalidInputError: there is none (EMPTY_INPUT); one is too long (NAME_TOO_LONG), or no UTF-8 (NOT_UTF8).
     """
     if not isinstance(given, Mapping):
         raise InputTypeError(
