@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from penult_service import __version__
 from penult_service.analysis import calls
-from penult_service.analysis.results import ProjectResult
 from penult_service.cli import analyses, estimates, kept, options, sides, tables
 from penult_service.cli.colouring import (
     NEIGHBORS_KEPT,
@@ -25,19 +21,15 @@ from penult_service.cli.colouring import (
     of_neighbors_kept,
 )
 from penult_service.cli.console import note
+from penult_service.cli.mapped import AXES, Map
 from penult_service.cli.outputs import drafts
 from penult_service.cli.sides import Side
 from penult_service.errors import InvalidInput
 from penult_service.vectors import POOLINGS, TRUNCATIONS
 
-if TYPE_CHECKING:
-    from penult_service.plots.views import MapView
-
 PICTURES = (".png", ".svg")
 PAGES = (".html",)
 ENDINGS = (*PICTURES, *PAGES, *tables.ENDINGS)
-AXES = ("x", "y", "z")
-NAMES = {"umap": "UMAP", "pca": "PCA", "tsne": "t-SNE"}
 
 
 def register(app: typer.Typer) -> None:
@@ -191,90 +183,6 @@ def _labels(side: Side, name: str, rows: NDArray[np.intp]) -> list[str]:
     """The labels that supervise the map, "" where a row has none."""
     values = tables.column_of(side, name, "--supervised").to_pylist()
     return [tables.word(values[row]) for row in rows]
-
-
-@dataclass(frozen=True)
-class Map:
-    """A map of the rows of a side that have an embedding."""
-
-    call: calls.Project
-    side: Side
-    rows: NDArray[np.intp]
-    colouring: Colouring
-    result: ProjectResult
-    source: str
-    title: str | None
-
-    def parameters(self) -> dict[str, Any]:
-        """What was used, and how good it is."""
-        result = self.result
-        return {
-            "used": {name: value for name, value in result.used.items() if value is not None},
-            "rows": len(self.rows),
-            "embedding_space": self.side.space,
-            "trustworthiness": result.trustworthiness,
-            "quality_rows": result.quality_rows,
-            "quality_neighbors": result.quality_neighbors,
-            "continuity": result.continuity,
-            "neighbors_kept": result.neighbors_kept,
-            "distance_correlation": result.distance_correlation,
-            "label_purity": result.label_purity,
-            "label_purity_source": result.label_purity_source,
-            "alignment_disparity": result.alignment_disparity,
-            "explained_variance": result.explained_variance.tolist(),
-            "adjustments": analyses.plain(result.adjustments),
-            "zero_rows": self.rows[result.zero_rows].tolist(),
-            "penult": __version__,
-        }
-
-    def table(self) -> Any:
-        """The input's columns, and the places."""
-        places = dict(zip(AXES, self.result.coordinates.T, strict=False))
-        table = tables.extended(self.side, places, self.rows)
-        facts = {**self.parameters(), "source": self.source, "asked": asdict(self.call)}
-        return tables.with_facts(table, self.side, "map", facts)
-
-    def facts(self) -> dict[str, Any]:
-        """All of it, for --json: the place of each row, null without an embedding."""
-        every: list[list[float] | None] = [None] * len(self.side.vectors)
-        for row, place in zip(self.rows.tolist(), self.result.coordinates, strict=True):
-            every[row] = [float(str(number)) for number in place]
-        kept: list[float | None] = [None] * len(every)
-        for row, share in zip(self.rows.tolist(), self.result.row_neighbors_kept.tolist(), strict=False):
-            kept[row] = share if math.isfinite(share) else None
-        return {**self.parameters(), "coordinates": every, "row_neighbors_kept": kept}
-
-    def view(self) -> MapView:
-        """What the pictures show."""
-        from penult_service.plots.views import MapView
-
-        texts = self.side.texts
-        return MapView(
-            self.result.coordinates,
-            self.colouring.labels,
-            None if texts is None else [texts[row] for row in self.rows],
-            title=self.title or self.source,
-            caption=" · ".join(self.caption()),
-            values=self.colouring.values,
-            legend=self.colouring.name,
-            noise=self.colouring.noise,
-            neighbors_kept=self.result.row_neighbors_kept if len(self.result.row_neighbors_kept) else None,
-        )
-
-    def caption(self) -> list[str]:
-        """The method, the rows, and how far to trust it."""
-        used, result = self.result.used, self.result
-        method = str(used.get("method", self.call.method))
-        parts = [f"{NAMES.get(method, method)} of {len(self.rows):,} rows"]
-        shown = {name: value for name, value in used.items() if name not in ("method", "n_components")}
-        parts.append(analyses.in_words(shown))
-        if len(result.explained_variance):
-            parts.append("explains " + " + ".join(f"{share:.0%}" for share in result.explained_variance))
-        if result.trustworthiness is not None:
-            parts.append(f"trustworthiness {result.trustworthiness:.3f}")
-        if result.neighbors_kept is not None:
-            parts.append(f"neighbours kept {result.neighbors_kept:.0%}")
-        return [part for part in parts if part]
 
 
 def _write(made: Map, places: Sequence[Path]) -> None:

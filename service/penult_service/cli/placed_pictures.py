@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from penult_service.cli import analyses, kept, tables
 from penult_service.cli.colouring import NOISE, Colouring, colouring_of
+from penult_service.cli.mapped import NAMES
 from penult_service.cli.sides import Side
 from penult_service.cli.stored_rows import StoredRows, stored_rows
 from penult_service.errors import InvalidInput
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from penult_service.plots.views import PlacedView
 
 PICTURES, PAGES = (".png", ".svg"), (".html",)
-NAMES = {"umap": "UMAP", "pca": "PCA", "tsne": "t-SNE"}
 _WORDS = 3
 
 
