@@ -5,24 +5,20 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
 
-from penult_service.cli import cluster_report, kept, options
-from penult_service.cli.analyses import in_words, short
+from penult_service.cli import cluster_report, kept, kept_words, options
+from penult_service.cli.analyses import in_words
 from penult_service.cli.console import print_table
 from penult_service.cli.stored_rows import StoredRows, places_of, stored_rows
 from penult_service.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from penult_client import ClusterBatch, ClusterInfo, Clusters, StoredInfo
+    from penult_client import Clusters
 
-# Keywords of a cluster that are printed.
-WORDS = 5
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="What they are kept under.", show_default=False)]
 _Label = Annotated[int, typer.Argument(metavar="LABEL", help="The cluster's number.", show_default=False)]
 
@@ -47,13 +43,13 @@ def _list(
     with kept.keeper(None, server, data) as (client, _):
         found = client.clusterings()
     if as_json:
-        _print_json([_info(each) for each in found])
+        _print_json([kept_words.info_facts(each) for each in found])
         return
     if not found:
         print(f"{server or data} keeps no clusters")
         return
     headings = ("name", "clusters", "rows", "method", "of", "made", "changed", "kept")
-    print_table(headings, [_row(each) for each in found], right=(1, 2))
+    print_table(headings, [kept_words.info_line(each) for each in found], right=(1, 2))
     for each in found:
         if each.problem:
             print(f"{each.name}: {each.problem}")
@@ -173,10 +169,10 @@ def _history(
     with kept.keeper(None, server, data) as (client, _):
         found = client.clustering(name)
     if as_json:
-        _print_json([_batch(each) for each in found.history])
+        _print_json([kept_words.batch_facts(each) for each in found.history])
         return
     headings = ("when", "what", "rows", "in none", "clusters", "new", "gone", "largest move of a centre")
-    print_table(headings, [_event(each) for each in found.history], right=(2, 3, 4))
+    print_table(headings, [kept_words.batch_line(each) for each in found.history], right=(2, 3, 4))
 
 
 def _delete(
@@ -207,7 +203,7 @@ def _parsed(given: str) -> tuple[int, str]:
 
 def _tell(found: Clusters, as_json: bool) -> None:
     if as_json:
-        _print_json(_facts(found))
+        _print_json(kept_words.facts(found))
         return
     stored = found.stored
     assert stored is not None
@@ -220,96 +216,7 @@ def _tell(found: Clusters, as_json: bool) -> None:
         return
     print()
     headings = ("cluster", "name", "rows", "share", "keywords", "central rows")
-    print_table(headings, [_cluster(each, rows) for each in found.clusters], right=(0, 2, 3))
-
-
-def _cluster(info: ClusterInfo, rows: int) -> tuple[str, ...]:
-    return (
-        str(info.label),
-        short(info.name, 40) or "-",
-        f"{info.size:,}",
-        f"{info.size / max(rows, 1):.1%}",
-        ", ".join(word for word, _ in info.keywords[:WORDS]) or "-",
-        ", ".join(map(str, info.nearest[:3].tolist())),
-    )
-
-
-def _facts(found: Clusters) -> dict[str, Any]:
-    assert found.stored is not None
-    return {
-        **_info(found.stored),
-        "used": found.used,
-        "quality": asdict(found.quality),
-        "clusters": [
-            {
-                "cluster": info.label,
-                "name": info.name,
-                "size": info.size,
-                "nearest": info.nearest.tolist(),
-                "border": info.border.tolist(),
-                "odd": info.odd.tolist(),
-                "keywords": [{"word": word, "weight": weight} for word, weight in info.keywords],
-                "labels": info.labels,
-                "silhouette": info.silhouette,
-            }
-            for info in found.clusters
-        ],
-        "merges": found.merges.tolist(),
-        "history": [_batch(each) for each in found.history],
-        "labels": found.labels.tolist(),
-    }
-
-
-def _batch(batch: ClusterBatch) -> dict[str, Any]:
-    return {
-        "created": batch.created.isoformat() if batch.created else "",
-        "event": batch.event,
-        "rows": batch.rows,
-        "unassigned": batch.unassigned,
-        "new_labels": list(batch.new_labels),
-        "gone_labels": list(batch.gone_labels),
-        "labels": batch.labels.tolist(),
-        "sizes": batch.sizes.tolist(),
-        "drift": batch.drift.tolist(),
-    }
-
-
-def _event(batch: ClusterBatch) -> tuple[str, ...]:
-    moved = "-"
-    if batch.drift.size and batch.drift.max() > 0:
-        far = int(np.argmax(batch.drift))
-        moved = f"{batch.drift[far]:.4f} (cluster {batch.labels[far]})"
-    return (
-        batch.created.strftime("%Y-%m-%d %H:%M") if batch.created else "-",
-        batch.event,
-        f"{batch.rows:,}",
-        f"{batch.unassigned:,}",
-        f"{len(batch.labels):,}",
-        ", ".join(map(str, batch.new_labels)) if batch.event != "made" else "-",
-        ", ".join(map(str, batch.gone_labels)),
-        moved,
-    )
-
-
-def _info(info: StoredInfo) -> dict[str, Any]:
-    facts = asdict(info)
-    for name in ("created", "updated"):
-        facts[name] = facts[name].isoformat() if facts[name] else ""
-    facts["cluster_names"] = {str(label): name for label, name in info.cluster_names.items()}
-    return facts
-
-
-def _row(info: StoredInfo) -> tuple[str, ...]:
-    return (
-        info.name,
-        "-" if info.clusters is None else f"{info.clusters:,}",
-        f"{info.rows:,}",
-        str(info.parameters.get("method", "-")),
-        info.dataset or "-",
-        info.created.strftime("%Y-%m-%d %H:%M") if info.created else "-",
-        info.updated.strftime("%Y-%m-%d %H:%M") if info.updated else "-",
-        "damaged" if info.problem else "yes" if info.durable else "until the server ends",
-    )
+    print_table(headings, [kept_words.cluster_line(each, rows) for each in found.clusters], right=(0, 2, 3))
 
 
 def _print_json(told: Any) -> None:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
-from penult_service.cli import sides, similarity
+from penult_service.cli import comparison, sides
 from penult_service.cli.app import main
 from penult_service.cli.sides import Side
 from penult_service.errors import InvalidInput
@@ -40,19 +40,19 @@ def all_pairs(a: Side, b: Side | None, metric: str) -> list[tuple[float, int, in
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("within", [True, False])
 def test_extremes(monkeypatch: pytest.MonkeyPatch, metric: str, within: bool) -> None:
-    monkeypatch.setattr(similarity, "BLOCK", 4)
+    monkeypatch.setattr(comparison, "BLOCK", 4)
     a = Side(vectors(11), None, "")
     a.vectors[3] = np.nan
     a.vectors[7] = a.vectors[2]  # equal scores
     b = None if within else Side(vectors(6, 1), None, "")
     expected = all_pairs(a, b, metric)
-    most, least = similarity.Comparison(a, b, metric).extremes(7)
+    most, least = comparison.Comparison(a, b, metric).extremes(7)
     assert [tuple(pair) for pair in most] == expected[:7]
     assert [pair.score for pair in least] == [pair[0] for pair in expected[::-1][:7]]
 
 
 def test_more_asked_for_than_there_are() -> None:
-    most, least = similarity.Comparison(Side(vectors(3), None, ""), None, "cosine").extremes(99)
+    most, least = comparison.Comparison(Side(vectors(3), None, ""), None, "cosine").extremes(99)
     assert len(most) == len(least) == 3
 
 
