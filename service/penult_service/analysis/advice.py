@@ -10,7 +10,7 @@ from penult_service.analysis.fitting import Fitting
 from penult_service.analysis.methods import hdbscan
 from penult_service.analysis.results import Advice
 
-_TRIED_ROWS = 10_000  # up to which other parameters are tried; beyond, it takes as long as what was asked
+_TRIED_ROWS = 5_000  # up to which other parameters are tried; beyond, it takes as long as what was asked
 
 
 def advice(call: Cluster, fitted: Fitting, found: Found, clusters: int) -> tuple[Advice, ...]:

@@ -290,6 +290,8 @@ def graph_neighbors(call: Call, rows: int) -> int:
             return min(rows, max(int(3 * (call.perplexity or 30.0)) + 2, 16))
         case Cluster() if reduction_of(call) == "umap":
             return min(rows, 16)
+        case Cluster(keep=True):
+            return min(rows, 2)
         case Duplicates():
             return min(rows, GRAPH_NEIGHBORS)
         case Outliers():

@@ -22,8 +22,9 @@ from penult_service.analysis.description import (
 )
 from penult_service.analysis.finding import Found, find
 from penult_service.analysis.fitting import Fitting, fitting, for_later
+from penult_service.analysis.graphs import graph_of
 from penult_service.analysis.keywords import Keywords, keywords
-from penult_service.analysis.progress import tell
+from penult_service.analysis.progress import silently, tell
 from penult_service.analysis.results import Adjustment, ClusterResult
 from penult_service.analysis.stability import stability
 
@@ -81,7 +82,7 @@ def cluster(
         moved=fitted.kept[np.flatnonzero(found.moved)].astype(np.int32),
         advice=advice(call, fitted, found, count),
         keywords=_keywords(call, clusters, count, arrays),
-        **_kept(call, fitted, found, source, centres),
+        **_kept(call, fitted, found, source, centres, arrays),
     )
     return result if labels is None else _beside_labels(result, labels)
 
@@ -109,10 +110,18 @@ def _keywords(call: Cluster, clusters: NDArray[np.int32], count: int, arrays: Ar
 
 
 def _kept(
-    call: Cluster, fitted: Fitting, found: Found, source: NDArray[Any], centres: NDArray[np.float64]
+    call: Cluster,
+    fitted: Fitting,
+    found: Found,
+    source: NDArray[Any],
+    centres: NDArray[np.float64],
+    arrays: Arrays,
 ) -> dict[str, Any]:
     """The fields of `ClusterResult` that `keep` and `keep_graph` ask for."""
     near = None if found.reduced is None else found.reduced.graph
+    if near is None and call.keep and len(fitted.rows):
+        with silently():
+            near = graph_of(fitted, 2, call.metric, arrays, call.keep_graph)
     kept = {} if near is None else near.kept(call.keep_graph)
     if not call.keep:
         return kept

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from penult_service.analysis.calls import EditClusters
 from penult_service.analysis.description import centres_of, exemplars, merges
 from penult_service.analysis.fitting import fitting
-from penult_service.analysis.methods import kmeans
+from penult_service.analysis.methods import STARTS, kmeans
 from penult_service.analysis.progress import tell
 from penult_service.analysis.projection import lowered
 from penult_service.analysis.results import Adjustment, GrowResult
@@ -22,7 +22,6 @@ Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Ints = NDArray[np.int32]
 
-_STARTS = 3  # of k-means, the best of which counts
 _NAMED = 20  # labels that a refusal names
 
 
@@ -157,7 +156,7 @@ def _split(
     if inverse is not None:
         times = np.bincount(inverse[inverse >= 0], minlength=len(old.rows))
     lines = np.ascontiguousarray(space[inside], dtype=np.float32)
-    found = kmeans(lines, count, times[inside], call.seed, _STARTS)
+    found = kmeans(lines, count, times[inside], call.seed, STARTS)
     parts, own = np.unique(found, return_inverse=True)
     sizes = np.bincount(own, times[inside], len(parts))
     firsts = [int(inside[own == part].min()) for part in range(len(parts))]

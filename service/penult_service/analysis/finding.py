@@ -14,7 +14,7 @@ from penult_service.analysis.calls import Cluster
 from penult_service.analysis.choosing import choose
 from penult_service.analysis.description import centres_of, distances
 from penult_service.analysis.fitting import Fitting
-from penult_service.analysis.methods import COVARIANCE, hdbscan, kmeans, mixture
+from penult_service.analysis.methods import COVARIANCE, STARTS, hdbscan, kmeans, mixture
 from penult_service.analysis.progress import counting, tell
 from penult_service.analysis.projection import lowered
 from penult_service.analysis.reduction import Reduced, reduce
@@ -26,7 +26,6 @@ Labels = NDArray[np.int64]
 Arrays = Mapping[str, NDArray[Any]]
 
 N_CLUSTERS, MIN_SAMPLES = 8, 5
-_STARTS = 3  # of k-means, the best of which counts
 _LEAST_TO_CHOOSE = 3  # distinct rows: two clusters of them have a silhouette
 
 
@@ -103,8 +102,8 @@ def _divided(call: Cluster, reduced: Reduced, fitted: Fitting, count: int) -> tu
             used = {"covariance_type": COVARIANCE, "seed": call.seed}
             return mixture(reduced.rows[fitted.inverse], count, call.seed, stage="clusters"), used
         case _:
-            more = counting("clusters", _STARTS)
-            labels = kmeans(reduced.rows, count, fitted.counts, call.seed, _STARTS, more)
+            more = counting("clusters", STARTS)
+            labels = kmeans(reduced.rows, count, fitted.counts, call.seed, STARTS, more)
             return labels[fitted.inverse], {"seed": call.seed}
 
 

@@ -126,8 +126,10 @@ def _groups(
     together = _together(rows, call.metric)
     reduced = reduce(Cluster("hdbscan", metric=call.metric, seed=call.seed), together, {})
     tell("new clusters")
-    samples = min(call.min_samples, len(rows))
-    dense = hdbscan(reduced.rows[together.inverse], call.min_cluster_size, samples, reduced.metric)
+    space, samples = reduced.rows[together.inverse], min(call.min_samples, len(rows))
+    # Of few old rows no group is left beside one of new ones.
+    few = len(backdrop) < call.min_cluster_size
+    dense = hdbscan(space, call.min_cluster_size, samples, reduced.metric, single=few)
     # Of each distinct row: the backdrop, then the fresh ones.
     among, groups = np.split(dense[together.first], [len(backdrop)])
     unlabelled, counts = labels[fresh.first] < 0, fresh.counts

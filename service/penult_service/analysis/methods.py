@@ -16,6 +16,8 @@ Floats = NDArray[np.float32]
 Labels = NDArray[np.int64]
 
 COVARIANCE = "tied"
+STARTS = 3
+"""Of k-means, the best of which counts."""
 _REGULARISATION = 1e-3  # of the mean variance: a component of one row, or of equal ones, has a width
 
 
@@ -70,10 +72,10 @@ def mixture(rows: Floats, count: int, seed: int, stage: str = "") -> Labels:
             return np.asarray(model.fit_predict(wide), dtype=np.int64)
 
 
-def hdbscan(rows: Floats, least: int, samples: int, metric: str) -> Labels:
+def hdbscan(rows: Floats, least: int, samples: int, metric: str, single: bool = False) -> Labels:
     """HDBSCAN (Campello, Moulavi and Sander 2013) of rows [p, d], noise -1; unit rows under cosine as euclidean.
 
-    `least` rows make a cluster, `samples` a dense place.
+    `least` rows make a cluster, `samples` a dense place; all may be one with `single`.
     """
     from sklearn.cluster import HDBSCAN
 
@@ -81,6 +83,7 @@ def hdbscan(rows: Floats, least: int, samples: int, metric: str) -> Labels:
         min_cluster_size=least,
         min_samples=samples,
         metric="manhattan" if metric == "manhattan" else "euclidean",
+        allow_single_cluster=single,
         copy=True,
     )
     with threadpool_limits(1):

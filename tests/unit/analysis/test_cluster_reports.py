@@ -209,6 +209,20 @@ def test_what_is_kept_is_what_was_fitted() -> None:
     assert (plain.labels == result.labels).all()
 
 
+def test_without_a_reduction_a_graph_that_is_there_says_what_is_far() -> None:
+    rows, _ = groups([30, 20])
+    made = clusters(Cluster("kmeans", 2, keep=True, keep_graph=True), rows)
+    assert made.near_rows.shape == (50, 32)
+    graph = {"near_rows": made.near_rows, "near_distances": made.near_distances}
+    again = clusters(Cluster("kmeans", 2, keep=True), rows, **graph)
+    assert (
+        again.far_distance
+        == made.far_distance
+        == clusters(Cluster("kmeans", 2, keep=True), rows).far_distance
+    )
+    assert clusters(Cluster("kmeans", 2, keep_graph=True), rows).near_rows.size == 0
+
+
 @pytest.mark.parametrize("scale", [1.0, 1e30])
 def test_kmeans_on_the_rows_keeps_its_centres(scale: float) -> None:
     rows = groups([30, 20, 10])[0] * np.float32(scale)

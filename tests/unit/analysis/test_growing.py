@@ -166,6 +166,18 @@ def test_growth_goes_on_and_labels_are_never_used_again() -> None:
     assert adjusted_rand_score(labels, [0, 1] * 30 + [2] * 30 + [0] * 10 + [3] * 30 + [0] * 10) == 1
 
 
+def test_one_new_topic_beside_a_few_old_rows() -> None:
+    rows = some([0] * 4, 1)
+    made, arrays = stored(Cluster("kmeans", 1, keep=True), rows)
+    new = some([1] * 30, 2)
+    result = changed(Grow("kmeans", far_distance=made.far_distance, next_label=1), {**arrays, "source": new})
+    check(result, np.concatenate([rows, new]), made.labels, "cosine")
+    assert result.labels[:4].tolist() == [0] * 4
+    assert result.new_labels.tolist() == [1]
+    assert np.count_nonzero(result.labels[4:] == 1) >= 10
+    assert set(result.labels[4:]) <= {1, -1}
+
+
 @pytest.mark.parametrize(
     ("old", "new", "share", "lost", "expected"),
     [
