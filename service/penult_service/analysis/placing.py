@@ -1,10 +1,12 @@
 """New rows on a stored map, which does not move.
 
-On a map by principal components whose loadings are stored a row lies where these put it. Else it lies at the weighted
-geometric median of the places of its nearest fitted rows: their mean would drop rows between two islands into the sea.
-Weights are those of UMAP's fuzzy neighbourhood (McInnes, Healy and Melville 2018), the median is Weiszfeld's (1937).
-What umap-learn's own `transform` says of a row depends on the others in the request; this does not, and draws no random
-numbers.
+On a map by principal components whose loadings are stored a row lies where these put it. Else its nearest fitted rows
+draw it to their places, with the weights of UMAP's fuzzy neighbourhood (McInnes, Healy and Melville 2018): from their
+weighted geometric median (Weiszfeld 1937) to where the weighted sum of log(1 + (distance / scale)^2) is least nearby.
+That sum is the part of t-SNE's own, and nearly of UMAP's own, that draws together; as a location it is that of a Cauchy
+distribution. So a row has neighbours around it, where their weighted mean would drop it between two islands into the
+sea. What umap-learn's own `transform` says of a row depends on the others in the request; this does not, and draws no
+random numbers.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from penult_service.analysis.sieve import nearest
 Floats = NDArray[np.float32]
 
 _SMOOTHING = 1.5e-3  # of the map's spread: distances below it hardly count as such to the median
+_SCALE = 0.02  # of the map's spread: beyond it, what a place draws falls
 _TOLERANCE = 1e-7  # of the map's spread
 _STEPS = 300
 _OWN = 3e-5  # of the far distance (where it is no square, of its square): so near, a row lies where the nearest does
@@ -52,7 +55,7 @@ def transform(call: Transform, arrays: Mapping[str, NDArray[Any]]) -> TransformR
         found = pca.placed(near.lines, arrays["mean"], arrays["loadings"])
         used: dict[str, Any] = {}
     else:
-        found = medians(near, places, call.metric, call.far_distance)
+        found = drawn(near, places, call.metric, call.far_distance)
         used = {"n_neighbors": near.rows.shape[1]}
     coordinates = near.of_all(found, 0)
     if near.zero.size:
@@ -91,7 +94,7 @@ def neighbors_of(call: Transform) -> int:
     return min(call.n_neighbors, NEIGHBORS) if call.method == "tsne" else call.n_neighbors
 
 
-def medians(near: Nearby, places: Floats, metric: str, far_distance: float | None) -> Floats:
+def drawn(near: Nearby, places: Floats, metric: str, far_distance: float | None) -> Floats:
     """Places float32 [p, c] of new rows on a map whose fitted rows lie at `places` [m, c]."""
     weights, closeness = near.weights(), _closeness(near.distances, metric, far_distance)
     columns = places.T.astype(np.float64, order="C")  # sums along rows of memory
@@ -100,9 +103,8 @@ def medians(near: Nearby, places: Floats, metric: str, far_distance: float | Non
 
     def place(at: slice) -> None:
         ones: list[NDArray[Any]] = [near.rows[at], weights[at], near.same[at], closeness[at]]
-        kernels.place(
-            fixed(places), *map(fixed, ones), spread * _SMOOTHING, spread * _TOLERANCE, _STEPS, found[at]
-        )
+        sizes = spread * _SMOOTHING, spread * _SCALE, spread * _TOLERANCE
+        kernels.place(fixed(places), *map(fixed, ones), *sizes, _STEPS, found[at])
 
     by_rows(place, len(found))
     return found

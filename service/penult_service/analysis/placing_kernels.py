@@ -76,45 +76,49 @@ def weigh(distances, weights):  # type: ignore[no-untyped-def]
 
 
 @_kernel
-def place(places, rows, weights, same, closeness, smoothing, tolerance, steps, out):  # type: ignore[no-untyped-def]
-    """Places float32 [n, c] into `out`: the weighted geometric median of the neighbours' places (`_median`).
+def place(places, rows, weights, same, closeness, smoothing, scale, tolerance, steps, out):  # type: ignore[no-untyped-def]
+    """Places float32 [n, c] into `out`, where the neighbours' places draw each row to.
 
-    Of row i the neighbours rows[i] (int32 [n, k], nearest first) lie at places[rows[i]] (float32 [m, c]). The nearest
-    neighbour's place draws the row to itself as far as `closeness` float64 [n] is below 1; a row that is fitted row
-    same[i] has that one's place.
+    Of row i the neighbours rows[i] (int32 [n, k], nearest first) lie at places[rows[i]] (float32 [m, c]). From their
+    weighted mean it moves to their weighted geometric median, and from there to the next place where the weighted sum
+    of log(scale^2 + distance^2) is least: those far from the others hardly count by then. The nearest neighbour's place
+    draws the row to itself as far as `closeness` float64 [n] is below 1; fitted row same[i] has its own.
     """
     at, moved = np.empty(places.shape[1]), np.empty(places.shape[1])
     for i in range(len(rows)):
         if same[i] >= 0:
             out[i] = places[same[i]]
             continue
-        _median(places, rows[i], weights[i], smoothing, tolerance, steps, at, moved)
+        at[:] = 0.0
+        total = 0.0
+        for j in range(rows.shape[1]):
+            total += weights[i, j]
+            for x in range(len(at)):
+                at[x] += weights[i, j] * places[rows[i, j], x]
+        at /= total
+        _settle(places, rows[i], weights[i], False, smoothing, tolerance, steps, at, moved)
+        _settle(places, rows[i], weights[i], True, scale, tolerance, steps, at, moved)
         own = np.exp(-(closeness[i] ** 2))
         for x in range(len(at)):
             out[i, x] = own * places[rows[i, 0], x] + (1.0 - own) * at[x]
 
 
 @_kernel
-def _median(places, rows, weights, smoothing, tolerance, steps, at, moved):  # type: ignore[no-untyped-def]
-    """The place `at` where the weighted sum of sqrt(distance^2 + smoothing^2) to the places of `rows` is least.
+def _settle(places, rows, weights, squared, scale, tolerance, steps, at, moved):  # type: ignore[no-untyped-def]
+    """Moves `at` to where the weighted sum of sqrt(scale^2 + distance^2) to the places of `rows` is least.
 
-    Weiszfeld's steps (1937) from the weighted mean, until one is below the tolerance; `moved` is room to work in.
+    With `squared`: of log(scale^2 + distance^2). By weighted means, each nearer place with more weight (Weiszfeld 1937;
+    with `squared` those of the Cauchy distribution), none of which makes the sum larger, until a step is below the
+    tolerance. `moved` is room to work in.
     """
-    at[:] = 0.0
-    total = 0.0
-    for j in range(len(rows)):
-        total += weights[j]
-        for x in range(len(at)):
-            at[x] += weights[j] * places[rows[j], x]
-    at /= total
     for _ in range(steps):
         total = 0.0
         moved[:] = 0.0
         for j in range(len(rows)):
-            square = smoothing * smoothing
+            square = scale * scale
             for x in range(len(at)):
                 square += (places[rows[j], x] - at[x]) ** 2
-            pull = weights[j] / np.sqrt(square)
+            pull = weights[j] / (square if squared else np.sqrt(square))
             total += pull
             for x in range(len(at)):
                 moved[x] += pull * places[rows[j], x]

@@ -141,7 +141,7 @@ def _mean(map_: Stored, near: nearby.Nearby) -> NDArray[np.float32]:
 def _quality(map_: Stored, peer: Any) -> list[list[str]]:
     near = nearby.nearby(map_.case.new, map_.arrays["fitted_rows"], 15, "cosine")
     ways = {
-        "**median (ours)**": map_.place(map_.case.new),
+        "**ours**": map_.place(map_.case.new),
         "umap-learn `transform`": peer.transform(map_.case.new),
         "weighted mean": _mean(map_, near),
         "nearest place": map_.arrays["coordinates"][near.nearest],
@@ -171,7 +171,7 @@ def _still(map_: Stored, peer: Any) -> list[list[str]]:
     order = np.random.default_rng(0).permutation(len(case.new))
     some = np.random.default_rng(1).permutation(len(case.fitted))[:2_000]
     lines = []
-    for way, place in (("**median (ours)**", map_.place), ("umap-learn `transform`", peer.transform)):
+    for way, place in (("**ours**", map_.place), ("umap-learn `transform`", peer.transform)):
         whole = place(case.new)
         alone = np.concatenate([place(case.new[at : at + 1]) for at in range(_ONE)])
         parts = np.concatenate([place(case.new[at : at + 100]) for at in range(0, len(case.new), 100)])
@@ -186,7 +186,7 @@ def _still(map_: Stored, peer: Any) -> list[list[str]]:
                 f"{np.abs(parts - whole).max():g}",
                 f"{np.abs(_restarted(map_) - whole).max():g}" if ours else "-",
                 _two(back),
-                _left_out(map_, placing.medians) if ours else "-",
+                _left_out(map_, placing.drawn) if ours else "-",
             ]
         )
     left_out = _left_out(map_, lambda near, *_: _mean(map_, near))
@@ -224,7 +224,7 @@ def _two(values: NDArray[Any]) -> str:
 def _speed(map_: Stored, peer: Any) -> list[list[str]]:
     """Interleaved, the best of three in bulk and the median of single rows."""
     case = map_.case
-    ways = {"**median (ours)**": map_.place, "umap-learn `transform`": peer.transform}
+    ways = {"**ours**": map_.place, "umap-learn `transform`": peer.transform}
     ones: dict[str, list[float]] = {way: [] for way in ways}
     bulk: dict[str, list[float]] = {way: [] for way in ways}
     for at in range(_ONE):
@@ -259,7 +259,7 @@ def _bulk(quick: bool) -> list[str]:
     bulk = [_seconds(map_.place, map_.case.new) / new for _ in range(3)]
     return [
         f"mixed, {count:,} fitted",
-        "**median (ours)**",
+        "**ours**",
         f"{np.median(ones) * 1e3:.1f}",
         f"{1 / min(bulk):,.0f}",
     ]
@@ -268,7 +268,7 @@ def _bulk(quick: bool) -> list[str]:
 def _tsne(map_: Stored) -> list[list[str]]:
     near = nearby.nearby(map_.case.new, map_.arrays["fitted_rows"], 15, "cosine")
     ways = {
-        "**median (ours)**": map_.place(map_.case.new),
+        "**ours**": map_.place(map_.case.new),
         "weighted mean": _mean(map_, near),
         "nearest place": map_.arrays["coordinates"][near.nearest],
     }

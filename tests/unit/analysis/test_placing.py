@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -51,30 +53,60 @@ def placed(
     return transform(Transform("umap", metric, k, far), {**arrays, "source": source})
 
 
-def by_hand(row: NDArray[np.float32], arrays: Arrays, metric: str, far: float, k: int) -> NDArray[np.float64]:
-    """The method, written down: SciPy's distances, root and minimum."""
-    places = arrays["coordinates"][arrays["fitted_first"]].astype(np.float64)
-    name = {"manhattan": "cityblock"}.get(metric, metric)
-    distances = cdist(row[None].astype(np.float64), arrays["fitted_rows"].astype(np.float64), name)[0]
-    near = np.argsort(distances, kind="stable")[:k]
-    beyond, around = distances[near] - distances[near[0]], places[near]
+@dataclass(frozen=True, eq=False)
+class ByHand:
+    """The method, written down: SciPy's distances, its root for sigma, its minimum for the median."""
 
-    def too_much(sigma: float) -> float:
-        return float(np.exp(-beyond / sigma).sum() - np.log2(k))
+    around: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    spread: float
+    own: float
 
-    sigma = brentq(too_much, beyond[1] / 1e3, beyond[-1] * 1e3, xtol=1e-15 * beyond[-1])
-    weights = np.exp(-beyond / sigma)
-    spread = np.sqrt(((places - places.mean(axis=0)) ** 2).sum(axis=1).mean())
+    @classmethod
+    def of(cls, row: NDArray[np.float32], arrays: Arrays, metric: str, far: float, k: int) -> ByHand:
+        places = arrays["coordinates"][arrays["fitted_first"]].astype(np.float64)
+        name = {"manhattan": "cityblock"}.get(metric, metric)
+        distances = cdist(row[None].astype(np.float64), arrays["fitted_rows"].astype(np.float64), name)[0]
+        near = np.argsort(distances, kind="stable")[:k]
+        beyond = distances[near] - distances[near[0]]
 
-    def cost(at: NDArray[np.float64]) -> float:
-        squares = ((around - at) ** 2).sum(axis=1)
-        return float((weights * np.sqrt(squares + (1.5e-3 * spread) ** 2)).sum())
+        def too_much(sigma: float) -> float:
+            return float(np.exp(-beyond / sigma).sum() - np.log2(k))
 
-    start = weights @ around / weights.sum()
-    median = minimize(cost, start, method="Nelder-Mead", options={"xatol": 1e-8, "fatol": 1e-13}).x
-    ratio = distances[near[0]] / far
-    own = np.exp(-(((ratio if metric == "cosine" else ratio**2) / 3e-5) ** 2))
-    return np.asarray(own * around[0] + (1 - own) * median)
+        sigma = brentq(too_much, beyond[1] / 1e3, beyond[-1] * 1e3, xtol=1e-15 * beyond[-1])
+        ratio = distances[near[0]] / far
+        return cls(
+            places[near],
+            np.exp(-beyond / sigma),
+            float(np.sqrt(((places - places.mean(axis=0)) ** 2).sum(axis=1).mean())),
+            float(np.exp(-(((ratio if metric == "cosine" else ratio**2) / 3e-5) ** 2))),
+        )
+
+    def squares(self, at: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
+        return ((self.around - at) ** 2).sum(axis=1) + (scale * self.spread) ** 2
+
+    def far_from_median(self, at: NDArray[np.float64]) -> float:
+        return float((self.weights * np.sqrt(self.squares(at, 1.5e-3))).sum())
+
+    def energy(self, at: NDArray[np.float64]) -> float:
+        return float((self.weights * np.log(self.squares(at, 0.02))).sum())
+
+    def least(
+        self, cost: Callable[[NDArray[np.float64]], float], start: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Where the cost is least around a place."""
+        size = 1e-3 * self.spread
+        simplex = start + size * np.vstack([np.zeros(len(start)), np.eye(len(start))])
+        how = {"xatol": 1e-9, "fatol": 1e-15, "initial_simplex": simplex, "maxiter": 4_000}
+        return np.asarray(minimize(cost, start, method="Nelder-Mead", options=how).x)
+
+    def place(self) -> NDArray[np.float64]:
+        at = self.least(self.far_from_median, self.weights @ self.around / self.weights.sum())
+        for _ in range(1_000):
+            pulls = self.weights / self.squares(at, 0.02)
+            at = pulls @ self.around / pulls.sum()
+        assert self.energy(self.least(self.energy, at)) > self.energy(at) - 1e-9
+        return self.own * self.around[0] + (1 - self.own) * at
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -82,11 +114,11 @@ def by_hand(row: NDArray[np.float32], arrays: Arrays, metric: str, far: float, k
 def test_places_are_those_of_the_definition(metric: str, dimensions: int) -> None:
     arrays, far = stored(islands(200, 1), metric, dimensions)
     assert far
-    new = islands(40, 2)
-    new[:5] = islands(200, 1)[:5] * np.float32(1 + 1e-3)  # some close to a fitted row
-    new[5:10] = islands(200, 1)[:5] + np.float32(2e-4)
+    new = islands(18, 2)
+    new[:3] = islands(200, 1)[:3] * np.float32(1 + 1e-3)  # some close to a fitted row
+    new[3:6] = islands(200, 1)[:3] + np.float32(2e-4)
     found = placed(arrays, new, metric, far)
-    wanted = np.array([by_hand(row, arrays, metric, far, 15) for row in new])
+    wanted = np.array([ByHand.of(row, arrays, metric, far, 15).place() for row in new])
     spread = float(np.sqrt(arrays["coordinates"].var(axis=0).sum()))
     np.testing.assert_allclose(found.coordinates, wanted, atol=1e-5 * spread)
 
