@@ -14,6 +14,7 @@ from penult_service.analysis.calls import Cluster, Neighbors, Project, Similarit
 from penult_service.config import Limits
 from penult_service.errors import InvalidInput
 from penult_service.rpc.analysis import codec as analysis_codec
+from penult_service.rpc.analysis.bases import StoredName
 from penult_service.rpc.analysis.codec import AnalysisCodec
 from penult_service.rpc.analysis.sources import TextSide, VectorSide
 from penult_service.rpc.codec import Codec
@@ -67,6 +68,46 @@ def test_everything_that_is_said_is_in_the_call() -> None:
         )
     ).call == Project("tsne", 3, "manhattan", 0, 0.0, 5.5, 7)
     assert CODEC.similarity(pb.ComputeSimilarityRequest(a=SOURCE, b=SOURCE, pairs=True)).call.pairs
+
+
+def test_what_is_stored_keeps_what_new_rows_need() -> None:
+    for name in ("", "topics"):
+        assert CODEC.cluster(pb.ClusterRequest(source=SOURCE, name=name)).call.keep is bool(name)
+        assert CODEC.project(pb.ProjectRequest(source=SOURCE, name=name)).call.keep is bool(name)
+    call = CODEC.cluster(pb.ClusterRequest(source=SOURCE, auto=True, bootstraps=7, keywords=0)).call
+    assert (call.auto, call.bootstraps, call.keywords) == (True, 7, 0)
+    call = CODEC.project(
+        pb.ProjectRequest(source=SOURCE, supervised=True, target_weight=0.0, density=True)
+    ).call
+    assert (call.supervised, call.target_weight, call.density) == (True, 0.0, True)
+
+
+def test_calls_about_what_is_stored() -> None:
+    asked = CODEC.transform(
+        pb.TransformRequest(source=SOURCE, projection="projections/map", approximate=True)
+    )
+    assert asked.call == calls.Transform(approximate=True)
+    assert asked.stored == StoredName("projections", "map", "projection")
+    asked = CODEC.assign(pb.AssignClustersRequest(source=SOURCE, clustering="topics"))
+    assert asked.stored == StoredName("clusterings", "topics", "clustering")
+    asked = CODEC.grow(pb.GrowClusteringRequest(source=SOURCE, clustering="topics", request_id="r"))
+    assert (asked.request_id, asked.call.min_cluster_size) == ("r", 0)
+    asked = CODEC.project(pb.ProjectRequest(source=SOURCE, aligned_to="map"))
+    assert asked.stored == StoredName("projections", "map", "aligned_to")
+    assert CODEC.duplicates(pb.FindDuplicatesRequest(source=SOURCE)).call == calls.Duplicates()
+    assert CODEC.duplicates(pb.FindDuplicatesRequest(source=SOURCE, threshold=0.0)).call.threshold == 0.0
+    assert CODEC.outliers(pb.FindOutliersRequest(source=SOURCE)).call == calls.Outliers()
+
+
+def test_labels_have_codes_and_names() -> None:
+    request = pb.ProjectRequest(source=SOURCE, labels=["b", "", "a", "b"])
+    asked = CODEC.project(request)
+    assert asked.labels is not None
+    assert (asked.labels.tolist(), asked.label_names) == ([0, 1, 2, 0], ("b", "", "a"))
+    request.supervised = True
+    asked = CODEC.project(request)
+    assert asked.labels is not None
+    assert (asked.labels.tolist(), asked.label_names) == ([0, -1, 1, 0], ("b", "a"))
 
 
 WORDS = [
