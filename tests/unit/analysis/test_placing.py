@@ -276,7 +276,7 @@ def test_a_map_by_tsne_asks_fewer_neighbours_than_it_was_made_of() -> None:
 
 def test_a_real_map_takes_its_own_rows_back() -> None:
     rows = islands(120, 25)
-    map_ = project(Project("umap"), rows)
+    map_ = project(Project("tsne"), rows)
     kept = for_later(fitting(rows, "cosine"), rows, "cosine")
     found = placed({**kept, "coordinates": map_.coordinates}, rows, "cosine", kept["far_distance"])
     assert (found.coordinates == map_.coordinates).all()
