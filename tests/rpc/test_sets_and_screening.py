@@ -208,7 +208,7 @@ def test_what_an_analysis_would_take(channel: grpc.Channel, ran: list[Any]) -> N
 def test_what_is_too_large_is_told_with_the_way_out() -> None:
     limits = Limits(max_analysis_seconds=0.05)
     with (
-        serving(fake_model("reviews", 3), limits=limits, analysis_memory=0.01) as server,
+        serving(fake_model("reviews", 3), limits=limits, analysis_workers=1, analysis_memory=0.01) as server,
         server.channel() as channel,
     ):
         source = source_of(*ROWS)
@@ -220,8 +220,20 @@ def test_what_is_too_large_is_told_with_the_way_out() -> None:
         refused = call(channel, "SearchNeighbors", pb.SearchNeighborsRequest(queries=source, k=1))
         assert (refused.code, refused.reason) == ("FAILED_PRECONDITION", "ANALYSIS_TOO_LARGE")
         assert refused.message == told.problem
-    with serving(fake_model("reviews", 3), limits=limits) as server, server.channel() as channel:
+    with (
+        serving(fake_model("reviews", 3), limits=limits, analysis_workers=1) as server,
+        server.channel() as channel,
+    ):
         tsne = pb.ProjectRequest(source=source_of(*ROWS), method=pb.PROJECTION_METHOD_TSNE)
         told = estimate(channel, project=tsne).reply
         assert (told.way, told.problem) == (pb.ANALYSIS_WAY_OPERATION, "")
         assert told.seconds > told.max_call_seconds == 0.05
+
+
+def test_a_server_without_workers_says_so() -> None:
+    with serving(fake_model("reviews", 3)) as server, server.channel() as channel:
+        told = estimate(channel, project=pb.ProjectRequest(source=source_of(*ROWS))).reply
+        assert told.way == pb.ANALYSIS_WAY_REFUSED
+        assert "--analysis-workers" in told.problem
+        small = pb.ComputeSimilarityRequest(a=source_of(*ROWS))
+        assert estimate(channel, compute_similarity=small).reply.way == pb.ANALYSIS_WAY_CALL

@@ -42,10 +42,11 @@ class Estimates:
                 return self._told(self._analyses.check(asked, found))
 
     def _told(self, checked: Checked) -> pb.EstimateAnalysisResponse:
-        way, problem = pb.ANALYSIS_WAY_CALL, ""
-        if _refusal(lambda: self._analyses.check_for_call(checked)):
+        way = pb.ANALYSIS_WAY_CALL
+        problem = "" if checked.here else _refusal(lambda: self._pool.check_admits(apart=True))
+        if not problem and _refusal(lambda: self._analyses.check_for_call(checked)):
+            way = pb.ANALYSIS_WAY_OPERATION
             problem = _refusal(lambda: self._analyses.check_for_operation(checked))
-            way = pb.ANALYSIS_WAY_REFUSED if problem else pb.ANALYSIS_WAY_OPERATION
         texts = (
             len(side.asked.given)
             for side in checked.sides.values()
@@ -54,7 +55,7 @@ class Estimates:
         return pb.EstimateAnalysisResponse(
             seconds=checked.cost.seconds,
             bytes=checked.cost.bytes,
-            way=way,
+            way=pb.ANALYSIS_WAY_REFUSED if problem else way,
             problem=problem,
             max_call_seconds=self._limits.max_analysis_seconds,
             max_call_bytes=self._limits.max_analysis_bytes,

@@ -161,13 +161,16 @@ class Growth:
         return _grown_reply(made.facts["history"][-1], made.clusters, info, told), labels
 
     async def _to_the_end(self, function: Callable[[], T]) -> T:
-        """Also when the caller has left: the next one's turn comes when it is done."""
-        storing = self._stored.begin(function)
-        try:
-            return await asyncio.shield(storing)
-        except asyncio.CancelledError:
-            await asyncio.wait([storing])
-            raise
+        """Also when the caller leaves: what is changed then is told, and the next one's turn comes when it is done."""
+        storing, cancelled = self._stored.begin(function), False
+        while not storing.done():
+            try:
+                await asyncio.wait([storing])
+            except asyncio.CancelledError:
+                cancelled = True
+        if cancelled and storing.exception() is not None:
+            raise asyncio.CancelledError
+        return storing.result()
 
     @asynccontextmanager
     async def _turn(self, name: str) -> AsyncIterator[None]:
