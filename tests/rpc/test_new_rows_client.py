@@ -157,6 +157,8 @@ def test_a_deadline_says_what_is_not_known(flavour, address, script):
     script.pause = 0.5
     with pytest.raises(DeadlineError, match="perhaps the clusters were changed"):
         flavour.run(client.merge_clusters("topics", [0, 1], deadline=0.2))
+    with pytest.raises(DeadlineError, match="perhaps the clusters were changed"):
+        flavour.run(client.grow(MATRIX, "topics", deadline=0.2))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ class OperationStatus:
 
     Attributes:
         name: What the server calls it.
-        analysis: ``similarity``, ``neighbors``, ``cluster`` or ``project``.
+        analysis: ``similarity``, ``neighbors``, ``cluster``, ``project``, ``duplicates``, ``outliers``, ``transform``,
+            ``assign``, ``grow`` or ``compare_dropout``.
         rows: How many rows it is about: of `a`, of the queries, or of the source.
         state: ``waiting``, ``running``, ``done``, ``failed`` or ``cancelled``.
         stage: What it does now, for a person, such as ``embedding`` or ``layout``; as `state` when it does not run.

@@ -91,8 +91,9 @@ def _checked(name: Any, where: str) -> str:
 
 
 def perhaps_done(error: PenultError, clustering: str) -> PenultError:
-    """What became of a change that the server may have received: it is not sent again."""
-    if error.retry_after is None and isinstance(error, UnavailableError | DeadlineError | CancelledError):
+    """What stopped us from knowing whether the server changed clusters; of an operation its own words say more."""
+    unknown = isinstance(error, UnavailableError | DeadlineError | CancelledError)
+    if unknown and error.retry_after is None and "operation" not in error.metadata:
         return reword(
             error,
             f"{error.message}; perhaps the clusters were changed: client.clustering({clustering!r}).history tells",

@@ -122,7 +122,8 @@ class Growing(Analysis):
         """Takes rows into stored clusters: int32 [n] labels.
 
         Those that belong to a cluster get its label; of those that are far from all, new clusters are made. Old
-        clusters keep their labels. Sent again after a break, the same rows are taken in once.
+        clusters keep their labels. What a break makes this call send again takes the rows in once; a second call takes
+        them in twice.
 
         Args:
             source: As of `assign`.
@@ -141,14 +142,17 @@ class Growing(Analysis):
             min_cluster_size=parameters.whole(min_cluster_size, "min_cluster_size"),
             request_id=secrets.token_hex(16),
         )
-        return self._analyse(
-            kinds.GROW,
-            request,
-            requests.check_sides(source=source),
-            requests.model_options(model),
-            kinds.Asked(wait, progress, deadline, dry_run),
-            like=parameters.resource_name("clusterings", clustering),
-        )
+        try:
+            return self._analyse(
+                kinds.GROW,
+                request,
+                requests.check_sides(source=source),
+                requests.model_options(model),
+                kinds.Asked(wait, progress, deadline, dry_run),
+                like=parameters.resource_name("clusterings", clustering),
+            )
+        except PenultError as error:
+            raise edits.perhaps_done(error, clustering) from None
 
     def merge_clusters(
         self, clustering: str, labels: Sequence[int], *, deadline: float | None = None
