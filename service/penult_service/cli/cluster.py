@@ -21,6 +21,7 @@ from penult_service.cli.clustering import Clustering
 from penult_service.cli.console import note, print_table
 from penult_service.cli.sides import Side
 from penult_service.errors import InvalidInput
+from penult_service.plots.cluster_words import option
 from penult_service.vectors import POOLINGS, TRUNCATIONS
 
 ADDED = ("cluster",)
@@ -180,7 +181,7 @@ def cluster(
     else:
         _show(found)
     for advice in result.advice:
-        note(f"advice: --{advice.parameter.replace('_', '-')}: {advice.why}")
+        note(f"advice: {option(advice.parameter)}: {advice.why}")
 
 
 def _with_keywords(

@@ -126,7 +126,12 @@ def figures(view: ClusterView) -> list[Figure]:
 
 def advice(view: ClusterView) -> list[tuple[str, str]]:
     """The parameter to move, as it is written on the command line, and why."""
-    return [(f"--{parameter.replace('_', '-')}", why) for parameter, why in view.advice]
+    return [(option(parameter), why) for parameter, why in view.advice]
+
+
+def option(parameter: str) -> str:
+    """A parameter as it is written on the command line."""
+    return "INPUT" if parameter == "source" else f"--{parameter.replace('_', '-')}"
 
 
 def columns(view: ClusterView) -> dict[str, Callable[[Group], str]]:

@@ -183,9 +183,16 @@ def _branches(axes: Axes, tree: Tree, leaves: list[Leaf], theme: Theme) -> None:
         lines.append([(node.distance, ends[0]), (node.distance, ends[-1])])
         inks.append(theme.pale)
         for branch, end in zip(node.branches, ends, strict=True):
-            lines.append([(node.distance, end), (branch.distance if branch.branches else 0.0, end)])
+            lines.append([(node.distance, end), (branch.distance, end)])
             inks.append(theme.pale if branch.branches else _ink(shown[id(branch)], theme))
     axes.add_collection(LineCollection(lines, colors=inks, linewidths=1.2, capstyle="round", clip_on=False))
+    # Of clusters that are drawn as one, the merges are between their distance and the end.
+    rest = [
+        [(leaf.distance, places[id(leaf)]), (0.0, places[id(leaf)])]
+        for leaf in tree.leaves()
+        if leaf.distance
+    ]
+    axes.add_collection(LineCollection(rest, colors=theme.pale, linewidths=0.8, linestyles="dotted"))
 
 
 def _scale(axes: Axes, view: ClusterView, theme: Theme) -> None:
