@@ -137,7 +137,7 @@ class Clusters(_Analysis):
         clusters: Each of them: see `ClusterInfo`.
         quality: See `ClusterQuality`.
         merges: float64 [k - 1, 4], their hierarchy by the distance of their centres, nearest first, as SciPy's
-            ``linkage`` gives one: two places in `clusters` (k + i: the i-th merge), their distance, the rows in both.
+            ``linkage`` gives one: two places in `clusters` (k + i: the i-th merge), distance, and clusters in both.
         curve: With ``n_clusters="auto"``: what was tried, by number.
         stability: How far bootstrap samples agree; None without ``bootstraps``.
         moved: int32, rows that were noise and went to the nearest cluster (``noise="nearest"``).

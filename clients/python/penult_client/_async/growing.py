@@ -120,8 +120,8 @@ class AsyncGrowing(AsyncAnalysis):
     ) -> Grown | AsyncOperation[Grown] | Estimate:
         """Takes rows into stored clusters: int32 [n] labels.
 
-        Those that belong to a cluster get its label; of those that are far from all, new clusters are made. Old
-        clusters keep their labels. What a break makes this call send again takes the rows in once; a second call takes
+        Those that belong to a cluster get its label; dense groups of new rows among which hardly any old ones lie are
+        new clusters. Old clusters keep their labels. What a break makes this call send again takes the rows in once; a second call takes
         them in twice.
 
         Args:

@@ -219,8 +219,8 @@ class AnalysisServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GrowClustering(self, request, context):
-        """Takes rows into stored clusters: those that belong to one get its label, and of those that are far from all new
-        clusters are made. Old clusters keep their labels. What was measured of all rows (silhouette, agreement ...) is gone
+        """Takes rows into stored clusters: those that belong to one get its label, and dense groups of new rows among which
+        hardly any old ones lie are new clusters. Old clusters keep their labels. What was measured of all rows (silhouette, agreement ...) is gone
         from the stored clustering then, and so are the keywords, labels and silhouettes of clusters that got rows. Several
         calls for one clustering work one after the other. FAILED_PRECONDITION: as AssignClusters, or (reason
         CLUSTERING_CHANGED) when it is overwritten or deleted meanwhile; then nothing was changed.
