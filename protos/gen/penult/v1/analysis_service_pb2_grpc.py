@@ -220,10 +220,10 @@ class AnalysisServiceServicer(object):
 
     def GrowClustering(self, request, context):
         """Takes rows into stored clusters: those that belong to one get its label, and dense groups of new rows among which
-        hardly any old ones lie are new clusters. Old clusters keep their labels. What was measured of all rows (silhouette, agreement ...) is gone
-        from the stored clustering then, and so are the keywords, labels and silhouettes of clusters that got rows. Several
-        calls for one clustering work one after the other. FAILED_PRECONDITION: as AssignClusters, or (reason
-        CLUSTERING_CHANGED) when it is overwritten or deleted meanwhile; then nothing was changed.
+        hardly any old ones lie are new clusters. Old clusters keep their labels. What was measured of all rows (silhouette,
+        agreement ...) is gone from the stored clustering then, and so are the keywords, labels and silhouettes of clusters
+        that got rows. Several calls for one clustering work one after the other. FAILED_PRECONDITION: as AssignClusters, or
+        (reason CLUSTERING_CHANGED) when it is overwritten or deleted meanwhile; then nothing was changed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
