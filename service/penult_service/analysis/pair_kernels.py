@@ -12,7 +12,6 @@ from penult_service.analysis.kernels import (
     _STRIDE,
     COSINE,
     EUCLIDEAN,
-    _any_within,
     _inline,
     _kernel,
     _key,
@@ -30,6 +29,15 @@ def _score(metric, x, y, xx, yy):  # type: ignore[no-untyped-def]
     if metric == COSINE:
         return -key
     return np.sqrt(key) if metric == EUCLIDEAN else key
+
+
+@_inline
+def _any_within(keys, limit):  # type: ignore[no-untyped-def]
+    """Whether any of _STRIDE keys is within the limit. Counting, not leaving early, makes vectors of it."""
+    count = np.int32(0)
+    for j in range(_STRIDE):
+        count += np.int32(keys[j] <= limit)
+    return count > 0
 
 
 @_inline
