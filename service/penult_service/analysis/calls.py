@@ -284,6 +284,8 @@ KINDS: tuple[type[Call], ...] = Call.__args__
 def graph_neighbors(call: Call, rows: int) -> int:
     """Columns of the neighbour graph of `source`, the row itself included, that a call reads; 0: none."""
     match call:
+        case Project(method="pca"):
+            return min(rows, 16)  # its quality does
         case Project(method="umap"):
             return min(rows, max(call.n_neighbors or 15, 16))
         case Project(method="tsne"):

@@ -154,10 +154,50 @@ def _project(call: Project, shapes: Shapes) -> None:
         )
     only_of("umap", call.method, n_neighbors=call.n_neighbors, min_dist=call.min_dist)
     only_of("tsne", call.method, perplexity=call.perplexity)
+    only_of("umap", call.method, supervised=call.supervised or None, density=call.density or None)
     at_least("n_neighbors", call.n_neighbors, 2)
     at_least("perplexity", call.perplexity, 1)
     if call.min_dist is not None and not 0 <= call.min_dist <= 1:
         raise out_of_range("min_dist", call.min_dist, "how close rows may lie; give 0 to 1")
+    _supervised(call, shapes)
+    _anchor(call, shapes)
+
+
+def _supervised(call: Project, shapes: Shapes) -> None:
+    if call.supervised and "labels" not in shapes:
+        raise wrong(
+            "labels", "supervised pulls rows of one label together, and there are no labels; give them"
+        )
+    if call.target_weight is None:
+        return
+    if not call.supervised:
+        raise wrong(
+            "target_weight",
+            "target_weight says how much labels count in a supervised map; give supervised too, or leave it out",
+        )
+    if not 0 <= call.target_weight <= 1:
+        raise out_of_range("target_weight", call.target_weight, "how much labels count; give 0 to 1")
+
+
+def _anchor(call: Project, shapes: Shapes) -> None:
+    if "anchor" not in shapes:
+        return
+    only_of("umap", call.method, aligned_to="anchor")
+    rows, dimensions = shapes["anchor"]
+    if rows != shapes["source"][0]:
+        raise InvalidInput(
+            f"the map of aligned_to has {rows} rows, source has {shapes['source'][0]}; align maps of the same rows,"
+            " in the same order",
+            reason="ROWS_MISMATCH",
+            field="aligned_to",
+            metadata={"aligned_to": str(rows), "source": str(shapes["source"][0])},
+        )
+    if dimensions != call.n_components:
+        raise wrong(
+            "n_components",
+            f"the map of aligned_to has {dimensions} dimensions; a map of {call.n_components} cannot lie as it does, so"
+            f" give n_components {dimensions}",
+        )
 
 
 def _center(center: bool, metric: str) -> None:

@@ -73,7 +73,7 @@ def _drawn(starts, rates, low, high, epoch, edges, ends):  # type: ignore[no-unt
     for i in range(low, high):
         for edge in range(starts[i], starts[i + 1]):
             edges[count] = edge
-            count += i32(now * rates[edge]) - i32(before * rates[edge])
+            count += np.int64(i32(now * rates[edge]) > i32(before * rates[edge]))
         ends[i - low] = count
     return count
 

@@ -43,6 +43,7 @@ REQUESTS: dict[type, Any] = {
     EditClusters: pb.EditClusteringRequest,
 }
 
+LABELLED = {**ROWS, "labels": (20,)}
 GOOD = [
     (Similarity(), {"a": (1, 1)}),
     (Similarity("manhattan", pairs=True), AB),
@@ -82,6 +83,9 @@ GOOD = [
     (Project(min_dist=1.0, n_components=3), {**ROWS, "labels": (20,)}),
     (Project("pca", metric="euclidean"), ROWS),
     (Project("tsne", metric="manhattan", perplexity=1.0), ROWS),
+    (Project(supervised=True, target_weight=1.0), LABELLED),
+    (Project(supervised=True, target_weight=0.0, density=True), {**LABELLED, "anchor": (20, 2)}),
+    (Project(n_components=3), {**ROWS, "anchor": (20, 3)}),
     (Similarity(center=True), {**AB, "background": (1, 3)}),
     (Neighbors(center=True), CORPUS),
     (Duplicates(), {"source": (1, 1)}),
@@ -191,6 +195,15 @@ BAD = [
     (Project("tsne", perplexity=float("inf")), ROWS, "OUT_OF_RANGE", "perplexity"),
     (Project(seed=-1), ROWS, "OUT_OF_RANGE", "seed"),
     (Project(), {**ROWS, "labels": (21,)}, "LABELS_MISMATCH", "labels"),
+    (Project(supervised=True), ROWS, "WRONG_COMBINATION", "labels"),
+    (Project("tsne", supervised=True), LABELLED, "WRONG_COMBINATION", "supervised"),
+    (Project("pca", density=True), ROWS, "WRONG_COMBINATION", "density"),
+    (Project(target_weight=0.5), LABELLED, "WRONG_COMBINATION", "target_weight"),
+    (Project(supervised=True, target_weight=1.1), LABELLED, "OUT_OF_RANGE", "target_weight"),
+    (Project(supervised=True, target_weight=float("nan")), LABELLED, "OUT_OF_RANGE", "target_weight"),
+    (Project("pca"), {**ROWS, "anchor": (20, 2)}, "WRONG_COMBINATION", "aligned_to"),
+    (Project(), {**ROWS, "anchor": (19, 2)}, "ROWS_MISMATCH", "aligned_to"),
+    (Project(), {**ROWS, "anchor": (20, 3)}, "WRONG_COMBINATION", "n_components"),
 ]
 
 

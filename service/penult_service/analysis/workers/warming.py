@@ -162,6 +162,8 @@ def _little_of_everything() -> Iterator[tuple[Call, dict[str, np.ndarray[Any, An
         yield Cluster(method, noise="nearest"), {"source": small, "labels": labels}
     for method in PROJECT_METHODS:
         yield Project(method), {"source": small, "labels": labels}
+    yield Project(supervised=True), {"source": small, "labels": labels}
+    yield Project(density=True), {"source": small, "anchor": np.ascontiguousarray(small[:, :2])}
     stored = {"fitted_rows": small[5:], "fitted_first": np.arange(_SMALL - 5, dtype=np.int32)}
     places = {**stored, "coordinates": np.ascontiguousarray(small[5:, :2])}
     for metric in PROJECT_METRICS:
