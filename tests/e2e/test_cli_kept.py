@@ -109,4 +109,4 @@ def test_a_directory_without_a_server(tmp_path: Path, capsys: pytest.CaptureFixt
     assert [row["cluster"] for row in facts["results"]] == made["labels"]
     with Client.open("fake:none", data=data, analysis_workers=0):
         assert main(["clusters", "list", "--data", str(data)]) == 1
-        assert "with another server" in capsys.readouterr().err
+        assert f"{data} is open in another server (process" in capsys.readouterr().err

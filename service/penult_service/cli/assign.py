@@ -99,7 +99,7 @@ def grow(
     overwrite: options.Overwrite = False,
     dry_run: options.DryRun = False,
 ) -> None:
-    """Take rows into clusters: of those that are far from all, new clusters are made.
+    """Take rows into clusters: dense groups of new rows, among which hardly any old ones lie, are new clusters.
 
     Old clusters keep their numbers. With --output the columns of the input are written and beside them `cluster` (-1:
     none) and `cluster_name`. `penult clusters history NAME` tells what became of the clusters since they were made.

@@ -30,18 +30,21 @@ NOWHERE = (
 
 
 @contextmanager
-def keeper(model: str | None, server: str | None, data: Path | None) -> Iterator[tuple[Client, str | None]]:
+def keeper(
+    model: str | None, server: str | None, data: Path | None, *, new: bool = False
+) -> Iterator[tuple[Client, str | None]]:
     """A client of what keeps maps and clusters, and the name to call the model by (None: it is not named).
 
     Args:
         model: With `server` a name; else a path, None when no text is to be embedded.
         server: Its address.
         data: Without a server: the directory of ``penult serve --data``, which no other server has open.
+        new: Whether the directory may be one that is not there yet.
 
     Raises:
         InvalidInput: neither a server nor a directory is named.
-        NotFound: there is no such model.
-        ServerStartError: another server has the directory open, or the model is refused.
+        NotFound: there is no such model or directory.
+        PenultError: of the client; another server has the directory open (DATA_IN_USE), or the model is refused.
     """
     if server:
         with options.connected(model, server) as connected:
@@ -49,14 +52,24 @@ def keeper(model: str | None, server: str | None, data: Path | None) -> Iterator
         return
     if data is None:
         raise InvalidInput(NOWHERE, reason="NOWHERE_TO_KEEP")
+    if not new and not data.is_dir():
+        raise NotFound(f"there is no directory {data}", reason="NO_DIRECTORY")
     if model is not None and not Path(model).exists():
         raise NotFound(f"there is no {model}; a model by name needs --server HOST:PORT as well")
     from penult_client import Client
+    from penult_client import PenultError as ClientError
 
     with status(f"opening {data}"):
         private = Client.open(model or _NO_MODEL, timeout=options.TIMEOUT, data=data, analysis_workers=1)
     with private as client:
-        yield client, None
+        try:
+            yield client, None
+        except ClientError as error:
+            if error.reason == "DATA_IN_USE":
+                holder = error.metadata.get("process", "unknown")
+                advice = "name that one with --server HOST:PORT"
+                error.message = f"{data} is open in another server (process {holder}); {advice}"
+            raise
 
 
 def unembedded(texts: Sequence[str]) -> tuple[NDArray[np.float32], dict[str, Any]]:
@@ -191,7 +204,7 @@ class Keeping(Embedding):
         return remote.ask(client, call, arrays, labels, **how, **self._more, **more)
 
     def _open(self) -> AbstractContextManager[tuple[Client, str | None]]:
-        return keeper(self._model, self._server, self._data)
+        return keeper(self._model, self._server, self._data, new=True)
 
 
 def opened(

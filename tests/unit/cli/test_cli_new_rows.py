@@ -200,7 +200,7 @@ def test_changes_by_hand(
             "has a column 'x' already",
         ),
         (
-            ["assign", "texts.csv", "--clusters", "topics", "--data", "d", "--model", "gone"],
+            ["assign", "texts.csv", "--clusters", "topics", "--data", ".", "--model", "gone"],
             "there is no gone",
         ),
         (["grow", "texts.csv", "--clusters", "other", "--server", "SERVER"], "there is no 'other'"),
@@ -243,6 +243,9 @@ def test_a_directory_is_opened_by_a_private_server(
 
     monkeypatch.setattr(penult_client.Client, "open", opened)
     folder = vectors.with_name("data")
+    assert main(["transform", str(vectors), "--map", "map1", "--data", str(folder)]) == 2
+    assert f"there is no directory {folder}" in capsys.readouterr().err
+    folder.mkdir()
     assert main(["transform", str(vectors), "--map", "map1", "--data", str(folder)]) == 0
     model = vectors.with_name("model")
     model.mkdir()

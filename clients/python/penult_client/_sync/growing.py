@@ -122,8 +122,8 @@ class Growing(Analysis):
         """Takes rows into stored clusters: int32 [n] labels.
 
         Those that belong to a cluster get its label; dense groups of new rows among which hardly any old ones lie are
-        new clusters. Old clusters keep their labels. What a break makes this call send again takes the rows in once; a second call takes
-        them in twice.
+        new clusters. Old clusters keep their labels. What a break makes this call send again takes the rows in once; a
+        second call takes them in twice.
 
         Args:
             source: As of `assign`.
