@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from penult_service.analysis import byte_kernel, kernels
+from penult_service.analysis import byte_kernel, kernels, sift_kernels
 from penult_service.analysis.byte_keys import ByteKeys, byte_keys
 from penult_service.analysis.progress import counting, silently, tell
 from penult_service.analysis.rough import Floats, Threads, fixed
@@ -155,7 +155,7 @@ def _sift_lists(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     """Offers to each query the rows of its lists, by their places; of list i the queries which[ends[i - 1]:ends[i]].
 
-    The rest is as in `byte_kernel.tile` and `kernels.sift_marked`.
+    The rest is as in `byte_kernel.tile` and `sift_kernels.sift_marked`.
     """
     together, block = byte_kernel.ROWS, byte_kernel.COLUMNS
     most = max(1, (starts[1:] - starts[:-1]).max())
@@ -178,7 +178,7 @@ def _sift_lists(  # type: ignore[no-untyped-def]
                 some, its_starts, its_steps, its_limits, corpus[first:last], corpus_steps[wide], bases[wide],
                 keys, marks,
             )  # fmt: skip
-            kernels.sift_marked(
+            sift_kernels.sift_marked(
                 keys[: len(its)], marks[: len(its)], its, block, sizes[i], first * block, slope, margins,
                 heap, seen, limits, found, values, counts,
             )  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penult_service.analysis import kernels
+from penult_service.analysis import kernels, sift_kernels
 from penult_service.analysis.byte_kernel import COLUMNS
 from penult_service.analysis.byte_keys import ByteKeys, byte_keys, worth_it
 from penult_service.analysis.progress import counting, tell
@@ -78,7 +78,7 @@ def squared_norms(rows: Floats) -> NDArray[np.float64]:
 
 @dataclass(eq=False)
 class Sieve:
-    """What may be among the k nearest of a block of queries (see `kernels.sift_rows`); without room every row."""
+    """What may be among the k nearest of a block of queries (see `sift_kernels.sift_rows`); without room every row."""
 
     queries: slice
     heap: Floats
@@ -105,7 +105,7 @@ class Sieve:
         """First limits, from rows drawn evenly: else near-copies that come first would fill the sieve."""
         step = max(1, rough.shape[1] // max(_SAMPLE, 4 * self.heap.shape[1]))
         tile = rough.tile(self.queries, slice(0, rough.shape[1], step))
-        kernels.first_limits(tile, rough.slope, rough.allowances[self.queries], self.heap, self.limits)
+        sift_kernels.first_limits(tile, rough.slope, rough.allowances[self.queries], self.heap, self.limits)
 
     def keep_to(self, limits: Floats) -> None:
         """From now on takes what is within these limits, which stay."""
@@ -123,7 +123,7 @@ class Sieve:
 
     def take_rows(self, rough: RoughKeys, tile: Floats, start: int) -> None:
         """A tile whose rows are the queries and whose columns are the corpus rows from `start` on."""
-        kernels.sift_rows(tile, start, rough.slope, rough.allowances[self.queries], *self.arrays)
+        sift_kernels.sift_rows(tile, start, rough.slope, rough.allowances[self.queries], *self.arrays)
 
     def take_marked(self, rough: ByteKeys, columns: slice) -> None:
         """These corpus rows."""
@@ -131,13 +131,15 @@ class Sieve:
         first, last, _ = columns.indices(rough.shape[1])
         allowances = rough.allowances[self.queries]
         which = np.arange(len(keys), dtype=np.int32)
-        kernels.sift_marked(
+        sift_kernels.sift_marked(
             keys, marks, which, COLUMNS, last - first, first, rough.slope, allowances, *self.arrays
         )
 
     def take_columns(self, rough: RoughKeys, tile: Floats, first: int, start: int) -> None:
         """A tile whose columns from `first` on are the queries and whose rows are the corpus rows from `start` on."""
-        kernels.sift_columns(tile, first, start, rough.slope, rough.allowances[self.queries], *self.arrays)
+        sift_kernels.sift_columns(
+            tile, first, start, rough.slope, rough.allowances[self.queries], *self.arrays
+        )
 
 
 class _Ranking:
