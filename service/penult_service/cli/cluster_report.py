@@ -79,7 +79,7 @@ def write_kept(
     coordinates: NDArray[np.float32] | None = None,
 ) -> None:
     """Reports on clusters that are kept, all or none; `coordinates` float32 [n, 2 or 3] are of their rows on a map."""
-    view = view_of_clusters(_with_keywords(clusters, texts), name, texts, command, coordinates)
+    view = view_of_clusters(with_keywords(clusters, texts), name, texts, command, coordinates)
     with drafts(*places) as written:
         for draft, place in zip(written, places, strict=True):
             write_report(draft, place.suffix.lower(), view)
@@ -87,7 +87,7 @@ def write_kept(
         note(f"wrote {place}")
 
 
-def _with_keywords(clusters: Clusters, texts: Sequence[str] | None) -> Clusters:
+def with_keywords(clusters: Clusters, texts: Sequence[str] | None) -> Clusters:
     """The clusters with what the server could not say that was given vectors alone."""
     if texts is None or any(one.keywords for one in clusters.clusters) or len(texts) != len(clusters):
         return clusters

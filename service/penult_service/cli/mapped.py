@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from penult_service.plots.views import MapView
 
 AXES = ("x", "y", "z")
+# Parameters that a caption leaves out; -o, --json and the command's own words have them.
+UNSHOWN = ("method", "n_components", "layout", "same_bytes", "n_epochs")
 NAMES = {"umap": "UMAP", "pca": "PCA", "tsne": "t-SNE"}
 
 
@@ -96,7 +98,7 @@ class Map:
         used, result = self.result.used, self.result
         method = str(used.get("method", self.call.method))
         parts = [f"{NAMES.get(method, method)} of {len(self.rows):,} rows"]
-        shown = {name: value for name, value in used.items() if name not in ("method", "n_components")}
+        shown = {name: value for name, value in used.items() if name not in UNSHOWN and str(value) != "False"}
         parts.append(analyses.in_words(shown))
         if len(result.explained_variance):
             parts.append("explains " + " + ".join(f"{share:.0%}" for share in result.explained_variance))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from penult_service.cli import analyses, kept, tables
+from penult_service.cli import analyses, cluster_report, kept, tables
 from penult_service.cli.colouring import NOISE, Colouring, colouring_of
 from penult_service.cli.mapped import NAMES
 from penult_service.cli.sides import Side
@@ -136,6 +136,7 @@ def _by_clusters(
 ) -> Backdrop:
     """Both in the colours of clusters that are kept; the map's rows where the clusters are of the same."""
     clusters = client.clustering(name)
+    clusters = cluster_report.with_keywords(clusters, known.texts)
     labels = [str(label) for label in clusters.labels.tolist()]
     stored = clusters.stored
     one, other = placed.projection, stored
@@ -145,5 +146,6 @@ def _by_clusters(
         info.label: info.name or ", ".join(w for w, _ in info.keywords[:_WORDS]) for info in clusters.clusters
     }
     names = {str(label): f"{label} {told}".rstrip() for label, told in words.items()}
-    new = Colouring(f"cluster of {name}", [str(label) for label in assigned.labels.tolist()], noise=NOISE)
+    names[NOISE] = "in none of them"
+    new = Colouring(f"cluster ({name})", [str(label) for label in assigned.labels.tolist()], noise=NOISE)
     return Backdrop(coordinates, known, labels if same else None, new, names)

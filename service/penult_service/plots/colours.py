@@ -82,7 +82,9 @@ def key_of(views: Sequence[MapView]) -> Key | None:
     noise = next((view.noise for view in views if view.noise is not None), None)
     names = {label: name for view in views for label, name in view.names.items()}
     found = tuple(
-        replace(entry, name=names.get(entry.name, entry.name)) if entry.kind == "named" else entry
+        replace(entry, name=names.get(entry.labels[0], entry.name))
+        if entry.kind in ("named", "noise")
+        else entry
         for entry in entries(sum(counts, Counter()), counts[0], noise)
     )
     places = {label: place for place, entry in enumerate(found) for label in entry.labels}

@@ -183,8 +183,8 @@ def test_new_rows_in_the_colours_of_clusters(server: str, script: Script, texts:
     assert main([*map(str, words)]) == 0
     assert len(script.asked("AssignClusters")) == 1
     data = data_of(page)
-    assert data["legend"] == "cluster of topics"
-    assert {label[0].split()[0] for label in data["labels"]} >= {"1", "noise"}
+    assert data["legend"] == "cluster (topics)"
+    assert {label[0] for label in data["labels"]} >= {"1 odd", "in none of them"}
     assert data["texts"] == [None] * 6 + TEXTS
 
 
