@@ -59,7 +59,7 @@ def assign(
     and `far`: farther than 99 % of their own rows are from each other.
 
     The INPUT is of texts, which are embedded as the clusters' own rows were, or of embeddings that `penult embed`
-    wrote.
+    wrote. For clusters of embeddings embed new texts with `penult embed` in the same way first.
     """
     tables.check_places([output] if output else [], (source,), overwrite)
     side, rows = kept.new_rows(source, text_column, model, server, data)

@@ -84,6 +84,7 @@ def transform(
     place says little.
 
     The INPUT is of texts, which are embedded as the map's own rows were, or of embeddings that `penult embed` wrote.
+    For a map of embeddings embed new texts with `penult embed` in the same way first.
     --picture draws the map's own rows pale, the new ones in colour, and far ones hollow.
     """
     tables.check_places([output] if output else [], (source,), overwrite)
