@@ -200,7 +200,7 @@ class AsyncMaps(AsyncAnalysis):
             approximate: Search an index that may miss neighbours: quicker for many rows, and no longer independent of
                 company to the last digit.
             model: What embeds texts; None: the model version that made the map. How they are read (layer, pooling ...)
-                is as the map's own rows were; of a map of vectors that is not known, so embed texts first as those were:
+                is as the map's own rows were; of a map of vectors that is not known: embed texts first as those were,
                 ``client.transform(client.embed(texts, pooling="mean"), "map1")``.
             wait, progress, deadline, dry_run: As of `similarity`.
 

@@ -68,8 +68,8 @@ class Growing(Analysis):
             source: Texts, `Embeddings`, an array [n, d], or a `Dataset`, in the space of the clusters' rows.
             clustering: The name of the clustering.
             model: What embeds texts; None: the model version that made the clusters. How they are read (layer, pooling
-                ...) is as the clusters' own rows were; of clusters of vectors that is not known, so embed texts first as
-                those were.
+                ...) is as the clusters' own rows were; of clusters of vectors that is not known, so embed texts first
+                as those were.
             wait, progress, deadline, dry_run: As of `similarity`.
 
         Raises:
