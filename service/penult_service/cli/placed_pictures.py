@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from penult_service.plots.views import PlacedView
 
 PICTURES, PAGES = (".png", ".svg"), (".html",)
-_WORDS = 3
 
 
 @dataclass(frozen=True)
@@ -135,6 +134,8 @@ def _by_clusters(
     coordinates: NDArray[np.float32],
 ) -> Backdrop:
     """Both in the colours of clusters that are kept; the map's rows where the clusters are of the same."""
+    from penult_service.plots.cluster_view import Group
+
     clusters = client.clustering(name)
     clusters = cluster_report.with_keywords(clusters, known.texts)
     labels = [str(label) for label in clusters.labels.tolist()]
@@ -142,10 +143,12 @@ def _by_clusters(
     one, other = placed.projection, stored
     same = len(labels) == len(coordinates) and other is not None and one.id_digest == other.id_digest
     assigned = client.assign(kept.given(side, rows), name, model=model)
-    words = {
-        info.label: info.name or ", ".join(w for w, _ in info.keywords[:_WORDS]) for info in clusters.clusters
+    names = {
+        str(info.label): Group(
+            info.label, info.size, info.name, tuple(word for word, _ in info.keywords)
+        ).title
+        for info in clusters.clusters
     }
-    names = {str(label): f"{label} {told}".rstrip() for label, told in words.items()}
     names[NOISE] = "in none of them"
     new = Colouring(f"cluster ({name})", [str(label) for label in assigned.labels.tolist()], noise=NOISE)
     return Backdrop(coordinates, known, labels if same else None, new, names)

@@ -47,8 +47,11 @@ def curve(view: ClusterView) -> Picture | None:
 
 
 def sizes(view: ClusterView) -> Picture | None:
-    """Sizes after each batch; None where there was one."""
-    if len(view.history) < 2 or not any(batch.sizes for batch in view.history):
+    """Sizes after each batch; None where they never changed."""
+    if (
+        len({tuple(zip(batch.labels, batch.sizes, strict=False)) for batch in view.history if batch.sizes})
+        < 2
+    ):
         return None
     caption = "Named: those that changed most." if len(view.groups) > MOST_LINES else ""
     return Picture("sizes", "Rows of each cluster", caption, "svg", partial(_sizes, view))
