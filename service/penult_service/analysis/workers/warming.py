@@ -185,4 +185,5 @@ def _little_of_everything() -> Iterator[tuple[Call, dict[str, np.ndarray[Any, An
         yield Outliers(5, metric), {"source": small, **kept}
     yield CompareDropout(map=False), {"source": small, "draws_head": small[:, None]}
     yield Neighbors(15), {"queries": large}
+    yield Neighbors(5, "manhattan"), {"queries": large[:600]}  # more than a tile, and no products of bytes
     yield Project(n_neighbors=3), {"source": large}  # few edges: what counts is the way, not the map
