@@ -11,9 +11,10 @@ from demo_ask import ALONE, SOME, Analyses, Answers, Texts, apart
 from numpy.typing import NDArray
 from penult_client import Clusters
 from penult_service.analysis.cluster_quality import silhouettes
+from penult_service.analysis.keywords import keywords
 from penult_service.plots.words import number
 
-PAIRS, EXAMPLES, CLUSTERS = 5, 3, 8
+PAIRS, EXAMPLES, CLUSTERS, KEYWORDS = 5, 3, 8, 6
 # What all-MiniLM-L6-v2 leaves far behind; lower means that something is wrong (or other weights were named).
 EXPECTED_ACCURACY, EXPECTED_PURITY = 0.85, 0.80
 
@@ -58,11 +59,13 @@ class Pair:
 
 @dataclass(frozen=True)
 class Cluster:
-    """Rows found to belong together: how many of each genre (most first), and those nearest to the centre."""
+    """Rows found to belong together: how many of each genre (most first), those nearest to the centre, and the words
+    that tell them from the others."""
 
     size: int
     genres: list[tuple[str, int]]
     examples: list[Text]
+    keywords: list[str]
 
 
 def accuracy(answers: Answers, genres: Sequence[str]) -> float:
@@ -223,11 +226,17 @@ def near_texts(texts: Texts, trained: Analyses, untrained: Analyses) -> list[Nea
 def clusters(texts: Texts, found: Clusters) -> list[Cluster]:
     """The largest clusters."""
     genres = np.array(texts.genres)
+    encoded = [text.encode() for text in texts.texts]
+    ends = np.cumsum([len(each) for each in encoded], dtype=np.int64)
+    told = keywords(
+        np.frombuffer(b"".join(encoded), np.uint8), ends, found.labels, len(found.sizes), KEYWORDS
+    )
     return [
         Cluster(
             size=int(size),
             genres=Counter(genres[found.labels == place].tolist()).most_common(),
             examples=[text_at(texts, int(row)) for row in found.nearest[place][:EXAMPLES]],
+            keywords=[word for word, _ in told[place]],
         )
         for place, size in enumerate(found.sizes[:CLUSTERS])
     ]

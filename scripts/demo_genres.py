@@ -83,6 +83,7 @@ class Genres:
             ),
             element("div", *shares, class_="bar", role="presentation"),
             element("ul", *told, class_="shares"),
+            *([paragraph(", ".join(cluster.keywords), class_="pale")] if cluster.keywords else []),
             *(element("blockquote", example.text) for example in cluster.examples[:examples]),
             class_="card",
         )

@@ -151,11 +151,12 @@ def _clusters(clusters: Sequence[Cluster]) -> list[str]:
         (
             f"{c.size:,}",
             ", ".join(f"{name} {count}" for name, count in c.genres),
+            ", ".join(c.keywords),
             "\n".join(e.text for e in c.examples),
         )
         for c in clusters
     ]
-    return _table(("sentences", "of which", "nearest to its centre"), *rows)
+    return _table(("sentences", "of which", "keywords", "nearest to its centre"), *rows)
 
 
 def _near(report: Report) -> list[str]:

@@ -146,7 +146,7 @@ def commands(penult: str, out: Path, model: Path, data: Path) -> list[tuple[str,
     table = out / "embeddings.parquet"
     return [
         (f"{penult} map {table} --color genre -o map.html", "the demo's sentences as a map"),
-        (f"{penult} cluster {table} --n-clusters 20", "topics among them"),
+        (f"{penult} cluster {table} --n-clusters 20 -o clusters.html", "topics among them, on a page"),
         (
             f'{penult} neighbors --text "A moving film." --corpus {table} --model {model}/1 --data {data}',
             "the sentences nearest to one of yours",
