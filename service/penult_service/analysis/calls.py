@@ -93,7 +93,7 @@ class Neighbors:
 
     `exclude_self` leaves row i out for query i. `radius` keeps what is at least so similar (cosine, dot), or at
     most so far (euclidean, manhattan). `center` takes the mean of the corpus' rows from every row first (cosine only).
-    `approximate` searches lists of near rows and measures its recall; exact where that is as quick (`approximate.pays`).
+    `approximate` searches lists of near rows and measures its recall; where that is as quick it is the exact search.
     """
 
     name: ClassVar[str] = "neighbors"

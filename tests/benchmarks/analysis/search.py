@@ -139,7 +139,7 @@ def _approximate(rows: Matrix) -> str:
     return table(head, lines)
 
 
-_HEAD = ["ours, s", "faiss, s", "ratio (from, to)", "ours, MiB", "faiss, MiB", "load"]
+_HEAD = ["ours, s", "faiss, s", "ratio (from, to)", "processor s", "ours, MiB", "faiss, MiB", "load"]
 
 
 @dataclass(eq=False)
@@ -149,6 +149,7 @@ class _Side:
     process: subprocess.Popen[str]
     answer_file: Path
     seconds: list[float] = field(default_factory=list)
+    processor_seconds: float = 0.0
     mebibytes: float = 0.0
     found: int = 0
 
@@ -162,7 +163,8 @@ class _Side:
             raise SystemExit(f"a side of the benchmark ended with {self.process.wait()}")
         told = json.loads(line)
         self.seconds.append(told["seconds"])
-        self.mebibytes, self.found = told["mebibytes"], told["found"]
+        self.processor_seconds, self.mebibytes = told["processor_seconds"], told["mebibytes"]
+        self.found = told["found"]
 
     @property
     def answer(self) -> NDArray[np.int32]:
@@ -200,6 +202,7 @@ def _times(ours: _Side, theirs: _Side, ratios: list[float]) -> list[str]:
     return [
         *(f"{statistics.median(side.seconds):.2f}" for side in (ours, theirs)),
         f"{statistics.median(ratios):.2f} ({min(ratios):.2f}, {max(ratios):.2f})",
+        f"{ours.processor_seconds:.1f}, {theirs.processor_seconds:.1f}",
         *(f"{side.mebibytes:.0f}" for side in (ours, theirs)),
         load().split(" on ")[0].removeprefix("load "),
     ]
@@ -264,13 +267,13 @@ def _be_a_side(name: str, rows_file: str, answer_file: str, number: str = "0") -
     work, few = _work(name, rows, float(number))
     work(few)
     for _ in sys.stdin:
-        start = time.perf_counter()
+        start, busy = time.perf_counter(), time.process_time()
         found = work(rows)
-        seconds = time.perf_counter() - start
+        told = {"seconds": time.perf_counter() - start, "processor_seconds": time.process_time() - busy}
         if isinstance(found, np.ndarray):
             np.save(answer_file, found)
         count = found if isinstance(found, int) else 0
-        print(json.dumps({"seconds": seconds, "mebibytes": _peak(), "found": count}), flush=True)
+        print(json.dumps({**told, "mebibytes": _peak(), "found": count}), flush=True)
 
 
 def _peak() -> float:
