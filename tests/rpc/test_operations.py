@@ -130,7 +130,7 @@ def test_small_result_is_what_the_call_answers(channel, method):
 
 
 def assert_is_part_of(parts: list[Any], whole: Any, field: str, first: int) -> None:
-    rows = ("scores", "indices", "labels", "coordinates")
+    rows = ("scores", "indices", "labels", "coordinates", "row_neighbors_kept")
     replies = [getattr(part, field) for part in parts]
     for name in rows:
         if name in whole.DESCRIPTOR.fields_by_name:

@@ -96,7 +96,7 @@ def projection(
         used=used(reply),
         adjustments=adjustments(reply.adjustments),
         zero_rows=numbers(reply.zero_rows),
-        row_neighbors_kept=_neighbors_kept(reply, len(coordinates)),
+        row_neighbors_kept=_neighbors_kept(reply, len(coordinates), read),
         stored=stored_of(reply),
         **source(reply, origin),
     )
@@ -141,10 +141,11 @@ def stored_of(reply: analysis.ProjectResponse | analysis.ClusterResponse) -> Sto
     return stored(reply.stored) if reply.HasField("stored") else None
 
 
-def _neighbors_kept(reply: analysis.ProjectResponse, rows: int) -> NDArray[np.float32]:
-    if not reply.HasField("row_neighbors_kept"):
+def _neighbors_kept(reply: analysis.ProjectResponse, rows: int, read: Arrays) -> NDArray[np.float32]:
+    """NaN where it is not told: older servers, and maps that they stored."""
+    if not rows_of(reply, "row_neighbors_kept", read).size:
         return np.full(rows, np.nan, np.float32)
-    kept = one_a_row(reply, "row_neighbors_kept", rows)
+    kept = one_a_row(reply, "row_neighbors_kept", rows, read)
     return np.where(kept < 0, np.float32(np.nan), kept)
 
 

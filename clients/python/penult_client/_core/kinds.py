@@ -64,7 +64,9 @@ NEIGHBORS: Kind[Neighbors] = Kind(
     rpcs.NEIGHBORS, "search_neighbors", ("indices", "scores"), analysis_results.neighbors
 )
 CLUSTER: Kind[Clusters] = Kind(rpcs.CLUSTER, "cluster", ("labels",), cluster_results.clusters)
-PROJECT: Kind[Projection] = Kind(rpcs.PROJECT, "project", ("coordinates",), analysis_results.projection)
+PROJECT: Kind[Projection] = Kind(
+    rpcs.PROJECT, "project", ("coordinates",), analysis_results.projection, ("row_neighbors_kept",)
+)
 COMPARE_DROPOUT: Kind[DropoutComparison] = Kind(
     rpcs.COMPARE_DROPOUT, "compare_dropout", (), dropout_results.comparison
 )
