@@ -26,7 +26,9 @@ _PART_ROWS = 1_024  # at least, for a thread: fewer are done sooner than handed 
 _TOLD = 100  # times, of all epochs
 
 
-def laid_out(start: Floats, strengths: Any, epochs: int, a: float, b: float, seed: int) -> Floats:
+def laid_out(
+    start: Floats, strengths: Any, epochs: int, a: float, b: float, seed: int, step: float = 1.0
+) -> Floats:
     """Places float32 [m, c] after `epochs` from `start` float32 [m, c].
 
     Args:
@@ -36,6 +38,7 @@ def laid_out(start: Floats, strengths: Any, epochs: int, a: float, b: float, see
         a: With `b` the curve of distances on the map, 1 / (1 + a d^2b).
         b: See `a`.
         seed: 0 to 2^32 - 1.
+        step: How far the first epoch goes; umap-learn's `learning_rate`.
 
     Tells the stage layout, in epochs.
     """
@@ -53,9 +56,9 @@ def laid_out(start: Floats, strengths: Any, epochs: int, a: float, b: float, see
     tell("layout", 0, epochs)
     with Threads() as threads:
         parts = min(2 * threads.count if threads.count > 1 else 1, len(old) // _PART_ROWS)
-        step = -(-len(old) // max(1, parts))
+        part = -(-len(old) // max(1, parts))
         for epoch in range(1, epochs + 1):
-            alpha = np.float32((1 - (epoch - 1) / epochs) ** _COOLING)
+            alpha = np.float32(step * (1 - (epoch - 1) / epochs) ** _COOLING)
             places = fixed(old), new
 
             def move(
@@ -69,7 +72,7 @@ def laid_out(start: Floats, strengths: Any, epochs: int, a: float, b: float, see
                 )
 
             if parts > 1:
-                threads.each(move, slice(0, len(old)), step)
+                threads.each(move, slice(0, len(old)), part)
             else:
                 move(slice(0, len(old)))
             old, new = new, old

@@ -28,6 +28,8 @@ _MANY = 10_000  # rows beyond which umap-learn takes fewer epochs
 _MORE = 200  # epochs that umap-learn adds for density
 _LOOK = 0.05  # seconds between looks at the epochs
 _SIDE = 10.0  # of the box that a layout starts in
+_EQUAL = 1e-6  # of distances: what differs less is rounding
+_STEP, _STEP_ANCHORED = 1.0, 0.25  # of the first epoch: what starts in its place does not have to find it
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,10 +42,12 @@ class Target:
 
 @dataclass(frozen=True, eq=False)
 class _Begun:
-    """Edges with their strengths [m, m], without those that are never drawn; places to start from; the curve."""
+    """Edges with their strengths [m, m], without those that are never drawn; places to start from, and how far the
+    first epoch goes; the curve."""
 
     strengths: Any
     start: NDArray[np.float64]
+    step: float
     curve: tuple[float, float]
     random: np.random.RandomState
 
@@ -76,11 +80,12 @@ def fit(
 
     Tells the stages graph, start, layout (in epochs).
     """
-    count = epochs(len(rows))
+    count, start = epochs(len(rows)), _spread(start)
     with threadpool_limits(1):
         strengths, _ = _fuzzy(rows, graph, target, distances=False)
         begun = _begin(rows, strengths, dimensions, min_dist, seed, count, start)
-    return laid_out(_boxed(begun.start, start is None), begun.strengths, count, *begun.curve, seed)
+    box = _boxed(begun.start, each=start is None)
+    return laid_out(box, begun.strengths, count, *begun.curve, seed, begun.step)
 
 
 def fit_density(
@@ -99,13 +104,16 @@ def fit_density(
     """
     from umap.umap_ import simplicial_set_embedding
 
-    count = epochs(len(rows), density=True)
+    along = graph[1][:, 1:]
+    if not np.ptp(along) > _EQUAL * along.max(initial=0):
+        return None
+    count, start = epochs(len(rows), density=True), _spread(start)
     with threadpool_limits(1), np.errstate(divide="ignore", invalid="ignore"):
         strengths, distances = _fuzzy(rows, graph, target, distances=True)
         begun = _begin(rows, strengths, dimensions, min_dist, seed, count, start)
         tell("layout", 0, count)
         places, _ = simplicial_set_embedding(
-            rows, begun.strengths, dimensions, initial_alpha=1.0, a=begun.curve[0], b=begun.curve[1], gamma=1.0,
+            rows, begun.strengths, dimensions, initial_alpha=begun.step, a=begun.curve[0], b=begun.curve[1], gamma=1.0,
             negative_sample_rate=5, n_epochs=count, init=begun.start, random_state=begun.random, metric="euclidean",
             metric_kwds={}, densmap=True,
             densmap_kwds={
@@ -118,6 +126,11 @@ def fit_density(
     if not np.isfinite(places).all():
         return None
     return np.ascontiguousarray(places, dtype=np.float32)
+
+
+def _spread(start: Floats | None) -> Floats | None:
+    """A start, unless it is one point."""
+    return None if start is None or not np.ptp(start, axis=0).any() else start
 
 
 def _fuzzy(rows: Floats, graph: Graph, target: Target | None, distances: bool) -> tuple[Any, Any]:
@@ -150,12 +163,13 @@ def _begin(
     random = np.random.RandomState(seed)
     strengths = _pruned(strengths, count)
     tell("start")
-    if start is not None and np.ptp(start) > 0:
+    if start is not None:
         places = start.astype(np.float64) - start.mean(axis=0, dtype=np.float64)
     else:
         with silently():
             places = spectral_places(rows, strengths, dimensions, random)
-    return _Begun(strengths, noisy_scale_coords(places, random), _curve(min_dist), random)
+    step = _STEP if start is None else _STEP_ANCHORED
+    return _Begun(strengths, noisy_scale_coords(places, random), step, _curve(min_dist), random)
 
 
 def _boxed(places: NDArray[np.float64], each: bool) -> Floats:
