@@ -33,6 +33,7 @@ from penult_service.plots.views import PlacedView
 # Square points: the least that a new row is drawn with, however many there are.
 LEAST_AREA = 5.0
 PALE = 0.55
+MOST_EDGED = 3_000
 
 
 def picture(view: PlacedView, kind: str) -> bytes:
@@ -71,6 +72,8 @@ def _draw(axes: Axes, view: PlacedView, legend: Legend) -> None:
     own = _paint(view, legend)
     area, _ = size_and_alpha(len(new), coloured=True)
     area = max(area * 0.8, LEAST_AREA)
+    # What tells a few dots from each other would be all that is seen of many.
+    edge = "white" if len(new) <= MOST_EDGED else "none"
     far = np.asarray(view.far, bool)
     order = drawing_order(len(new), ~_named(view, legend))
     codes = None if legend.key is None or view.new.labels is None else legend.key.codes[0]
@@ -78,7 +81,7 @@ def _draw(axes: Axes, view: PlacedView, legend: Legend) -> None:
         # Far rows come last: among the others they would be overlooked.
         rows = order[far[order] == hollow]
         ink = own[rows]
-        style: dict[str, Any] = {"edge": ink, "hollow": True} if hollow else {"edge": "white"}
+        style: dict[str, Any] = {"edge": ink, "hollow": True} if hollow else {"edge": edge}
         _dots(axes, new[rows], _shapes(legend, codes, rows), ink, area=area, **style)
 
 
