@@ -20,19 +20,28 @@ from sklearn.manifold import trustworthiness
 
 CACHE = Path(__file__).parents[3] / ".pytest_cache" / "numba"
 DIGEST = """
-import hashlib, sys
+import hashlib, os, sys
 sys.modules["tensorflow"] = None
 from pathlib import Path
 from penult_service.analysis.workers import warming
 warming.use_numba_cache(Path(sys.argv[1])); warming.cache_umap()
 import numpy as np
+from penult_service.analysis import rough
 from penult_service.analysis.calls import Cluster, Project
 from penult_service.analysis.clustering import cluster
 from penult_service.analysis.projection import project
-rows = np.load(sys.argv[2])
+rough.cores = lambda: int(sys.argv[3])
+rows, many = (np.load(Path(sys.argv[2]) / f"{name}.npy") for name in ("rows", "many"))
+labels, anchor = (np.arange(len(rows)) % 5).astype(np.int32), rows[:, :2].copy()
 digest = hashlib.sha256()
 for method in ("umap", "pca", "tsne"):
     digest.update(project(Project(method), rows).coordinates.tobytes())
+for more in ({"supervised": True}, {"density": True, "seed": 7}):
+    digest.update(project(Project(**more), rows, labels, {"anchor": anchor}).coordinates.tobytes())
+made = project(Project(n_neighbors=5), many)
+digest.update(made.coordinates.tobytes())
+digest.update(made.row_neighbors_kept.tobytes())
+digest.update(repr((made.trustworthiness, made.continuity, made.distance_correlation)).encode())
 for method in ("kmeans", "agglomerative", "gaussian_mixture", "hdbscan"):
     digest.update(cluster(Cluster(method), rows).labels.tobytes())
 print(digest.hexdigest())
@@ -182,10 +191,11 @@ def test_rows_of_extreme_size_have_places(scale: float) -> None:
 
 def test_the_same_bytes_at_any_number_of_threads_and_in_any_process(tmp_path: Path) -> None:
     np.save(tmp_path / "rows.npy", around_centres(400, 5)[0])
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "PENULT_THREADS")
+    np.save(tmp_path / "many.npy", around_centres(2_200, 9, 8)[0])  # enough for threads to share the layout
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
     digests = set()
     for threads in ("1", "4"):
         environment = os.environ | dict.fromkeys(names, threads)
-        line = [sys.executable, "-W", "ignore", "-c", DIGEST, str(CACHE), str(tmp_path / "rows.npy")]
+        line = [sys.executable, "-W", "ignore", "-c", DIGEST, str(CACHE), str(tmp_path), threads]
         digests.add(subprocess.run(line, env=environment, capture_output=True, check=True).stdout)
     assert len(digests) == 1
