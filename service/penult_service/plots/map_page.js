@@ -49,7 +49,7 @@ window.penultMap = window.penultMap || (function () {
     const hollow = (at) => Math.floor(at / slots) === 1;
     const grey = (at) => labelled(Math.floor(at / slots)) ? data.labels[at % slots][5] !== "named"
       : values ? at % slots === BUCKETS : false;
-    const rank = (at) => at >= 2 * slots ? 0 : hollow(at) ? 2 : grey(at) ? 1 : 2;
+    const rank = (at) => at >= 2 * slots ? 0 : hollow(at) ? 3 : grey(at) ? 1 : 2;
     const visible = (i) => (chosen.size === 0 || label(i) < 0 || chosen.has(label(i)))
       && (chosenParts.size === 0 || chosenParts.has(partOf(i)));
     const number = (i) => count(i < stored ? i : i - stored);
@@ -162,7 +162,7 @@ window.penultMap = window.penultMap || (function () {
 
     function sort() {
       const ranks = each(rank);
-      painter.sort((i) => !visible(i) ? -1 : matches[i] ? 3 : ranks[slot[i]], each(colour));
+      painter.sort((i) => !visible(i) ? -1 : matches[i] ? 4 : ranks[slot[i]], each(colour));
     }
 
     function draw() {

@@ -54,14 +54,14 @@ window.penultPainter = window.penultPainter || (function () {
       this.faded = this.sorted = 0;
     }
 
-    // Which rows are drawn, and in which order: `rank` is 0, 1, 2 or, for what was searched for, 3; -1 is not drawn. Rows
+    // Which rows are drawn, and in which order: `rank` is 0 to 3 or, for what was searched for, 4; -1 is not drawn. Rows
     // are taken in strides, as if shuffled, so that no label covers another.
     sort(rank, colours) {
       const n = this.slot.length, stride = n > 7 ? coprime(Math.floor(n * 0.618), n) : 1;
       this.paint = colours.map(rgb);
       this.sorted = 0;
-      for (const wanted of [0, 1, 2, 3]) {
-        if (wanted === 3) this.faded = this.sorted;
+      for (const wanted of [0, 1, 2, 3, 4]) {
+        if (wanted === 4) this.faded = this.sorted;
         for (let k = 0, i = 0; k < n; k++, i = (i + stride) % n) if (rank(i) === wanted) this.order[this.sorted++] = i;
       }
     }
