@@ -61,7 +61,7 @@ BY_ROW = {
     "grow_clustering": ("labels",),
 }
 # Of which each part has some.
-SPREAD = {"find_duplicates": ("pairs", "scores")}
+SPREAD = {"find_duplicates": ("pairs", "scores"), "project": ("row_neighbors_kept",)}
 TOO_LARGE = status(grpc.StatusCode.FAILED_PRECONDITION, "about 90 s", reason="USE_START_ANALYSIS")
 PAGE = 2
 
