@@ -334,7 +334,9 @@ window.penultMap = window.penultMap || (function () {
       matches.fill(0);
       results.textContent = "";
       const named = searching && names ? names.map((name) => name.includes(wanted)) : null;
-      for (let i = 0; searching && i < n; i++) {
+      // New rows first.
+      for (let k = 0; searching && k < n; k++) {
+        const i = (k + stored) % n;
         if (!visible(i) || !((lower && lower[i].includes(wanted)) || (named && label(i) >= 0 && named[label(i)]))) continue;
         matches[i] = 1;
         found.push(i);
