@@ -14,6 +14,7 @@ from google.longrunning import operations_pb2 as lro
 from google.protobuf.duration_pb2 import Duration
 from penult.v1 import analysis_service_pb2 as pb
 from penult.v1 import common_pb2
+from penult.v1 import dataset_service_pb2 as datasets
 from penult_service.analysis.workers.pool import WorkerPool
 from support.bad_input import rows as source_of
 from support.calling import Outcome, call
@@ -254,6 +255,21 @@ def test_texts_are_embedded_as_those_of_the_map_and_a_restart_changes_nothing(tm
             channel, "GrowClustering", pb.GrowClusteringRequest(source=texts("a"), clustering="topics")
         )
         assert gone.reason == "MODEL_GONE"
+
+
+def test_texts_are_embedded_as_those_of_the_set_that_the_map_is_of(channel: grpc.Channel) -> None:
+    asked = datasets.CreateDatasetRequest(name="embedded", options=MEAN)
+    assert call(channel, "CreateDataset", asked).code == "OK"
+    rows = datasets.Rows(ids=[str(i) for i in range(30)], texts=TEXTS)
+    channel.stream_unary("/penult.v1.DatasetService/AppendRows")(
+        iter([datasets.AppendRowsRequest(name="embedded", rows=rows).SerializeToString()]), timeout=30
+    )
+    places = numbers(made(channel, "of-set", "pca", source=common_pb2.Source(dataset="embedded")).coordinates)
+    call(channel, "DeleteDataset", datasets.DeleteDatasetRequest(name="embedded"))
+    own = transform(channel, "of-set", texts(*TEXTS[:5])).reply
+    assert numbers(own.coordinates) == pytest.approx(places[:5], abs=1e-4)
+    assert own.space_check == pb.SPACE_CHECK_EQUAL
+    assert (own.projection.source.dataset, own.projection.source.rows) == ("datasets/embedded", 30)
 
 
 def test_what_an_earlier_release_stored_is_read_and_takes_no_new_rows(tmp_path: Path) -> None:
