@@ -32,7 +32,7 @@ from demo_steps import fresh, stamp_of
 from penult_client import Client, PenultError
 from penult_service.cli.stages import stages
 from penult_service.cli.verification import show
-from penult_service.plots.map_picture import save_picture
+from penult_service.plots.maps.map_picture import save_picture
 from penult_service.preparing.report import Verification
 
 CODE = ROOT / "service" / "penult_service"

@@ -8,8 +8,8 @@ import demo_svg
 from demo_figures import Cluster, Near, Pair, Text
 from demo_report import Report
 from penult_service.plots.colours import Key
+from penult_service.plots.maps.views import MapView
 from penult_service.plots.markup import Html, element, join, paragraph, section, table
-from penult_service.plots.views import MapView
 
 
 class Genres:

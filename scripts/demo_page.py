@@ -13,10 +13,10 @@ from demo_figures import Figure
 from demo_genres import Genres
 from demo_report import Report
 from penult_service.cli.verification import BEFORE_AFTER
-from penult_service.plots import map_page
 from penult_service.plots.colours import key_of
+from penult_service.plots.maps import map_page
+from penult_service.plots.maps.views import MapView
 from penult_service.plots.markup import Html, document, element, join, paragraph, section, table
-from penult_service.plots.views import MapView
 from penult_service.plots.words import number
 
 CSS = Path(__file__).with_name("demo_page.css")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from penult_service import masks
-from penult_service.plots.dropout_view import Active, DropoutView, Effect, ProofFigure, Site, Spread
+from penult_service.plots.dropout.dropout_view import Active, DropoutView, Effect, ProofFigure, Site, Spread
 
 CLASSES = ("film", "news", "product", "tweet")
 PASSES, NEIGHBOURS, RATE = 4, 15, 0.1

@@ -21,7 +21,7 @@ from penult_service.cli.clustering import Clustering
 from penult_service.cli.console import note, print_table
 from penult_service.cli.sides import Side
 from penult_service.errors import InvalidInput
-from penult_service.plots.cluster_words import option
+from penult_service.plots.clusters.cluster_words import option
 from penult_service.vectors import POOLINGS, TRUNCATIONS
 
 ADDED = ("cluster",)

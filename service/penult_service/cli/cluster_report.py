@@ -20,8 +20,8 @@ from penult_service.errors import InvalidInput
 if TYPE_CHECKING:
     from penult_client import ClusterBatch, Clusters
 
-    from penult_service.plots.cluster_view import Batch, ClusterView, Example, Group
-    from penult_service.plots.views import MapView
+    from penult_service.plots.clusters.cluster_view import Batch, ClusterView, Example, Group
+    from penult_service.plots.maps.views import MapView
 
 KEYWORDS = 10
 PAGES, MARKDOWN, PICTURES = (".html",), (".md",), (".png", ".svg")
@@ -103,22 +103,22 @@ def with_keywords(clusters: Clusters, texts: Sequence[str] | None) -> Clusters:
 def write_report(draft: Path, ending: str, view: ClusterView) -> None:
     """A page, Markdown or a picture, as the ending says."""
     if ending in PAGES:
-        from penult_service.plots.cluster_page import page
+        from penult_service.plots.clusters.cluster_page import page
 
         draft.write_text(page(view), encoding="utf-8", newline="\n")
     elif ending in MARKDOWN:
-        from penult_service.plots.cluster_markdown import markdown
+        from penult_service.plots.clusters.cluster_markdown import markdown
 
         draft.write_text(markdown(view), encoding="utf-8", newline="\n")
     else:
-        from penult_service.plots.dendrogram import picture
+        from penult_service.plots.clusters.dendrogram import picture
 
         draft.write_bytes(picture(view, ending.removeprefix(".")))
 
 
 def view_of(found: Clustering, source: str, label_name: str | None, command: str) -> ClusterView:
     """What a report shows of clusters that were just found."""
-    from penult_service.plots.cluster_view import Agreed, ClusterView, Group
+    from penult_service.plots.clusters.cluster_view import Agreed, ClusterView, Group
 
     result, texts = found.result, found.side.texts
     groups = [
@@ -183,7 +183,7 @@ def map_view(
     texts: Sequence[str] | None,
 ) -> MapView:
     """Rows on a map [n, 2 or 3] in the colours of their clusters [n]."""
-    from penult_service.plots.views import MapView
+    from penult_service.plots.maps.views import MapView
 
     names = {str(group.label): group.title for group in groups}
     told = [str(label) for label in labels.tolist()]
@@ -206,7 +206,7 @@ def view_of_clusters(
         command: What makes the report again.
         places: float32 [n, 2 or 3] of their rows on a map.
     """
-    from penult_service.plots.cluster_view import Agreed, ClusterView, Group
+    from penult_service.plots.clusters.cluster_view import Agreed, ClusterView, Group
 
     quality, known = clusters.quality, clusters.stability
     names = ("v_measure", "adjusted_rand", "purity", "normalized_mutual_information")
@@ -250,7 +250,7 @@ def view_of_clusters(
 
 
 def _batch(batch: ClusterBatch) -> Batch:
-    from penult_service.plots.cluster_view import Batch
+    from penult_service.plots.clusters.cluster_view import Batch
 
     return Batch(
         when="" if batch.created is None else f"{batch.created:%Y-%m-%d %H:%M} UTC",
@@ -266,7 +266,7 @@ def _batch(batch: ClusterBatch) -> Batch:
 
 
 def _examples(rows: Iterable[int], texts: Sequence[str] | None) -> tuple[Example, ...]:
-    from penult_service.plots.cluster_view import Example
+    from penult_service.plots.clusters.cluster_view import Example
 
     there = len(texts) if texts is not None else 0
     return tuple(Example(row, texts[row] if texts is not None and row < there else None) for row in rows)

@@ -191,11 +191,11 @@ def _write(made: Map, places: Sequence[Path]) -> None:
         for draft, place in zip(written, places, strict=True):
             ending = place.suffix.lower()
             if ending in PICTURES:
-                from penult_service.plots.map_picture import picture
+                from penult_service.plots.maps.map_picture import picture
 
                 draft.write_bytes(picture([made.view()], ending.removeprefix(".")))
             elif ending in PAGES:
-                from penult_service.plots.map_page import page
+                from penult_service.plots.maps.map_page import page
 
                 view = made.view()
                 draft.write_text(page(view, view.title), encoding="utf-8", newline="\n")

@@ -17,7 +17,7 @@ from penult_service.cli.colouring import Colouring
 from penult_service.cli.sides import Side
 
 if TYPE_CHECKING:
-    from penult_service.plots.views import MapView
+    from penult_service.plots.maps.views import MapView
 
 AXES = ("x", "y", "z")
 # Parameters that a caption leaves out; -o, --json and the command's own words have them.
@@ -78,7 +78,7 @@ class Map:
 
     def view(self) -> MapView:
         """What the pictures show."""
-        from penult_service.plots.views import MapView
+        from penult_service.plots.maps.views import MapView
 
         texts = self.side.texts
         return MapView(

@@ -20,7 +20,7 @@ from penult_service.errors import InvalidInput
 if TYPE_CHECKING:
     from penult_client import Client, Placed
 
-    from penult_service.plots.views import PlacedView
+    from penult_service.plots.maps.views import PlacedView
 
 PICTURES, PAGES = (".png", ".svg"), (".html",)
 
@@ -92,7 +92,7 @@ def backdrop(
 
 def view_of(found: Backdrop, side: Side, rows: NDArray[np.intp], placed: Placed, source: str) -> PlacedView:
     """What is drawn."""
-    from penult_service.plots.views import MapView, PlacedView
+    from penult_service.plots.maps.views import MapView, PlacedView
 
     method = str(placed.used.get("method", ""))
     title = f"{source} on {placed.projection.name}"
@@ -114,11 +114,11 @@ def view_of(found: Backdrop, side: Side, rows: NDArray[np.intp], placed: Placed,
 def write(draft: Path, ending: str, view: PlacedView) -> None:
     """The picture or page, as the ending says."""
     if ending in PAGES:
-        from penult_service.plots.placed_page import page
+        from penult_service.plots.maps.placed_page import page
 
         draft.write_text(page(view, view.new.title), encoding="utf-8", newline="\n")
     else:
-        from penult_service.plots.placed_picture import picture
+        from penult_service.plots.maps.placed_picture import picture
 
         draft.write_bytes(picture(view, ending.removeprefix(".")))
 
@@ -134,7 +134,7 @@ def _by_clusters(
     coordinates: NDArray[np.float32],
 ) -> Backdrop:
     """Both in the colours of clusters that are kept; the map's rows where the clusters are of the same."""
-    from penult_service.plots.cluster_view import Group
+    from penult_service.plots.clusters.cluster_view import Group
 
     clusters = client.clustering(name)
     clusters = cluster_report.with_keywords(clusters, known.texts)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from penult_service.plots.views import MapView, PlacedView
+from penult_service.plots.maps.views import MapView, PlacedView
 
 # More colours than these nobody tells apart; what is not named is grey. At most as many as `_TURNS` have.
 MOST_NAMED = 20

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from penult_service.cli import options
 from penult_service.cli.app import main
-from penult_service.plots import dropout_words
+from penult_service.plots.dropout import dropout_words
 from support.dropout_views import CLASSES, PASSES, view
 
 ROWS = 30

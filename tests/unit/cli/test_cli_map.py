@@ -21,7 +21,7 @@ from penult_service.cli import colouring
 from penult_service.cli.app import main
 from penult_service.cli.sides import Side
 from penult_service.errors import InvalidInput
-from penult_service.plots import map_picture
+from penult_service.plots.maps import map_picture
 from PIL import Image
 
 ROWS, WIDTH, BAD = 40, 6, 3

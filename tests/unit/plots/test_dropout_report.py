@@ -13,11 +13,12 @@ import pytest
 from markdown_it import MarkdownIt
 from matplotlib.quiver import Quiver
 from penult_service.errors import InvalidInput
-from penult_service.plots import colours, dropout_map, dropout_pictures, dropout_words
-from penult_service.plots.dropout_facts import facts
-from penult_service.plots.dropout_markdown import markdown
-from penult_service.plots.dropout_page import page
-from penult_service.plots.dropout_view import Active, DropoutView, Site, Spread
+from penult_service.plots import colours
+from penult_service.plots.dropout import dropout_map, dropout_pictures, dropout_words
+from penult_service.plots.dropout.dropout_facts import facts
+from penult_service.plots.dropout.dropout_markdown import markdown
+from penult_service.plots.dropout.dropout_page import page
+from penult_service.plots.dropout.dropout_view import Active, DropoutView, Site, Spread
 from penult_service.plots.themes import DARK, LIGHT
 from penult_service.plots.words import mean_of, percent, signed
 from support.dropout_views import CLASSES, view

@@ -17,14 +17,15 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from penult_service.errors import InvalidInput
-from penult_service.plots import cluster_pictures, cluster_words, colours, dendrogram
-from penult_service.plots.cluster_markdown import markdown, tree_lines
-from penult_service.plots.cluster_page import page
-from penult_service.plots.cluster_view import Agreed, Batch, ClusterView, Example, Group
-from penult_service.plots.dendrogram import tree_of
+from penult_service.plots import colours
+from penult_service.plots.clusters import cluster_pictures, cluster_words, dendrogram
+from penult_service.plots.clusters.cluster_markdown import markdown, tree_lines
+from penult_service.plots.clusters.cluster_page import page
+from penult_service.plots.clusters.cluster_view import Agreed, Batch, ClusterView, Example, Group
+from penult_service.plots.clusters.dendrogram import tree_of
 from penult_service.plots.drawing import own_style
+from penult_service.plots.maps.views import MapView
 from penult_service.plots.themes import DARK, LIGHT
-from penult_service.plots.views import MapView
 from PIL import Image
 
 HOSTILE = [

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from penult_service.errors import InvalidInput
 from penult_service.plots import colours
 from penult_service.plots.colours import HUES, HUES_ON_DARK, SCALE, key_of, rgb, styled, value_range
-from penult_service.plots.views import MapView
+from penult_service.plots.maps.views import MapView
 from sklearn.decomposition import PCA
 
 # Machado, Oliveira and Fernandes (2009), severity 1: linear RGB -> linear RGB.

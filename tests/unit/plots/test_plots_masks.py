@@ -11,9 +11,9 @@ import matplotlib
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from penult_service.plots import masks, minibatch
-from penult_service.plots.masks import MaskView
-from penult_service.plots.minibatch import MinibatchView
+from penult_service.plots.explained import masks, minibatch
+from penult_service.plots.explained.masks import MaskView
+from penult_service.plots.explained.minibatch import MinibatchView
 from PIL import Image
 
 

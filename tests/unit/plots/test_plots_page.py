@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from penult_service.plots.map_page import fragment, page
-from penult_service.plots.views import MapView
+from penult_service.plots.maps.map_page import fragment, page
+from penult_service.plots.maps.views import MapView
 
 HOSTILE = [
     "</script><script>window.hacked = 1</script>", "\"double\" 'single' `tick`", "line\u2028and\u2029paragraph",

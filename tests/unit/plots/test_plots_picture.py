@@ -16,10 +16,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from penult_service.errors import InvalidInput
-from penult_service.plots import fonts, map_picture
+from penult_service.plots import fonts
 from penult_service.plots.drawing import own_style
-from penult_service.plots.map_picture import drawing_order, picture, save_picture, size_and_alpha
-from penult_service.plots.views import MapView
+from penult_service.plots.maps import map_picture
+from penult_service.plots.maps.map_picture import drawing_order, picture, save_picture, size_and_alpha
+from penult_service.plots.maps.views import MapView
 from penult_service.plots.words import distinct
 from PIL import Image
 

@@ -20,11 +20,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from penult_service.errors import InvalidInput
-from penult_service.plots import background_picture, colours, map_page, placed_page, placed_picture
+from penult_service.plots import background_picture, colours
 from penult_service.plots.background_picture import BackgroundView
 from penult_service.plots.drawing import own_style
+from penult_service.plots.maps import map_page, placed_page, placed_picture
+from penult_service.plots.maps.views import MapView, PlacedView, seen
 from penult_service.plots.themes import DARK, LIGHT
-from penult_service.plots.views import MapView, PlacedView, seen
 from PIL import Image
 
 HOSTILE = [

@@ -143,7 +143,7 @@ class Told:
     def draw(self, place: Path) -> None:
         """Write the picture."""
         from penult_service.explaining.recurrent import shape_text
-        from penult_service.plots.recurrent import RecurrentView, picture
+        from penult_service.plots.explained.recurrent import RecurrentView, picture
 
         asked, kind = self.asked, self.asked.kind
         by_name = {tensor.name: shape_text(tensor.shape) for tensor in self.tensors}

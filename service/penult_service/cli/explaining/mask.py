@@ -138,7 +138,7 @@ class Told:
     def draw(self, place: Path) -> None:
         """Write the picture."""
         from penult_service.explaining.sharing import place_name
-        from penult_service.plots.masks import MaskView, picture
+        from penult_service.plots.explained.masks import MaskView, picture
 
         mask, axes, said = self.laid_out()
         times = "" if self.figures.kept is None else f", times {self.figures.kept:.4g}"

@@ -143,7 +143,7 @@ def _trained(found: Found, name: str) -> tuple[str, ...]:
 def _draw(found: Found, place: Path) -> None:
     from penult_service.explaining import minibatch_words
     from penult_service.explaining.minibatch import LEARNING_RATES
-    from penult_service.plots.minibatch import MinibatchView, picture
+    from penult_service.plots.explained.minibatch import MinibatchView, picture
 
     batch, own, shared = found.settings.batch, found.training["own"], found.training["shared"]
     groups = {

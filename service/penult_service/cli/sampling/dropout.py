@@ -21,12 +21,12 @@ from penult_service.cli.sampling import rows as labelled_rows
 from penult_service.cli.sampling.asked import SAMPLES, SEED, Sampling
 from penult_service.cli.sampling.dropout_report import ENDINGS, Asked, as_json, check_folders, view_of, write
 from penult_service.errors import InvalidInput
-from penult_service.plots import dropout_words
+from penult_service.plots.dropout import dropout_words
 from penult_service.plots.words import counted, number
 from penult_service.vectors import TRUNCATIONS
 
 if TYPE_CHECKING:
-    from penult_service.plots.dropout_view import DropoutView
+    from penult_service.plots.dropout.dropout_view import DropoutView
 
 ROWS = 2_000
 WIDTH = 100

@@ -15,7 +15,7 @@ from penult_service import __version__
 from penult_service.cli.outputs import drafts
 from penult_service.cli.sampling.rows import Rows
 from penult_service.errors import InvalidInput
-from penult_service.plots import dropout_view as shown
+from penult_service.plots.dropout import dropout_view as shown
 
 if TYPE_CHECKING:
     from penult_client import Distribution, DropoutComparison, DropoutEffect, DropoutReport
@@ -170,11 +170,11 @@ def _files(view: shown.DropoutView, place: Path) -> dict[Path, bytes]:
     """A report with what belongs to it."""
     ending = place.suffix.lower()
     if ending == PAGE:
-        from penult_service.plots.dropout_page import page
+        from penult_service.plots.dropout.dropout_page import page
 
         return {place: page(view).encode()}
     if ending == MARKDOWN:
-        from penult_service.plots.dropout_markdown import markdown
+        from penult_service.plots.dropout.dropout_markdown import markdown
 
         folder = pictures_of(place)
         text, pictures = markdown(view, folder.name)
@@ -184,6 +184,6 @@ def _files(view: shown.DropoutView, place: Path) -> dict[Path, bytes]:
 
 def as_json(view: shown.DropoutView) -> str:
     """All figures."""
-    from penult_service.plots.dropout_facts import facts
+    from penult_service.plots.dropout.dropout_facts import facts
 
     return json.dumps(facts(view), indent=1, ensure_ascii=False, allow_nan=False)

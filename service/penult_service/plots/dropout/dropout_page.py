@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.resources import files
 
-from penult_service.plots import dropout_pictures, dropout_words, map_page
-from penult_service.plots.dropout_map import map_view
-from penult_service.plots.dropout_view import DropoutView, Site
+from penult_service.plots.dropout import dropout_pictures, dropout_words
+from penult_service.plots.dropout.dropout_map import map_view
+from penult_service.plots.dropout.dropout_view import DropoutView, Site
+from penult_service.plots.maps import map_page
 from penult_service.plots.markup import Html, document, element, join, paragraph, section, table
 from penult_service.plots.pictures import shown_all
 from penult_service.plots.words import number, said
@@ -41,7 +42,7 @@ def page(view: DropoutView) -> str:
     body = join(
         [top, element("main", *(section(name, title, *content) for name, title, content in shown)), _footer()]
     )
-    style = files("penult_service.plots").joinpath("dropout_page.css").read_text(encoding="utf-8")
+    style = files("penult_service.plots.dropout").joinpath("dropout_page.css").read_text(encoding="utf-8")
     return document(said(f"Dropout: {view.title}"), style, body)
 
 

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 
 from penult_service.plots import fonts
 from penult_service.plots.colours import GREYS, ONE_COLOUR, Key, key_of, placed_key, value_range
-from penult_service.plots.views import MapView, PlacedView
+from penult_service.plots.maps.views import MapView, PlacedView
 from penult_service.plots.words import distinct
 
 SIZE = 8.5

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from penult_service.errors import InvalidInput
 from penult_service.plots import colours
-from penult_service.plots.views import NOISE, MapView
+from penult_service.plots.maps.views import NOISE, MapView
 
 # Keywords that stand for a cluster without a name.
 TITLE_WORDS = 3

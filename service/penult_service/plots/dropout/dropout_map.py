@@ -15,10 +15,10 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from penult_service.plots import colours, fonts
-from penult_service.plots.dropout_view import DropoutView, Effect, Floats
-from penult_service.plots.map_picture import drawing_order
+from penult_service.plots.dropout.dropout_view import DropoutView, Effect, Floats
+from penult_service.plots.maps.map_picture import drawing_order
+from penult_service.plots.maps.views import MapView
 from penult_service.plots.themes import Theme
-from penult_service.plots.views import MapView
 from penult_service.plots.words import distinct
 
 # Inches, and points.

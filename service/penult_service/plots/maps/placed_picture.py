@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from penult_service.plots import colours, fonts
 from penult_service.plots.drawing import DPI, file_of, own_style
-from penult_service.plots.legend import Legend, placed_legend
-from penult_service.plots.map_picture import (
+from penult_service.plots.maps.legend import Legend, placed_legend
+from penult_service.plots.maps.map_picture import (
     EDGE,
     LINE,
     PANEL,
@@ -28,7 +28,7 @@ from penult_service.plots.map_picture import (
     outline,
     size_and_alpha,
 )
-from penult_service.plots.views import PlacedView
+from penult_service.plots.maps.views import PlacedView
 
 # Square points: the least that a new row is drawn with, however many there are.
 LEAST_AREA = 5.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from penult_service.plots import dropout_pictures, dropout_words
-from penult_service.plots.dropout_view import DropoutView
+from penult_service.plots.dropout import dropout_pictures, dropout_words
+from penult_service.plots.dropout.dropout_view import DropoutView
 from penult_service.plots.markdown import plain, section, table
 from penult_service.plots.pictures import Picture
 from penult_service.plots.words import number

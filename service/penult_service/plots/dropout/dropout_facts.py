@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from penult_service.plots.dropout_view import DropoutView, Effect, Floats
+from penult_service.plots.dropout.dropout_view import DropoutView, Effect, Floats
 
 
 def facts(view: DropoutView) -> dict[str, Any]:

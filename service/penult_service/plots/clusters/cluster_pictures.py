@@ -11,8 +11,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from penult_service.plots import dendrogram, fonts
-from penult_service.plots.cluster_view import ClusterView
+from penult_service.plots import fonts
+from penult_service.plots.clusters import dendrogram
+from penult_service.plots.clusters.cluster_view import ClusterView
 from penult_service.plots.drawing import DPI
 from penult_service.plots.pictures import Picture
 from penult_service.plots.themes import Theme

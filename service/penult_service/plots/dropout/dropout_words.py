@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from penult_service.plots.dropout_view import ALL, HEAD, DropoutView, Effect, Site, Spread
+from penult_service.plots.dropout.dropout_view import ALL, HEAD, DropoutView, Effect, Site, Spread
 from penult_service.plots.words import counted, mean_of, number, percent, said, signed
 
 SCOPES = {HEAD: "in front of the head", ALL: "everywhere", "named": "those chosen"}

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from importlib.resources import files
 
-from penult_service.plots import cluster_pictures, cluster_words, colours, map_page
-from penult_service.plots.cluster_view import ClusterView, Example, Group
+from penult_service.plots import colours
+from penult_service.plots.clusters import cluster_pictures, cluster_words
+from penult_service.plots.clusters.cluster_view import ClusterView, Example, Group
+from penult_service.plots.maps import map_page
 from penult_service.plots.markup import Html, document, element, join, markup, paragraph, section, table
 from penult_service.plots.pictures import shown_all
 from penult_service.plots.words import percent, said
@@ -198,4 +200,4 @@ def _method(view: ClusterView) -> list[Html]:
 
 
 def _asset(name: str) -> str:
-    return files("penult_service.plots").joinpath(name).read_text(encoding="utf-8")
+    return files("penult_service.plots.clusters").joinpath(name).read_text(encoding="utf-8")

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from penult_service.errors import InvalidInput
 from penult_service.plots import colours, fonts
 from penult_service.plots.drawing import DPI, file_of, own_style
-from penult_service.plots.legend import Legend, legend_of
-from penult_service.plots.views import MapView
+from penult_service.plots.maps.legend import Legend, legend_of
+from penult_service.plots.maps.views import MapView
 
 ENDINGS = (".png", ".svg")
 # Inches.

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from penult_service.plots import colours, map_page
+from penult_service.plots import colours
 from penult_service.plots.colours import placed_key
-from penult_service.plots.views import PlacedView
+from penult_service.plots.maps import map_page
+from penult_service.plots.maps.views import PlacedView
 
 
 def page(view: PlacedView, heading: str) -> str:

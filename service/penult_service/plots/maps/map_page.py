@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penult_service.plots import colours
-from penult_service.plots.views import MapView
+from penult_service.plots.maps.views import MapView
 from penult_service.plots.words import one_line, shortened
 
 LONGEST_TEXT = 600
@@ -175,4 +175,4 @@ def _json(facts: dict[str, Any]) -> str:
 
 
 def _asset(name: str) -> str:
-    return files("penult_service.plots").joinpath(name).read_text(encoding="utf-8").strip()
+    return files("penult_service.plots.maps").joinpath(name).read_text(encoding="utf-8").strip()

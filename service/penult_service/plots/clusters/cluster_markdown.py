@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from penult_service.plots import cluster_words
-from penult_service.plots.cluster_page import FIGURES, HISTORY, history
-from penult_service.plots.cluster_view import ClusterView, Example, Group
-from penult_service.plots.dendrogram import Tree, tree_of
+from penult_service.plots.clusters import cluster_words
+from penult_service.plots.clusters.cluster_page import FIGURES, HISTORY, history
+from penult_service.plots.clusters.cluster_view import ClusterView, Example, Group
+from penult_service.plots.clusters.dendrogram import Tree, tree_of
 from penult_service.plots.markdown import plain, section, table
 from penult_service.plots.words import number, percent, said
 

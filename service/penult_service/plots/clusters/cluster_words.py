@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from penult_service.plots.cluster_view import Batch, ClusterView, Group
+from penult_service.plots.clusters.cluster_view import Batch, ClusterView, Group
 from penult_service.plots.words import counted, number, percent, said, signed
 
 METHODS = {

@@ -14,9 +14,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from penult_service.plots import colours, fonts
-from penult_service.plots.cluster_view import ClusterView, Group
+from penult_service.plots.clusters.cluster_view import ClusterView, Group
 from penult_service.plots.drawing import DPI, file_of, own_style
-from penult_service.plots.legend import SYMBOLS
+from penult_service.plots.maps.legend import SYMBOLS
 from penult_service.plots.themes import LIGHT, Theme
 from penult_service.plots.words import counted
 

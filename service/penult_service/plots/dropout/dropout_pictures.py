@@ -14,9 +14,10 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from penult_service.plots import dropout_words, fonts
-from penult_service.plots.dropout_map import densest, draw_map
-from penult_service.plots.dropout_view import ALL, DropoutView, Effect, Spread
+from penult_service.plots import fonts
+from penult_service.plots.dropout import dropout_words
+from penult_service.plots.dropout.dropout_map import densest, draw_map
+from penult_service.plots.dropout.dropout_view import ALL, DropoutView, Effect, Spread
 from penult_service.plots.pictures import Picture
 from penult_service.plots.themes import Theme
 from penult_service.plots.words import mean_of, signed

@@ -1,0 +1,1 @@
+"""What dropout does, as pictures, a page and Markdown."""

@@ -1,0 +1,1 @@
+"""Pictures of what masks and recurrent layers are."""
