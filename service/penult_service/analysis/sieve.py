@@ -54,8 +54,9 @@ def nearest(
                 crowded, again = np.flatnonzero(ranking.crowded), counting(CROWDED)
                 once_more = _Ranking(metric, queries[crowded], other, k)
                 rough = rough_keys(once_more.queries, other, metric)
-                _search_blocks(rough, once_more, once_more.room, threads, again)
-                _search_again(rough, once_more, threads, again)
+                room = min(len(other), 8 * once_more.room)  # some thousands that are nearly the same
+                _search_blocks(rough, once_more, room, threads, again)
+                _search_again(rough, once_more, room, threads, again)
                 ranking.replace(crowded, once_more)
         else:
             rough = rough_keys(queries, other, metric)
@@ -65,7 +66,7 @@ def nearest(
                 more = counting(SEARCHING, len(queries))
                 _search_blocks(rough, ranking, ranking.room, threads, more)
             if ranking.crowded.any():
-                _search_again(rough, ranking, threads, counting(CROWDED))
+                _search_again(rough, ranking, ranking.room, threads, counting(CROWDED))
     return ranking.keys, ranking.rows
 
 
@@ -178,12 +179,13 @@ class _Ranking:
         )  # fmt: skip
 
 
-def _search_again(rough: RoughKeys, ranking: _Ranking, threads: Threads, more: Callable[[int], None]) -> None:
+def _search_again(
+    rough: RoughKeys, ranking: _Ranking, room: int, threads: Threads, more: Callable[[int], None]
+) -> None:
     """Where there was no room, as where near-copies come first.
 
     Again with the limits known by then, next with more room, at last for all.
     """
-    room = ranking.room
     while ranking.crowded.any():
         crowded = np.flatnonzero(ranking.crowded)
         once_more = _Ranking(
