@@ -350,7 +350,7 @@ def test_a_worker_that_dies_in_the_middle_changes_nothing(
     run = WorkerProcess.run
 
     async def killed(worker: Any, *asked: Any) -> Any:
-        asyncio.get_running_loop().call_later(0.3, os.kill, worker.pid, signal.SIGKILL)
+        asyncio.get_running_loop().call_later(0.6, os.kill, worker.pid, signal.SIGKILL)
         return await run(worker, *asked)
 
     monkeypatch.setattr(WorkerProcess, "run", killed)
