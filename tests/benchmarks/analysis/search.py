@@ -229,6 +229,7 @@ def _work(name: str, rows: Matrix, number: float) -> tuple[Callable[[Matrix], An
     def inverted(rows: Matrix) -> Any:
         lists = int(4 * np.sqrt(len(rows)))
         index = faiss.IndexIVFFlat(faiss.IndexFlatIP(rows.shape[1]), rows.shape[1], lists, product)
+        index.cp.min_points_per_centroid = 1  # it warns when it is warmed with few rows
         index.train(rows)
         index.add(rows)
         index.nprobe = 48
