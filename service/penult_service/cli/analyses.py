@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 from penult_service.analysis import checks, costs, results
 from penult_service.analysis.calls import Call, Cluster, Project, reduction_of
 from penult_service.analysis.progress import Progress, telling
-from penult_service.cli import options, outputs, remote, sides
+from penult_service.cli import options, outputs, remote
 from penult_service.cli.console import note, stage_bar
-from penult_service.cli.sides import Side
+from penult_service.cli.scores import sides
+from penult_service.cli.scores.sides import Side
 from penult_service.errors import InvalidInput
 from penult_service.files import user_cache
 

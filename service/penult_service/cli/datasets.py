@@ -19,7 +19,7 @@ from penult_service.errors import InvalidInput
 if TYPE_CHECKING:
     from penult_client import DatasetInfo
 
-    from penult_service.cli.sides import Side
+    from penult_service.cli.scores.sides import Side
 
 _ID = "id"
 _Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Names of sets.", show_default=False)]
@@ -101,7 +101,7 @@ def _upload(
 
     The same command again, after a break, goes on. Rows without an embedding are left out.
     """
-    from penult_service.cli.sides import of_file
+    from penult_service.cli.scores.sides import of_file
 
     side = of_file(file, text_column, _unembedded, keep=True)
     chosen: dict[str, Any] = {"model": model, "pooling": pooling, "layer": layer}

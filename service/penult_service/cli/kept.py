@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penult_service.analysis.calls import Call
-from penult_service.cli import options, remote, sides
+from penult_service.cli import options, remote
 from penult_service.cli.analyses import Embedding, check_alone, tell_adjustments, tell_missing, tell_rows
 from penult_service.cli.console import note, status
-from penult_service.cli.sides import Side
+from penult_service.cli.scores import sides
+from penult_service.cli.scores.sides import Side
 from penult_service.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from penult_service.analysis import results
 from penult_service.analysis.calls import Call, Cluster, Duplicates, Neighbors, Outliers, Project
-from penult_service.cli import remote_clusters
+from penult_service.cli.clusters import remote_clusters
 from penult_service.cli.operation_progress import shown
 
 if TYPE_CHECKING:

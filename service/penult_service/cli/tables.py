@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penult_service.cli.console import note
-from penult_service.cli.sides import Side
+from penult_service.cli.scores.sides import Side
 from penult_service.errors import InvalidInput
 
 if TYPE_CHECKING:

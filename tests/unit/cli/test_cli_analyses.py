@@ -17,9 +17,10 @@ import pytest
 from numpy.typing import NDArray
 from penult_client import Embeddings
 from penult_service.analysis import calls, results
-from penult_service.cli import analyses, exits, options, sides, tables
+from penult_service.cli import analyses, exits, options, tables
 from penult_service.cli.app import main
-from penult_service.cli.sides import Side
+from penult_service.cli.scores import sides
+from penult_service.cli.scores.sides import Side
 from penult_service.config import ServeConfig
 from penult_service.errors import InvalidInput
 

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from penult_service.analysis import run
 from penult_service.analysis.calls import Project
 from penult_service.analysis.results import Adjustment, ProjectResult
-from penult_service.cli import colouring
 from penult_service.cli.app import main
-from penult_service.cli.sides import Side
+from penult_service.cli.maps import colouring
+from penult_service.cli.scores.sides import Side
 from penult_service.errors import InvalidInput
 from penult_service.plots.maps import map_picture
 from PIL import Image

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
-from penult_service.cli import comparison, sides
 from penult_service.cli.app import main
-from penult_service.cli.sides import Side
+from penult_service.cli.scores import comparison, sides
+from penult_service.cli.scores.sides import Side
 from penult_service.errors import InvalidInput
 from penult_service.vectors import METRICS
 from penult_service.vectors import similarity as scores_of

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from penult_service.cli import tables
 from penult_service.cli.sampling.asked import BY_ROW
 from penult_service.cli.sampling.findings import Measured
-from penult_service.cli.sides import Side
+from penult_service.cli.scores.sides import Side
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -22,7 +22,7 @@ from penult_service.cli.sampling.findings import BY, Measured, check_labels
 from penult_service.cli.sampling.rows import Rows, read
 from penult_service.cli.sampling.table import added, table_of
 from penult_service.cli.sampling.words import every_fact, reliability_of, show, tell_bad_rows
-from penult_service.cli.sides import Side
+from penult_service.cli.scores.sides import Side
 from penult_service.errors import InvalidInput
 from penult_service.vectors import TRUNCATIONS
 

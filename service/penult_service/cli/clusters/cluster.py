@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from penult_service.analysis import calls
 from penult_service.analysis.results import ClusterResult
-from penult_service.cli import analyses, cluster_report, estimates, kept, options, sides, tables
+from penult_service.cli import analyses, estimates, kept, options, tables
 from penult_service.cli.analyses import short
-from penult_service.cli.clustering import Clustering
+from penult_service.cli.clusters import cluster_report
+from penult_service.cli.clusters.clustering import Clustering
 from penult_service.cli.console import note, print_table
-from penult_service.cli.sides import Side
+from penult_service.cli.scores import sides
+from penult_service.cli.scores.sides import Side
 from penult_service.errors import InvalidInput
 from penult_service.plots.clusters.cluster_words import option
 from penult_service.vectors import POOLINGS, TRUNCATIONS

@@ -13,8 +13,8 @@ from penult_service import __version__
 from penult_service.analysis import calls
 from penult_service.analysis.results import ProjectResult
 from penult_service.cli import analyses, tables
-from penult_service.cli.colouring import Colouring
-from penult_service.cli.sides import Side
+from penult_service.cli.maps.colouring import Colouring
+from penult_service.cli.scores.sides import Side
 
 if TYPE_CHECKING:
     from penult_service.plots.maps.views import MapView

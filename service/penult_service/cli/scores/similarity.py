@@ -10,10 +10,11 @@ import numpy as np
 import typer
 
 from penult_service.analysis.calls import LARGER_IS_CLOSER
-from penult_service.cli import options, sides, usual, usual_picture
+from penult_service.cli import options
 from penult_service.cli.analyses import Embedding, short
-from penult_service.cli.comparison import Comparison, Pair, prepared
 from penult_service.cli.console import note, print_table
+from penult_service.cli.scores import sides, usual, usual_picture
+from penult_service.cli.scores.comparison import Comparison, Pair, prepared
 from penult_service.errors import InvalidInput
 from penult_service.vectors import METRICS, POOLINGS, TRUNCATIONS
 

@@ -18,7 +18,7 @@ from penult_service.cli.analyses import short
 from penult_service.cli.console import note, print_table
 from penult_service.cli.operation_progress import shown
 from penult_service.cli.outputs import drafts
-from penult_service.cli.sides import Side
+from penult_service.cli.scores.sides import Side
 
 if TYPE_CHECKING:
     from penult_client import Assigned, Grown

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from penult_service.analysis.results import ProjectResult
 from penult_service.cli import tables
-from penult_service.cli.sides import Side
+from penult_service.cli.scores.sides import Side
 from penult_service.errors import InvalidInput
 
 # Numbers with more distinct values than these are a quantity, not names of classes.

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from penult_service.cli import cluster_report, kept, kept_words, options
+from penult_service.cli import kept, kept_words, options
 from penult_service.cli.analyses import in_words
+from penult_service.cli.clusters import cluster_report
 from penult_service.cli.console import print_table
-from penult_service.cli.stored_rows import StoredRows, places_of, stored_rows
+from penult_service.cli.maps.stored_rows import StoredRows, places_of, stored_rows
 from penult_service.errors import InvalidInput
 
 if TYPE_CHECKING:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from penult_service.cli import analyses, cluster_report, kept, tables
-from penult_service.cli.colouring import NOISE, Colouring, colouring_of
-from penult_service.cli.mapped import NAMES
-from penult_service.cli.sides import Side
-from penult_service.cli.stored_rows import StoredRows, stored_rows
+from penult_service.cli import analyses, kept, tables
+from penult_service.cli.clusters import cluster_report
+from penult_service.cli.maps.colouring import NOISE, Colouring, colouring_of
+from penult_service.cli.maps.mapped import NAMES
+from penult_service.cli.maps.stored_rows import StoredRows, stored_rows
+from penult_service.cli.scores.sides import Side
 from penult_service.errors import InvalidInput
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from penult_service import __version__
 from penult_service.analysis import calls
 from penult_service.analysis.results import ClusterResult
 from penult_service.cli import analyses, tables
-from penult_service.cli.sides import Side
+from penult_service.cli.scores.sides import Side
 
 
 @dataclass(frozen=True)

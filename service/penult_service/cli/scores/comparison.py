@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penult_service.analysis.calls import LARGER_IS_CLOSER
-from penult_service.cli import usual
 from penult_service.cli.outputs import drafts
-from penult_service.cli.sides import Side
+from penult_service.cli.scores import usual
+from penult_service.cli.scores.sides import Side
 from penult_service.errors import InvalidInput
 from penult_service.vectors import rows_not_finite
 from penult_service.vectors import similarity as scores_of

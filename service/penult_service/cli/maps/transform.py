@@ -13,13 +13,14 @@ import typer
 from numpy.typing import NDArray
 
 from penult_service import __version__
-from penult_service.cli import analyses, estimates, kept, options, placed_pictures, remote, tables
+from penult_service.cli import analyses, estimates, kept, options, remote, tables
 from penult_service.cli.analyses import short
 from penult_service.cli.console import note, print_table
+from penult_service.cli.maps import placed_pictures
+from penult_service.cli.maps.placed_pictures import Backdrop
 from penult_service.cli.operation_progress import shown
 from penult_service.cli.outputs import drafts
-from penult_service.cli.placed_pictures import Backdrop
-from penult_service.cli.sides import Side
+from penult_service.cli.scores.sides import Side
 
 if TYPE_CHECKING:
     from penult_client import Placed

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from penult_service import __version__
 from penult_service.cli import analyses, tables
-from penult_service.cli.clustering import Clustering
+from penult_service.cli.clusters.clustering import Clustering
 from penult_service.cli.console import note
 from penult_service.cli.outputs import drafts
 from penult_service.errors import InvalidInput

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penult_service.cli import sides, tables
+from penult_service.cli import tables
 from penult_service.cli.kept import unembedded
-from penult_service.cli.sides import Side
+from penult_service.cli.scores import sides
+from penult_service.cli.scores.sides import Side
 from penult_service.errors import InvalidInput
 
 if TYPE_CHECKING:

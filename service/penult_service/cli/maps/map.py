@@ -12,18 +12,19 @@ import typer
 from numpy.typing import NDArray
 
 from penult_service.analysis import calls
-from penult_service.cli import analyses, estimates, kept, options, sides, tables
-from penult_service.cli.colouring import (
+from penult_service.cli import analyses, estimates, kept, options, tables
+from penult_service.cli.console import note
+from penult_service.cli.maps.colouring import (
     NEIGHBORS_KEPT,
     Colouring,
     colouring_of,
     kept_wanted,
     of_neighbors_kept,
 )
-from penult_service.cli.console import note
-from penult_service.cli.mapped import AXES, Map
+from penult_service.cli.maps.mapped import AXES, Map
 from penult_service.cli.outputs import drafts
-from penult_service.cli.sides import Side
+from penult_service.cli.scores import sides
+from penult_service.cli.scores.sides import Side
 from penult_service.errors import InvalidInput
 from penult_service.vectors import POOLINGS, TRUNCATIONS
 

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from penult_service import __version__
 from penult_service.analysis import calls
 from penult_service.analysis.results import NeighborsResult
-from penult_service.cli import analyses, options, sides, tables, usual
+from penult_service.cli import analyses, options, tables
 from penult_service.cli.analyses import Embedding, short
 from penult_service.cli.console import note, print_table
 from penult_service.cli.outputs import drafts
-from penult_service.cli.sides import Side
+from penult_service.cli.scores import sides, usual
+from penult_service.cli.scores.sides import Side
 from penult_service.errors import InvalidInput
 from penult_service.vectors import POOLINGS, TRUNCATIONS
 

@@ -1,0 +1,1 @@
+"""Clusters from the command line: made, kept, grown, changed, told."""

@@ -1,0 +1,1 @@
+"""Maps from the command line, and new rows on them."""

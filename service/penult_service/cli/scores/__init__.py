@@ -1,0 +1,1 @@
+"""Similarities, neighbours, duplicates and outliers from the command line."""
