@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penult_service.analysis import checks, costs, results
+from penult_service.analysis import checks, costs, results, speeds
 from penult_service.analysis.calls import Call, Cluster, Project, reduction_of
 from penult_service.analysis.progress import Progress, telling
 from penult_service.cli import options, outputs, remote
@@ -124,15 +124,15 @@ class Embedding:
         self._close()
         shapes: dict[str, tuple[int, ...]] = {"source": (len(rows), side.vectors.shape[1])}
         checks.check(call, shapes if labels is None else {**shapes, "labels": (len(rows),)})
-        cost = costs.cost(call, shapes)
+        known = speeds.read(numba_cache(self._data))
+        cost = costs.cost(call, shapes, known)
         return Estimate(
             seconds=cost.seconds,
             bytes=cost.bytes,
             way="call",
             load=os.getloadavg()[0],
-            processors=len(os.sched_getaffinity(0))
-            if hasattr(os, "sched_getaffinity")
-            else os.cpu_count() or 1,
+            processors=speeds.processors(),
+            measured_here=known is not None,
             rows_to_embed=self._unembedded,
         )
 

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from copy import copy
 from pathlib import Path
 
+from penult_service.analysis.speeds import Speeds
 from penult_service.analysis.workers.process import WorkerProcess
 from penult_service.errors import PenultError, PreconditionFailed, Unavailable
 
@@ -54,6 +55,18 @@ class Crew:
         self._has_been_warm = self._closed = False
         self._trouble: PenultError | None = None
         self._keeping: list[asyncio.Task[None]] = []
+        self._speeds: Speeds | None = None
+        self._idle_bytes = 0
+
+    @property
+    def idle_bytes(self) -> int:
+        """What an idle process takes, the largest that there was; 0: none has been warm."""
+        return self._idle_bytes
+
+    @property
+    def speeds(self) -> Speeds | None:
+        """Those of this machine, once a process has told them."""
+        return self._speeds
 
     @property
     def warm(self) -> int:
@@ -203,6 +216,8 @@ class Crew:
         except BaseException:
             await self._ended_at_once(process)
             raise
+        self._speeds = process.speeds or self._speeds
+        self._idle_bytes = max(self._idle_bytes, process.idle_bytes)
         _log.info("analysis worker %d is ready after %.1f s", process.pid, seconds)
         return process
 

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from penult_service.analysis.calls import Array, Call
 from penult_service.analysis.progress import Listener, Progress
 from penult_service.analysis.results import Result
+from penult_service.analysis.speeds import Speeds, read
 from penult_service.analysis.workers.crew import Crew
 from penult_service.analysis.workers.files import Growing, Place, RunFiles
 from penult_service.analysis.workers.process import Gone
@@ -93,11 +94,23 @@ class WorkerPool:
         self._turns = asyncio.Semaphore(workers)
         self._waiting = 0
         self._closed = self._was_ready = False
+        self._kept_speeds: Speeds | None = None
 
     @property
     def memory_limit(self) -> int | None:
         """Bytes that a process may take; None: no limit."""
         return self._memory_limit
+
+    @property
+    def idle_bytes(self) -> int:
+        """What of the limit a process takes when it is idle; 0: not known yet."""
+        return 0 if self._crew is None else self._crew.idle_bytes
+
+    @property
+    def speeds(self) -> Speeds | None:
+        """Those of this machine: as a process told them, or kept from an earlier start; None: not known yet."""
+        told = None if self._crew is None else self._crew.speeds
+        return told or self._kept_speeds
 
     @property
     def ready(self) -> bool:
@@ -117,6 +130,7 @@ class WorkerPool:
                 reason="SCRATCH_NOT_WRITABLE",
             )
             return
+        self._kept_speeds = read(self._numba_cache)
         self._crew = Crew(
             self._workers + 1,
             memory_limit=self._memory_limit,

@@ -21,6 +21,7 @@ import psutil
 from penult_service import errors
 from penult_service.analysis.calls import Call
 from penult_service.analysis.progress import Listener, Progress
+from penult_service.analysis.speeds import Speeds, from_json
 from penult_service.analysis.workers import exchange
 from penult_service.errors import Internal, PenultError, PreconditionFailed
 
@@ -75,6 +76,8 @@ class WorkerProcess:
         self._last_words = b""
         self._over_limit = self._killed = False
         self._listener: Listener | None = None
+        self._speeds: Speeds | None = None
+        self._idle_bytes = 0
         # Not asyncio's own: there a signal that comes while the process dies makes its exit code 255.
         self._process = subprocess.Popen(
             _COMMAND,
@@ -113,6 +116,16 @@ class WorkerProcess:
         """Whether it runs and will, as far as is known."""
         return not self._killed and not self._ended.is_set()
 
+    @property
+    def speeds(self) -> Speeds | None:
+        """Those of this machine, once it is warm; None: it does not know."""
+        return self._speeds
+
+    @property
+    def idle_bytes(self) -> int:
+        """What it took when it had got warm; 0 before."""
+        return self._idle_bytes
+
     async def warm(self) -> float:
         """Wait until it is ready; the seconds that it took.
 
@@ -123,6 +136,10 @@ class WorkerProcess:
         told = await self._answer()
         if "failed" in told:
             raise errors.from_json(told["failed"])
+        with suppress(psutil.Error):
+            self._idle_bytes = psutil.Process(self.pid).memory_info().rss
+        speeds = told["ready"].get("speeds")
+        self._speeds = None if speeds is None else from_json(speeds)
         return float(told["ready"]["seconds"])
 
     async def run(self, call: Call, directory: Path, listener: Listener | None = None) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The process that analyses: calls as JSON lines on standard input, answers as JSON lines on standard output.
 
 First comes a line of settings: `{"memory_limit": bytes | null, "numba_cache": path | null, "fallback": path}`. It is
-answered with `{"ready": {"seconds": ...}}` when everything is imported and compiled, or with `{"failed": {...}}`.
+answered with `{"ready": {"seconds": ..., "speeds": {...} | null}}` when everything is imported and compiled, or with
+`{"failed": {...}}`.
 After that each line is a run, `{"call": {...}, "directory": path, "progress": whether to tell}`, and the answer first
 `{"begun": true}`, then one of
 
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import dataclasses
 import json
 import logging
 import os
@@ -108,7 +110,7 @@ def main() -> None:
 
 
 def _warm(settings: dict[str, Any]) -> dict[str, Any]:
-    """Imports and compiles everything; then the memory is limited."""
+    """Imports and compiles everything, and measures the machine, unless it is known; then the memory is limited."""
     # umap wants it for a part that is not used, at the price of 5 s and 0.5 GB.
     sys.modules["tensorflow"] = None  # type: ignore[assignment]
     from penult_service.analysis.workers import warming
@@ -118,9 +120,15 @@ def _warm(settings: dict[str, Any]) -> dict[str, Any]:
     warming.use_numba_cache(None if cache is None else Path(cache), Path(settings["fallback"]))
     warming.cache_umap()
     warming.warm()
+    from penult_service.analysis.measuring import known_or_measured
+
+    speeds = known_or_measured(Path(os.environ["NUMBA_CACHE_DIR"]))
     if settings["memory_limit"] is not None:
         _limit_memory(settings["memory_limit"])
-    return {"seconds": time.monotonic() - started}
+    return {
+        "seconds": time.monotonic() - started,
+        "speeds": None if speeds is None else dataclasses.asdict(speeds),
+    }
 
 
 def _run(job: dict[str, Any], say: Say) -> bool:

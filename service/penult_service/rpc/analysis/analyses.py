@@ -177,7 +177,7 @@ class Analyses:
         shapes = {**shapes, **{name: file.shape for name, file in files.items()}}
         check(asked.call, shapes)
         here = isinstance(asked.call, calls.Similarity) and small_similarity.is_small(asked.call, shapes)
-        estimate = cost(asked.call, shapes)
+        estimate = cost(asked.call, shapes, self._pool.speeds)
         return Checked(asked, sides, shapes, space_check, estimate, here, more, basis, files)
 
     def check_for_call(self, checked: Checked) -> None:
@@ -259,7 +259,7 @@ class Analyses:
     ) -> results.Result:
         """The result of a call on what is stored alone. Raises as `check_for_operation` and `compute`."""
         shapes = {name: array.shape for name, array in arrays.items()}
-        check_memory(call, cost(call, shapes), self._pool.memory_limit)
+        check_memory(call, cost(call, shapes, self._pool.speeds), self._pool.memory_limit)
         return await self._pool.run(call, arrays, deadline=deadline)
 
 

@@ -62,7 +62,7 @@ class Estimates:
             max_operation_bytes=self._pool.memory_limit or 0,
             load=_load(),
             processors=_processors(),
-            measured_here=False,
+            measured_here=self._pool.speeds is not None,
             rows_to_embed=sum(texts),
         )
 
