@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import grpc
 import pytest
+from penult.v1 import analysis_service_pb2 as pb
+from support.calling import call
 from support.fakes import fake_model
 from support.flavours import Flavour
 from support.serving import open_channel, serving
@@ -25,6 +27,17 @@ def analysing() -> Iterator[str]:
     """Where a server with an analysis worker and its spare listens."""
     with serving(fake_model("reviews", 3), analysis_workers=1) as server:
         yield server.address
+
+
+@pytest.fixture(scope="module")
+def keeping(analysing: str) -> Iterator[None]:
+    """The maps and clusterings that a module stores there go with it."""
+    yield
+    with open_channel(analysing) as opened:
+        for kind in ("Projection", "Clustering"):
+            listed = call(opened, f"List{kind}s", getattr(pb, f"List{kind}sRequest")(page_size=1000)).reply
+            for each in getattr(listed, f"{kind.lower()}s"):
+                call(opened, f"Delete{kind}", getattr(pb, f"Delete{kind}Request")(name=each.name))
 
 
 @pytest.fixture

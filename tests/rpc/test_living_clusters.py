@@ -27,6 +27,7 @@ from support.pools import data_that_is_warm
 from support.served import served
 from support.serving import SERVING, health, open_channel, wait_until
 
+pytestmark = pytest.mark.usefixtures("keeping")
 RANDOM = np.random.default_rng(3)
 CORNERS = np.eye(8, dtype=np.float32) * 20
 

@@ -23,6 +23,7 @@ from support.pools import data_that_is_warm
 from support.serving import SERVING, Serving, health, open_channel, serving, wait_until
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "storage-0.1"
+pytestmark = pytest.mark.usefixtures("keeping")
 RANDOM = np.random.default_rng(4)
 ROWS = RANDOM.normal(size=(80, 10)).astype(np.float32)
 NEW = np.concatenate([ROWS[:3] + np.float32(0.01), RANDOM.normal(size=(5, 10)).astype(np.float32)])
