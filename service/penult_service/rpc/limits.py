@@ -89,3 +89,8 @@ def too_large(rows: int, size: int, limit: int, most_rows: int, otherwise: str =
         field="max_response_bytes",
         metadata={"most_rows": str(fitting), "limit_bytes": str(limit), "response_bytes": str(size)},
     )
+
+
+def bytes_in_words(size: int) -> str:
+    """Bytes for a person: GiB, or MiB where they are few."""
+    return f"{size / (1 << 30):.2g} GiB" if size >= 1 << 28 else f"{max(1, size >> 20)} MiB"

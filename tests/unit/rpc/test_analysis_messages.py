@@ -219,8 +219,9 @@ def test_what_costs_too_much_is_told_with_the_estimate() -> None:
 def test_what_no_worker_has_the_memory_for_is_no_operation_either() -> None:
     check_memory(Project(), Cost(1e6, 1 << 40), None)
     check_memory(Project(), Cost(1e6, 1 << 30), 1 << 30)
+    check_memory(Project(), Cost(1e6, 3 << 28), 1 << 30, 1 << 28)
     with pytest.raises(
-        PreconditionFailed, match=r"about 3 GiB .* may take 1 GiB: .*--analysis-memory"
+        PreconditionFailed, match=r"about 1 s and 3 GiB .* may take 1 GiB: send fewer .*--analysis-memory"
     ) as caught:
         check_memory(Cluster(), Cost(1.0, 3 << 30), 1 << 30)
     assert caught.value.reason == "ANALYSIS_TOO_LARGE"

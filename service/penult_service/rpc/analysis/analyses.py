@@ -42,6 +42,7 @@ from penult_service.rpc.analysis.sources import (
     array_shapes,
     check_spaces,
 )
+from penult_service.rpc.analysis.ways_out import ways_out
 from penult_service.rpc.handlers import Call
 from penult_service.rpc.stored import Stored
 
@@ -188,13 +189,22 @@ class Analyses:
         check_reply(asked.call, checked.shapes, asked.max_bytes)
         if not checked.here:
             seconds = checked.cost.seconds + checked.encode_seconds
-            check_memory(asked.call, checked.cost, self._pool.memory_limit)
+            self._check_memory(asked.call, checked.cost, checked.shapes)
             check_cost(asked.call, replace(checked.cost, seconds=seconds), self._limits)
 
     def check_for_operation(self, checked: Checked) -> None:
         """Refuse what no worker has the memory for, and results that nobody should hold."""
         check_result(checked.asked.call, checked.shapes, self._limits)
-        check_memory(checked.asked.call, checked.cost, self._pool.memory_limit)
+        self._check_memory(checked.asked.call, checked.cost, checked.shapes)
+
+    def _check_memory(self, call: calls.Call, estimate: calls.Cost, shapes: calls.Shapes) -> None:
+        check_memory(
+            call,
+            estimate,
+            self._pool.memory_limit,
+            self._pool.idle_bytes,
+            lambda room: ways_out(call, shapes, room),
+        )
 
     def is_short(self, checked: Checked) -> bool:
         """Whether a call may wait for it, as far as time and memory go."""
@@ -259,7 +269,7 @@ class Analyses:
     ) -> results.Result:
         """The result of a call on what is stored alone. Raises as `check_for_operation` and `compute`."""
         shapes = {name: array.shape for name, array in arrays.items()}
-        check_memory(call, cost(call, shapes, self._pool.speeds), self._pool.memory_limit)
+        self._check_memory(call, cost(call, shapes, self._pool.speeds), shapes)
         return await self._pool.run(call, arrays, deadline=deadline)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
 from typing import assert_never
 
 from penult_service.analysis.calls import (
@@ -22,7 +24,7 @@ from penult_service.analysis.calls import (
 )
 from penult_service.config import Limits
 from penult_service.errors import InvalidInput, PreconditionFailed
-from penult_service.rpc.limits import OVERHEAD_BYTES, too_large
+from penult_service.rpc.limits import OVERHEAD_BYTES, bytes_in_words, too_large
 
 _NEIGHBORS = "for the nearest rows alone ask neighbors (SearchNeighbors), which takes any number"
 # A cluster with three times five rows, its silhouette and its merge; its words and labels are told by nobody before.
@@ -96,8 +98,8 @@ def check_cost(call: Call, cost: Cost, limits: Limits) -> None:
     if is_short(cost, limits):
         return
     raise PreconditionFailed(
-        f"this {call.name} would take about {cost.seconds:.3g} s and {_gib(cost.bytes)} of memory; a call may take"
-        f" {limits.max_analysis_seconds:g} s and {_gib(limits.max_analysis_bytes)}: start it as an operation"
+        f"this {call.name} would take about {_in_words(cost)}; a call may take"
+        f" {limits.max_analysis_seconds:g} s and {bytes_in_words(limits.max_analysis_bytes)}: start it as an operation"
         " (StartAnalysis with the same request; the Python client does that by itself), or send fewer rows",
         reason="USE_START_ANALYSIS",
         metadata={
@@ -114,17 +116,35 @@ def is_short(cost: Cost, limits: Limits) -> bool:
     return cost.seconds <= limits.max_analysis_seconds and cost.bytes <= limits.max_analysis_bytes
 
 
-def check_memory(call: Call, cost: Cost, limit: int | None) -> None:
+def check_memory(
+    call: Call,
+    cost: Cost,
+    limit: int | None,
+    idle: int = 0,
+    ways: Callable[[int], Sequence[str]] | None = None,
+) -> None:
     """Refuse what would take more memory than a worker has (None: no limit).
+
+    Args:
+        call: What is asked.
+        cost: What it would take, beside an idle worker.
+        limit: Bytes that a worker may take in all; None: no limit.
+        idle: Bytes of these that it takes when it is idle.
+        ways: What fits into so many bytes instead, asked for where it is too large; None: fewer rows.
 
     Raises:
         PreconditionFailed: it would (ANALYSIS_TOO_LARGE, with the estimate and the limit in the metadata).
     """
-    if limit is None or cost.bytes <= limit:
+    if limit is None or cost.bytes + idle <= limit:
         return
+    used = f", of which it takes {bytes_in_words(idle)} idle" if idle else ""
+    advice = [*(ways(max(0, limit - idle)) if ways else ["send fewer rows"])]
+    advice.append(
+        f"give the server a larger --analysis-memory (in GiB, at least {_enough(cost.bytes + idle)})"
+    )
     raise PreconditionFailed(
-        f"this {call.name} would take about {_gib(cost.bytes)} of memory; a worker of this server may take"
-        f" {_gib(limit)}: send fewer rows, or give the server a larger --analysis-memory",
+        f"this {call.name} would take about {_in_words(cost)}; a worker of this server may take"
+        f" {bytes_in_words(limit)}{used}: {', or '.join(advice)}",
         reason="ANALYSIS_TOO_LARGE",
         metadata={"estimated_bytes": str(cost.bytes), "limit_bytes": str(limit)},
     )
@@ -170,5 +190,12 @@ def _matrix(call: Similarity, shapes: Shapes) -> tuple[int, int]:
     return (rows, 1) if call.pairs else (rows, shapes.get("b", shapes["a"])[0])
 
 
-def _gib(size: int) -> str:
-    return f"{size / (1 << 30):.2g} GiB" if size >= 1 << 28 else f"{max(1, size >> 20)} MiB"
+def _enough(size: int) -> str:
+    """GiB of two digits that are no less."""
+    unit = 10 ** max(-1, len(str(size >> 30)) - 2)
+    return f"{math.ceil(size / (1 << 30) / unit) * unit:g}"
+
+
+def _in_words(cost: Cost) -> str:
+    seconds = f"{cost.seconds:.3g} s" if cost.seconds < 1000 else f"{cost.seconds / 60:,.0f} min"
+    return f"{seconds} and {bytes_in_words(cost.bytes)} of memory"
