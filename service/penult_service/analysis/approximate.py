@@ -42,7 +42,7 @@ def approximate_nearest(
 
     float64 keys [n, k] and int32 row numbers [n, k]. Exact below `smallest` corpus rows (`SMALLEST`: 65,536), and with
     manhattan. About there it begins to be quicker, for about as many queries; measured on sentences (384 columns), all
-    pairs of 100,000 rows take half the time of the exact search at a recall of 0.97, of 200,000 a third. Tells the
+    pairs of 100,000 rows take half the time of the exact search at a recall of 0.97, of 200,000 a quarter. Tells the
     stages lists and neighbours.
     """
     other = queries if corpus is None else corpus
