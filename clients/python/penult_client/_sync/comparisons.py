@@ -196,7 +196,7 @@ class Comparisons(Analysis):
             radius: Only rows at least so similar (cosine, dot) or at most so far (euclidean, manhattan).
             center: Take the mean of the corpus' rows from every row first; ``cosine`` only.
             approximate: Search an index that may miss some, and measure how many it finds (`Neighbors.recall`);
-                without, the search is exact. It pays beyond about 200,000 rows.
+                without, the search is exact. It pays beyond 65,536 rows; below, the search is exact.
             model, pooling, normalize, truncate, layer, wait, progress, deadline, dry_run: As of `similarity`.
 
         Raises:

@@ -69,7 +69,7 @@ def neighbors(
         bool,
         typer.Option(
             "--approximate",
-            help="Search an index that may miss some, and say how many it finds: beyond about 200,000 rows.",
+            help="Search an index that may miss some, and say how many it finds: beyond 65,536 rows.",
         ),
     ] = False,
     show: Annotated[int, typer.Option(min=0, metavar="N", help="How many queries to print.")] = 5,
