@@ -97,5 +97,5 @@ class Checked:
 
     def forget(self, directory: Path) -> None:
         """The files of a directory are gone."""
-        for path in [path for path in self._seen if path.parent == directory]:
+        for path in [path for path in list(self._seen) if path.parent == directory]:  # others check meanwhile
             self._seen.pop(path, None)

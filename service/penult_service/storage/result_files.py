@@ -6,6 +6,7 @@ import json
 import secrets
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,7 @@ class ResultFiles:
                 self._checked_draft(life, check)
                 return self._written(name, {**content, "life": life.name, "arrays": said})
         except OSError as error:
+            self._forsake(name, life)
             raise refused(error, f"{self._what} {name!r} was not stored") from error
         finally:
             self._drafts.discard(life)
@@ -78,32 +80,35 @@ class ResultFiles:
             self._disk.remove_tree(life)
             raise
 
+    def _forsake(self, name: str, life: Path) -> None:
+        """What came onto a full disk does not stay there until the next start, unless the manifest names it."""
+        with self._lock, suppress(OSError, PenultError):
+            if life.exists() and not (self._is_there(name) and self._content(name)["life"] == life.name):
+                self._disk.remove_tree(life)
+
     def _write(
         self,
         life: Path,
         arrays: Mapping[str, NDArray[Any]],
         kept: Mapping[str, tuple[Path, Mapping[str, Any]]],
     ) -> dict[str, Any]:
-        self._disk.make_directory(life.parent)
-        self._disk.sync(self._directory)
-        try:
+        with self._lock:  # who deletes the one before does not take the place away meanwhile
+            self._disk.make_directory(life.parent)
+            self._disk.sync(self._directory)
             self._disk.make_directory(life)
-            said = {key: write_array(self._disk, life / f"{key}.npy", array) for key, array in arrays.items()}
-            for key, (path, known) in kept.items():
-                self._disk.link(path, life / f"{key}.npy")
-                said[key] = dict(known)
-            self._disk.sync(life)
-            self._disk.sync(life.parent)
-        except OSError:  # what came onto a full disk does not stay there until the next start
-            if life.exists():
-                self._disk.remove_tree(life)
-            raise
+        said = {key: write_array(self._disk, life / f"{key}.npy", array) for key, array in arrays.items()}
+        for key, (path, known) in kept.items():
+            self._disk.link(path, life / f"{key}.npy")
+            said[key] = dict(known)
+        self._disk.sync(life)
+        self._disk.sync(life.parent)
         return said
 
     def _written(self, name: str, content: Mapping[str, Any]) -> ResultInfo:
         """Make it the one that counts."""
         place = self._directory / name
         write_manifest(self._disk, place / MANIFEST, FORMAT, VERSION, content)
+        self._drafts.discard(place / content["life"])  # who replaces it now removes it
         self._remove_others(place, content["life"])
         return self._info_of(self._content(name))
 
