@@ -122,8 +122,12 @@ class ResultStore(ResultFiles):
         with self._lock:
             if self._is_there(before.name) and self._content(before.name)["life"] == before.life:
                 return
-        raise PreconditionFailed(
-            f"{self._what} {before.name!r} was overwritten or deleted meanwhile; nothing was changed",
+        raise self.changed(before.name)
+
+    def changed(self, name: str) -> PreconditionFailed:
+        """The error of a change of what was deleted or overwritten meanwhile."""
+        return PreconditionFailed(
+            f"{self._what} {name!r} was overwritten or deleted meanwhile; nothing was changed",
             reason=f"{self._what.upper()}_CHANGED",
             field=self._what,
         )

@@ -11,6 +11,7 @@ import pytest
 from penult_service.analysis.results import ClusterResult, GrowResult
 from penult_service.errors import Unavailable
 from penult_service.rpc.analysis import cluster_codec
+from penult_service.rpc.analysis.cluster_edits import check_names
 from penult_service.rpc.analysis.growth import Growth
 from penult_service.rpc.analysis.next_clusters import edited, named
 from penult_service.rpc.analysis.replies import About
@@ -158,3 +159,33 @@ def test_a_long_history_keeps_its_first_entry_and_the_last() -> None:
     entries = [{"rows": i} for i in range(1000)]
     kept = cluster_codec.with_entry(entries, {"rows": 1000})
     assert (len(kept), kept[0], kept[1], kept[-1]) == (1000, {"rows": 0}, {"rows": 2}, {"rows": 1000})
+
+
+def test_a_long_history_of_very_many_clusters_is_shorter() -> None:
+    """All of it is in one reply, which has to stay small."""
+    labels = list(range(6_000))
+    history = [{"rows": 0, "labels": labels}]
+    for at in range(1, 20):
+        history = cluster_codec.with_entry(history, {"rows": at, "labels": labels})
+    assert [each["rows"] for each in history] == [0, *range(13, 20)]
+    assert cluster_codec.with_entry(history[:1], {"rows": 1, "labels": labels * 10})[1]["rows"] == 1
+
+
+def test_names_for_very_many_clusters_are_looked_up_at_once() -> None:
+    found = clustering()
+    count = 20_000
+    arrays = {**found.arrays, "sizes": np.ones(count, np.int32)}
+    info = ResultInfo("topics", facts={"cluster_labels": list(range(count))}, source=RowsOf(count))
+    names = dict.fromkeys(reversed(range(count)), "x")
+
+    class Counted(int):
+        compared = 0
+
+        def __eq__(self, other: object) -> bool:
+            Counted.compared += 1
+            return int(self) == other
+
+        __hash__ = int.__hash__
+
+    check_names({Counted(label): name for label, name in names.items()}, info, arrays)
+    assert Counted.compared < 10 * count

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +12,7 @@ from penult_service.analysis.calls import ArrayFile, Call
 from penult_service.embedder import EmbedOptions
 from penult_service.errors import InvalidInput, PenultError, PreconditionFailed
 from penult_service.rpc.stored import Stored
-from penult_service.storage import HeldResult, ResultInfo, ResultStore
+from penult_service.storage import HeldResult, ResultInfo, ResultStore, StoredResult
 
 PROJECTIONS, CLUSTERINGS = "projections", "clusterings"
 FITTED = ("fitted_rows", "fitted_first")
@@ -163,6 +164,11 @@ class Bases:
         storage = self._stored.storage
         return storage.projections if plural == PROJECTIONS else storage.clusterings
 
+    async def get(self, asked: StoredName) -> StoredResult:
+        """The one of that name, with what replies have of it. Raises NotFound, DataDamaged."""
+        with _field_of(asked):
+            return await self._stored.run(self.store(asked.plural).get, asked.name, without=FOR_NEW_ROWS)
+
     async def open(self, asked: StoredName, call: Call) -> Basis:
         """The one of that name, for that call; its `held` has to be closed.
 
@@ -171,17 +177,24 @@ class Bases:
                 (CANNOT_TRANSFORM, CANNOT_ASSIGN).
         """
         names = _ARRAYS[type(call)]
-        try:
+        with _field_of(asked):
             held = await self._stored.run(self.store(asked.plural).hold, asked.name, tuple(names))
-        except PenultError as error:
-            if error.field:
-                error.field = asked.field
-            raise
         try:
             return _basis(asked, held, call, names)
         except BaseException:
             held.close()
             raise
+
+
+@contextmanager
+def _field_of(asked: StoredName) -> Iterator[None]:
+    """Errors name the field of the request, not `name`."""
+    try:
+        yield
+    except PenultError as error:
+        if error.field:
+            error.field = asked.field
+        raise
 
 
 def embedding_of(info: ResultInfo) -> Mapping[str, Any] | None:

@@ -14,8 +14,8 @@ from penult_service.rpc.analysis.cluster_replies import Clusters
 from penult_service.storage import ResultInfo, StoredResult
 
 MADE = "made"
-# The first entry stays, then the newest.
-_HISTORY = 1_000
+# The first entry stays, then the newest, so that a reply with all of them stays small: entries, and labels in them.
+_HISTORY, _HISTORY_LABELS = 1_000, 50_000
 # What was measured of all rows, or belongs to the rows that were fitted: gone when others come.
 OF_ALL_ROWS = ("silhouette", "silhouette_rows", "davies_bouldin", "calinski_harabasz", "stability", "curve")
 _OF_CLUSTERS = ("silhouettes", "keywords", "shares", "names")
@@ -85,8 +85,14 @@ def history_of(info: ResultInfo, sizes: Mapping[int, int]) -> list[dict[str, Any
 
 
 def with_entry(history: Sequence[dict[str, Any]], entry: dict[str, Any]) -> list[dict[str, Any]]:
-    """The history with one more entry, at most 1,000."""
-    return [*history[:1], *history[1:][-(_HISTORY - 2) :], entry]
+    """The history with one more entry: the first, and the newest that there is room for, one at least."""
+    newest, labels = [entry], sum(len(each.get("labels", ())) for each in (*history[:1], entry))
+    for each in reversed(history[1:]):
+        labels += len(each.get("labels", ()))
+        if labels > _HISTORY_LABELS or len(newest) == _HISTORY - 1:
+            break
+        newest.append(each)
+    return [*history[:1], *reversed(newest)]
 
 
 def entry_of(event: str, created: str, sizes: Mapping[int, int], **more: Any) -> dict[str, Any]:

@@ -83,7 +83,8 @@ def _check_there(
     labels: Iterable[int], field: str, info: ResultInfo, arrays: Mapping[str, NDArray[Any]]
 ) -> None:
     there = clusters_now(info, arrays).labels
-    unknown = next((label for label in labels if label not in there), None)
+    known_labels = set(there)
+    unknown = next((label for label in labels if label not in known_labels), None)
     if unknown is not None:
         known = ", ".join(map(str, there[:20])) + (" ..." if len(there) > 20 else "")
         raise InvalidInput(

@@ -14,18 +14,21 @@ from penult.v1 import analysis_service_pb2 as pb
 
 from penult_service.analysis.calls import Array, EditClusters, Grow
 from penult_service.analysis.results import GrowResult
+from penult_service.errors import NotFound
 from penult_service.rpc.analysis import cluster_codec, replies
 from penult_service.rpc.analysis.analyses import Analyses, Checked
 from penult_service.rpc.analysis.bases import FOR_NEW_ROWS, Bases, Basis, StoredName
 from penult_service.rpc.analysis.cluster_edits import Edit, check_labels, check_names
 from penult_service.rpc.analysis.cluster_replies import Clusters, batch, infos
-from penult_service.rpc.analysis.keeping import STORED_BYTES
+from penult_service.rpc.analysis.keeping import STORED_BYTES, check_storable
 from penult_service.rpc.analysis.kinds import CLUSTERINGS
 from penult_service.rpc.analysis.next_clusters import MERGED, SPLIT, Next, edited, grown, named
 from penult_service.rpc.analysis.sources import Resolved
-from penult_service.rpc.limits import check_fits
 from penult_service.rpc.stored import Stored
-from penult_service.storage import ResultInfo, StoredResult
+from penult_service.storage import ResultInfo, ResultStore, StoredResult
+
+# When a clustering was changed, and that its arrays have another size.
+_TIME_BYTES = 64
 
 Compute = Callable[[Checked, Mapping[str, Array]], Awaitable[Any]]
 T = TypeVar("T")
@@ -57,11 +60,17 @@ class Growth:
         asked = checked.asked
         assert asked.stored is not None
         async with self._turn(asked.stored.name):
-            done = await self.answered(asked.stored, asked.request_id)
-            if done is not None:
-                return done
-            basis = await self._bases.open(asked.stored, asked.call)
             try:
+                done = await self.answered(asked.stored, asked.request_id)
+                if done is not None:
+                    return done
+                basis = await self._bases.open(asked.stored, asked.call)
+            except NotFound:
+                raise self._clusterings.changed(asked.stored.name) from None
+            try:
+                assert checked.basis is not None
+                if basis.info.created != checked.basis.info.created:  # another has taken its name
+                    raise self._clusterings.changed(asked.stored.name)
                 again = self._again(checked, basis)
                 rows = {name: array for name, array in arrays.items() if name not in checked.files}
                 result = await compute(again, {**rows, **basis.files})
@@ -76,8 +85,7 @@ class Growth:
         """What the same request was answered, when it made the clustering's last batch."""
         if not request_id:
             return None
-        store = self._bases.store(CLUSTERINGS.plural)
-        found = await self._stored.run(store.get, stored.name, without=FOR_NEW_ROWS)
+        found = await self._bases.get(stored)
         facts = found.info.facts
         if facts.get("batch_request_id") != request_id:
             return None
@@ -95,9 +103,8 @@ class Growth:
                 caller takes (RESPONSE_TOO_LARGE). Others as of `grow`.
         """
         async with self._turn(edit.stored.name):
-            store = self._bases.store(CLUSTERINGS.plural)
             if edit.names:
-                before = await self._get(edit.stored)
+                before = await self._bases.get(edit.stored)
                 check_names(edit.names, before.info, before.arrays)
                 made = named(before, edit.names)
                 await self._changed(before, made, edit.max_bytes)
@@ -105,29 +112,29 @@ class Growth:
                 call = EditClusters(merge=edit.merge, split=edit.split, n_clusters=edit.n_clusters)
                 basis = await self._bases.open(edit.stored, call)
                 try:
-                    before = await self._get(edit.stored)
-                    store.check_same(basis.info)
+                    before = await self._bases.get(edit.stored)
+                    await self._stored.run(self._clusterings.check_same, basis.info)
                     check_labels(call, before.info, before.arrays)
                     result = await compute(basis.call(call), basis.files)
                     made = edited(before, result, SPLIT if edit.split is not None else MERGED)
                     await self._changed(before, made, edit.max_bytes)
                 finally:
                     self._stored.begin(basis.held.close)
-            found = await self._stored.run(store.get, edit.stored.name, without=FOR_NEW_ROWS)
+            found = await self._bases.get(edit.stored)
         return pb.EditClusteringResponse(result=await asyncio.to_thread(CLUSTERINGS.response, found))
 
     async def _changed(self, before: StoredResult, made: Next, max_bytes: int) -> None:
         """Store it, unless the reply would be too large."""
-        draft = await asyncio.to_thread(CLUSTERINGS.reply, made.draft(before))
-        check_fits(draft, before.info.source.rows, max_bytes - STORED_BYTES)
-        store = self._bases.store(CLUSTERINGS.plural)
+        store = self._clusterings
+        draft = await asyncio.to_thread(CLUSTERINGS.response, made.draft(before))
+        check_storable(draft, 1, max_bytes, _TIME_BYTES)
         await self._to_the_end(
             lambda: store.change(before.info, made.arrays, keep=made.keep, facts=made.facts)
         )
 
-    async def _get(self, stored: StoredName) -> StoredResult:
-        store = self._bases.store(CLUSTERINGS.plural)
-        return await self._stored.run(store.get, stored.name, without=FOR_NEW_ROWS)
+    @property
+    def _clusterings(self) -> ResultStore:
+        return self._bases.store(CLUSTERINGS.plural)
 
     def _again(self, checked: Checked, basis: Basis) -> Checked:
         """The same request for the clustering as it is now."""
@@ -144,7 +151,7 @@ class Growth:
         about: replies.About,
     ) -> tuple[pb.GrowClusteringResponse, NDArray[np.int32]]:
         """On a thread of the storage."""
-        store = self._bases.store(CLUSTERINGS.plural)
+        store = self._clusterings
         store.check_same(basis.info)
         before = store.get(basis.info.name, without=FOR_NEW_ROWS)
         told = pb.GrowClusteringResponse(
@@ -156,7 +163,7 @@ class Growth:
         made = grown(before, result, rows["source"], checked.asked.request_id, told)
         labels = result.labels[before.info.source.rows :]
         draft = _grown_reply(made.facts["history"][-1], made.clusters, before.info, told)
-        check_fits(draft, len(labels), checked.asked.max_bytes - STORED_BYTES - labels.nbytes)
+        check_storable(draft, len(labels), checked.asked.max_bytes, STORED_BYTES + labels.nbytes)
         info = store.change(basis.info, made.arrays, keep=made.keep, facts=made.facts, source=made.source)
         return _grown_reply(made.facts["history"][-1], made.clusters, info, told), labels
 

@@ -8,6 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from google.protobuf.message import Message
+
 from penult_service.analysis.results import Result
 from penult_service.config import Limits
 from penult_service.errors import AlreadyExists, InvalidInput, PenultError
@@ -17,12 +19,14 @@ from penult_service.rpc.analysis.kinds import PROJECTIONS, Kind
 from penult_service.rpc.analysis.replies import About
 from penult_service.rpc.analysis.result_codec import Parts, parts
 from penult_service.rpc.analysis.sources import DatasetSide, Side
-from penult_service.rpc.limits import check_fits, response_limit
+from penult_service.rpc.limits import check_fits, response_limit, too_large
 from penult_service.rpc.stored import Stored
 from penult_service.storage import ResultInfo, ResultStore, RowsOf, StoredResult
 
 # The most that a reply says of where the result is stored, about.
 STORED_BYTES = 4096
+# And of a cluster in its history.
+ENTRY_BYTES = 20
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,17 @@ class Keeper:
         """Where results of a kind are."""
         storage = self._stored.storage
         return storage.projections if kind is PROJECTIONS else storage.clusterings
+
+
+def check_storable(response: Message, rows: int, limit: int, more: int) -> None:
+    """Refuse, before anything is stored, what could not be answered: a reply that will have so many more bytes.
+
+    Raises:
+        InvalidInput: it would be larger than the limit (RESPONSE_TOO_LARGE).
+    """
+    size = response.ByteSize() + more
+    if size > limit:
+        raise too_large(rows, size, limit, rows * limit // size)
 
 
 def result_name(kind: Kind, text: str) -> str:

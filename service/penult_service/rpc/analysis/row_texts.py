@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +31,8 @@ async def texts_of(
     if side is None or not isinstance(call, Cluster) or not call.keywords:
         yield {}
     elif isinstance(side.asked, TextSide):
-        yield _arrays(side.asked.given) if isinstance(side.asked.given, list) else {}
+        given = side.asked.given
+        yield await asyncio.to_thread(_arrays, given) if isinstance(given, list) else {}
     elif side.snapshot is not None:
         async with _of_set(side.snapshot, stored, pool) as found:
             yield found
@@ -48,16 +51,22 @@ def _encoded(texts: Sequence[str | None]) -> tuple[NDArray[np.uint8], list[int]]
     return np.frombuffer(b"".join(encoded), np.uint8), [len(each) for each in encoded]
 
 
+def _next(batches: Iterator[Any]) -> tuple[NDArray[np.uint8], list[int]] | None:
+    """The texts of the next rows, on a thread of the storage."""
+    block = next(batches, None)
+    return None if block is None else _encoded(block.column("text").to_pylist())
+
+
 @asynccontextmanager
 async def _of_set(snapshot: Snapshot, stored: Stored, pool: WorkerPool) -> AsyncIterator[dict[str, Array]]:
     lengths: list[NDArray[np.int64]] = []
     async with pool.growing() as files:
         batches = snapshot.read(["text"], batch_rows=_BATCH)
         while True:
-            block = await stored.run(lambda: next(batches, None))
+            block = await stored.run(lambda: _next(batches))
             if block is None:
                 break
-            data, sizes = _encoded(block.column("text").to_pylist())
+            data, sizes = block
             lengths.append(np.asarray(sizes, np.int64))
             if data.size:
                 await files.append(BYTES, data)

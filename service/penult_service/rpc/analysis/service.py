@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any, cast
@@ -32,7 +33,7 @@ from penult_service.rpc.analysis.answers import reply
 from penult_service.rpc.analysis.cluster_edits import edit_of
 from penult_service.rpc.analysis.estimates import Estimates
 from penult_service.rpc.analysis.growth import Compute, Growth
-from penult_service.rpc.analysis.keeping import STORED_BYTES, Keeper, Keeping
+from penult_service.rpc.analysis.keeping import ENTRY_BYTES, STORED_BYTES, Keeper, Keeping, check_storable
 from penult_service.rpc.analysis.long_analyses import LongAnalyses
 from penult_service.rpc.analysis.readable import Reader
 from penult_service.rpc.analysis.replies import About
@@ -171,7 +172,7 @@ class AnalysisService(StoredResults):
         """The reply to a request whose result is not stored."""
         done = await self._analysed(analysis, request, call)
         with call.stage("reply"):
-            return self._reply(analysis, done)
+            return cast(Message, await asyncio.to_thread(self._reply, analysis, done))
 
     def _reply(self, analysis: Analysis, done: _Done) -> Any:
         response = reply(analysis.name, done.result, done.about)
@@ -189,7 +190,7 @@ class AnalysisService(StoredResults):
             return cast(Message, await self._keeper.reply(analysis.kind, there, request))
         done = await self._analysed(analysis, request, call, keeping)
         with call.stage("reply"):
-            return cast(Message, self._reply(analysis, done))
+            return cast(Message, await asyncio.to_thread(self._reply, analysis, done))
 
     async def _analysed(
         self, analysis: Analysis, request: Message, call: Call, keeping: Keeping | None = None
@@ -221,7 +222,9 @@ class AnalysisService(StoredResults):
         call: Call,
     ) -> ResultInfo:
         """What would not be answered is not stored."""
-        source, most = checked.sides[side], checked.asked.max_bytes - STORED_BYTES
-        check_fits(keeping.kind.answer(result, about), source.rows, most)
+        source = checked.sides[side]
+        draft = await asyncio.to_thread(keeping.kind.answer, result, about)
+        more = STORED_BYTES + ENTRY_BYTES * len(getattr(result, "sizes", ()))
+        check_storable(draft, source.rows, checked.asked.max_bytes, more)
         with call.stage("store"):
             return await self._keeper.keep(keeping, result, about, source)
