@@ -26,14 +26,14 @@ class Assigned:
     """Clusters of n new rows.
 
     `labels` int32 [n], -1 for none; `distances` float32 [n] to the nearest fitted row, 1 for an all-zero row under
-    cosine; `shares` float32 [n], how much speaks for the label; `far` bool [n]; `zero` int32, the all-zero rows.
+    cosine; `shares` float32 [n], how much speaks for the label; `far` bool [n]; `near` what was found nearest to them.
     """
 
     labels: Labels
     distances: Floats
     shares: Floats
     far: NDArray[np.bool_]
-    zero: NDArray[np.int32]
+    near: Nearby
 
 
 def assign(call: Assign, arrays: Mapping[str, NDArray[Any]]) -> AssignResult:
@@ -55,7 +55,7 @@ def assign(call: Assign, arrays: Mapping[str, NDArray[Any]]) -> AssignResult:
         shares=found.shares,
         far_rows=np.flatnonzero(found.far).astype(np.int32),
         far_distance=call.far_distance,
-        zero_rows=found.zero,
+        zero_rows=found.near.zero,
         used={
             "method": call.method,
             "metric": call.metric,
@@ -109,7 +109,7 @@ def assigned(
         distances=near.of_all(float32(near.distances[:, 0]), 1),
         shares=near.of_all(shares.astype(np.float32), 0),
         far=near.of_all(far, False),
-        zero=near.zero,
+        near=near,
     )
 
 

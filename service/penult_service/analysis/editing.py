@@ -148,14 +148,14 @@ def _split(
         )
     why = f"cluster {label} has {len(inside)} distinct rows"
     count, told = lowered("n_clusters", call.n_clusters, len(inside), why)
-    space = reduced if reduced is not None and len(reduced) == len(old.rows) else None
-    if space is None:
-        space = old.rows if call.metric == "cosine" else _scaled(old.rows, call.metric)[0]
+    found_on = reduced if reduced is not None and len(reduced) == len(old.rows) else old.rows
+    lines = np.ascontiguousarray(found_on[inside], dtype=np.float32)
+    if found_on is old.rows and call.metric != "cosine":
+        lines = _scaled(lines, call.metric)[0]
     inverse = old.inverse
     times = np.ones(len(old.rows), dtype=np.int64)
     if inverse is not None:
         times = np.bincount(inverse[inverse >= 0], minlength=len(old.rows))
-    lines = np.ascontiguousarray(space[inside], dtype=np.float32)
     found = kmeans(lines, count, times[inside], call.seed, STARTS)
     parts, own = np.unique(found, return_inverse=True)
     sizes = np.bincount(own, times[inside], len(parts))
@@ -189,9 +189,9 @@ def _known(field: str, labels: tuple[int, ...], old: Stored) -> None:
 
 
 def _scaled(rows: Floats, metric: str) -> tuple[Floats, int]:
-    """Distinct rows times a power of two, so that no distance is beyond float32, and minus its exponent."""
+    """Rows times a power of two, so that no distance is beyond float32, and minus its exponent."""
     found = fitting(rows, metric)
-    return found.rows, found.exponent
+    return found.all_rows, found.exponent
 
 
 def _drift(

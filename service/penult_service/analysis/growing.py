@@ -14,7 +14,7 @@ from penult_service.analysis.calls import Cluster, Grow
 from penult_service.analysis.editing import Stored, edit, result_of
 from penult_service.analysis.fitting import Fitting, far_distance, fitting
 from penult_service.analysis.methods import hdbscan
-from penult_service.analysis.nearby import NEIGHBORS, nearby
+from penult_service.analysis.nearby import Nearby
 from penult_service.analysis.neighbours import graph
 from penult_service.analysis.progress import silently, tell
 from penult_service.analysis.reduction import reduce
@@ -57,6 +57,11 @@ class _Fresh:
         """How often each appears, int64 [f]."""
         return np.bincount(self.inverse[self.inverse >= 0], minlength=len(self.rows))
 
+    @property
+    def places(self) -> NDArray[np.intp]:
+        """Where each appears first among the new rows that are neither old nor without direction, [f]."""
+        return np.unique(self.inverse[self.inverse >= 0], return_index=True)[1]
+
 
 def grow(call: Grow, arrays: Arrays) -> GrowResult:
     """Clusters of n old rows with s new ones, float32 [s, d], taken in; `arrays` as `Grow` says.
@@ -84,7 +89,7 @@ def grow(call: Grow, arrays: Arrays) -> GrowResult:
     with silently():
         found = assigned(source, old.rows, old.labels, call.metric, call.far_distance, old.centres)
     labels = found.labels.copy()
-    fresh = _fresh(source, old, call.metric)
+    fresh = _fresh(found.near)
     new_labels = np.empty(0, dtype=np.int32)
     used: dict[str, Any] = {"reduction": "none", "backdrop_rows": 0}
     if fresh.counts.sum() >= call.min_cluster_size:
@@ -104,16 +109,14 @@ def grow(call: Grow, arrays: Arrays) -> GrowResult:
     )
 
 
-def _fresh(source: Floats, old: Stored, metric: str) -> _Fresh:
-    with silently():
-        near = nearby(source, old.rows, NEIGHBORS, metric)
+def _fresh(near: Nearby) -> _Fresh:
     new = near.same < 0
     found = distinct(near.lines[new])
     numbers = near.kept[new]
-    inverse = np.full(len(source), -1, dtype=np.int32)
+    equal = near.of_all(near.same, -1)
+    inverse = np.full(len(equal), -1, dtype=np.int32)
     inverse[numbers] = found.inverse
-    near_rows = np.unique(near.rows[new]).astype(np.int32)
-    return _Fresh(found.rows, numbers[found.first], inverse, near.of_all(near.same, -1), near_rows)
+    return _Fresh(found.rows, numbers[found.first], inverse, equal, np.unique(near.rows[new]))
 
 
 def _groups(
@@ -130,8 +133,9 @@ def _groups(
     # Of few old rows no group is left beside one of new ones.
     few = len(backdrop) < call.min_cluster_size
     dense = hdbscan(space, call.min_cluster_size, samples, reduced.metric, single=few)
-    # Of each distinct row: the backdrop, then the fresh ones.
-    among, groups = np.split(dense[together.first], [len(backdrop)])
+    dense = dense[together.first][together.inverse]
+    # Of the backdrop, and of each fresh row where it is first.
+    among, groups = dense[: len(backdrop)], dense[len(backdrop) :][fresh.places]
     unlabelled, counts = labels[fresh.first] < 0, fresh.counts
     share = len(old.rows) / (len(old.rows) + len(fresh.rows))
     sizes: dict[int, int] = {}
@@ -185,7 +189,7 @@ def _together(rows: Floats, metric: str) -> Fitting:
 def _far(rows: Floats, metric: str) -> float | None:
     """The far distance of distinct rows."""
     together = _together(rows, metric)
-    if len(rows) < 3:
+    if len(together.rows) < 3:
         return None
     with silently():
         far = far_distance(graph(together.rows, 2, metric)[1])

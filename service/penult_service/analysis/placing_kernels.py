@@ -9,6 +9,7 @@ import numba
 import numpy as np
 
 _MOST_STEPS = 100
+_LARGEST = float(np.finfo(np.float32).max)
 _kernel = numba.njit(nogil=True, cache=True, error_model="numpy")
 
 
@@ -141,10 +142,13 @@ def _dot(x, y):  # type: ignore[no-untyped-def]
 
 @_kernel
 def components(rows, loadings, out):  # type: ignore[no-untyped-def]
-    """Products float32 [n, c] into `out` of rows float64 [n, d] and loadings [c, d]."""
+    """Products float32 [n, c] into `out` of rows float64 [n, d] and loadings [c, d].
+
+    Those beyond the range of float32 are its largest number: new rows may be of any size.
+    """
     for i in range(len(rows)):
         for x in range(len(loadings)):
-            out[i, x] = _dot(rows[i], loadings[x])
+            out[i, x] = min(max(_dot(rows[i], loadings[x]), -_LARGEST), _LARGEST)
 
 
 @_kernel

@@ -272,3 +272,25 @@ def test_what_is_not_there_is_named(call: EditClusters, reason: str, field: str,
     with pytest.raises(InvalidInput, match=message) as caught:
         run(call, arrays)
     assert (caught.value.reason, caught.value.field) == (reason, field)
+
+
+@pytest.mark.parametrize("metric", ["euclidean", "manhattan"])
+def test_new_rows_so_large_that_old_ones_are_one_beside_them(metric: str) -> None:
+    rows = np.float32(1e-9) * some([0, 1] * 20, 1)
+    made, arrays = stored(Cluster("hdbscan", metric=metric, reduction="none", keep=True), rows)
+    assert len(made.sizes) == 2
+    new = np.concatenate([np.float32(1e37) * some([2] * 12, 2), rows[:1]])
+    call = Grow("hdbscan", metric, made.far_distance, 5, 5, next_label=2)
+    result = changed(call, {**arrays, "source": new})
+    assert result.labels[:40].tolist() == made.labels.tolist()
+    assert result.labels[-1] == made.labels[0]
+    assert result.fitted_rows.shape == (52, 12)
+    assert result.drift[:2].tolist() == [0, 0]
+    grown = {
+        "fitted_rows": result.fitted_rows, "fitted_first": result.fitted_first,
+        "fitted_inverse": result.fitted_inverse, "stored_labels": result.labels,
+    }  # fmt: skip
+    one = changed(EditClusters(metric, merge=(0, 1)), grown)
+    grown["stored_labels"] = one.labels
+    parts = changed(EditClusters(metric, split=int(one.cluster_labels[0]), next_label=9), grown)
+    assert adjusted_rand_score(parts.labels[:40], made.labels) == 1

@@ -64,3 +64,19 @@ def test_a_map_without_its_loadings_is_placed_on_by_neighbours() -> None:
     found = transform(Transform("pca", far_distance=kept["far_distance"]), {**arrays, "source": ROWS})
     assert (found.coordinates == ROWS[:, :2]).all()
     assert (found.used["placed_by"], found.used["n_neighbors"]) == ("neighbors", 15)
+
+
+def test_places_beyond_float32_are_its_largest_number() -> None:
+    rows = np.float32(1e-30) * ROWS
+    fitted = fitting(rows, "euclidean")
+    found = pca.components(fitted.rows, 2, fitted.counts)
+    arrays = {
+        **for_later(fitted, rows, "euclidean"),
+        "coordinates": found.coordinates[fitted.inverse],
+        "mean": np.ldexp(found.mean, fitted.exponent),
+        "loadings": np.ldexp(found.loadings, -fitted.exponent),
+    }
+    new = np.float32(1e37) * NEW
+    placed = transform(Transform("pca", "euclidean"), {**arrays, "source": new}).coordinates
+    assert (np.abs(placed) == np.finfo(np.float32).max).all()
+    assert (np.sign(placed) == np.sign(new.astype(np.float64) @ arrays["loadings"])).all()
