@@ -84,6 +84,8 @@ class Graphs:
         if self._known is None:
             self._known = {}
             for path in sorted(self._directory.glob(f"{PREFIX}*")):
+                if path.is_dir():  # none of ours
+                    continue
                 metric, found = _read(path)
                 other = self._known.get(metric)
                 if found is None or (other is not None and other.rows > found.rows):
@@ -121,6 +123,7 @@ class Graphs:
 
 def _read(path: Path) -> tuple[str, KeptGraph | None]:
     """The metric and the graph of a file; None when it is not what was written."""
+    metric = path.name.removeprefix(PREFIX).rpartition("-")[0]
     try:
         with path.open("rb") as file:
             head = json.loads(file.read(_HEAD_BYTES))
@@ -128,10 +131,12 @@ def _read(path: Path) -> tuple[str, KeptGraph | None]:
             crc = 0
             while block := file.read(_BLOCK):
                 crc = zlib.crc32(block, crc)
-        whole = size == 8 * head["shape"][0] * head["shape"][1] and crc == head["crc32"]
-        if whole and (head["format"], head["version"]) == (FORMAT, VERSION):
-            return head["metric"], _graph(path, head)
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        rows, columns = head["shape"]
+        known = (head["format"], head["version"], head["metric"]) == (FORMAT, VERSION, metric)
+        whole = size == 8 * rows * columns and crc == head["crc32"]
+        if known and whole and min(rows, columns, head["rows"] - rows + 1) > 0:
+            return metric, _graph(path, head)
+    except (OSError, ValueError, KeyError, TypeError) as error:
         _log.info("%s is no neighbour graph, so it is made again (%s)", path, error)
     return "", None
 

@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from penult.v1.analysis_service_pb2 import ReadResultRequest
 from penult_service.analysis.results import SimilarityResult
 from penult_service.config import Limits
 from penult_service.errors import AlreadyExists
 from penult_service.operations import Operations, Progress
+from penult_service.rpc.analysis import result_parts
 from penult_service.rpc.analysis.analyses import CLUSTER, PROJECT
 from penult_service.rpc.analysis.keeping import Keeper, Keeping
 from penult_service.rpc.analysis.kinds import PROJECTIONS
@@ -122,3 +124,24 @@ def test_one_that_ends_while_its_name_is_given_is_done_or_has_no_name(
         await stored.close()
 
     asyncio.run(asyncio.wait_for(test(), 30))
+
+
+def test_a_part_with_many_clusters_has_fewer_rows() -> None:
+    """The first part says all that is no row, and stays as small as the others."""
+    clusters, rows = 3_000, 400_000
+    words = [(f"a word {i}", 1.0) for i in range(10)]
+    facts = {"keywords": {str(label): words for label in range(clusters)}}
+    labels = np.arange(rows, dtype=np.int32) % clusters
+    arrays = {"labels": labels, "sizes": np.bincount(labels).astype(np.int32)}
+    readable = Readable(CLUSTER, StoredResult(ResultInfo("many", facts=facts, source=RowsOf(rows)), arrays))
+
+    async def read() -> list[Any]:
+        request = ReadResultRequest(name="clusterings/many")
+        return [part async for part in result_parts.parts(readable, request, Limits())]
+
+    found = asyncio.run(read())
+    assert max(part.ByteSize() for part in found) <= 1 << 20
+    assert len(found[0].cluster.clusters) == clusters
+    assert 1 < found[0].row_count < found[1].row_count
+    told = b"".join(part.cluster.labels.data for part in found)
+    assert told == labels.tobytes()

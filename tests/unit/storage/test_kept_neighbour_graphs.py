@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -129,3 +130,45 @@ def test_a_disk_that_is_full_keeps_none(memory: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(graphs._disk, "write", refuse)
     graphs.keep("cosine", 5, NEAR, FAR)
     assert graphs.find("cosine", 5) is None
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        {"rows": "5"},
+        {"rows": None},
+        {"rows": 3},  # fewer than distinct ones
+        {"metric": ["cosine"]},
+        {"metric": "euclidean"},
+        {"shape": [-4, -3]},
+        {"shape": [4, 3, 1]},
+        {"shape": [4.0, 3.5]},
+        {"shape": "43"},
+        {"crc32": "x"},
+    ],
+    ids=str,
+)
+def test_one_that_somebody_put_there_is_none(memory: Path, head: dict[str, object]) -> None:
+    """Beside a good one of another metric."""
+    Graphs(Disk(), memory).keep("cosine", 5, NEAR, FAR)
+    (path,) = memory.glob("graph-*")
+    Graphs(Disk(), memory).keep("manhattan", 5, NEAR, FAR)
+    data = path.read_bytes()
+    text = json.dumps({**json.loads(data[:512]), **head}).encode()
+    path.write_bytes(text.ljust(511) + b"\n" + data[512:])
+    graphs = Graphs(Disk(), memory)
+    assert graphs.find("cosine", 5) is None
+    assert graphs.find("euclidean", 5) is None
+    assert graphs.find("manhattan", 5) is not None
+    graphs.keep("cosine", 5, NEAR, FAR)
+    assert arrays_of(graphs.find("cosine", 5))[0].tolist() == NEAR.tolist()
+
+
+def test_a_directory_or_a_link_to_nothing_is_none(memory: Path) -> None:
+    (memory / "graph-cosine-00000000").mkdir()
+    (memory / "graph-cosine-00000001").symlink_to(memory / "nothing")
+    graphs = Graphs(Disk(), memory)
+    assert graphs.find("cosine", 5) is None
+    graphs.keep("cosine", 5, NEAR, FAR)
+    graphs.tidy()
+    assert graphs.find("cosine", 5) is not None

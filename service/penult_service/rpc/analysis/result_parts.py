@@ -112,5 +112,12 @@ async def parts(
     whole = True
     while whole or first < rows:
         stop = min(first + step, rows)
-        yield await asyncio.to_thread(readable.part, first, stop, whole)
+        part = await asyncio.to_thread(readable.part, first, stop, whole)
+        over = part.ByteSize() - size
+        if (
+            whole and over > 0 and stop > first + 1
+        ):  # what is no row takes its room too: clusters and their words
+            stop = max(first + 1, stop + -over // readable.row_bytes())
+            part = await asyncio.to_thread(readable.part, first, stop, whole)
+        yield part
         first, whole = stop, False
