@@ -158,7 +158,7 @@ class AnalysisServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SearchNeighbors(self, request, context):
-        """The nearest rows of a corpus, exactly.
+        """The nearest rows of a corpus: exactly, unless `approximate`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
