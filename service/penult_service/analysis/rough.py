@@ -26,6 +26,7 @@ _UNIT = 2.0**-24  # half the distance from 1 to the next float32
 _LARGEST = (
     2.0**58
 )  # lengths are scaled to at most this: squares do not overflow, and small ones hardly vanish
+_SMALLEST = 2.0**-149  # the least float32 above 0
 _VANISHED = 2.0**-110  # per term, more than can be lost where float32 ends
 _NOWHERE = 4.0  # what a row without direction adds to keys of -1 to 1
 
@@ -154,7 +155,10 @@ def _dot(queries: Floats, corpus: Floats, error: float, vanished: float) -> Roug
     scales = [scale_of(float(side.max())) for side in lengths]
     left, right = (_scaled(side, scale) for side, scale in zip((queries, corpus), scales, strict=True))
     unit = scales[0] * scales[1]
-    margins = error * unit * float(lengths[1].max()) * lengths[0] + vanished
+    longest = float(lengths[1].max())
+    # Numbers at float32's end are rounded by more than their share, and meet those that are largest.
+    rounded = np.sqrt(queries.shape[1]) * _SMALLEST * (scales[1] * longest + scales[0] * lengths[0])
+    margins = error * unit * longest * lengths[0] + rounded + vanished
     return RoughKeys(-left, right, unit, 0.0, margins)
 
 

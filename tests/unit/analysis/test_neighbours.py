@@ -118,6 +118,16 @@ def test_rows_of_very_different_sizes(metric: str) -> None:
     np.testing.assert_allclose(chosen, np.sort(keys, axis=1)[:, :4], rtol=1e-12)
 
 
+def test_products_of_rows_that_float32_cannot_hold_at_one_scale() -> None:
+    rng = np.random.default_rng(2)
+    queries, corpus = (
+        (rng.standard_normal((n, 7)) * 10.0 ** rng.uniform(-38, 37, (n, 1))).astype(np.float32)
+        for n in (300, 900)
+    )
+    best = np.argsort(keys_of(queries, corpus, "dot"), axis=1, kind="stable")[:, :20]
+    assert (search(Neighbors(k=20, metric="dot"), queries, corpus).indices == best).all()
+
+
 @pytest.mark.parametrize("metric", ["euclidean", "manhattan"])
 def test_near_rows_far_from_the_origin(metric: str) -> None:
     rng = np.random.default_rng(4)
