@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 from numpy.typing import NDArray
 
@@ -38,7 +39,8 @@ class ResultFiles:
         self._lock = threading.RLock()
         self._checked = Checked()
         self._manifests: dict[str, tuple[tuple[int, ...], dict[str, Any]]] = {}
-        self._lives: dict[Path, Life] = {}
+        # Those that somebody reads, who keeps them alive; also when they do not count any more.
+        self._lives: WeakValueDictionary[Path, Life] = WeakValueDictionary()
         self._drafts: set[Path] = set()
         try:
             disk.make_directory(directory)
@@ -172,7 +174,7 @@ class ResultFiles:
             if not other.is_dir() or other.name == life or other in self._drafts:
                 continue
             self._checked.forget(other)
-            held = self._lives.pop(other, None)
+            held = self._lives.get(other)
             if held is not None:
                 held.doom()
             else:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 from penult_service.errors import AlreadyExists, InvalidInput, NotFound, PenultError
 from penult_service.storage import log
@@ -18,6 +19,7 @@ from penult_service.storage.names import check_name
 from penult_service.storage.recovery import load
 from penult_service.storage.rows import check_columns
 from penult_service.storage.sets import EmbeddingSet, SetInfo
+from penult_service.storage.snapshots import Generation
 from penult_service.storage.state import MANIFEST, VECTORS, Manifest, read, state_of
 
 DELETED = "deleted.json"
@@ -47,6 +49,8 @@ class SetStore:
         self._disk = disk
         self._lock = threading.RLock()
         self._open: dict[str, EmbeddingSet] = {}
+        # Of all sets that are open or read, also of those that are deleted: who reads keeps them alive.
+        self._lives: WeakValueDictionary[Path, Generation] = WeakValueDictionary()
         try:
             disk.make_directory(directory)
             disk.sync(directory.parent)
@@ -105,7 +109,7 @@ class SetStore:
                     raise NotFound(f"there is no set {name!r}", reason="DATASET_NOT_FOUND", field="name")
                 place = self._directory / name
                 try:
-                    self._open[name] = EmbeddingSet(self._disk, place, load(self._disk, place))
+                    self._opened(name, EmbeddingSet(self._disk, place, load(self._disk, place)))
                 except OSError as error:
                     raise refused(error, f"set {name!r} cannot be read") from error
             return self._open[name]
@@ -200,7 +204,11 @@ class SetStore:
         elif unopened is not None:
             self._disk.remove_tree(unopened)
         made = EmbeddingSet(self._disk, place, state_of(manifest, ()))
+        return self._opened(name, made)
+
+    def _opened(self, name: str, made: EmbeddingSet) -> EmbeddingSet:
         self._open[name] = made
+        self._lives[made.generation.path] = made.generation
         return made
 
     def _info(self, name: str) -> SetInfo | None:
@@ -240,7 +248,8 @@ class SetStore:
     def _clear(self, place: Path) -> None:
         """Remove a directory, the mark of deletion last: what is left of it is never taken for a damaged set."""
         for inner in place.iterdir():
-            if inner.is_dir():
+            earlier = self._lives.get(inner)
+            if inner.is_dir() and (earlier is None or earlier.doom()):
                 self._disk.remove_tree(inner)
         self._disk.sync(place)
         if not any(inner.is_dir() for inner in place.iterdir()):

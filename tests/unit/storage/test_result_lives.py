@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import tracemalloc
 from collections.abc import Iterator
@@ -224,3 +225,33 @@ def test_two_writers_of_one_name_do_not_take_each_others_files(store: ResultStor
     with pytest.raises(PenultError, match="there is a clustering"):
         put(store, seed=7)
     assert seed_of(store) == 0
+
+
+@pytest.mark.parametrize(
+    "ends", [("overwrite", "change"), ("change", "overwrite"), ("delete", "put", "change")]
+)
+def test_what_is_held_stays_though_others_come_and_go(store: ResultStore, ends: tuple[str, ...]) -> None:
+    info = put(store)
+    held = [store.hold("a", ("labels", "fitted_rows"))]
+    for seed, end in enumerate(ends, 1):
+        if end == "delete":
+            store.delete("a")
+        elif end == "change":
+            info = change(store, info, seed)
+        else:
+            info = put(store, seed=0, overwrite=True)
+        if end != "delete":
+            held.append(store.hold("a", ("labels", "fitted_rows")))
+        for each in held:
+            assert mapped(each.places["fitted_rows"]).tobytes() == LARGE.tobytes()
+    last = held.pop()
+    for each in held:
+        place = each.places["labels"].path.parent
+        assert place.exists()
+        each.close()
+        assert not place.exists()
+    assert last.places["labels"].path.exists()
+    last.close()
+    del held, last, each
+    gc.collect()
+    assert not store._lives
