@@ -16,10 +16,11 @@ from penult_service.analysis.fitting import Fitting, far_distance, fitting
 from penult_service.analysis.methods import hdbscan
 from penult_service.analysis.nearby import Nearby
 from penult_service.analysis.neighbours import graph
-from penult_service.analysis.progress import silently, tell
+from penult_service.analysis.progress import silently, tell, told_as
 from penult_service.analysis.reduction import reduce
 from penult_service.analysis.results import GrowResult
 from penult_service.analysis.rows import distinct
+from penult_service.analysis.sieve import SEARCHING
 from penult_service.errors import InvalidInput
 
 __all__ = ["edit", "grow"]
@@ -85,8 +86,7 @@ def grow(call: Grow, arrays: Arrays) -> GrowResult:
             field="clustering",
         )
     source = np.ascontiguousarray(arrays["source"], dtype=np.float32)
-    tell("assigning")
-    with silently():
+    with told_as("assigning", SEARCHING):
         found = assigned(source, old.rows, old.labels, call.metric, call.far_distance, old.centres)
     labels = found.labels.copy()
     fresh = _fresh(found.near)

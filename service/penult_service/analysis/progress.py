@@ -66,6 +66,17 @@ def only(*stages: str) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def told_as(stage: str, of: str) -> Iterator[None]:
+    """Within it the stage `of`, the long part of what runs there, is told as this one, and no others."""
+    listener = _listener.get()
+    if listener is None:
+        yield
+        return
+    with telling(lambda told: listener(Progress(stage, told.done, told.total)) if told.stage == of else None):
+        yield
+
+
 def heard() -> bool:
     """Whether anybody listens: for what costs more than `tell`."""
     return _listener.get() is not None

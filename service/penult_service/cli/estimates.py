@@ -49,4 +49,4 @@ def _machine(estimate: Estimate, where: str | None) -> str:
     )
     place = "in this process" if where is None else f"on {where}"
     load = f"load {estimate.load:.1f} on {estimate.processors} processors"
-    return f"{place} ({load} now; {speeds})"
+    return f"{place} ({load} now, which is not counted; {speeds})"

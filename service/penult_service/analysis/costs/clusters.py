@@ -137,7 +137,7 @@ def _described(call: Cluster, rows: int, width: int, shapes: Shapes) -> Work:
 
 
 def grow(call: Grow, shapes: Shapes) -> Work:
-    """Assigned twice, clustered among old rows around them, and the centres and the far distance of all."""
+    """Assigned, clustered among old rows around them, and the centres and the far distance of all."""
     rows, width = shapes["source"]
     fitted = shapes["fitted_rows"][0]
     around = min(fitted, _BACKDROP + _N_NEIGHBORS * rows) + rows
@@ -146,7 +146,6 @@ def grow(call: Grow, shapes: Shapes) -> Work:
     return together(
         [
             assigned,
-            assigned.times(1),
             together(
                 [
                     Work(held=12 * around * width),

@@ -59,12 +59,17 @@ class Estimates:
             problem=problem,
             max_call_seconds=self._limits.max_analysis_seconds,
             max_call_bytes=self._limits.max_analysis_bytes,
-            max_operation_bytes=self._pool.memory_limit or 0,
+            max_operation_bytes=_room(self._pool),
             load=_load(),
             processors=_processors(),
             measured_here=self._pool.speeds is not None,
             rows_to_embed=sum(texts),
         )
+
+
+def _room(pool: WorkerPool) -> int:
+    """Bytes that a worker has beside those that it takes idle; 0: no limit."""
+    return 0 if pool.memory_limit is None else max(1, pool.memory_limit - pool.idle_bytes)
 
 
 def _refusal(check: Callable[[], None]) -> str:
