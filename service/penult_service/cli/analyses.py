@@ -27,6 +27,7 @@ from penult_service.cli.scores import sides
 from penult_service.cli.scores.sides import Side
 from penult_service.errors import InvalidInput
 from penult_service.files import user_cache
+from penult_service.plots.words import one_line
 
 if TYPE_CHECKING:
     from penult_client import Client, Estimate
@@ -194,8 +195,8 @@ def encoded(texts: Sequence[str]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 
 def short(text: str, longest: int = SHOWN) -> str:
-    """The text in one line, cut where it is longer."""
-    line = " ".join(text.split())
+    """The text in one line that changes nothing of a screen, cut where it is longer."""
+    line = one_line(text)
     return line if len(line) <= longest else line[: longest - 3] + "..."
 
 

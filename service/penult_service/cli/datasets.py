@@ -35,7 +35,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(sets, name="datasets", help="The sets of embeddings that a server keeps.")
 
 
-def _list(server: options.Server = options.DEFAULT_SERVER, as_json: options.Json = False) -> None:
+def _list(server: options.RunningServer = options.DEFAULT_SERVER, as_json: options.Json = False) -> None:
     """All sets, by name."""
     with options.connected(None, server) as (client, _):
         found = client.datasets()
@@ -53,7 +53,7 @@ def _list(server: options.Server = options.DEFAULT_SERVER, as_json: options.Json
 
 
 def _show(
-    names: _Names, server: options.Server = options.DEFAULT_SERVER, as_json: options.Json = False
+    names: _Names, server: options.RunningServer = options.DEFAULT_SERVER, as_json: options.Json = False
 ) -> None:
     """What is known of sets."""
     with options.connected(None, server) as (client, _):
@@ -65,7 +65,7 @@ def _show(
         print_table(("", ""), [(name, str(value)) for name, value in _facts(each).items() if value != ""])
 
 
-def _delete(names: _Names, server: options.Server = options.DEFAULT_SERVER) -> None:
+def _delete(names: _Names, server: options.RunningServer = options.DEFAULT_SERVER) -> None:
     """Delete sets."""
     with options.connected(None, server) as (client, _):
         for name in names:
@@ -81,7 +81,7 @@ def _upload(
         ),
     ],
     name: Annotated[str, typer.Option(help="What to call the set: a to z, 0 to 9, - and _.")],
-    server: options.Server = options.DEFAULT_SERVER,
+    server: options.RunningServer = options.DEFAULT_SERVER,
     text_column: options.TextColumn = "text",
     id_column: Annotated[
         str | None,

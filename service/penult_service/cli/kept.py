@@ -29,6 +29,8 @@ NOWHERE = (
     "`penult serve --data` with --data DIR"
 )
 
+BOTH = "--server has directories of its own; leave --data out, or --server"
+
 
 @contextmanager
 def keeper(
@@ -43,10 +45,12 @@ def keeper(
         new: Whether the directory may be one that is not there yet.
 
     Raises:
-        InvalidInput: neither a server nor a directory is named.
+        InvalidInput: neither a server nor a directory is named, or both are.
         NotFound: there is no such model or directory.
         PenultError: of the client; another server has the directory open (DATA_IN_USE), or the model is refused.
     """
+    if server and data is not None:
+        raise InvalidInput(BOTH, reason="WRONG_COMBINATION", field="--data")
     if server:
         with options.connected(model, server) as connected:
             yield connected
@@ -68,7 +72,7 @@ def keeper(
         except ClientError as error:
             if error.reason == "DATA_IN_USE":
                 holder = error.metadata.get("process", "unknown")
-                advice = "name that one with --server HOST:PORT"
+                advice = "name that one with --server HOST:PORT, or try again when it has ended"
                 error.message = f"{data} is open in another server (process {holder}); {advice}"
             raise
 
@@ -93,6 +97,8 @@ def new_rows(
     """
     if server is None and data is None:
         raise InvalidInput(NOWHERE, reason="NOWHERE_TO_KEEP")
+    if server is not None and data is not None:
+        raise InvalidInput(BOTH, reason="WRONG_COMBINATION", field="--data")
     side = sides.of_file(path, text_column, unembedded, keep=True)
     if is_texts(side) and model is None and server is None:
         raise InvalidInput(

@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
     app.command("models")(models)
 
 
-def models(server: options.Server = options.DEFAULT_SERVER, as_json: options.Json = False) -> None:
+def models(server: options.RunningServer = options.DEFAULT_SERVER, as_json: options.Json = False) -> None:
     """What a server has loaded.
 
     Every version of every model: what it takes for each row (the names are those of `penult embed --column`), what can

@@ -38,7 +38,7 @@ def register(app: typer.Typer) -> None:
     )
 
 
-def _list(server: options.Server = options.DEFAULT_SERVER, as_json: options.Json = False) -> None:
+def _list(server: options.RunningServer = options.DEFAULT_SERVER, as_json: options.Json = False) -> None:
     """All operations, the newest first."""
     with options.connected(None, server) as (client, _):
         found = client.operations()
@@ -53,7 +53,7 @@ def _list(server: options.Server = options.DEFAULT_SERVER, as_json: options.Json
 
 
 def _show(
-    names: _Names, server: options.Server = options.DEFAULT_SERVER, as_json: options.Json = False
+    names: _Names, server: options.RunningServer = options.DEFAULT_SERVER, as_json: options.Json = False
 ) -> None:
     """What is known of operations."""
     with options.connected(None, server) as (client, _):
@@ -69,7 +69,7 @@ def _show(
 
 
 def _wait(
-    names: _Names, server: options.Server = options.DEFAULT_SERVER, as_json: options.Json = False
+    names: _Names, server: options.RunningServer = options.DEFAULT_SERVER, as_json: options.Json = False
 ) -> None:
     """Wait until operations have ended, and show how they get on. Ctrl-C leaves them alone.
 
@@ -88,7 +88,7 @@ def _wait(
         raise typer.Exit(FAILED)
 
 
-def _cancel(names: _Names, server: options.Server = options.DEFAULT_SERVER) -> None:
+def _cancel(names: _Names, server: options.RunningServer = options.DEFAULT_SERVER) -> None:
     """End operations. One that has ended stays as it is."""
     with options.connected(None, server) as (client, _):
         for each in _operations(client, names):
@@ -97,7 +97,7 @@ def _cancel(names: _Names, server: options.Server = options.DEFAULT_SERVER) -> N
             print(f"{each.name} {'was cancelled' if state == 'cancelled' else f'had ended before: {state}'}")
 
 
-def _delete(names: _Names, server: options.Server = options.DEFAULT_SERVER) -> None:
+def _delete(names: _Names, server: options.RunningServer = options.DEFAULT_SERVER) -> None:
     """Forget operations that have ended, with results that have no name of their own."""
     with options.connected(None, server) as (client, _):
         for each in _operations(client, names):

@@ -30,6 +30,11 @@ Model = Annotated[
 Server = Annotated[
     str | None, typer.Option(metavar="HOST:PORT", help="A running server; without it --model is a path.")
 ]
+RunningServer = Annotated[str, typer.Option("--server", metavar="HOST:PORT", help="A running server.")]
+KeepingServer = Annotated[
+    str | None,
+    typer.Option("--server", metavar="HOST:PORT", help="A running server that keeps it; or name --data DIR."),
+]
 TextColumn = Annotated[str, typer.Option(metavar="NAME", help="The column that holds the texts.")]
 Pooling = Annotated[str, typer.Option(help=f"What is read: {', '.join(POOLINGS)}.")]
 Layer = Annotated[
@@ -39,7 +44,10 @@ Normalize = Annotated[bool, typer.Option("--normalize", help="Scale every embedd
 Truncate = Annotated[str, typer.Option(help=f"Texts that are too long: {' or '.join(TRUNCATIONS)}.")]
 Data = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="Keep prepared models in DIR/prepared. [default: the user's cache]"),
+    typer.Option(
+        metavar="DIR",
+        help="Without --server: keep prepared models in DIR/prepared. [default: the user's cache]",
+    ),
 ]
 AllowOps = Annotated[
     list[str] | None,

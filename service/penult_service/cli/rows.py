@@ -170,7 +170,8 @@ def _checked_ending(path: Path) -> str:
     ending = path.suffix.lower()
     if ending not in (*TEXT_ENDINGS, PARQUET_ENDING):
         known = ", ".join([*TEXT_ENDINGS, PARQUET_ENDING])
-        raise InvalidInput(f"{path}: the name of an input ends in one of {known}", reason="FILE_TYPE")
+        message = f"{path}: the name of a file of texts ends in one of {known}"
+        raise InvalidInput(message, reason="FILE_TYPE")
     return ending
 
 

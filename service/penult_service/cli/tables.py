@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +78,24 @@ def column_of(side: Side, name: str, option: str) -> pa.ChunkedArray:
         )
     assert side.table is not None
     return side.table.column(name)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What an input has to have (columns by the options that name them), and what it must not: those that are added."""
+
+    wanted: Mapping[str, str]
+    added: Sequence[str] = ()
+
+    def check(self, side: Side) -> None:
+        """Refuse an input that is otherwise.
+
+        Raises:
+            InvalidInput: as `column_of` and `check_names`.
+        """
+        check_names(side, self.added)
+        for option, name in self.wanted.items():
+            column_of(side, name, option)
 
 
 def word(value: Any) -> str:

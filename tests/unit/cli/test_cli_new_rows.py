@@ -121,7 +121,7 @@ def test_clusters_grow(
     assert main([*map(str, words)]) == 0
     assert script.asked("GrowClustering")[0].min_cluster_size == 3
     printed = capsys.readouterr().out
-    assert "3 rows taken into clusters topics: 1 new cluster, 1 rows in none" in printed
+    assert "3 rows taken into clusters topics: 1 new cluster, 1 row in none" in printed
     assert printed.splitlines()[-1].split() == ["7", "2", "0", "new"]
     assert pq.read_table(out)["cluster"].to_pylist() == [1, None, 1, -1]
     facts = told(capsys, "grow", vectors, "--clusters", "topics", "--server", server)

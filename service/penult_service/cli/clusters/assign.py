@@ -19,6 +19,7 @@ from penult_service.cli.console import note, print_table
 from penult_service.cli.operation_progress import shown
 from penult_service.cli.outputs import drafts
 from penult_service.cli.scores.sides import Side
+from penult_service.plots.words import counted
 
 if TYPE_CHECKING:
     from penult_client import Assigned, Grown
@@ -43,7 +44,7 @@ def assign(
     name: _Name,
     show: Annotated[int, typer.Option(min=0, metavar="N", help="How many rows to print.")] = 10,
     model: options.NewRowsModel = None,
-    server: options.Server = None,
+    server: options.KeepingServer = None,
     data: options.KeptData = None,
     text_column: options.TextColumn = "text",
     as_json: options.Json = False,
@@ -91,7 +92,7 @@ def grow(
         ),
     ] = None,
     model: options.NewRowsModel = None,
-    server: options.Server = None,
+    server: options.KeepingServer = None,
     data: options.KeptData = None,
     text_column: options.TextColumn = "text",
     as_json: options.Json = False,
@@ -240,8 +241,8 @@ def _show(made: Assignment, show: int) -> None:
     found = made.found
     none = int((found.labels < 0).sum())
     print(
-        f"{len(made.rows):,} rows in clusters {found.clustering.name}: {len(found.labels) - none:,} belong to one,"
-        f" {none:,} to none; {kept.far_words(found)}"
+        f"{counted(len(made.rows), 'row')} in clusters {found.clustering.name}: {len(found.labels) - none:,} belong "
+        f"to one, {none:,} to none; {kept.far_words(found)}"
     )
     if show:
         lines = [
@@ -262,10 +263,8 @@ def _show(made: Assignment, show: int) -> None:
 
 def _show_growth(found: Grown) -> None:
     batch = found.batch
-    new = f"{len(batch.new_labels):,} new cluster{'s' * (len(batch.new_labels) != 1)}"
-    print(
-        f"{batch.rows:,} rows taken into clusters {found.clustering.name}: {new}, {batch.unassigned:,} rows in none"
-    )
+    new, none = counted(len(batch.new_labels), "new cluster"), counted(batch.unassigned, "row")
+    print(f"{counted(batch.rows, 'row')} taken into clusters {found.clustering.name}: {new}, {none} in none")
     names = {info.label: info.name for info in found.clusters if info.name}
     taken = dict(zip(*np.unique(found.labels, return_counts=True), strict=True))
     lines = [

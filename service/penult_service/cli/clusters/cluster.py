@@ -24,6 +24,7 @@ from penult_service.cli.scores import sides
 from penult_service.cli.scores.sides import Side
 from penult_service.errors import InvalidInput
 from penult_service.plots.clusters.cluster_words import option
+from penult_service.plots.words import counted
 from penult_service.vectors import POOLINGS, TRUNCATIONS
 
 ADDED = ("cluster",)
@@ -59,7 +60,8 @@ def cluster(
         str | None,
         typer.Option(
             metavar="N|auto",
-            help="How many; auto tries several numbers. Not with hdbscan, which finds it. [default: 8]",
+            help="How many; auto tries several numbers. Not with hdbscan, which finds it. "
+            "[default: 8 with another --method]",
         ),
     ] = None,
     metric: Annotated[str, typer.Option(help=f"One of {', '.join(calls.CLUSTER_METRICS)}.")] = "cosine",
@@ -162,10 +164,11 @@ def cluster(
     more = {"name": name, "overwrite": name and overwrite}
     with kept.opened(model, server, data, settings, more, dry_run=dry_run) as embedding:
         embedding.check(call, ("source",), labelled=label_column is not None)
-        side = sides.of_file(source, text_column, embedding, keep=True)
+        added = ADDED if any(place.suffix.lower() in tables.ENDINGS for place in places) else ()
+        wanted = {"--label-column": label_column} if label_column is not None else {}
+        columns = tables.Columns(wanted, added)
+        side = sides.of_file(source, text_column, embedding, keep=True, check=columns.check)
         analyses.tell_missing(side)
-        if any(place.suffix.lower() in tables.ENDINGS for place in places):
-            tables.check_names(side, ADDED)
         rows = side.good()
         labels = None if label_column is None else labels_of(side, label_column, rows)
         if dry_run:
@@ -236,7 +239,7 @@ def labels_of(side: Side, name: str, rows: NDArray[np.intp]) -> list[str]:
 def _show(found: Clustering) -> None:
     result, count = found.result, len(found.result.sizes)
     used = analyses.in_words(found.parameters()["used"])
-    print(f"{count:,} cluster{'s' * (count != 1)} of {len(found.rows):,} rows: {used}")
+    print(f"{counted(count, 'cluster')} of {counted(len(found.rows), 'row')}: {used}")
     for line in _quality(found):
         print(line)
     if count:
@@ -268,10 +271,10 @@ def _quality(found: Clustering) -> list[str]:
     if result.curve:
         best = max(result.curve, key=lambda one: one[1])
         near = sorted(count for count, score in result.curve if score > best[1] - NEARLY)
+        others = f"{len(near)}, from {near[0]:,} to {near[-1]:,}, are" if len(near) > 1 else "no other is"
         lines.append(
             f"{len(result.curve)} numbers of clusters tried: {best[0]:,} has the best mean silhouette where they are "
-            f"found, {best[1]:.3f}; {len(near)}, from {near[0]:,} to {near[-1]:,}, are within {NEARLY} of that "
-            "(--json and reports have the curve)"
+            f"found, {best[1]:.3f}; {others} within {NEARLY} of that (--json and reports have the curve)"
         )
     if len(result.moved):
         lines.append(f"{len(result.moved):,} rows were noise, and went to the nearest cluster")

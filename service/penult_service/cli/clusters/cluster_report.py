@@ -88,8 +88,8 @@ def write_kept(
 
 
 def with_keywords(clusters: Clusters, texts: Sequence[str] | None) -> Clusters:
-    """The clusters with what the server could not say that was given vectors alone."""
-    if texts is None or any(one.keywords for one in clusters.clusters) or len(texts) != len(clusters):
+    """The clusters with what the server could not say: it was given vectors alone, or they have changed since."""
+    if texts is None or all(one.keywords for one in clusters.clusters) or len(texts) != len(clusters):
         return clusters
     from penult_service.analysis.keywords import keywords
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from penult_service.cli import kept, kept_words, options
-from penult_service.cli.analyses import in_words
+from penult_service.cli import kept, kept_words, options, remote
+from penult_service.cli.analyses import in_words, tell_adjustments
 from penult_service.cli.clusters import cluster_report
 from penult_service.cli.console import print_table
 from penult_service.cli.maps.stored_rows import StoredRows, places_of, stored_rows
 from penult_service.errors import InvalidInput
+from penult_service.plots.words import counted
 
 if TYPE_CHECKING:
     from penult_client import Clusters
@@ -38,7 +39,7 @@ def register(app: typer.Typer) -> None:
 
 
 def _list(
-    server: options.Server = None, data: options.KeptData = None, as_json: options.Json = False
+    server: options.KeepingServer = None, data: options.KeptData = None, as_json: options.Json = False
 ) -> None:
     """All clusterings that are kept, by name."""
     with kept.keeper(None, server, data) as (client, _):
@@ -58,7 +59,7 @@ def _list(
 
 def _show(
     name: _Name,
-    server: options.Server = None,
+    server: options.KeepingServer = None,
     data: options.KeptData = None,
     output: Annotated[
         list[Path] | None,
@@ -115,13 +116,14 @@ def _merge(
         list[int],
         typer.Argument(metavar="LABEL LABEL...", help="Numbers of two clusters or more.", show_default=False),
     ],
-    server: options.Server = None,
+    server: options.KeepingServer = None,
     data: options.KeptData = None,
     as_json: options.Json = False,
 ) -> None:
     """Make one cluster of some; it has the number of the largest."""
     with kept.keeper(None, server, data) as (client, _):
         found = client.merge_clusters(name, labels)
+    tell_adjustments(remote.adjustments(found.adjustments))
     _tell(found, as_json)
 
 
@@ -129,13 +131,14 @@ def _split(
     name: _Name,
     label: _Label,
     parts: Annotated[int, typer.Option("--into", metavar="N", help="Into how many.")] = 2,
-    server: options.Server = None,
+    server: options.KeepingServer = None,
     data: options.KeptData = None,
     as_json: options.Json = False,
 ) -> None:
     """Make several clusters of one; the largest part keeps its number."""
     with kept.keeper(None, server, data) as (client, _):
         found = client.split_cluster(name, label, parts)
+    tell_adjustments(remote.adjustments(found.adjustments))
     _tell(found, as_json)
 
 
@@ -149,12 +152,18 @@ def _name(
             show_default=False,
         ),
     ],
-    server: options.Server = None,
+    server: options.KeepingServer = None,
     data: options.KeptData = None,
     as_json: options.Json = False,
 ) -> None:
     """Give clusters names."""
-    given = dict(_parsed(each) for each in names)
+    pairs = [_parsed(each) for each in names]
+    given = dict(pairs)
+    if len(given) < len(pairs):
+        twice = next(label for label in given if [one for one, _ in pairs].count(label) > 1)
+        raise InvalidInput(
+            f"cluster {twice} is given two names; give it one", reason="NAMED_TWICE", field="names"
+        )
     with kept.keeper(None, server, data) as (client, _):
         found = client.name_clusters(name, given)
     _tell(found, as_json)
@@ -162,7 +171,7 @@ def _name(
 
 def _history(
     name: _Name,
-    server: options.Server = None,
+    server: options.KeepingServer = None,
     data: options.KeptData = None,
     as_json: options.Json = False,
 ) -> None:
@@ -178,7 +187,7 @@ def _history(
 
 def _delete(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names.", show_default=False)],
-    server: options.Server = None,
+    server: options.KeepingServer = None,
     data: options.KeptData = None,
 ) -> None:
     """Delete clusterings."""
@@ -210,7 +219,10 @@ def _tell(found: Clusters, as_json: bool) -> None:
     assert stored is not None
     count, rows = len(found.clusters), len(found.labels)
     none = int((found.labels < 0).sum())
-    print(f"{stored.name}: {count:,} clusters of {rows:,} rows, {none:,} in none; {in_words(found.used)}")
+    print(
+        f"{stored.name}: {counted(count, 'cluster')} of {counted(rows, 'row')}, {none:,} in none; "
+        f"{in_words(found.used)}"
+    )
     if found.history:
         print(f"last {found.history[-1].event}; `penult clusters history {stored.name}` tells all")
     if not count:

@@ -26,6 +26,7 @@ from penult_service.cli.outputs import drafts
 from penult_service.cli.scores import sides
 from penult_service.cli.scores.sides import Side
 from penult_service.errors import InvalidInput
+from penult_service.plots.words import counted
 from penult_service.vectors import POOLINGS, TRUNCATIONS
 
 PICTURES = (".png", ".svg")
@@ -153,10 +154,10 @@ def project(
     more = {"name": name, "overwrite": name and overwrite, "aligned_to": aligned_to}
     with kept.opened(model, server, data, settings, more, dry_run=dry_run) as embedding:
         embedding.check(call, ("source",), labelled=supervised is not None)
-        side = sides.of_file(source, text_column, embedding, keep=True)
+        added = AXES[:components] if any(place.suffix.lower() in tables.ENDINGS for place in places) else ()
+        columns = tables.Columns(_wanted(color, supervised), added)
+        side = sides.of_file(source, text_column, embedding, keep=True, check=columns.check)
         analyses.tell_missing(side)
-        if any(place.suffix.lower() in tables.ENDINGS for place in places):
-            tables.check_names(side, AXES[:components])
         rows = side.good()
         shown = color or supervised
         by_kept = shown is not None and kept_wanted(side, shown)
@@ -168,7 +169,7 @@ def project(
         result, side = embedding.analyse_rows(call, side, rows, labels)
     if by_kept:
         colouring = of_neighbors_kept(result)
-    made = Map(call, side, rows, colouring, result, source.name, title)
+    made = Map(call, side, rows, colouring, result, source.name, title, supervised or colouring.name)
     analyses.tell_adjustments(result.adjustments)
     what = "with zeros alone (no direction: they lie together beside the map)"
     analyses.tell_rows(what, rows[result.zero_rows])
@@ -178,6 +179,12 @@ def project(
         print(json.dumps(made.facts(), indent=1, ensure_ascii=False))
     else:
         _show(made)
+
+
+def _wanted(color: str | None, supervised: str | None) -> dict[str, str]:
+    """Columns that the input has to have, by the options that name them."""
+    given = {"--supervised": supervised, "--color": None if color == NEIGHBORS_KEPT else color}
+    return {option: name for option, name in given.items() if name is not None}
 
 
 def _labels(side: Side, name: str, rows: NDArray[np.intp]) -> list[str]:
@@ -208,7 +215,7 @@ def _write(made: Map, places: Sequence[Path]) -> None:
 
 def _show(made: Map) -> None:
     result = made.result
-    print(f"map of {len(made.rows):,} rows: {analyses.in_words(made.parameters()['used'])}")
+    print(f"map of {counted(len(made.rows), 'row')}: {analyses.in_words(made.parameters()['used'])}")
     if result.trustworthiness is None:
         print("trustworthiness: too few rows to say")
     else:
@@ -229,6 +236,6 @@ def _show(made: Map) -> None:
             if result.label_purity_source is None
             else f"; among the embeddings {result.label_purity_source:.3f}"
         )
-        print(f"neighbours with the row's {made.colouring.name}: {result.label_purity:.3f} on the map{among}")
+        print(f"neighbours with the row's {made.measured}: {result.label_purity:.3f} on the map{among}")
     if len(result.explained_variance):
         print("explained variance " + ", ".join(f"{share:.1%}" for share in result.explained_variance))

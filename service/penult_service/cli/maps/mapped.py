@@ -27,7 +27,7 @@ NAMES = {"umap": "UMAP", "pca": "PCA", "tsne": "t-SNE"}
 
 @dataclass(frozen=True)
 class Map:
-    """A map of the rows of a side that have an embedding."""
+    """A map of the rows of a side that have an embedding; `measured` is the column whose purity is told."""
 
     call: calls.Project
     side: Side
@@ -36,6 +36,7 @@ class Map:
     result: ProjectResult
     source: str
     title: str | None
+    measured: str = ""
 
     def parameters(self) -> dict[str, Any]:
         """What was used, and how good it is."""

@@ -21,6 +21,7 @@ from penult_service.cli.maps.placed_pictures import Backdrop
 from penult_service.cli.operation_progress import shown
 from penult_service.cli.outputs import drafts
 from penult_service.cli.scores.sides import Side
+from penult_service.plots.words import counted
 
 if TYPE_CHECKING:
     from penult_client import Placed
@@ -47,7 +48,7 @@ def transform(
     ] = False,
     show: Annotated[int, typer.Option(min=0, metavar="N", help="How many rows to print.")] = 10,
     model: options.NewRowsModel = None,
-    server: options.Server = None,
+    server: options.KeepingServer = None,
     data: options.KeptData = None,
     text_column: options.TextColumn = "text",
     as_json: options.Json = False,
@@ -186,7 +187,8 @@ def _show(made: Placement, show: int) -> None:
     placed = made.placed
     far = kept.far_words(placed)
     print(
-        f"{len(made.rows):,} rows placed on map {placed.projection.name} ({placed.projection.rows:,} rows); {far}"
+        f"{counted(len(made.rows), 'row')} placed on map {placed.projection.name} ({placed.projection.rows:,} rows); "
+        f"{far}"
     )
     if show:
         lines = [

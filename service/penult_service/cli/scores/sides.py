@@ -25,6 +25,9 @@ Embed = Callable[[Sequence[str]], tuple[NDArray[np.float32], Mapping[str, Any]]]
 """Texts -> vectors float32 [n, d] and the facts about them, as `outputs.provenance` has them."""
 
 _METADATA = "penult."
+OTHER_ENCODING = (
+    "save it as UTF-8, or let `penult embed --encoding NAME -o OUT.parquet` read it, and analyse OUT.parquet"
+)
 
 
 @dataclass(frozen=True)
@@ -55,33 +58,55 @@ def of_texts(texts: Sequence[str], embed: Embed) -> Side:
     return _embedded(texts, embed)
 
 
-def of_file(path: Path, column: str, embed: Embed, *, keep: bool = False) -> Side:
+def of_file(
+    path: Path,
+    column: str,
+    embed: Embed,
+    *,
+    keep: bool = False,
+    check: Callable[[Side], None] = lambda _: None,
+) -> Side:
     """A file as a side: vectors where it holds some, else its texts, embedded. With `keep` it has a `table`.
+
+    `check` refuses what its columns rule out; of texts it gets a side without rows, before any is embedded.
 
     Raises:
         NotFound: no such file.
-        InvalidInput: neither vectors nor texts, or a row without a text.
+        InvalidInput: neither vectors nor texts, or a row without a text; as `check`.
     """
     if not path.is_file():
         raise NotFound(f"{path} is not a file", reason="FILE_NOT_FOUND")
     if path.suffix.lower() == ".npy":
-        return _of_npy(path)
+        return _checked(_of_npy(path), check)
     if path.suffix.lower() in (".parquet", ".arrow"):
         stored = _of_table(path, column, keep)
         if stored is not None:
-            return stored
+            return _checked(stored, check)
+    try:
+        opened = open_rows(path, column)
+    except InvalidInput as error:
+        if error.reason != "NOT_UTF8":
+            raise
+        raise InvalidInput(f"{path} is not UTF-8; {OTHER_ENCODING}", reason="NOT_UTF8") from error
+    _checked(Side(np.empty((0, 0), np.float32), None, "", table=opened.schema.empty_table()), check)
     texts: list[str] = []
     cells: list[pa.RecordBatch] = []
-    for chunk in open_rows(path, column).chunks(4096):
+    for chunk in opened.chunks(4096):
         for place, text in enumerate(chunk.texts):
             if text is None:
-                raise InvalidInput(
-                    f"{path}, row {chunk.first + place}: {chunk.problems[place]}", reason="NOT_A_TEXT"
-                )
+                problem = chunk.problems[place]
+                more = f"; {OTHER_ENCODING}" if problem.reason == "NOT_UTF8" else ""
+                message = f"{path}, row {chunk.first + place}: {problem}{more}"
+                raise InvalidInput(message, reason="NOT_A_TEXT")
             texts.append(text)
         if keep:
             cells.append(chunk.cells)
     return _embedded(texts, embed, cells)
+
+
+def _checked(side: Side, check: Callable[[Side], None]) -> Side:
+    check(side)
+    return side
 
 
 def in_space(vectors: NDArray[np.float32], space: str) -> NDArray[np.float32] | Embeddings:

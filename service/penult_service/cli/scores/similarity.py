@@ -11,7 +11,7 @@ import typer
 
 from penult_service.analysis.calls import LARGER_IS_CLOSER
 from penult_service.cli import options
-from penult_service.cli.analyses import Embedding, short
+from penult_service.cli.analyses import Embedding, short, tell_missing
 from penult_service.cli.console import note, print_table
 from penult_service.cli.scores import sides, usual, usual_picture
 from penult_service.cli.scores.comparison import Comparison, Pair, prepared
@@ -106,6 +106,9 @@ def similarity(
     if usual_side is not None:
         sides.check_spaces(a, usual_side)
     checked = sides.check_spaces(a, b or a)
+    for option, side in {"--file-a": a, "--file-b": b, "--background": usual_side}.items():
+        if side is not None:
+            tell_missing(side, f"of {option}")
     if not checked:
         note(
             "note: a side does not say which embedding space it is in, so nobody has checked that they match"
