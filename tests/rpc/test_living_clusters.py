@@ -175,6 +175,15 @@ def test_merged_split_and_named_by_hand(channel: grpc.Channel) -> None:
     assert got(channel, "edited") == gone
 
 
+def test_a_split_into_more_parts_than_rows_is_told(channel: grpc.Channel) -> None:
+    """And what was not as asked for when the clusters were made is not told again."""
+    made(channel, "much")
+    split = edit(channel, "much", split=pb.SplitCluster(label=2, n_clusters=400)).reply.result
+    told = [(each.parameter, each.asked, int(each.used)) for each in split.adjustments]
+    assert told == [("n_clusters", "400", len(split.clusters) - 2)]
+    assert not edit(channel, "much", merge=pb.MergeClusters(labels=[0, 1])).reply.result.adjustments
+
+
 @pytest.mark.parametrize(
     ("change", "reason", "field"),
     [

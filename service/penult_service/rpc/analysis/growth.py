@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from penult.v1 import analysis_service_pb2 as pb
 
 from penult_service.analysis.calls import Array, EditClusters, Grow
-from penult_service.analysis.results import GrowResult
+from penult_service.analysis.results import Adjustment, GrowResult
 from penult_service.errors import NotFound
 from penult_service.rpc.analysis import cluster_codec, replies
 from penult_service.rpc.analysis.analyses import Analyses, Checked
@@ -102,6 +102,7 @@ class Growth:
             InvalidInput: a label that no cluster has (UNKNOWN_LABEL), numbers out of range, or a reply larger than the
                 caller takes (RESPONSE_TOO_LARGE). Others as of `grow`.
         """
+        adjusted: Sequence[Adjustment] = ()
         async with self._turn(edit.stored.name):
             if edit.names:
                 before = await self._bases.get(edit.stored)
@@ -116,12 +117,16 @@ class Growth:
                     await self._stored.run(self._clusterings.check_same, basis.info)
                     check_labels(call, before.info, before.arrays)
                     result = await compute(basis.call(call), basis.files)
+                    adjusted = result.adjustments
                     made = edited(before, result, SPLIT if edit.split is not None else MERGED)
                     await self._changed(before, made, edit.max_bytes)
                 finally:
                     self._stored.begin(basis.held.close)
             found = await self._bases.get(edit.stored)
-        return pb.EditClusteringResponse(result=await asyncio.to_thread(CLUSTERINGS.response, found))
+        reply = await asyncio.to_thread(CLUSTERINGS.response, found)
+        del reply.adjustments[:]  # those of the clusters as they were made
+        reply.adjustments.extend(replies.adjustments(adjusted))
+        return pb.EditClusteringResponse(result=reply)
 
     async def _changed(self, before: StoredResult, made: Next, max_bytes: int) -> None:
         """Store it, unless the reply would be too large."""
