@@ -6,20 +6,22 @@ any number of cores.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from penult_service.analysis.progress import counting, silently, tell
+from penult_service.analysis.progress import counting, silently
 from penult_service.analysis.quality import sampled
 from penult_service.analysis.rows import blocks
 from penult_service.analysis.similarity import matrix
 
 Floats = NDArray[np.float32]
 Codes = NDArray[np.integer]
+Part = tuple[slice, NDArray[np.float64]]
+"""Some rows, and the sums of their distances to the rows of each cluster."""
 
 _NO_DISTANCE = 1e-13
 _STAGE = "quality"
@@ -58,15 +60,14 @@ def silhouettes(rows: Floats, labels: Codes, metric: str) -> Silhouettes:
     members = np.ascontiguousarray(rows[order], dtype=np.float32)
     cluster = np.repeat(np.arange(len(sizes)), sizes)
     chosen = np.arange(len(order), dtype=np.int32) if metric == "cosine" else sampled(len(order))
-    more = counting(_STAGE, len(chosen))
+    more, scores = counting(_STAGE, len(chosen)), np.empty(len(chosen))
     with threadpool_limits(1, user_api="blas"):
-        sums = (
-            _cosine_sums(members, starts)
-            if metric == "cosine"
-            else _sums(members, chosen, starts, metric, more)
+        parts = (
+            _cosine_sums(members, starts) if metric == "cosine" else _sums(members, chosen, starts, metric)
         )
-    tell(_STAGE, len(chosen), len(chosen))
-    scores = from_sums(sums, cluster[chosen], sizes)
+        for block, sums in parts:
+            scores[block] = from_sums(sums, cluster[chosen[block]], sizes)
+            more(block.stop - block.start)
     measured = np.bincount(cluster[chosen], minlength=len(sizes))
     totals = np.bincount(cluster[chosen], scores, minlength=len(sizes))
     means = np.divide(totals, measured, out=np.full(len(sizes), np.nan), where=measured > 0)
@@ -95,6 +96,8 @@ def separation(rows: Floats, labels: Codes) -> Separation:
     As `sklearn.metrics` has them, about euclidean distances; None with fewer than two clusters, or as many as rows, and
     where all rows of each cluster are equal.
     """
+    from scipy.spatial.distance import cdist
+
     inside = np.flatnonzero(labels >= 0)
     own = labels[inside]
     sizes = np.bincount(own)
@@ -111,10 +114,10 @@ def separation(rows: Floats, labels: Codes) -> Separation:
     between = float((sizes * ((centres - sizes @ centres / total) ** 2).sum(axis=1)).sum())
     spread = np.bincount(own, np.sqrt(far), minlength=count) / sizes
     worst = np.empty(count)
-    for number, centre in enumerate(centres):
-        apart = np.sqrt(((centres - centre) ** 2).sum(axis=1))
-        ratios = np.divide(spread + spread[number], apart, out=np.zeros(count), where=apart > 0)
-        worst[number] = ratios.max()
+    for block in blocks(count, 24 * count):
+        apart = cdist(centres[block], centres)
+        ratios = np.divide(spread[block, None] + spread, apart, out=np.zeros(apart.shape), where=apart > 0)
+        worst[block] = ratios.max(axis=1)
     return Separation(float(worst.mean()), between / (count - 1) / (within / (total - count)))
 
 
@@ -149,28 +152,22 @@ def _means(rows: Floats, inside: NDArray[np.intp], own: Codes, sizes: Codes) -> 
     )
 
 
-def _cosine_sums(members: Floats, starts: NDArray[np.intp]) -> NDArray[np.float64]:
+def _cosine_sums(members: Floats, starts: NDArray[np.intp]) -> Iterator[Part]:
     """Cosine distances of each row to all of each cluster: the size minus the product with the sum of unit rows."""
     unit = members.astype(np.float64)
     lengths = np.sqrt(np.einsum("ij,ij->i", unit, unit))[:, None]
     np.divide(unit, lengths, out=unit, where=lengths > 0)
-    sizes = np.diff(np.append(starts, len(members)))
-    sums = sizes - unit @ np.add.reduceat(unit, starts, axis=0).T
-    # Of equal rows there is rounding left, which is no distance.
-    return np.where(sums > _NO_DISTANCE * sizes, sums, 0)
+    sizes, totals = np.diff(np.append(starts, len(members))), np.add.reduceat(unit, starts, axis=0).T
+    for block in blocks(len(members), 24 * len(starts)):
+        sums = sizes - unit[block] @ totals
+        # Of equal rows there is rounding left, which is no distance.
+        yield block, np.where(sums > _NO_DISTANCE * sizes, sums, 0)
 
 
 def _sums(
-    members: Floats,
-    chosen: NDArray[np.int32],
-    starts: NDArray[np.intp],
-    metric: str,
-    more: Callable[[int], None],
-) -> NDArray[np.float64]:
-    sums = np.empty((len(chosen), len(starts)))
+    members: Floats, chosen: NDArray[np.int32], starts: NDArray[np.intp], metric: str
+) -> Iterator[Part]:
     for block in blocks(len(chosen), 8 * len(members)):
         with silently():
             scores = matrix(members[chosen[block]], members, metric).astype(np.float64)
-        sums[block] = np.add.reduceat(scores, starts, axis=1)
-        more(block.stop - block.start)
-    return sums
+        yield block, np.add.reduceat(scores, starts, axis=1)

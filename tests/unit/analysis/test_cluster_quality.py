@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from penult_service.analysis import cluster_quality, quality
@@ -60,6 +62,25 @@ def test_quality_of_equal_rows_is_no_nan(metric: str) -> None:
     rows, labels = np.ones((6, 3), dtype=np.float32), np.array([0, 0, 0, 1, 1, 1])
     assert cluster_quality.silhouettes(rows, labels, metric).mean == pytest.approx(0, abs=1e-6)
     assert cluster_quality.separation(rows, labels) == cluster_quality.Separation()
+
+
+def test_quality_of_very_many_clusters_takes_no_more_memory() -> None:
+    rng = np.random.default_rng(0)
+    rows, labels = rng.standard_normal((3000, 8)).astype(np.float32), np.arange(3000) // 2
+    labels[-3] = labels[-4]  # of one and of three
+    tracemalloc.start()
+    try:
+        found = cluster_quality.silhouettes(rows, labels, "cosine")
+        apart = cluster_quality.separation(rows, labels)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 3 * (1 << 24)  # all rows with all clusters: 36 MB, several times
+    expected = metrics.silhouette_score(rows.astype(np.float64), labels, metric="cosine")
+    assert found.mean == pytest.approx(expected, abs=1e-6)
+    assert apart.davies_bouldin == pytest.approx(
+        metrics.davies_bouldin_score(rows.astype(np.float64), labels)
+    )
 
 
 @pytest.mark.parametrize("n", [30, 700])

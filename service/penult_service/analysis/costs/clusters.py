@@ -118,7 +118,7 @@ def _measured(call: Cluster, rows: int, width: int) -> Work:
         return Work(
             wide=rows * width * count * WIDE,
             memory=rows * width * 2.5e-8,
-            room=15 * rows * width + 24 * rows * count,
+            room=15 * rows * width + 2 * BLOCK,
         )
     pairs = min(rows * rows, max(_PAIRS_MEASURED, 500 * rows))
     each = 5.0e-11 if call.metric == "manhattan" else MULTIPLY
