@@ -136,7 +136,7 @@ def agreement(clusters: Codes, labels: Codes) -> dict[str, float]:
     return {
         "v_measure": float(metrics.v_measure_score(labels, clusters)),
         "adjusted_rand": float(metrics.adjusted_rand_score(labels, clusters)),
-        "purity": float(contingency_matrix(labels, clusters).max(axis=0).sum() / len(labels)),
+        "purity": float(contingency_matrix(labels, clusters, sparse=True).max(axis=0).sum() / len(labels)),
         "normalized_mutual_information": float(metrics.normalized_mutual_info_score(labels, clusters)),
     }
 

@@ -129,8 +129,10 @@ def label_counts(clusters: Codes, labels: Codes, count: int) -> NDArray[np.int32
     """How many rows of each cluster have each label: int32 [count, codes] of rows [n]; -1 is none of either."""
     codes = int(labels.max(initial=-1)) + 1
     both = (clusters >= 0) & (labels >= 0)
-    flat = np.bincount(clusters[both].astype(np.int64) * codes + labels[both], minlength=count * codes)
-    return flat.reshape(count, codes).astype(np.int32)
+    cells, times = np.unique(clusters[both].astype(np.int64) * codes + labels[both], return_counts=True)
+    counts = np.zeros((count, codes), dtype=np.int32)
+    counts.reshape(-1)[cells] = times
+    return counts
 
 
 def _first(place: NDArray[np.int32], rows: Codes, keys: Doubles) -> None:

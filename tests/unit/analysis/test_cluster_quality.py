@@ -110,3 +110,15 @@ def test_rows_of_unknown_label_do_not_count() -> None:
     found = cluster_quality.agreement(clusters, labels)
     assert found == cluster_quality.agreement(clusters[[0, 1, 2, 4]], labels[[0, 1, 2, 4]])
     assert cluster_quality.agreement(clusters, np.full(6, -1)) == {}
+
+
+def test_very_many_labels_and_clusters_are_no_matrix() -> None:
+    clusters, labels = np.arange(6000) // 3, np.arange(6000) // 2
+    tracemalloc.start()
+    try:
+        found = cluster_quality.agreement(clusters, labels)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1 << 24  # as a matrix: 48 MB
+    assert found["purity"] == pytest.approx(2 / 3)
