@@ -138,6 +138,19 @@ class Analysis(wire_analysis.Analysis):
                 rows_to_embed=0 if side.HasField("vectors") else rows,
             )
 
+    def ListProjections(self, request, context):  # noqa: N802
+        with self._script.call("ListProjections", request, context):
+            made = analysis.Projection(
+                name="projections/map1", source=analysis.RowsOf(rows=6, dataset="datasets/films")
+            )
+            made.parameters.update({"method": "umap", "n_components": 2, "min_dist": 0.5})
+            return analysis.ListProjectionsResponse(projections=[made])
+
+    def DeleteProjection(self, request, context):  # noqa: N802
+        with self._script.call("DeleteProjection", request, context):
+            self._found(request.name, "map1", context)
+            return analysis.DeleteProjectionResponse()
+
     def ListClusterings(self, request, context):  # noqa: N802
         with self._script.call("ListClusterings", request, context):
             return analysis.ListClusteringsResponse(clusterings=[self._clustering()])

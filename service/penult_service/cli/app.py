@@ -32,6 +32,7 @@ COMMANDS = {
     "neighbors": "scores.neighbors",
     "cluster": "clusters.cluster",
     "map": "maps.map",
+    "maps": "maps.maps",
     "transform": "maps.transform",
     "assign": "clusters.assign",
     "grow": "clusters.assign",

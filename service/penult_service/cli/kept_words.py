@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from penult_service.cli import remote
 from penult_service.cli.analyses import short
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from penult_client import ClusterBatch, ClusterInfo, Clusters, StoredInfo
 
 # Keywords of a cluster that are printed.
 WORDS = 5
+_OF_CLUSTERS = ("updated", "clusters", "cluster_names", "batches")
 
 
 def cluster_line(info: ClusterInfo, rows: int) -> tuple[str, ...]:
@@ -33,7 +37,7 @@ def facts(found: Clusters) -> dict[str, Any]:
     assert found.stored is not None
     return {
         **info_facts(found.stored),
-        "used": found.used,
+        "used": remote.used(found.used),
         "quality": asdict(found.quality),
         "clusters": [
             {
@@ -77,7 +81,7 @@ def batch_line(batch: ClusterBatch) -> tuple[str, ...]:
         far = int(np.argmax(batch.drift))
         moved = f"{batch.drift[far]:.4f} (cluster {batch.labels[far]})"
     return (
-        batch.created.strftime("%Y-%m-%d %H:%M") if batch.created else "-",
+        time(batch.created),
         batch.event,
         f"{batch.rows:,}",
         f"{batch.unassigned:,}",
@@ -105,7 +109,22 @@ def info_line(info: StoredInfo) -> tuple[str, ...]:
         f"{info.rows:,}",
         str(info.parameters.get("method", "-")),
         info.dataset or "-",
-        info.created.strftime("%Y-%m-%d %H:%M") if info.created else "-",
-        info.updated.strftime("%Y-%m-%d %H:%M") if info.updated else "-",
-        "damaged" if info.problem else "yes" if info.durable else "until the server ends",
+        time(info.created),
+        time(info.updated),
+        kept(info),
     )
+
+
+def map_facts(info: StoredInfo) -> dict[str, Any]:
+    """What is known of a map without its places, for --json."""
+    return {name: value for name, value in info_facts(info).items() if name not in _OF_CLUSTERS}
+
+
+def time(when: datetime | None) -> str:
+    """A time in UTC to the minute."""
+    return when.strftime("%Y-%m-%d %H:%M") if when else "-"
+
+
+def kept(info: StoredInfo) -> str:
+    """Whether it is whole, and for how long it is there."""
+    return "damaged" if info.problem else "yes" if info.durable else "until the server ends"

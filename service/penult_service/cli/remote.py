@@ -5,6 +5,7 @@ What the server does not answer at once it does as an operation: how that gets o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from penult_client import Client
 
 
+_NUMBER = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?", re.ASCII)
 _OUTLIERS = ("scores", "occurrences", "order", "hubness", "antihubs", "k", "zero_rows")
 _DUPLICATES = ("pairs", "scores", "groups", "keepers", "total_pairs", "equal_pairs", "threshold", "zero_rows")
 
@@ -42,7 +44,7 @@ def result_of(reply: Any, labels: Sequence[str] | None = None) -> Any:
     from penult_client import Clusters, Neighbors, Outliers, Projection
 
     if isinstance(reply, Clusters):
-        return remote_clusters.result(reply, labels)
+        return remote_clusters.result(reply, labels, used(reply.used))
     if isinstance(reply, Projection):
         return _projection(reply)
     if isinstance(reply, Neighbors):
@@ -75,6 +77,19 @@ def analyse(
 def adjustments(told: Sequence[Any]) -> tuple[results.Adjustment, ...]:
     """What was not used as asked."""
     return tuple(results.Adjustment(a.parameter, a.asked, a.used, a.why) for a in told)
+
+
+def used(told: Mapping[str, str]) -> dict[str, Any]:
+    """Parameters as this process has them: a server tells numbers and truths in words."""
+    return {name: _plain(value) for name, value in told.items()}
+
+
+def _plain(value: str) -> Any:
+    if value in ("True", "False"):
+        return value == "True"
+    if not _NUMBER.fullmatch(value):
+        return value
+    return int(value) if value.lstrip("-").isdecimal() else float(value)
 
 
 def background(told: Any) -> results.Background | None:
@@ -182,7 +197,7 @@ def _projection(reply: Any) -> results.ProjectResult:
         quality_neighbors=quality.neighbors,
         label_purity=quality.label_purity,
         label_purity_source=quality.label_purity_source,
-        used=dict(reply.used),
+        used=used(reply.used),
         adjustments=adjustments(reply.adjustments),
         continuity=quality.continuity,
         neighbors_kept=quality.neighbors_kept,

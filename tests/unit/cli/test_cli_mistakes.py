@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import penult_client
 import pytest
+from penult_service.cli import remote
 from penult_service.cli.analyses import short
 from penult_service.cli.app import main
 from penult_service.cli.clusters.cluster_report import with_keywords
@@ -163,3 +165,32 @@ def test_keywords_of_clusters_that_changed_are_made_of_the_texts(server: str) ->
     told = with_keywords(half, ["apples and pears", "trains"] * 3)
     assert [info.keywords[0][0] for info in told.clusters] == ["and", "trains"]
     assert with_keywords(found, ["apples", "trains"] * 3) is found
+
+
+def test_maps_are_listed_and_deleted(server: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["maps", "list", "--server", server]) == 0
+    line = capsys.readouterr().out.splitlines()[1]
+    assert line.split() == ["map1", "6", "UMAP", "2", "films", "-", "until", "the", "server", "ends"]
+    assert main(["maps", "list", "--server", server, "--json"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)
+    assert (told["rows"], told["parameters"]["min_dist"], "clusters" in told) == (6, 0.5, False)
+    assert main(["maps", "delete", "map1", "--server", server]) == 0
+    assert capsys.readouterr().out == "map1 is deleted\n"
+    assert main(["maps", "delete", "other", "--server", server]) == 2
+    assert main(["maps", "list"]) == 2
+    assert "name where maps and clusters are kept" in capsys.readouterr().err
+
+
+def test_parameters_of_a_server_are_numbers_and_truths_as_here() -> None:
+    told = {
+        "seed": "42",
+        "min_dist": "0.1",
+        "density": "False",
+        "method": "umap",
+        "x": "-1e-05",
+        "y": "1 of 2",
+    }
+    expected = {"seed": 42, "min_dist": 0.1, "density": False, "method": "umap", "x": -1e-05, "y": "1 of 2"}
+    found = remote.used(told)
+    assert found == expected
+    assert [type(each) for each in found.values()] == [type(each) for each in expected.values()]

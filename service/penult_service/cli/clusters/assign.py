@@ -144,7 +144,7 @@ class Growth:
         return {
             "clustering": found.clustering.name,
             "rows": len(self.rows),
-            "used": found.used,
+            "used": remote.used(found.used),
             "unassigned": batch.unassigned,
             "new_clusters": list(batch.new_labels),
             "space_checked": found.space_checked,
@@ -187,7 +187,7 @@ class Assignment:
         return {
             "clustering": found.clustering.name,
             "rows": len(self.rows),
-            "used": found.used,
+            "used": remote.used(found.used),
             "unassigned": int((found.labels < 0).sum()),
             "far": len(found.far_rows),
             "far_distance": found.far_distance,

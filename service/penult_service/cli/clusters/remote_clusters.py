@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 AGREEMENT = ("v_measure", "adjusted_rand", "purity", "normalized_mutual_information")
 
 
-def result(reply: Clusters, labels: Sequence[str] | None) -> results.ClusterResult:
+def result(reply: Clusters, labels: Sequence[str] | None, used: dict[str, Any]) -> results.ClusterResult:
     """As `analysis.results` has it, the clusters in the order of the reply; `labels` are those that were compared."""
     quality, stability = reply.quality, reply.stability
     agreement = {name: getattr(quality, name) for name in AGREEMENT}
@@ -28,7 +28,7 @@ def result(reply: Clusters, labels: Sequence[str] | None) -> results.ClusterResu
         silhouette=quality.silhouette,
         silhouette_rows=quality.silhouette_rows,
         noise_share=quality.noise_share,
-        used=dict(reply.used),
+        used=used,
         agreement={name: value for name, value in agreement.items() if value is not None},
         adjustments=tuple(results.Adjustment(a.parameter, a.asked, a.used, a.why) for a in reply.adjustments),
         border=_padded([info.border for info in reply.clusters]),

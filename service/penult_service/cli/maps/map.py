@@ -119,7 +119,8 @@ def project(
     The INPUT is of texts (.csv, .tsv, .jsonl, .parquet, .txt), which --model embeds, or of embeddings that
     `penult embed` wrote (.parquet, .arrow, .npy), which need no model. With --server that server computes, else
     this process does. The same rows, parameters and seed give the same map. With --name it is kept, by that server or
-    in --data DIR (of `penult serve --data`), and `penult transform` places new rows on it.
+    in --data DIR (of `penult serve --data`): `penult transform` places new rows on it, `penult maps list` names what
+    is kept.
 
     Prints the trustworthiness: 1 when rows that are neighbours on the map are neighbours among the
     embeddings too, about 0.5 by chance; the continuity, the same with the sides changed; which share of the

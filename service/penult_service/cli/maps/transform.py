@@ -144,7 +144,7 @@ class Placement:
         return {
             "map": placed.projection.name,
             "rows": len(self.rows),
-            "used": placed.used,
+            "used": remote.used(placed.used),
             "far": len(placed.far_rows),
             "far_distance": placed.far_distance,
             "space_checked": placed.space_checked,
