@@ -23,10 +23,8 @@ Floats = NDArray[np.float32]
 
 LEAST_ROWS = 30
 QUANTILES = 1_001
-_ROWS, _PAIRS = (
-    4_000,
-    20_000,
-)  # drawn: each row is in as many pairs, so that no row counts for more than another
+# Drawn: each row is in as many pairs, so that no row counts for more than another.
+_ROWS, _PAIRS = 4_000, 20_000
 _COLUMNS_BYTES = 1 << 25
 _NOTHING = 2.0**-40  # of the mean's length: what rounding leaves of a row that is the mean
 
@@ -76,9 +74,8 @@ def compared(
 def share_within(known: Background, threshold: float, metric: str) -> float:
     """The share of the pairs that are at least so similar, or at most so far apart, interpolated."""
     larger = metric in LARGER_IS_CLOSER
-    beside = np.nextafter(
-        threshold, -np.inf if larger else np.inf
-    )  # many pairs may be at the threshold itself
+    # Many pairs may be at the threshold itself.
+    beside = np.nextafter(threshold, -np.inf if larger else np.inf)
     below = float(np.interp(beside, known.quantiles, np.linspace(0, 1, QUANTILES)))
     return 1 - below if larger else below
 

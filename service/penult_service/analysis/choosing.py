@@ -41,8 +41,9 @@ class Choice:
 def choose(call: Cluster, rows: Floats, counts: NDArray[np.int64], metric: str, linkage: str) -> Choice:
     """The number of clusters of distinct rows [m, r], m at least 3, row i standing for `counts[i]` rows.
 
-    Tried are 2 to 2 sqrt(n), at most 200 and fewer than rows: all up to 10, then each a fifth larger; then those
-    between the best and its neighbours. k-means from one start. Tells the stage numbers of clusters, in numbers tried.
+    Tried are 2 to 2 sqrt(n) (10 at least, 200 at most, and fewer than rows): all up to 10, then each a fifth larger;
+    then those between the best and its neighbours. k-means from one start. Tells the stage numbers of clusters, in
+    numbers tried.
     """
     size = min(len(rows), MOST_ROWS)
     chosen = np.arange(size, dtype=np.int64) * len(rows) // size

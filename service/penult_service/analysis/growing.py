@@ -31,10 +31,8 @@ Arrays = Mapping[str, NDArray[Any]]
 
 BACKDROP = 5_000
 """Old rows, beside those near new ones, that groups of new rows are looked for among; drawn evenly."""
-_OLD, _OF_EXPECTED = (
-    0.2,
-    0.4,
-)  # how many rows of a new group may be old, at most, and of as many as chance would put there
+# How many rows of a new group may be old, at most, and of as many as chance would put there.
+_OLD, _OF_EXPECTED = 0.2, 0.4
 _CHANCE = 0.01  # of so few old rows in a group, by chance, that is taken for none
 
 

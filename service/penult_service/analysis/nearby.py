@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penult_service.analysis import placing_kernels as kernels
+from penult_service.analysis.neighbours import distances_of
 from penult_service.analysis.rough import Threads, fixed
 from penult_service.analysis.rows import unit_rows, zero_rows
 from penult_service.analysis.sieve import nearest
@@ -90,7 +91,7 @@ def nearby(
     if not len(lines):
         return Nearby(kept, zero, lines, np.empty((0, k), np.int32), np.empty((0, k)), kept)
     keys, rows = search(lines, fitted_rows, k, metric)
-    distances = _distances(keys, metric)
+    distances = distances_of(keys, metric)
     same = np.empty(len(lines), dtype=np.int32)
     suspects = distances[:, 0] <= _UNIT * lines.shape[1]
     kernels.equal_rows(fixed(lines), fixed(fitted_rows), fixed(rows), fixed(suspects), same)
@@ -105,12 +106,6 @@ def by_rows(work: Callable[[slice], None], rows: int) -> None:
         return
     with Threads() as threads:
         threads.each(work, slice(0, rows), _STEP)
-
-
-def _distances(keys: NDArray[np.float64], metric: str) -> NDArray[np.float64]:
-    if metric == "euclidean":
-        return np.sqrt(keys)
-    return np.maximum(1.0 + keys, 0.0) if metric == "cosine" else keys + 0.0
 
 
 def float32(distances: NDArray[np.float64]) -> Floats:

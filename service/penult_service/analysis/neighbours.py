@@ -80,7 +80,7 @@ def graph(rows: Floats, k: int, metric: str) -> tuple[NDArray[np.int32], Floats]
     indices[:, 0] = np.arange(len(rows))
     if k > 1:
         keys, indices[:, 1:] = _nearest(rows, None, k - 1, metric, own=np.arange(len(rows), dtype=np.int32))
-        distances[:, 1:] = _distances(keys, metric)
+        distances[:, 1:] = distances_of(keys, metric)
     return indices, distances
 
 
@@ -119,12 +119,13 @@ def _scores(keys: NDArray[np.float64], metric: str) -> Floats:
     if metric == "cosine":
         # An infinite key is a row without direction. + 0: no negative zeros.
         return np.where(np.isinf(keys), 0.0, -keys + 0.0).astype(np.float32)
-    scores = -keys + 0.0 if metric in LARGER_IS_CLOSER else _distances(keys, metric)
+    scores = -keys + 0.0 if metric in LARGER_IS_CLOSER else distances_of(keys, metric)
     largest = float(np.finfo(np.float32).max)
     return np.clip(scores, -largest, largest).astype(np.float32)
 
 
-def _distances(keys: NDArray[np.float64], metric: str) -> NDArray[np.float64]:
+def distances_of(keys: NDArray[np.float64], metric: str) -> NDArray[np.float64]:
+    """Distances from keys; a row without direction is 1 from all."""
     if metric == "euclidean":
         return np.sqrt(keys)
     if metric == "cosine":

@@ -8,15 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from penult_service.analysis.kernels import (
-    _STRIDE,
-    COSINE,
-    EUCLIDEAN,
-    _inline,
-    _kernel,
-    _key,
-    _rough_absolutes,
-)
+from penult_service.analysis.kernels import COSINE, EUCLIDEAN, _inline, _kernel, _key, _rough_absolutes
+from penult_service.analysis.sift_kernels import _STRIDE, _any_within
 
 _COLUMNS = 128  # rows that stay in the processor's cache
 _EQUAL = 1e-12  # of a sum of scores: less is rounding
@@ -29,15 +22,6 @@ def _score(metric, x, y, xx, yy):  # type: ignore[no-untyped-def]
     if metric == COSINE:
         return -key
     return np.sqrt(key) if metric == EUCLIDEAN else key
-
-
-@_inline
-def _any_within(keys, limit):  # type: ignore[no-untyped-def]
-    """Whether any of _STRIDE keys is within the limit. Counting, not leaving early, makes vectors of it."""
-    count = np.int32(0)
-    for j in range(_STRIDE):
-        count += np.int32(keys[j] <= limit)
-    return count > 0
 
 
 @_inline

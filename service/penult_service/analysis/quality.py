@@ -129,11 +129,6 @@ def nearest_places(coordinates: Floats, chosen: Codes, k: int) -> NDArray[np.int
     return np.asarray(found[~itself].reshape(len(chosen), k), dtype=np.int32)
 
 
-def label_purity(indices: Codes, labels: Codes) -> float | None:
-    """Share of the neighbours [n, k] (each without the row itself) that have the row's label [n]; None of none."""
-    return float(np.mean(labels[indices] == labels[:, None])) if indices.size else None
-
-
 def sampled(rows: int) -> NDArray[np.int32]:
     """Row numbers, evenly drawn, as many as may be compared with all."""
     count = min(rows, max(_LEAST, _PAIRS // rows))

@@ -23,9 +23,8 @@ from penult_service.analysis.rows import unit_rows, zero_rows
 Floats = NDArray[np.float32]
 
 _UNIT = 2.0**-24  # half the distance from 1 to the next float32
-_LARGEST = (
-    2.0**58
-)  # lengths are scaled to at most this: squares do not overflow, and small ones hardly vanish
+# Lengths are scaled to at most this: squares do not overflow, and small ones hardly vanish.
+_LARGEST = 2.0**58
 _SMALLEST = 2.0**-149  # the least float32 above 0
 _VANISHED = 2.0**-110  # per term, more than can be lost where float32 ends
 _NOWHERE = 4.0  # what a row without direction adds to keys of -1 to 1

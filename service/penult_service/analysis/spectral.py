@@ -21,9 +21,8 @@ Places = NDArray[np.float64]
 
 _DENSE = 256  # rows up to which all eigenvectors are computed
 _SUBSPACE, _TOLERANCE = 60, 1e-5
-_RESTARTS = (
-    100  # of the eigensolver; a graph that needs more has no gap, and starts from principal components
-)
+# Of the eigensolver; a graph that needs more has no gap, and starts from principal components.
+_RESTARTS = 100
 
 
 def spectral_places(

@@ -58,16 +58,6 @@ def test_rows_that_are_equally_far_have_one_rank(metric: str) -> None:
     assert quality.trustworthiness(rows, rows, "euclidean")[0] == pytest.approx(1, abs=1e-12)
 
 
-def test_label_purity_by_hand() -> None:
-    labels = np.array([0, 0, 1, 1])
-    assert quality.label_purity(np.array([[1, 2], [0, 3], [3, 0], [2, 1]]), labels) == 0.5
-    assert quality.label_purity(np.empty((1, 0), dtype=np.int32), labels[:1]) is None
-    rows, _, codes = data(200)
-    neighbours = graph(rows, 6, "cosine")[0][:, 1:]
-    by_hand = np.mean([codes[j] == codes[i] for i in range(200) for j in neighbours[i]])
-    assert quality.label_purity(neighbours, codes) == pytest.approx(by_hand)
-
-
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("n", [4, 5, 31, 700])
 def test_a_map_is_measured_on_either_side(metric: str, n: int) -> None:
