@@ -153,6 +153,9 @@ def test_names_are_given_and_taken() -> None:
     )
     assert again.clusters.names == {1: "cold"}
     assert [each["event"] for each in again.facts["history"]] == ["made", "named", "named"]
+    # Those of an older release too, which does not say what labels there were.
+    old = named(clustering({}), {1: "cold"})
+    assert (old.facts["next_label"], old.facts["cluster_labels"]) == (2, [0, 1])
 
 
 def test_a_long_history_keeps_its_first_entry_and_the_last() -> None:

@@ -148,9 +148,8 @@ class Basis:
 
 
 def next_label(info: ResultInfo) -> int:
-    """The first label that no cluster ever had."""
-    told = info.facts.get("next_label")
-    return int(told) if told is not None else info.array_bytes.get("sizes", 0)
+    """The first label that no cluster ever had; 0 of what an older release stored, which is not changed but by name."""
+    return int(info.facts.get("next_label", 0))
 
 
 class Bases:

@@ -88,7 +88,7 @@ def named(before: StoredResult, names: Mapping[int, str]) -> Next:
     facts = {
         **_without_batch(before.info.facts),
         **cluster_codec.facts_of(clusters),
-        "next_label": next_label(before.info),
+        "next_label": _next_label(before, clusters),
         "history": cluster_codec.with_entry(history, entry),
     }
     return Next({}, tuple(before.info.array_bytes), facts, before.info.source, clusters)
@@ -120,10 +120,14 @@ def _after(
         **cluster_codec.facts_of(clusters),
         "noise_share": float((result.labels < 0).sum() / max(rows, 1)),
         "far_distance": more,
-        "next_label": max([next_label(before.info), *(label + 1 for label in clusters.labels)]),
+        "next_label": _next_label(before, clusters),
         "history": cluster_codec.with_entry(cluster_codec.history_of(before.info, old.by_label), entry),
     }
     return clusters, facts
+
+
+def _next_label(before: StoredResult, clusters: Clusters) -> int:
+    return max([next_label(before.info), *(label + 1 for label in clusters.labels)])
 
 
 def _described(old: Clusters, result: GrowResult) -> Clusters:
