@@ -25,13 +25,17 @@ EXTRAS = {
     **dict.fromkeys(("rich", "pyarrow"), "cli"),
 }
 
+# A server's words for what this process calls InvalidInput: the rows of a file stand in another embedding space.
+_OF_THE_INPUT = ("SPACE_MISMATCH",)
+
 
 def exit_code(error: Exception) -> int:
     """2 where the caller has to change what was asked, 1 for all else that failed."""
     from penult_client import AlreadyExistsError, InvalidInputError, NotFoundError  # late: it brings gRPC
 
     wrong = (InvalidInput, NotFound, InvalidInputError, NotFoundError, AlreadyExistsError)
-    return USAGE if isinstance(error, wrong) else FAILED
+    asked = isinstance(error, wrong) or getattr(error, "reason", "") in _OF_THE_INPUT
+    return USAGE if asked else FAILED
 
 
 def explain(error: Exception) -> str:

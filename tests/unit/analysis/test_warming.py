@@ -18,8 +18,8 @@ from support.pools import NUMBA_CACHE
 
 
 @pytest.fixture(autouse=True)
-def _own_variable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NUMBA_CACHE_DIR", "unset")
+def _own_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "unset"))
 
 
 def test_the_cache_is_made_private(tmp_path: Path) -> None:

@@ -51,6 +51,7 @@ def boom(monkeypatch: pytest.MonkeyPatch) -> Boom:
         (penult_client.InputTypeError("m"), 2),
         (penult_client.NotFoundError("m"), 2),
         (penult_client.PreconditionError("m"), 1),
+        (penult_client.PreconditionError("m", reason="SPACE_MISMATCH"), 2),
         (penult_client.UnavailableError("m"), 1),
         (penult_client.ServerStartError("m"), 1),
         (OSError(28, "No space left on device", "out.npy"), 1),

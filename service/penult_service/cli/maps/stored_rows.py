@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penult_service.cli import tables
+from penult_service.cli.console import note
 from penult_service.cli.kept import unembedded
 from penult_service.cli.scores import sides
 from penult_service.cli.scores.sides import Side
@@ -85,6 +86,10 @@ def places_of(client: Client, found: Clusters, name: str) -> NDArray[np.float32]
             f"map {name} is of {len(there):,} rows, and the clusters of {len(found):,}"
             f"{'' if len(there) != len(found) else ' others'}; name a map of the same rows",
             reason="OTHER_ROWS",
+        )
+    if one is None or not one.id_digest:
+        note(
+            f"note: map {name} and the clusters are of as many rows; nobody has checked that they are the same ones"
         )
     return there.coordinates
 
