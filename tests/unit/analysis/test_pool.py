@@ -19,6 +19,7 @@ import pytest
 from penult_service.analysis.calls import Cluster, Neighbors, Similarity
 from penult_service.analysis.results import NeighborsResult, SimilarityResult
 from penult_service.analysis.run import run
+from penult_service.analysis.speeds import read
 from penult_service.errors import (
     DeadlineExceeded,
     Internal,
@@ -26,7 +27,7 @@ from penult_service.errors import (
     ResourceExhausted,
     Unavailable,
 )
-from support.pools import LONG, Running, running, some_rows, unwarmed_workers
+from support.pools import LONG, NUMBA_CACHE, Running, running, some_rows, unwarmed_workers
 from support.processes import is_running
 from support.serving import wait_until
 
@@ -181,6 +182,12 @@ def test_more_memory_than_the_limit(tmp_path: Path) -> None:
         assert caught.value.reason == "WORKER_OUT_OF_MEMORY"
         assert caught.value.metadata == {"limit_bytes": str(1 << 30)}
         assert answers(pool)
+
+
+def test_a_warm_worker_knows_the_machine(pool: Running) -> None:
+    assert pool.pool.speeds is not None
+    assert pool.pool.speeds == read(NUMBA_CACHE)
+    assert 20 << 20 < pool.pool.idle_bytes < 1 << 30
 
 
 def test_closing_ends_everything(tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def _measured(call: Cluster, rows: int, width: int) -> Work:
         return Work(
             wide=rows * width * count * WIDE,
             memory=rows * width * 2.5e-8,
-            room=15 * rows * width + 2 * BLOCK,
+            room=15 * rows * width + min(2 * BLOCK, 48 * rows * count),
         )
     pairs = min(rows * rows, max(_PAIRS_MEASURED, 500 * rows))
     each = 5.0e-11 if call.metric == "manhattan" else MULTIPLY
@@ -126,14 +126,19 @@ def _measured(call: Cluster, rows: int, width: int) -> Work:
         wide=pairs * width * each,
         loops=pairs * 1.2e-8,
         memory=pairs / (1 << 21) * rows * width * 5e-9 + rows * width * 2e-8,
-        room=4 * BLOCK + 8 * rows * width,
+        room=min(3 * BLOCK, 24 * pairs) + 44 * rows * width,
     )
 
 
 def _described(call: Cluster, rows: int, width: int, shapes: Shapes) -> Work:
     """Exemplars, the hierarchy and the words."""
     size = shapes.get("text_bytes", (0,))[0] if call.keywords else 0
-    return Work(memory=rows * width * 8e-9, loops=size * 4e-8 + 0.01, held=24 * rows, room=BLOCK + 12 * size)
+    return Work(
+        memory=rows * width * 8e-9,
+        loops=size * 4e-8 + 0.01,
+        held=24 * rows,
+        room=min(BLOCK, 16 * rows * width) + 12 * size,
+    )
 
 
 def grow(call: Grow, shapes: Shapes) -> Work:

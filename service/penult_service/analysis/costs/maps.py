@@ -62,7 +62,8 @@ def _measured(rows: int, width: int, dimensions: int, metric: str) -> Work:
         shared=pairs * 2 * _RANKED,
         loops=rows * 6e-6 + 0.01,
         held=68 * rows,
-        room=4 * width * (rows + min(rows, _ALL_MEASURED)) + 2 * min(BLOCK, 16 * _SAMPLE * width),
+        room=(4 if metric == "cosine" else 12) * width * (rows + min(rows, _ALL_MEASURED))
+        + 2 * min(BLOCK, 16 * _SAMPLE * width),
     )
 
 

@@ -21,14 +21,15 @@ _STARTS, _ITERATIONS = 3, 45  # of k-means, and how many it usually takes
 _DIVIDE = 5.5e-11  # a multiplication and addition in a step of k-means
 _LINK = 6.8e-8  # a pair of rows in building an agglomerative tree
 _MIXTURE_STEPS = 35
-_DENSE_PAIR = 1.2e-9  # a pair in HDBSCAN's spanning tree, a dimension
+_DENSE_PAIR = 6.0e-10  # a pair in HDBSCAN's spanning tree, a dimension
+_NO_TREE, _CORE_PAIR = 60, 8.0e-10  # dimensions in which no k-d tree helps, and what a pair takes there
 _EPOCH_ROW, _EPOCH_NUMBER = 1.6e-7, 3.1e-8  # a row in an epoch of UMAP's layout, and each of its dimensions
 _SERIAL_ROW = 2.2e-6  # a row in an epoch of umap-learn's layout, one thread
 _USUAL_EDGES = 3.9  # the logarithm of 15 neighbours: as many edges of a row are drawn in an epoch
 _SHARED_LAYOUT = 2_048  # rows from which threads share a layout
 _MANY = 10_000  # rows from which UMAP takes fewer epochs
 BLOCK = 1 << 24  # bytes of a block of rows
-BASE = 14 << 20  # bytes of tiles, blocks and tables of any analysis
+BASE = 8 << 20  # bytes of tiles, blocks and tables of any analysis
 
 
 def distinct_rows(rows: int, width: int) -> Work:
@@ -78,7 +79,7 @@ def umap(
     made = Work(
         loops=0.04 + rows * 2e-7 * near + rows**1.5 * (5e-8 + 1.2e-8 * dimensions),
         held=16 * rows * near,
-        room=100 * rows * near + 8 * rows * 70,
+        room=70 * rows * near + 8 * rows * 70,
     )
     if density:
         laid = Work(loops=epochs * edges * _SERIAL_ROW)
@@ -124,9 +125,8 @@ def agglomerative(rows: int, width: int, metric: str) -> Work:
 
 def hdbscan(rows: int, width: int) -> Work:
     """A spanning tree of all pairs, of which no more than a row is held."""
-    return Work(
-        loops=rows * rows * (width * _DENSE_PAIR) / 2 + rows * 1e-5, room=24 * rows * width + 300 * rows
-    )
+    each = _DENSE_PAIR + _CORE_PAIR * min(1.0, width / _NO_TREE)
+    return Work(loops=rows * rows * width * each + rows * 1e-5, room=20 * rows * width + 300 * rows)
 
 
 def mixture(rows: int, width: int, count: int) -> Work:

@@ -59,7 +59,7 @@ def neighbors(call: Neighbors, shapes: Shapes) -> Work:
 
 
 def _usual(rows: int, width: int) -> Work:
-    return Work(loops=min(rows, _USUAL_ROWS) * width * 2e-8 + 5e-3, room=BLOCK)
+    return Work(loops=min(rows, _USUAL_ROWS) * width * 2e-8 + 5e-3, room=10 * min(rows, _USUAL_ROWS) * width)
 
 
 def duplicates(call: Duplicates, shapes: Shapes) -> Work:
