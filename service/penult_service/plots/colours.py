@@ -73,19 +73,24 @@ class Key:
     names: Mapping[str, str] = field(default_factory=dict)
 
 
-def key_of(views: Sequence[MapView]) -> Key | None:
-    """The legend that the views share; None when they have no labels."""
+def key_of(views: Sequence[MapView], first: Sequence[MapView] = ()) -> Key | None:
+    """The legend that the views share; None when they have no labels. Those that are named come in their order in
+    `first`, so with the colours that they have there alone, and others after them.
+    """
     labelled = [view.labels for view in views if view.labels is not None]
     if not labelled:
         return None
     counts = [Counter(labels) for labels in labelled]
+    total = sum(counts, Counter[str]())
+    ahead = sum((Counter(view.labels) for view in first if view.labels is not None), Counter[str]())
+    order = Counter({label: count + ahead[label] * total.total() for label, count in total.items()})
     noise = next((view.noise for view in views if view.noise is not None), None)
     names = {label: name for view in views for label, name in view.names.items()}
     found = tuple(
         replace(entry, name=names.get(entry.labels[0], entry.name))
         if entry.kind in ("named", "noise")
         else entry
-        for entry in entries(sum(counts, Counter()), counts[0], noise)
+        for entry in entries(total, counts[0], noise, order)
     )
     places = {label: place for place, entry in enumerate(found) for label in entry.labels}
     codes = tuple(
@@ -98,9 +103,12 @@ def key_of(views: Sequence[MapView]) -> Key | None:
 
 
 def placed_key(view: PlacedView) -> Key | None:
-    """The legend of new rows on a map, whose counts it tells, and of the stored rows where they have labels."""
+    """The legend of new rows on a map, whose counts it tells, and of the stored rows where they have labels.
+
+    Their colours are those of the map's own picture.
+    """
     stored = [] if view.stored_labels is None else [replace(view.stored, noise=view.new.noise)]
-    key = key_of([view.new, *stored])
+    key = key_of([view.new, *stored], stored)
     if key is None:
         return None
     light, dark = GREYS["new"]
@@ -118,11 +126,16 @@ def ranked(counts: Counter[str]) -> list[str]:
     return sorted(counts, key=lambda label: (-counts[label], label))
 
 
-def entries(total: Counter[str], shown: Counter[str], noise: str | None) -> tuple[Entry, ...]:
-    """The lines of a legend: the labels of largest `total` are named; `shown` are the counts that it tells."""
+def entries(
+    total: Counter[str], shown: Counter[str], noise: str | None, order: Counter[str] | None = None
+) -> tuple[Entry, ...]:
+    """The lines of a legend: the labels of largest `total` are named, by `order` (None: `total`); `shown` are the
+    counts that it tells.
+    """
+    order = total if order is None else order
     plain = Counter({label: count for label, count in total.items() if label not in ("", noise)})
     largest = sorted(plain, key=lambda label: (-plain[label], label))[:MOST_NAMED]
-    named = ranked(Counter({label: plain[label] for label in largest}))
+    named = ranked(Counter({label: order[label] for label in largest}))
     found = [
         Entry((label,), label, "named", shown[label], *styled(place)) for place, label in enumerate(named)
     ]

@@ -137,6 +137,18 @@ def test_labels_of_the_stored_rows_are_pale_in_the_same_colours() -> None:
     assert counts == {"0": 20, "1": 20, "2": 0, "noise": 0}
 
 
+def test_colours_are_those_of_the_map_without_new_rows() -> None:
+    """However many of a label are new; a label that is new comes after them."""
+    view = placed(labels=["b"] * 30 + ["c"] * 10, stored=["a"] * 102 + ["b"] * 98)
+    key, alone = colours.placed_key(view), colours.key_of([view.stored])
+    assert key is not None
+    assert alone is not None
+    assert [entry.name for entry in key.entries] == ["a", "b", "c"]
+    assert [entry.count for entry in key.entries] == [0, 30, 10]
+    known = [(entry.name, entry.colour, entry.marker) for entry in alone.entries]
+    assert [(entry.name, entry.colour, entry.marker) for entry in key.entries[:2]] == known
+
+
 def test_new_rows_are_never_as_pale_as_the_old() -> None:
     """Neither noise nor the labels that share a grey."""
     view = placed(labels=[*(str(i) for i in range(38)), "-1", "-1"])
