@@ -194,3 +194,20 @@ def test_parameters_of_a_server_are_numbers_and_truths_as_here() -> None:
     found = remote.used(told)
     assert found == expected
     assert [type(each) for each in found.values()] == [type(each) for each in expected.values()]
+
+
+def test_keywords_that_a_change_took_away_come_back_with_the_texts(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = tmp_path / "texts.csv"
+    texts.write_text("text\n" + "apples and pears\ntrains\n" * 3)
+    found = penult_client.Client(server).clustering("topics")
+    bare = tuple(replace(info, keywords=()) for info in found.clusters)
+    grown = replace(found, clusters=bare, history=(replace(found.history[0], event="grown"),))
+    monkeypatch.setattr(penult_client.Client, "clustering", lambda *_: grown)
+    assert main(["clusters", "show", "topics", "--server", server]) == 0
+    assert "--input FILE names the texts to make them of" in capsys.readouterr().err
+    assert main(["clusters", "show", "topics", "--server", server, "--input", str(texts)]) == 0
+    printed = capsys.readouterr()
+    assert "trains" in printed.out
+    assert printed.err == ""

@@ -223,7 +223,7 @@ def test_reports_on_kept_clusters(server: str, texts: Path) -> None:
 
 @pytest.mark.parametrize(
     ("more", "said"),
-    [(["-o", "a.csv"], "ends in one of"), (["--input", "texts.csv"], "--input is of a report"),
+    [(["-o", "a.csv"], "ends in one of"), (["--input", "texts.csv"], "texts.csv has 3"),
      (["-o", "a.md", "--input", "texts.csv"], "texts.csv has 3"), (["--dendrogram", "a.html"], "ends in .png or .svg")],
 )  # fmt: skip
 def test_reports_that_cannot_be(

@@ -13,7 +13,7 @@ import typer
 from penult_service.cli import kept, kept_words, options, remote
 from penult_service.cli.analyses import in_words, tell_adjustments
 from penult_service.cli.clusters import cluster_report
-from penult_service.cli.console import print_table
+from penult_service.cli.console import note, print_table
 from penult_service.cli.maps.stored_rows import StoredRows, places_of, stored_rows
 from penult_service.errors import InvalidInput
 from penult_service.plots.words import counted
@@ -21,6 +21,8 @@ from penult_service.plots.words import counted
 if TYPE_CHECKING:
     from penult_client import Clusters
 
+# What takes the keywords of a cluster away: the server keeps no texts of rows.
+_CHANGES = ("grown", "merged", "split")
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="What they are kept under.", show_default=False)]
 _Label = Annotated[int, typer.Argument(metavar="LABEL", help="The cluster's number.", show_default=False)]
 
@@ -76,8 +78,8 @@ def _show(
         typer.Option(
             "--input",
             metavar="FILE",
-            help="Of a report: the files that the clusters were made of and took in, in that order, for their texts. "
-            "[default: the dataset, if they are of one]",
+            help="The files that the clusters were made of and took in, in that order: for keywords, and the texts "
+            "of a report. [default: the dataset, if they are of one]",
         ),
     ] = None,
     on_map: Annotated[
@@ -92,21 +94,23 @@ def _show(
 ) -> None:
     """The clusters, with their keywords and names."""
     places = cluster_report.checked(output or [], dendrogram, source or [], overwrite, cluster_report.REPORTS)
-    if source and not places:
-        raise InvalidInput("--input is of a report; name one with -o FILE", field="--input")
     if on_map and not any(place.suffix.lower() in cluster_report.PAGES for place in places):
         raise InvalidInput("--map is of a page; name one with -o FILE.html", field="--map")
     rows, coordinates = StoredRows(), None
     with kept.keeper(None, server, data) as (client, _):
         found = client.clustering(name)
-        if places and found.stored is not None:
+        if (places or source) and found.stored is not None:
             rows = stored_rows(client, found.stored, source or [], text_column)
         if on_map:
             coordinates = places_of(client, found, on_map)
+    found = cluster_report.with_keywords(found, rows.texts)
     if places:
         cluster_report.write_kept(
             places, found, name, rows.texts, shlex.join(["penult", *sys.argv[1:]]), coordinates
         )
+    changed = any(batch.event in _CHANGES for batch in found.history)
+    if changed and not source and not all(one.keywords for one in found.clusters):
+        note("note: a cluster that was changed has no keywords; --input FILE names the texts to make them of")
     _tell(found, as_json)
 
 
