@@ -208,15 +208,15 @@ def test_what_an_analysis_would_take(channel: grpc.Channel, ran: list[Any]) -> N
 def test_what_is_too_large_is_told_with_the_way_out() -> None:
     limits = Limits(max_analysis_seconds=0.05)
     with (
-        serving(fake_model("reviews", 3), limits=limits, analysis_workers=1, analysis_memory=0.01) as server,
+        serving(fake_model("reviews", 3), limits=limits, analysis_workers=1, analysis_memory=0.004) as server,
         server.channel() as channel,
     ):
         source = source_of(*ROWS)
         told = estimate(channel, search_neighbors=pb.SearchNeighborsRequest(queries=source, k=1)).reply
-        assert told.way == pb.ANALYSIS_WAY_REFUSED  # 48 MiB of blocks are over 10 MiB
+        assert told.way == pb.ANALYSIS_WAY_REFUSED  # 8 MiB of blocks are over 4 MiB
         assert "--analysis-memory" in told.problem
-        assert "10 MiB" in told.problem
-        assert told.max_operation_bytes == int(0.01 * (1 << 30))
+        assert "4 MiB" in told.problem
+        assert told.max_operation_bytes == int(0.004 * (1 << 30))
         refused = call(channel, "SearchNeighbors", pb.SearchNeighborsRequest(queries=source, k=1))
         assert (refused.code, refused.reason) == ("FAILED_PRECONDITION", "ANALYSIS_TOO_LARGE")
         assert refused.message == told.problem

@@ -181,7 +181,7 @@ def compare_dropout(call: CompareDropout, shapes: Shapes) -> Work:
     runs = passes + max(shape[1] for shape in draws)
     pairs = min(rows, _PAIR_ROWS) ** 2 // 2
     ranked = Work(
-        wide=pairs * 2 * width * WIDE, loops=pairs * _RANKED, memory=rows * width * 2e-8, room=60 * pairs
+        wide=pairs * 2 * width * WIDE, loops=pairs * _RANKED, memory=rows * width * 2e-8, room=90 * pairs
     )
     clusters = kmeans(rows, width, min(rows, call.n_clusters))
     parts = [

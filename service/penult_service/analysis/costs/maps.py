@@ -50,7 +50,7 @@ def _graph(rows: int, width: int, near: int, metric: str, kept: bool) -> list[Wo
 
 def _tsne(rows: int, near: int, dimensions: int) -> Work:
     steps = _TSNE_STEPS * rows * (_TSNE_STEP * max(1, rows.bit_length() - 5) / 4 + near * 1e-8)
-    return Work(loops=steps * (dimensions - 1), held=8 * rows, room=80 * rows * near)
+    return Work(loops=steps * (dimensions - 1), held=8 * rows, room=60 * rows * near)
 
 
 def _measured(rows: int, width: int, dimensions: int, metric: str) -> Work:

@@ -133,4 +133,4 @@ def mixture(rows: int, width: int, count: int) -> Work:
     """Steps of a mixture of Gaussians of one shape, which begins with a k-means."""
     step = rows * count * (width * 2.5e-9 + 3e-8) + rows * count * width * width * WIDE
     start = kmeans(rows, width, count, 1)
-    return together([start, Work(wide=_MIXTURE_STEPS * step, room=rows * (24 * count + 40 * width))])
+    return together([start, Work(wide=_MIXTURE_STEPS * step, room=rows * (20 * count + 24 * width))])

@@ -79,7 +79,7 @@ def duplicates(call: Duplicates, shapes: Shapes) -> Work:
             # The distinct rows as they came, beside those at unit length.
             Work(memory=rows * width * 3e-8, held=4 * rows * width),
             Work(products=pairs * each, shared=pairs * _SHORT_PAIR + rows * 2.5e-5, held=60 * found),
-            Work(held=4 * rows * (short + 6)),
+            Work(held=4 * rows * (3 * width if call.metric == "manhattan" else short + 6)),
         ]
     )
 
