@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from penult_service.analysis.results import ClusterResult, GrowResult
-from penult_service.errors import Unavailable
+from penult_service.errors import InvalidInput, Unavailable
 from penult_service.rpc.analysis import cluster_codec
 from penult_service.rpc.analysis.cluster_edits import check_names
 from penult_service.rpc.analysis.growth import Growth
@@ -192,3 +192,18 @@ def test_names_for_very_many_clusters_are_looked_up_at_once() -> None:
 
     check_names({Counted(label): name for label, name in names.items()}, info, arrays)
     assert Counted.compared < 10 * count
+
+
+def test_names_of_all_clusters_are_few_bytes() -> None:
+    """Every reply with clusters has them."""
+    found, count = clustering(), 2_000
+    arrays = {**found.arrays, "sizes": np.ones(count, np.int32)}
+    facts = {"cluster_labels": list(range(count)), "names": {str(i): "n" * 250 for i in range(1_000)}}
+    info = ResultInfo("topics", facts=facts, source=RowsOf(count))
+    check_names({1_000: "n" * 250}, info, arrays)
+    check_names(
+        {**dict.fromkeys(range(1_000, 1_500), "n" * 250), **dict.fromkeys(range(500), "")}, info, arrays
+    )
+    with pytest.raises(InvalidInput, match="262144 in all") as caught:
+        check_names(dict.fromkeys(range(1_000, 1_100), "n" * 250), info, arrays)
+    assert (caught.value.reason, caught.value.field) == ("OUT_OF_RANGE", "names.names")

@@ -18,7 +18,7 @@ from penult_service.rpc.analysis.cluster_codec import clusters_now
 from penult_service.rpc.limits import response_limit
 from penult_service.storage import ResultInfo, check_name
 
-_NAME_BYTES = 256
+_NAME_BYTES, _ALL_NAMES_BYTES = 256, 1 << 18
 _PARTS = 2
 
 
@@ -75,8 +75,21 @@ def check_labels(call: EditClusters, info: ResultInfo, arrays: Mapping[str, NDAr
 
 
 def check_names(names: Mapping[int, str], info: ResultInfo, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """The same, of names by label."""
+    """The same, of names by label, and that all names of the clustering stay few bytes: replies have them all.
+
+    Raises:
+        InvalidInput: UNKNOWN_LABEL, or too many bytes (OUT_OF_RANGE).
+    """
     _check_there(names, "names.names", info, arrays)
+    everything = {**clusters_now(info, arrays).names, **names}
+    size = sum(len(name.encode()) for name in everything.values())
+    if size > _ALL_NAMES_BYTES:
+        raise InvalidInput(
+            f"the names of all clusters of {info.name!r} would have {size} bytes; give shorter ones, at most"
+            f" {_ALL_NAMES_BYTES} in all",
+            reason="OUT_OF_RANGE",
+            field="names.names",
+        )
 
 
 def _check_there(
