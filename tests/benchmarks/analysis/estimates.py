@@ -43,7 +43,7 @@ Arrays = Mapping[str, NDArray[Any]]
 
 MEMORY, TIME = 1.5, 3.0
 """How far from what was used an estimate may be, as a factor."""
-_TINY = 1_200  # rows of the run before the one that counts: enough for the ways of many
+_TINY = 2_100  # rows of the run before the one that counts: enough for the ways of many
 
 
 @dataclass(frozen=True)
