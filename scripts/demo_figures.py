@@ -10,8 +10,8 @@ import numpy as np
 from demo_ask import ALONE, SOME, Analyses, Answers, Texts, apart
 from numpy.typing import NDArray
 from penult_client import Clusters
-from penult_service.analysis.cluster_quality import silhouettes
-from penult_service.analysis.keywords import keywords
+from penult_service.analysis.clusters.cluster_quality import silhouettes
+from penult_service.analysis.clusters.keywords import keywords
 from penult_service.plots.words import number
 
 PAIRS, EXAMPLES, CLUSTERS, KEYWORDS = 5, 3, 8, 6

@@ -20,8 +20,9 @@ from typing import Any
 import faiss
 import numpy as np
 from numpy.typing import NDArray
-from penult_service.analysis import neighbours, quality, rough, similarity
+from penult_service.analysis import quality, similarity
 from penult_service.analysis.calls import METRICS, Neighbors
+from penult_service.analysis.search import neighbours, rough
 
 Matrix = NDArray[np.float32]
 

@@ -59,7 +59,7 @@ def _compare(rows: NDArray[np.float32], rounds: int) -> None:
 
 def _ours(rows: NDArray[np.float32]) -> Any:
     from penult_service.analysis.calls import Project
-    from penult_service.analysis.projection import project
+    from penult_service.analysis.maps.projection import project
 
     return project(Project(), rows)
 

@@ -6,7 +6,6 @@ uses less and says so (`results.Adjustment`).
 
 from __future__ import annotations
 
-from penult_service.analysis import cluster_checks
 from penult_service.analysis.calls import (
     ALL_PAIRS,
     DUPLICATE_METRICS,
@@ -29,6 +28,7 @@ from penult_service.analysis.calls import (
     Transform,
     settled,
 )
+from penult_service.analysis.clusters import cluster_checks
 from penult_service.analysis.refusals import (
     SEEDS,
     at_least,

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from penult_service.analysis.calls import Cluster, CompareDropout, Project
-from penult_service.analysis.clustering import labels_of
-from penult_service.analysis.neighbours import graph
+from penult_service.analysis.clusters.clustering import labels_of
+from penult_service.analysis.maps.projection import project
 from penult_service.analysis.progress import counting, only, silently, tell
-from penult_service.analysis.projection import project
 from penult_service.analysis.refusals import SEEDS
 from penult_service.analysis.results import Adjustment, CompareDropoutResult, Distribution, DropoutEffect
 from penult_service.analysis.rows import blocks
+from penult_service.analysis.search.neighbours import graph
 
 NEIGHBORS = 15
 BINS = 40

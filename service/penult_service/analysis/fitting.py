@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penult_service.analysis.neighbours import graph
 from penult_service.analysis.progress import silently
 from penult_service.analysis.rows import distinct, unit_rows, zero_rows
+from penult_service.analysis.search.neighbours import graph
 
 FAR_QUANTILE = 0.99
 _LARGE, _SMALL = 2.0**40, 2.0**-40

@@ -18,11 +18,11 @@ import numpy as np
 import scipy.sparse
 from threadpoolctl import threadpool_limits
 
-from penult_service.analysis import byte_kernel
-from penult_service.analysis.byte_keys import byte_keys
-from penult_service.analysis.layout import laid_out
+from penult_service.analysis.maps.layout import laid_out
 from penult_service.analysis.progress import silently
-from penult_service.analysis.rough import Threads
+from penult_service.analysis.search import byte_kernel
+from penult_service.analysis.search.byte_keys import byte_keys
+from penult_service.analysis.search.rough import Threads
 from penult_service.analysis.speeds import Speeds, processors, read, within_reason, write
 
 # Seconds of each run below on the reference machine.

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penult_service.analysis import placing_kernels as kernels
-from penult_service.analysis.neighbours import distances_of
-from penult_service.analysis.rough import Threads, fixed
+from penult_service.analysis.maps import placing_kernels as kernels
 from penult_service.analysis.rows import unit_rows, zero_rows
-from penult_service.analysis.sieve import nearest
+from penult_service.analysis.search.neighbours import distances_of
+from penult_service.analysis.search.rough import Threads, fixed
+from penult_service.analysis.search.sieve import nearest
 
 Floats = NDArray[np.float32]
 Search = Callable[[Floats, Floats, int, str], tuple[NDArray[np.float64], NDArray[np.int32]]]

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penult_service.analysis import kernels
 from penult_service.analysis.calls import Outliers
 from penult_service.analysis.fitting import Fitting, fitting
-from penult_service.analysis.graphs import Graph, graph_of
 from penult_service.analysis.progress import tell
 from penult_service.analysis.results import Adjustment, OutliersResult
 from penult_service.analysis.rows import blocks
+from penult_service.analysis.search import kernels
+from penult_service.analysis.search.graphs import Graph, graph_of
 from penult_service.vectors import in_float32
 
 _TOLD = 1_000

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from penult_service.analysis import kernels
 from penult_service.analysis.calls import SEED
-from penult_service.analysis.neighbours import nearest_others
 from penult_service.analysis.progress import counting
-from penult_service.analysis.rough import Threads, fixed, rough_keys
 from penult_service.analysis.rows import blocks, unit_rows
-from penult_service.analysis.sieve import CODES, squared_norms
+from penult_service.analysis.search import kernels
+from penult_service.analysis.search.neighbours import nearest_others
+from penult_service.analysis.search.rough import Threads, fixed, rough_keys
+from penult_service.analysis.search.sieve import CODES, squared_norms
 
 Floats = NDArray[np.float32]
 Codes = NDArray[np.integer]

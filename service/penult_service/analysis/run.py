@@ -40,15 +40,15 @@ def run(call: Call, arrays: Mapping[str, NDArray[Any]]) -> Result:
 
             return compute(call, arrays["a"], arrays.get("b"), arrays.get("background"))
         case Neighbors():
-            from penult_service.analysis.neighbours import search
+            from penult_service.analysis.search.neighbours import search
 
             return search(call, arrays["queries"], arrays.get("corpus"))
         case Cluster():
-            from penult_service.analysis.clustering import cluster
+            from penult_service.analysis.clusters.clustering import cluster
 
             return cluster(call, arrays["source"], arrays.get("labels"), arrays)
         case Project():
-            from penult_service.analysis.projection import project
+            from penult_service.analysis.maps.projection import project
 
             return project(call, arrays["source"], arrays.get("labels"), arrays)
         case CompareDropout():
@@ -56,7 +56,7 @@ def run(call: Call, arrays: Mapping[str, NDArray[Any]]) -> Result:
 
             return compare(call, arrays)
         case Duplicates():
-            from penult_service.analysis.duplicates import find
+            from penult_service.analysis.pairs.duplicates import find
 
             return find(call, arrays)
         case Outliers():
@@ -64,18 +64,18 @@ def run(call: Call, arrays: Mapping[str, NDArray[Any]]) -> Result:
 
             return measure(call, arrays)
         case Transform():
-            from penult_service.analysis.placing import transform
+            from penult_service.analysis.maps.placing import transform
 
             return transform(call, arrays)
         case Assign():
-            from penult_service.analysis.assigning import assign
+            from penult_service.analysis.clusters.assigning import assign
 
             return assign(call, arrays)
         case Grow():
-            from penult_service.analysis.growing import grow
+            from penult_service.analysis.clusters.growing import grow
 
             return grow(call, arrays)
         case EditClusters():
-            from penult_service.analysis.growing import edit
+            from penult_service.analysis.clusters.growing import edit
 
             return edit(call, arrays)

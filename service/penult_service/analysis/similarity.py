@@ -49,8 +49,8 @@ def matrix(a: Floats, b: Floats, metric: str) -> Floats:
 
 def _manhattan(a: Floats, b: Floats) -> Floats:
     # Only here: numba takes a second to import, and the other metrics do without.
-    from penult_service.analysis import kernels
-    from penult_service.analysis.rough import Threads, fixed
+    from penult_service.analysis.search import kernels
+    from penult_service.analysis.search.rough import Threads, fixed
 
     x, y = (fixed(np.ascontiguousarray(side, dtype=np.float32)) for side in (a, b))
     tile = np.empty((len(x), len(y)))

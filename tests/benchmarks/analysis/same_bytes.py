@@ -104,11 +104,11 @@ def _beside_umap_learn(quick: bool) -> Iterator[str]:
 
 def _race(rows: Rows) -> str:
     """Seconds (least, median) and trustworthiness (mean, least to most) of the ways to a map of these rows."""
-    from penult_service.analysis import rough
     from penult_service.analysis.fitting import fitting
-    from penult_service.analysis.neighbours import graph
+    from penult_service.analysis.maps.umap_fit import fit
     from penult_service.analysis.quality import trustworthiness
-    from penult_service.analysis.umap_fit import fit
+    from penult_service.analysis.search import rough
+    from penult_service.analysis.search.neighbours import graph
 
     distinct = fitting(rows, "cosine").rows
     near = graph(distinct, 15, "cosine")
@@ -165,7 +165,7 @@ def _umap_learn(rows: Rows, seed: int, near: Any = None) -> Rows:
 
 def _begun(rows: Rows, near: Any, seed: int) -> Any:
     """The graph and the start of a map, the same for either layout; made once."""
-    from penult_service.analysis import umap_fit
+    from penult_service.analysis.maps import umap_fit
 
     kept = _BEGUN.get((len(rows), seed))
     if kept is None:
@@ -179,8 +179,8 @@ _BEGUN: dict[tuple[int, int], Any] = {}
 
 
 def _our_layout(rows: Rows, near: Any, seed: int) -> Rows:
-    from penult_service.analysis import umap_fit
-    from penult_service.analysis.layout import laid_out
+    from penult_service.analysis.maps import umap_fit
+    from penult_service.analysis.maps.layout import laid_out
 
     begun = _begun(rows, near, seed)
     box = umap_fit._boxed(begun.start, each=True)
@@ -188,7 +188,7 @@ def _our_layout(rows: Rows, near: Any, seed: int) -> Rows:
 
 
 def _their_layout(rows: Rows, near: Any, seed: int) -> Rows:
-    from penult_service.analysis import umap_fit
+    from penult_service.analysis.maps import umap_fit
     from umap.umap_ import simplicial_set_embedding
 
     begun = _begun(rows, near, seed)
@@ -204,7 +204,7 @@ def main() -> None:
     count, threads = (int(word) for word in sys.argv[1:])
     if threads == 1 and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    from penult_service.analysis import rough
+    from penult_service.analysis.search import rough
 
     if threads:
         rough.cores = lambda: threads

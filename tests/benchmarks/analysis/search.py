@@ -83,7 +83,7 @@ def _all_pairs(sets: dict[str, Matrix], rounds: int) -> str:
 
 
 def _duplicates(rows: Matrix, rounds: int) -> str:
-    from penult_service.analysis.neighbours import nearest_others
+    from penult_service.analysis.search.neighbours import nearest_others
 
     some = np.arange(0, len(rows), max(1, len(rows) // 2000), dtype=np.int32)
     keys, _ = nearest_others(rows, some, 1, "cosine")
@@ -107,7 +107,7 @@ def _bulk(rows: Matrix, rounds: int) -> str:
 
 def _one_query(rows: Matrix) -> str:
     import faiss
-    from penult_service.analysis.sieve import nearest
+    from penult_service.analysis.search.sieve import nearest
 
     ours, theirs = [], []
     for i in range(30):
@@ -246,11 +246,11 @@ def _work(name: str, rows: Matrix, number: float) -> tuple[Callable[[Matrix], An
 
 
 def _our_work(name: str, number: float) -> Callable[[Matrix], Any]:
-    from penult_service.analysis.approximate import approximate_nearest
     from penult_service.analysis.calls import Duplicates
-    from penult_service.analysis.duplicates import find
-    from penult_service.analysis.neighbours import _nearest
-    from penult_service.analysis.sieve import nearest
+    from penult_service.analysis.pairs.duplicates import find
+    from penult_service.analysis.search.approximate import approximate_nearest
+    from penult_service.analysis.search.neighbours import _nearest
+    from penult_service.analysis.search.sieve import nearest
 
     works: dict[str, Callable[[Matrix], Any]] = {
         "ours": lambda rows: _nearest(rows, None, K, "cosine", None)[1],

@@ -16,12 +16,13 @@ import numpy as np
 from bench_data import Texts, shared, table, texts_of
 from new_rows import difference, scores
 from numpy.typing import NDArray
-from penult_service.analysis import nearby, placing
+from penult_service.analysis import nearby
 from penult_service.analysis.calls import Project, Transform
 from penult_service.analysis.fitting import fitting, for_later
-from penult_service.analysis.neighbours import graph
-from penult_service.analysis.projection import project
+from penult_service.analysis.maps import placing
+from penult_service.analysis.maps.projection import project
 from penult_service.analysis.run import run as analyse
+from penult_service.analysis.search.neighbours import graph
 
 SEED = 42
 MANY = 20_000

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from penult_service.analysis import approximate, neighbours, rough
-from penult_service.analysis.approximate import Lists, approximate_nearest
 from penult_service.analysis.calls import Neighbors
-from penult_service.analysis.neighbours import search
-from penult_service.analysis.sieve import nearest
+from penult_service.analysis.search import approximate, neighbours, rough
+from penult_service.analysis.search.approximate import Lists, approximate_nearest
+from penult_service.analysis.search.neighbours import search
+from penult_service.analysis.search.sieve import nearest
 
 Matrix = np.ndarray
 METRICS = ("cosine", "euclidean", "dot")

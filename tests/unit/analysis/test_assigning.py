@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from penult_service.analysis.assigning import assign, assigned
 from penult_service.analysis.calls import Assign
+from penult_service.analysis.clusters.assigning import assign, assigned
 from penult_service.analysis.fitting import fitting, for_later
 from penult_service.analysis.nearby import nearby
 from penult_service.analysis.results import AssignResult

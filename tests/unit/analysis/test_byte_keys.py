@@ -5,10 +5,10 @@ from __future__ import annotations
 import numba
 import numpy as np
 import pytest
-from penult_service.analysis import byte_kernel, rough, sieve
-from penult_service.analysis.byte_keys import ByteKeys, byte_keys
 from penult_service.analysis.calls import Neighbors
-from penult_service.analysis.neighbours import search
+from penult_service.analysis.search import byte_kernel, rough, sieve
+from penult_service.analysis.search.byte_keys import ByteKeys, byte_keys
+from penult_service.analysis.search.neighbours import search
 
 Matrix = np.ndarray
 METRICS = ("cosine", "euclidean", "dot")

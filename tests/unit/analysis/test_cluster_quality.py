@@ -6,7 +6,8 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from penult_service.analysis import cluster_quality, quality
+from penult_service.analysis import quality
+from penult_service.analysis.clusters import cluster_quality
 from sklearn import metrics
 
 METRICS = ("cosine", "euclidean", "manhattan")

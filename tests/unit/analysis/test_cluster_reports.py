@@ -13,9 +13,9 @@ import pytest
 from numpy.typing import NDArray
 from penult_service.analysis.calls import Cluster
 from penult_service.analysis.fitting import fitting
-from penult_service.analysis.graphs import graph_of
 from penult_service.analysis.results import ClusterResult
 from penult_service.analysis.run import run
+from penult_service.analysis.search.graphs import graph_of
 from penult_service.analysis.workers import warming
 from sklearn import metrics
 

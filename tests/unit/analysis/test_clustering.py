@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from penult_service.analysis.calls import CLUSTER_METHODS, LINKAGES, REDUCTIONS, Cluster
-from penult_service.analysis.clustering import cluster
+from penult_service.analysis.clusters.clustering import cluster
 from penult_service.analysis.results import ClusterResult
 from penult_service.analysis.workers import warming
 from sklearn.cluster import HDBSCAN, AgglomerativeClustering

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from penult_service.analysis import choosing, description
 from penult_service.analysis.calls import CLUSTER_METRICS, Cluster
-from penult_service.analysis.clustering import cluster
-from penult_service.analysis.description import centres_of, exemplars, from_largest, merges
+from penult_service.analysis.clusters import choosing, description
+from penult_service.analysis.clusters.clustering import cluster
+from penult_service.analysis.clusters.description import centres_of, exemplars, from_largest, merges
 from penult_service.analysis.rows import unit_rows
 from penult_service.analysis.workers import warming
 from scipy.cluster.hierarchy import linkage

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from penult_service.analysis import dropout
 from penult_service.analysis.calls import Cluster, CompareDropout, Project
 from penult_service.analysis.checks import check
-from penult_service.analysis.clustering import cluster
+from penult_service.analysis.clusters.clustering import cluster
 from penult_service.analysis.dropout import compare, distribution
+from penult_service.analysis.maps.projection import project
 from penult_service.analysis.progress import telling
-from penult_service.analysis.projection import project
 from penult_service.analysis.results import CompareDropoutResult
 from penult_service.errors import InvalidInput
 from scipy.stats import spearmanr

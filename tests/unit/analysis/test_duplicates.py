@@ -7,12 +7,13 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from penult_service.analysis import best_pairs, duplicates, rough, shortening, within
 from penult_service.analysis.background import background
 from penult_service.analysis.calls import DUPLICATE_METRICS, Duplicates, Outliers
+from penult_service.analysis.pairs import best_pairs, duplicates, shortening, within
 from penult_service.analysis.progress import Progress, telling
 from penult_service.analysis.results import DuplicatesResult
 from penult_service.analysis.run import run
+from penult_service.analysis.search import rough
 from penult_service.errors import InvalidInput
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from penult_service.analysis.calls import GRAPH_NEIGHBORS, PROJECT_METRICS
 from penult_service.analysis.fitting import Fitting, fitting
-from penult_service.analysis.graphs import Graph, graph_of
+from penult_service.analysis.search.graphs import Graph, graph_of
 
 Arrays = dict[str, np.ndarray]
 

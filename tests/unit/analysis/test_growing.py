@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from penult_service.analysis.calls import Assign, Cluster, EditClusters, Grow
-from penult_service.analysis.growing import _is_new
+from penult_service.analysis.clusters.growing import _is_new
 from penult_service.analysis.results import AssignResult, ClusterResult, GrowResult
 from penult_service.analysis.run import run
 from penult_service.analysis.workers import warming

@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 import pytest
-from penult_service.analysis import keywords as module
-from penult_service.analysis.keywords import Keywords, keywords
+from penult_service.analysis.clusters import keywords as module
+from penult_service.analysis.clusters.keywords import Keywords, keywords
 
 
 def found(texts: list[str], labels: list[int], most: int = 10) -> Keywords:

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from penult_service.analysis import layout, layout_kernels, quality, rough, umap_fit
-from penult_service.analysis.neighbours import graph
+from penult_service.analysis import quality
+from penult_service.analysis.maps import layout, layout_kernels, umap_fit
 from penult_service.analysis.progress import Progress, telling
+from penult_service.analysis.search import rough
+from penult_service.analysis.search.neighbours import graph
 from penult_service.analysis.workers import warming
 from scipy.sparse import csr_array
 from sklearn.datasets import load_digits

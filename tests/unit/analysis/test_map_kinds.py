@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from penult_service.analysis import umap_fit
 from penult_service.analysis.calls import PROJECT_METHODS, Project, Transform
-from penult_service.analysis.neighbours import graph
-from penult_service.analysis.projection import project
+from penult_service.analysis.maps import umap_fit
+from penult_service.analysis.maps.projection import project
+from penult_service.analysis.maps.umap_fit import Target
 from penult_service.analysis.run import run
-from penult_service.analysis.umap_fit import Target
+from penult_service.analysis.search.neighbours import graph
 from penult_service.analysis.workers import warming
 from scipy.linalg import orthogonal_procrustes
 from scipy.spatial import procrustes
@@ -206,7 +206,8 @@ def test_what_is_kept_places_the_rows_where_they_are(rows: Rows, method: str, sc
 
 
 def test_pca_of_many_rows_measures_some_of_them(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
-    from penult_service.analysis import projection, quality
+    from penult_service.analysis import quality
+    from penult_service.analysis.maps import projection
 
     monkeypatch.setattr(projection, "_GRAPH_ROWS", 100)
     monkeypatch.setattr(quality, "_PAIRS", 160 * 40)

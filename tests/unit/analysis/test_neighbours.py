@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from penult_service.analysis import rough, sieve
 from penult_service.analysis.calls import METRICS, Neighbors
-from penult_service.analysis.neighbours import graph, search
+from penult_service.analysis.search import rough, sieve
+from penult_service.analysis.search.neighbours import graph, search
 from penult_service.errors import InvalidInput
 
 Matrix = np.ndarray

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from penult_service.analysis import outliers, rough
+from penult_service.analysis import outliers
 from penult_service.analysis.calls import DUPLICATE_METRICS, GRAPH_NEIGHBORS, Outliers
 from penult_service.analysis.results import OutliersResult
 from penult_service.analysis.run import run
+from penult_service.analysis.search import rough
 from scipy.spatial.distance import cdist
 from scipy.stats import skew
 from sklearn.neighbors import NearestNeighbors

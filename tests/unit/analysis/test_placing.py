@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from penult_service.analysis import approximate, rough
 from penult_service.analysis.calls import Project, Transform
 from penult_service.analysis.fitting import beside, far_distance, fitting, for_later
+from penult_service.analysis.maps.placing import transform
+from penult_service.analysis.maps.projection import project
 from penult_service.analysis.nearby import nearby
-from penult_service.analysis.placing import transform
-from penult_service.analysis.projection import project
 from penult_service.analysis.results import TransformResult
+from penult_service.analysis.search import approximate, rough
 from scipy.optimize import brentq, minimize
 from scipy.spatial.distance import cdist
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from penult_service.analysis import pca
 from penult_service.analysis.calls import Transform
 from penult_service.analysis.fitting import fitting, for_later
-from penult_service.analysis.placing import transform
+from penult_service.analysis.maps import pca
+from penult_service.analysis.maps.placing import transform
 from sklearn.decomposition import PCA
 
 RANDOM = np.random.default_rng(0)

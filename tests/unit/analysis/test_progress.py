@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from penult_service.analysis import sieve
 from penult_service.analysis.calls import Call, Cluster, Neighbors, Project, Similarity
 from penult_service.analysis.progress import Progress, counting, iterations_printed, silently, tell, telling
 from penult_service.analysis.results import Result
 from penult_service.analysis.run import run
+from penult_service.analysis.search import sieve
 from support.pools import in_order, some_rows
 
 SEARCH = ["neighbours", "ranking neighbours"]

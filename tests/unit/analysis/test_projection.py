@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from penult_service.analysis import projection
 from penult_service.analysis.calls import PROJECT_METHODS, Project
+from penult_service.analysis.maps import projection
 from penult_service.analysis.results import ProjectResult
 from penult_service.analysis.workers import warming
 from sklearn.decomposition import PCA
@@ -26,10 +26,10 @@ from pathlib import Path
 from penult_service.analysis.workers import warming
 warming.use_numba_cache(Path(sys.argv[1])); warming.cache_umap()
 import numpy as np
-from penult_service.analysis import rough
+from penult_service.analysis.search import rough
 from penult_service.analysis.calls import Cluster, Project
-from penult_service.analysis.clustering import cluster
-from penult_service.analysis.projection import project
+from penult_service.analysis.clusters.clustering import cluster
+from penult_service.analysis.maps.projection import project
 rough.cores = lambda: int(sys.argv[3])
 rows, many = (np.load(Path(sys.argv[2]) / f"{name}.npy") for name in ("rows", "many"))
 labels, anchor = (np.arange(len(rows)) % 5).astype(np.int32), rows[:, :2].copy()

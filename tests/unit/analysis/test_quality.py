@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from penult_service.analysis import quality
-from penult_service.analysis.neighbours import graph
+from penult_service.analysis.search.neighbours import graph
 from scipy.spatial.distance import pdist, squareform
 from scipy.stats import spearmanr
 from sklearn.manifold import trustworthiness as oracle

@@ -89,7 +89,7 @@ calls += [(Project(), {"source": x[:n]}) for n in (1, 2, 3, 5, 14, 16)]
 calls += [(Cluster(m, reduction=r), {"source": twice}) for m in ("kmeans", "agglomerative", "hdbscan")
           for r in ("none", "umap")]
 calls += [(Cluster("gaussian_mixture", n_clusters=3), {"source": x, "labels": labels})]
-from penult_service.analysis import approximate
+from penult_service.analysis.search import approximate
 approximate.SMALLEST = 4000
 calls += [(Neighbors(7, metric, approximate=True), {"queries": large}) for metric in ("cosine", "dot", "euclidean")]
 for call, arrays in calls:

@@ -123,7 +123,7 @@ def noticing_compilation() -> Iterator[None]:
 
 def _warm_many_rows() -> None:
     """The approximate search, of so few rows that a call would have the exact one."""
-    from penult_service.analysis.approximate import approximate_nearest
+    from penult_service.analysis.search.approximate import approximate_nearest
 
     rows = np.random.default_rng(0).standard_normal((_SMALL, _WIDTH), dtype=np.float32)
     approximate_nearest(rows, None, 5, "cosine", smallest=0)
@@ -147,7 +147,7 @@ def _make_private(directory: Path) -> None:
 
 def _little_of_everything() -> Iterator[tuple[Call, dict[str, np.ndarray[Any, Any]]]]:
     """Calls that take every way through the code that compiles or imports, as they come from a server."""
-    from penult_service.analysis.neighbours import graph
+    from penult_service.analysis.search.neighbours import graph
 
     random = np.random.default_rng(0)
     small = random.standard_normal((_SMALL, _WIDTH), dtype=np.float32)

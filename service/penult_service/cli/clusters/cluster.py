@@ -196,7 +196,7 @@ def _with_keywords(
     words = analyses.texts_of(side, rows) if call.keywords else {}
     if any(result.keywords) or not words:
         return result
-    from penult_service.analysis.keywords import keywords
+    from penult_service.analysis.clusters.keywords import keywords
 
     count = len(result.sizes)
     found = keywords(words["text_bytes"], words["text_ends"], result.labels, count, call.keywords)

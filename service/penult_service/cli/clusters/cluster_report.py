@@ -91,7 +91,7 @@ def with_keywords(clusters: Clusters, texts: Sequence[str] | None) -> Clusters:
     """The clusters with what the server could not say: it was given vectors alone, or they have changed since."""
     if texts is None or all(one.keywords for one in clusters.clusters) or len(texts) != len(clusters):
         return clusters
-    from penult_service.analysis.keywords import keywords
+    from penult_service.analysis.clusters.keywords import keywords
 
     place = {one.label: number for number, one in enumerate(clusters.clusters)}
     codes = np.array([place.get(label, -1) for label in clusters.labels.tolist()], np.int32)

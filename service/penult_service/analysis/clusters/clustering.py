@@ -10,23 +10,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penult_service.analysis import cluster_quality
-from penult_service.analysis.advice import advice
 from penult_service.analysis.calls import Cluster, settled
-from penult_service.analysis.description import (
+from penult_service.analysis.clusters import cluster_quality
+from penult_service.analysis.clusters.advice import advice
+from penult_service.analysis.clusters.description import (
     centres_of,
     exemplars,
     from_largest,
     label_counts,
     merges,
 )
-from penult_service.analysis.finding import Found, find
+from penult_service.analysis.clusters.finding import Found, find
+from penult_service.analysis.clusters.keywords import Keywords, keywords
+from penult_service.analysis.clusters.stability import stability
 from penult_service.analysis.fitting import Fitting, fitting, for_later
-from penult_service.analysis.graphs import graph_of
-from penult_service.analysis.keywords import Keywords, keywords
 from penult_service.analysis.progress import silently, tell
 from penult_service.analysis.results import Adjustment, ClusterResult
-from penult_service.analysis.stability import stability
+from penult_service.analysis.search.graphs import graph_of
 
 Arrays = Mapping[str, NDArray[Any]]
 

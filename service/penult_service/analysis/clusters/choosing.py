@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from penult_service.analysis.agglomerative import cut, tree
 from penult_service.analysis.calls import Cluster
-from penult_service.analysis.cluster_quality import from_sums
-from penult_service.analysis.description import distances
-from penult_service.analysis.methods import kmeans, mixture
+from penult_service.analysis.clusters.agglomerative import cut, tree
+from penult_service.analysis.clusters.cluster_quality import from_sums
+from penult_service.analysis.clusters.description import distances
+from penult_service.analysis.clusters.methods import kmeans, mixture
 from penult_service.analysis.progress import counting, silently
 from penult_service.analysis.rows import blocks
 

@@ -11,15 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from penult_service.analysis import pca, quality
-from penult_service.analysis.aligning import Alignment, alignment
+from penult_service.analysis import quality
 from penult_service.analysis.calls import Project
 from penult_service.analysis.fitting import Fitting, beside, fitting, for_later
-from penult_service.analysis.graphs import Graph, graph_of, graph_that_is_kept
-from penult_service.analysis.neighbours import nearest_others
+from penult_service.analysis.maps import pca
+from penult_service.analysis.maps.aligning import Alignment, alignment
+from penult_service.analysis.maps.umap_fit import TARGET_WEIGHT, Target, epochs, fit, fit_density
 from penult_service.analysis.progress import heard, iterations_printed, silently, tell
 from penult_service.analysis.results import Adjustment, ProjectResult
-from penult_service.analysis.umap_fit import TARGET_WEIGHT, Target, epochs, fit, fit_density
+from penult_service.analysis.search.graphs import Graph, graph_of, graph_that_is_kept
+from penult_service.analysis.search.neighbours import nearest_others
 
 Number = TypeVar("Number", int, float)
 Floats = NDArray[np.float32]

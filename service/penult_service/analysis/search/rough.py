@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-from penult_service.analysis import kernels
 from penult_service.analysis.rows import unit_rows, zero_rows
+from penult_service.analysis.search import kernels
 
 Floats = NDArray[np.float32]
 

@@ -11,10 +11,10 @@ import scipy.linalg
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from penult_service.analysis import placing_kernels
+from penult_service.analysis.maps import placing_kernels
 from penult_service.analysis.progress import counting
-from penult_service.analysis.rough import fixed
 from penult_service.analysis.rows import blocks
+from penult_service.analysis.search.rough import fixed
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import ArpackError, eigsh
 
-from penult_service.analysis.pca import components
+from penult_service.analysis.maps.pca import components
 
 Places = NDArray[np.float64]
 

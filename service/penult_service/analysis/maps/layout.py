@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penult_service.analysis import layout_kernels
+from penult_service.analysis.maps import layout_kernels
 from penult_service.analysis.progress import tell
-from penult_service.analysis.rough import Threads, fixed
+from penult_service.analysis.search.rough import Threads, fixed
 
 Floats = NDArray[np.float32]
 

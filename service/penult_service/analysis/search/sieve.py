@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penult_service.analysis import kernels, sift_kernels
-from penult_service.analysis.byte_kernel import COLUMNS
-from penult_service.analysis.byte_keys import ByteKeys, byte_keys, worth_it
 from penult_service.analysis.progress import counting, tell
-from penult_service.analysis.rough import RoughKeys, Threads, fixed, rough_keys
+from penult_service.analysis.search import kernels, sift_kernels
+from penult_service.analysis.search.byte_kernel import COLUMNS
+from penult_service.analysis.search.byte_keys import ByteKeys, byte_keys, worth_it
+from penult_service.analysis.search.rough import RoughKeys, Threads, fixed, rough_keys
 
 Floats = NDArray[np.float32]
 

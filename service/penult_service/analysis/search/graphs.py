@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from penult_service.analysis.calls import GRAPH_NEIGHBORS
 from penult_service.analysis.fitting import Fitting
-from penult_service.analysis.neighbours import graph
+from penult_service.analysis.search.neighbours import graph
 
 Floats = NDArray[np.float32]
 Pair = tuple[NDArray[np.int32], Floats]

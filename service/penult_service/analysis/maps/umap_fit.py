@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from penult_service.analysis.layout import laid_out
+from penult_service.analysis.maps.layout import laid_out
+from penult_service.analysis.maps.spectral import spectral_places
 from penult_service.analysis.progress import heard, silently, tell
-from penult_service.analysis.spectral import spectral_places
 
 Floats = NDArray[np.float32]
 Graph = tuple[NDArray[np.int32], Floats]

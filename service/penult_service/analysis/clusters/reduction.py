@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penult_service.analysis import pca
 from penult_service.analysis.calls import Cluster, reduction_of
 from penult_service.analysis.fitting import Fitting
-from penult_service.analysis.graphs import Graph, graph_of
+from penult_service.analysis.maps import pca
+from penult_service.analysis.maps.umap_fit import fit
 from penult_service.analysis.results import Adjustment
-from penult_service.analysis.umap_fit import fit
+from penult_service.analysis.search.graphs import Graph, graph_of
 
 N_NEIGHBORS = 15
 DIMENSIONS = {"umap": 5, "pca": 50}

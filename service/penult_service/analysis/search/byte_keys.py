@@ -14,9 +14,9 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from penult_service.analysis import byte_kernel
-from penult_service.analysis.rough import Floats, Threads, centre_of, fixed, scale_of
 from penult_service.analysis.rows import unit_rows, zero_rows
+from penult_service.analysis.search import byte_kernel
+from penult_service.analysis.search.rough import Floats, Threads, centre_of, fixed, scale_of
 
 _NOWHERE = 16.0  # what a row without direction adds to keys of at most 6 in size
 _UNIT = 2.0**-24

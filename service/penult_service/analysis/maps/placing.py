@@ -17,16 +17,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penult_service.analysis import pca
-from penult_service.analysis import placing_kernels as kernels
-from penult_service.analysis.approximate import approximate_nearest, pays
 from penult_service.analysis.calls import Transform
 from penult_service.analysis.fitting import beside
+from penult_service.analysis.maps import pca
+from penult_service.analysis.maps import placing_kernels as kernels
 from penult_service.analysis.nearby import NEIGHBORS, Nearby, Search, by_rows, float32, nearby
 from penult_service.analysis.progress import tell
 from penult_service.analysis.results import Adjustment, TransformResult
-from penult_service.analysis.rough import fixed
-from penult_service.analysis.sieve import nearest
+from penult_service.analysis.search.approximate import approximate_nearest, pays
+from penult_service.analysis.search.rough import fixed
+from penult_service.analysis.search.sieve import nearest
 
 Floats = NDArray[np.float32]
 

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penult_service.analysis import pair_kernels
+from penult_service.analysis.pairs import pair_kernels
+from penult_service.analysis.pairs.shortening import shortened
 from penult_service.analysis.progress import tell
-from penult_service.analysis.rough import RoughKeys, Threads, fixed, rough_keys
-from penult_service.analysis.shortening import shortened
-from penult_service.analysis.sieve import CODES, squared_norms
+from penult_service.analysis.search.rough import RoughKeys, Threads, fixed, rough_keys
+from penult_service.analysis.search.sieve import CODES, squared_norms
 
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int32]

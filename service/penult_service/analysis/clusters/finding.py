@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penult_service.analysis.agglomerative import merged
 from penult_service.analysis.calls import Cluster
-from penult_service.analysis.choosing import choose
-from penult_service.analysis.description import centres_of, distances
+from penult_service.analysis.clusters.agglomerative import merged
+from penult_service.analysis.clusters.choosing import choose
+from penult_service.analysis.clusters.description import centres_of, distances
+from penult_service.analysis.clusters.methods import COVARIANCE, STARTS, hdbscan, kmeans, mixture
+from penult_service.analysis.clusters.reduction import Reduced, reduce
 from penult_service.analysis.fitting import Fitting
-from penult_service.analysis.methods import COVARIANCE, STARTS, hdbscan, kmeans, mixture
+from penult_service.analysis.maps.projection import lowered
 from penult_service.analysis.progress import counting, tell
-from penult_service.analysis.projection import lowered
-from penult_service.analysis.reduction import Reduced, reduce
 from penult_service.analysis.results import Adjustment
 from penult_service.analysis.rows import blocks
 

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penult_service.analysis.calls import EditClusters
-from penult_service.analysis.description import centres_of, exemplars, merges
+from penult_service.analysis.clusters.description import centres_of, exemplars, merges
+from penult_service.analysis.clusters.methods import STARTS, kmeans
 from penult_service.analysis.fitting import fitting
-from penult_service.analysis.methods import STARTS, kmeans
+from penult_service.analysis.maps.projection import lowered
 from penult_service.analysis.progress import tell
-from penult_service.analysis.projection import lowered
 from penult_service.analysis.results import Adjustment, GrowResult
 from penult_service.errors import InvalidInput
 

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penult_service.analysis import pair_kernels
 from penult_service.analysis.background import background, score_that_few_reach, share_within
-from penult_service.analysis.best_pairs import BestPairs, Rows
 from penult_service.analysis.calls import LARGER_IS_CLOSER, MOST_PAIRS, THRESHOLD, Duplicates
 from penult_service.analysis.fitting import fitting
-from penult_service.analysis.graphs import Graph, graph_that_is_kept
+from penult_service.analysis.pairs import pair_kernels
+from penult_service.analysis.pairs.best_pairs import BestPairs, Rows
+from penult_service.analysis.pairs.within import Scored, pairs_within
 from penult_service.analysis.progress import tell
 from penult_service.analysis.results import Background, DuplicatesResult
 from penult_service.analysis.rows import blocks, distinct
-from penult_service.analysis.within import Scored, pairs_within
+from penult_service.analysis.search.graphs import Graph, graph_that_is_kept
 from penult_service.errors import InvalidInput
 from penult_service.vectors import in_float32
 

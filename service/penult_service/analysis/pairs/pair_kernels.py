@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from penult_service.analysis.kernels import COSINE, EUCLIDEAN, _inline, _kernel, _key, _rough_absolutes
-from penult_service.analysis.sift_kernels import _STRIDE, _any_within
+from penult_service.analysis.search.kernels import COSINE, EUCLIDEAN, _inline, _kernel, _key, _rough_absolutes
+from penult_service.analysis.search.sift_kernels import _STRIDE, _any_within
 
 _COLUMNS = 128  # rows that stay in the processor's cache
 _EQUAL = 1e-12  # of a sum of scores: less is rounding

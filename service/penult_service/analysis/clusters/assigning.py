@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penult_service.analysis import placing_kernels as kernels
 from penult_service.analysis.calls import Assign
+from penult_service.analysis.maps import placing_kernels as kernels
 from penult_service.analysis.nearby import NEIGHBORS, Nearby, by_rows, float32, nearby
 from penult_service.analysis.progress import silently, tell
 from penult_service.analysis.results import AssignResult
-from penult_service.analysis.rough import fixed
-from penult_service.analysis.sieve import nearest
+from penult_service.analysis.search.rough import fixed
+from penult_service.analysis.search.sieve import nearest
 
 Floats = NDArray[np.float32]
 Labels = NDArray[np.int32]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penult_service.analysis.calls import Cluster
-from penult_service.analysis.finding import find
+from penult_service.analysis.clusters.finding import find
 from penult_service.analysis.fitting import Fitting
 from penult_service.analysis.progress import counting, silently
 from penult_service.analysis.results import Stability

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from penult_service.analysis.calls import Cluster
-from penult_service.analysis.finding import Found
+from penult_service.analysis.clusters.finding import Found
+from penult_service.analysis.clusters.methods import hdbscan
 from penult_service.analysis.fitting import Fitting
-from penult_service.analysis.methods import hdbscan
 from penult_service.analysis.results import Advice
 
 _TRIED_ROWS = 5_000  # up to which other parameters are tried; beyond, it takes as long as what was asked

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from penult_service.analysis import pair_kernels
+from penult_service.analysis.pairs import pair_kernels
 
 Rows = NDArray[np.int32]
 Scores = NDArray[np.float64]

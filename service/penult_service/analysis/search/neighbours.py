@@ -14,14 +14,14 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from penult_service.analysis import kernels
-from penult_service.analysis.approximate import approximate_nearest, pays
 from penult_service.analysis.background import background, centred, mean_of
 from penult_service.analysis.calls import LARGER_IS_CLOSER, Neighbors
 from penult_service.analysis.progress import silently, tell
 from penult_service.analysis.results import Adjustment, NeighborsResult
 from penult_service.analysis.rows import distinct, zero_rows
-from penult_service.analysis.sieve import FEW, nearest
+from penult_service.analysis.search import kernels
+from penult_service.analysis.search.approximate import approximate_nearest, pays
+from penult_service.analysis.search.sieve import FEW, nearest
 from penult_service.errors import InvalidInput
 
 Floats = NDArray[np.float32]

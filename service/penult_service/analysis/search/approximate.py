@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from penult_service.analysis import byte_kernel, kernels, sift_kernels
-from penult_service.analysis.byte_keys import ByteKeys, byte_keys
 from penult_service.analysis.progress import counting, silently, tell
-from penult_service.analysis.rough import Floats, Threads, fixed
 from penult_service.analysis.rows import unit_rows
-from penult_service.analysis.sieve import CODES, SEARCHING, Sieve, nearest, squared_norms
+from penult_service.analysis.search import byte_kernel, kernels, sift_kernels
+from penult_service.analysis.search.byte_keys import ByteKeys, byte_keys
+from penult_service.analysis.search.rough import Floats, Threads, fixed
+from penult_service.analysis.search.sieve import CODES, SEARCHING, Sieve, nearest, squared_norms
 
 LISTS = "lists"
 """The stage of making the lists, in rounds of k-means."""

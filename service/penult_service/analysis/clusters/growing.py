@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penult_service.analysis.assigning import assigned
 from penult_service.analysis.calls import Cluster, Grow
-from penult_service.analysis.editing import Stored, edit, result_of
+from penult_service.analysis.clusters.assigning import assigned
+from penult_service.analysis.clusters.editing import Stored, edit, result_of
+from penult_service.analysis.clusters.methods import hdbscan
+from penult_service.analysis.clusters.reduction import reduce
 from penult_service.analysis.fitting import Fitting, far_distance, fitting
-from penult_service.analysis.methods import hdbscan
 from penult_service.analysis.nearby import Nearby
-from penult_service.analysis.neighbours import graph
 from penult_service.analysis.progress import silently, tell, told_as
-from penult_service.analysis.reduction import reduce
 from penult_service.analysis.results import GrowResult
 from penult_service.analysis.rows import distinct
-from penult_service.analysis.sieve import SEARCHING
+from penult_service.analysis.search.neighbours import graph
+from penult_service.analysis.search.sieve import SEARCHING
 from penult_service.errors import InvalidInput
 
 __all__ = ["edit", "grow"]

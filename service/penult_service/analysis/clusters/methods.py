@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from penult_service.analysis.description import from_largest
+from penult_service.analysis.clusters.description import from_largest
 from penult_service.analysis.progress import heard, iterations_printed
 
 Floats = NDArray[np.float32]

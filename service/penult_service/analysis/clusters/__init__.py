@@ -1,0 +1,1 @@
+"""Clusters: found, measured, described, grown, changed."""

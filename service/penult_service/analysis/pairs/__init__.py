@@ -1,0 +1,1 @@
+"""Pairs of rows that are nearly equal."""
