@@ -15,7 +15,7 @@ from penult_service.cli.outputs import drafts
 from penult_service.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from penult_service.cli.scores.similarity import Comparison, Pair
+    from penult_service.cli.scores.comparison import Comparison, Pair
     from penult_service.plots.background_picture import BackgroundView
 
 PICTURES = (".png", ".svg")
