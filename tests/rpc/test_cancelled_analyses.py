@@ -33,6 +33,10 @@ STAGES = {
 """Of each analysis below one that takes seconds at least."""
 
 
+OTHERS: set[int] = set()
+"""Workers that were there before the server of these tests."""
+
+
 def some(rows: int, width: int) -> Any:
     return source_of(*RANDOM.normal(size=(rows, width)).astype(np.float32))
 
@@ -73,6 +77,8 @@ def requests() -> dict[str, tuple[str, str, Message]]:
 @contextmanager
 def clustered(data: Path, seconds: float) -> Iterator[grpc.Channel]:
     """To a server whose calls may take so long, with a clustering; what takes longer has a process of its own."""
+    # Another server of this process has workers too.
+    OTHERS.update(worker.pid for worker in workers_of(psutil.Process().pid))
     limits = Limits(max_analysis_seconds=seconds, max_analysis_bytes=1 << 40)
     model = fake_model("reviews", 3)
     with (
@@ -104,9 +110,14 @@ def brief(tmp_path_factory: pytest.TempPathFactory) -> Iterator[grpc.Channel]:
         yield opened
 
 
+def workers() -> list[psutil.Process]:
+    """Those of the server of these tests."""
+    return [worker for worker in workers_of(psutil.Process().pid) if worker.pid not in OTHERS]
+
+
 def busy() -> list[psutil.Process]:
     """Workers that compute."""
-    return [worker for worker in workers_of(psutil.Process().pid) if worker.cpu_percent(0.05) > 5]
+    return [worker for worker in workers() if worker.cpu_percent(0.05) > 5]
 
 
 def is_gone(worker: psutil.Process) -> bool:
@@ -126,7 +137,7 @@ def test_a_call_that_is_cancelled_ends_its_process(
 ) -> None:
     method, _, request = requests[name]
     # The one that is started in the place of another is busy, too.
-    wait_until(lambda: len(workers_of(psutil.Process().pid)) == 2 and answers(patient) and not busy(), 60)
+    wait_until(lambda: len(workers()) == 2 and answers(patient) and not busy(), 60)
     path = f"/{METHODS[method].containing_service.full_name}/{method}"
     future = patient.unary_unary(path).future(request.SerializeToString(), timeout=300)
     working: list[psutil.Process] = []
@@ -144,7 +155,7 @@ def test_an_operation_tells_its_stages_until_it_is_cancelled(
     brief: grpc.Channel, requests: dict[str, Any], name: str
 ) -> None:
     _, field, request = requests[name]
-    before = {worker.pid for worker in workers_of(psutil.Process().pid)}
+    before = {worker.pid for worker in workers()}
     started = call(brief, "StartAnalysis", pb.StartAnalysisRequest(**{field: request}))
     assert started.code == "OK", started
     metadata = pb.AnalysisMetadata()
@@ -156,7 +167,7 @@ def test_an_operation_tells_its_stages_until_it_is_cancelled(
         return metadata.stage == STAGES[name]
 
     wait_until(told, 60)
-    own = [worker for worker in workers_of(psutil.Process().pid) if worker.pid not in before]
+    own = [worker for worker in workers() if worker.pid not in before]
     assert answers(brief)  # beside it
     cancel = lro.CancelOperationRequest(name=started.reply.name)
     assert call(brief, "CancelOperation", cancel).code == "OK"
