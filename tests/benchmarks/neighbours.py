@@ -53,8 +53,8 @@ def main() -> None:
             "graph, k = 15, manhattan": lambda: neighbours.graph(rows, 15, "manhattan"),
             "one query": lambda: neighbours.search(Neighbors(10), rows[:1], rows),
             "faiss.knn, one query": lambda: faiss.knn(unit[:1], unit, 10, metric=faiss.METRIC_INNER_PRODUCT),
-            "trustworthiness, cosine": lambda: quality.trustworthiness(rows, rows[:, :2], "cosine"),
-            "trustworthiness, euclidean": lambda: quality.trustworthiness(rows, rows[:, :2], "euclidean"),
+            "quality of a map, cosine": lambda: quality.of_map(rows, rows[:, :2], "cosine"),
+            "quality of a map, euclidean": lambda: quality.of_map(rows, rows[:, :2], "euclidean"),
             **{
                 f"similarity of 2000 x 2000, {metric}": _similarity(rows[:2000], metric) for metric in METRICS
             },

@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def _maps(rows: NDArray[np.float32], data: Path, rounds: int) -> None:
-    from penult_service.analysis.quality import trustworthiness
+    from penult_service.analysis.quality import of_map
 
     umap_places(rows)
     ratios, trust = [], []
@@ -53,7 +53,7 @@ def _maps(rows: NDArray[np.float32], data: Path, rounds: int) -> None:
             ours, result = _timed(lambda client=client: client.project(rows))
         theirs, places = _timed(lambda: umap_places(rows))
         ratios.append((ours / theirs, ours, theirs))
-        trust = [result.quality.trustworthiness, trustworthiness(rows, places, "cosine")[0]]
+        trust = [result.quality.trustworthiness, of_map(rows, places, "cosine").trustworthiness]
     _told(f"first map of {len(rows)} rows", "umap-learn", ratios)
     print(f"    trustworthiness {trust[0]:.4f}, umap-learn's {trust[1]:.4f}")
 

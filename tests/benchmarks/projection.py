@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def _compare(rows: NDArray[np.float32], rounds: int) -> None:
-    from penult_service.analysis.quality import trustworthiness
+    from penult_service.analysis.quality import of_map
 
     _ours(rows), umap_places(rows)
     pairs = [(_timed(_ours, rows), _timed(umap_places, rows)) for _ in range(rounds)]
@@ -52,7 +52,7 @@ def _compare(rows: NDArray[np.float32], rounds: int) -> None:
     ours, theirs = (statistics.median(pair[side][0] for pair in pairs) for side in (0, 1))
     print(
         f"{len(rows)} rows: ours {ours:.2f} s, umap-learn {theirs:.2f} s, ratio {ours / theirs:.2f};"
-        f" trustworthiness {result.trustworthiness:.4f} and {trustworthiness(rows, places, 'cosine')[0]:.4f};"
+        f" trustworthiness {result.trustworthiness:.4f} and {of_map(rows, places, 'cosine').trustworthiness:.4f};"
         f" load {os.getloadavg()[0]:.1f}"
     )
 

@@ -52,9 +52,10 @@ class MapQuality:
 def of_map(
     rows: Floats, coordinates: Floats, metric: str, near: Codes | None = None, neighbors: int = 15
 ) -> MapQuality:
-    """How good a map `coordinates` [m, c] of distinct rows [m, d] is.
+    """How good a map `coordinates` [m, c] of distinct rows [m, d] is: the rows under the metric, places under euclidean.
 
-    Exact for up to 4,472 rows, beyond that of rows drawn evenly, at least 500, each against all others. `near` [m, at
+    Trustworthiness is `sklearn.manifold.trustworthiness` (Venna and Kaski 2001), but that rows equally far have the
+    same, lowest rank; at `neighbors_of(m, neighbors)` neighbours. Continuity is the same with the sides changed. Exact for up to 4,472 rows, beyond that of rows drawn evenly, at least 500, each against all others. `near` [m, at
     least neighbors + 1] are the rows of `neighbours.graph`, each itself first; without it only the rows that are
     measured know how many of their neighbours are kept. Tells the stage quality, in rows measured (twice: on either
     side).
@@ -81,24 +82,6 @@ def of_map(
         rows=len(chosen),
         neighbors=k,
     )
-
-
-def trustworthiness(
-    rows: Floats, coordinates: Floats, metric: str, neighbors: int = 15
-) -> tuple[float | None, int]:
-    """Whether neighbours on the map are neighbours among the rows (Venna and Kaski 2001), and of how many rows.
-
-    `rows` [n, d] under the metric, `coordinates` [n, c] under euclidean; exact for up to 4,472 rows, beyond that for
-    rows drawn evenly, at least 500, each against all others. At `neighbors_of(n, neighbors)` neighbours; None for
-    n < 4. As `sklearn.manifold.trustworthiness`, but that rows equally far have the same, lowest rank. Tells the
-    stage quality, in rows measured. Continuity is the same with the sides changed.
-    """
-    rows, k = np.ascontiguousarray(rows, dtype=np.float32), neighbors_of(len(rows), neighbors)
-    if not k:
-        return None, 0
-    chosen = sampled(len(rows))
-    others = nearest_others(coordinates, chosen, k, "euclidean")[1]
-    return _ranked(rows, chosen, others, metric, counting(_STAGE, len(chosen))), len(chosen)
 
 
 def distance_correlation(rows: Floats, coordinates: Floats, metric: str) -> float | None:

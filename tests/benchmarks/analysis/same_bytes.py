@@ -106,7 +106,7 @@ def _race(rows: Rows) -> str:
     """Seconds (least, median) and trustworthiness (mean, least to most) of the ways to a map of these rows."""
     from penult_service.analysis.fitting import fitting
     from penult_service.analysis.maps.umap_fit import fit
-    from penult_service.analysis.quality import trustworthiness
+    from penult_service.analysis.quality import of_map
     from penult_service.analysis.search import rough
     from penult_service.analysis.search.neighbours import graph
 
@@ -136,7 +136,7 @@ def _race(rows: Rows) -> str:
                 started = time.perf_counter()
                 places = way(seed)
                 seconds[name].append(time.perf_counter() - started)
-                trust[name].append(trustworthiness(distinct, places, "cosine")[0] or 0.0)
+                trust[name].append(of_map(distinct, places, "cosine").trustworthiness or 0.0)
     told = [
         [name, f"{min(times):.2f}", f"{statistics.median(times):.2f}", f"{statistics.mean(trust[name]):.4f}",
          f"{min(trust[name]):.4f} to {max(trust[name]):.4f}"]

@@ -220,8 +220,8 @@ def test_maps_of_digits_are_as_good_as_umap_learns_over_seeds() -> None:
             {},
             False,
         )
-        theirs.append(quality.trustworthiness(rows, places, "euclidean")[0])
+        theirs.append(quality.of_map(rows, places, "euclidean").trustworthiness)
         found = umap_fit.fit(rows, near, 2, min_dist=0.1, seed=seed)
-        ours.append(quality.trustworthiness(rows, found, "euclidean")[0])
+        ours.append(quality.of_map(rows, found, "euclidean").trustworthiness)
     assert np.mean(ours) > np.mean(theirs) - 0.002
     assert min(ours) > min(theirs) - 0.004
