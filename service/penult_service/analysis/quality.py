@@ -52,13 +52,13 @@ class MapQuality:
 def of_map(
     rows: Floats, coordinates: Floats, metric: str, near: Codes | None = None, neighbors: int = 15
 ) -> MapQuality:
-    """How good a map `coordinates` [m, c] of distinct rows [m, d] is: the rows under the metric, places under euclidean.
+    """How good a map `coordinates` [m, c] of distinct rows [m, d] is: rows under the metric, places under euclidean.
 
-    Trustworthiness is `sklearn.manifold.trustworthiness` (Venna and Kaski 2001), but that rows equally far have the
-    same, lowest rank; at `neighbors_of(m, neighbors)` neighbours. Continuity is the same with the sides changed. Exact for up to 4,472 rows, beyond that of rows drawn evenly, at least 500, each against all others. `near` [m, at
-    least neighbors + 1] are the rows of `neighbours.graph`, each itself first; without it only the rows that are
-    measured know how many of their neighbours are kept. Tells the stage quality, in rows measured (twice: on either
-    side).
+    Trustworthiness is that of `sklearn.manifold` (Venna and Kaski 2001), but that rows equally far have the same,
+    lowest rank; at `neighbors_of(m, neighbors)` neighbours. Continuity is the same with the sides changed. Exact for up
+    to 4,472 rows, beyond that of rows drawn evenly, at least 500, each against all others. `near` [m, at least
+    neighbors + 1] are the rows of `neighbours.graph`, each itself first; without it only the rows that are measured
+    know how many of their neighbours are kept. Tells the stage quality, in rows measured (twice: on either side).
     """
     rows, k = np.ascontiguousarray(rows, dtype=np.float32), neighbors_of(len(rows), neighbors)
     kept, correlation = (
