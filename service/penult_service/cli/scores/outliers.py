@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 from penult_service import __version__
 from penult_service.analysis import calls
 from penult_service.analysis.results import OutliersResult
-from penult_service.cli import analyses, estimates, kept, options, tables
+from penult_service.cli import analyses, options, tables
 from penult_service.cli.analyses import short
 from penult_service.cli.console import note, print_table
 from penult_service.cli.outputs import drafts
-from penult_service.cli.scores import sides
+from penult_service.cli.scores.screening import Screening
 from penult_service.cli.scores.sides import Side
-from penult_service.vectors import POOLINGS, TRUNCATIONS
 
 ADDED = ("outlier_score", "occurrences")
 
@@ -58,25 +57,15 @@ def outliers(
     `penult embed` wrote (.parquet, .arrow, .npy), which need no model. With --server that server computes, else
     this process does.
     """
-    options.one_of("--metric", metric, calls.DUPLICATE_METRICS)
-    options.one_of("--pooling", pooling, POOLINGS)
-    options.one_of("--truncate", truncate, TRUNCATIONS)
     tables.check_places([output] if output else [], (source,), overwrite)
     call = calls.Outliers(k, metric)
     settings = {"pooling": pooling, "layer": layer, "normalize": normalize, "truncate": truncate}
-    with kept.opened(model, server, data, settings, dry_run=dry_run) as embedding:
-        embedding.check(call, ("source",))
-        side = sides.of_file(source, text_column, embedding, keep=True)
-        analyses.tell_missing(side)
-        if output is not None:
-            tables.check_names(side, ADDED)
-        rows = side.good()
-        if dry_run:
-            estimates.show(embedding.estimate(call, side, rows), server, as_json)
-            return
-        result, side = embedding.analyse_rows(call, side, rows)
-    found = Found(call, side, rows, result)
-    analyses.tell_adjustments(result.adjustments)
+    asked = Screening(source, text_column, model, server, data, settings)
+    made = asked.screened(call, ADDED if output else (), dry_run=dry_run, as_json=as_json)
+    if made is None:
+        return
+    side, rows, result = made
+    found = Found(call, *made)
     analyses.tell_rows("with zeros alone (no direction: their score is 1)", rows[result.zero_rows])
     if output is not None:
         with drafts(output) as (draft,):
