@@ -11,7 +11,7 @@ import time
 
 import bench_data
 
-PARTS = ("transform", "search", "clusters", "growth", "estimates", "same_bytes")
+PARTS = ("transform", "transform_wire", "search", "clusters", "growth", "estimates", "same_bytes")
 
 
 def main() -> None:

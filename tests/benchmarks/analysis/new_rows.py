@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from bench_data import texts_of
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
@@ -13,6 +14,16 @@ Floats = NDArray[np.float64]
 NEIGHBORS = 15
 _BLOCK = 500
 _RESAMPLES = 2_000
+
+
+def mixed(count: int) -> NDArray[np.float32]:
+    """Real rows [count, 384] of several kinds in a drawn order, of unit length; at most 26,000."""
+    from penult_service.analysis.fitting import fitting
+
+    names = ("banking77_train", "banking77_test", "sst2_train", "sst2_dev", "sms_spam")
+    rows = np.concatenate([texts_of(name).vectors for name in names])
+    rows = rows[np.random.default_rng(0).permutation(len(rows))[:count]]
+    return np.ascontiguousarray(fitting(rows, "cosine").rows)
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from bench_data import Texts, shared, table, texts_of
-from new_rows import difference, scores
+from new_rows import difference, mixed, scores
 from numpy.typing import NDArray
 from penult_service.analysis import nearby
 from penult_service.analysis.calls import Project, Transform
@@ -246,11 +246,9 @@ def _seconds(place: Callable[[NDArray[np.float32]], Any], rows: NDArray[np.float
 
 def _bulk(quick: bool) -> list[str]:
     """As many real rows as the promise is about; where they lie is nothing to the time it takes."""
-    names = ("banking77_train", "banking77_test", "sst2_train", "sst2_dev", "sms_spam")
-    rows = np.concatenate([texts_of(name).vectors for name in names])
-    rows = fitting(rows, "cosine").rows[np.random.default_rng(0).permutation(24_000)]
     count, new = (4_000, 1_000) if quick else (MANY, 4_000)
-    fitted = np.ascontiguousarray(rows[:count])
+    rows = mixed(count + new)
+    fitted = rows[:count]
     labels = np.zeros(count, np.str_)
     map_ = Stored.of(
         Case("mixed", fitted, labels, rows[-new:], labels), project(Project("pca"), fitted).coordinates

@@ -332,6 +332,6 @@ def test_a_weight_file_that_is_a_link_or_a_pipe(words_model: Path, tmp_path: Pat
 
 def test_a_graph_of_tensorflow_1(words_model: Path, tmp_path: Path) -> None:
     model = graphs.edited(graphs.copied(words_model, tmp_path), lambda m: m.ClearField("object_graph_def"))
-    assert (
-        refusal(model).reason == "WRITES_FILES"
-    )  # it would run as it stands, and it saves when it is asked to
+    # It would run as it stands, saving and restoring when it is asked to; which of the two stands first in the file
+    # depends on the numbers that TensorFlow gave its functions.
+    assert refusal(model).reason in {"WRITES_FILES", "READS_FILES"}
