@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from penult_service.cli.console import note
@@ -24,7 +27,18 @@ Stage = Callable[[str, int, int, str], None]
 
 @contextmanager
 def stages() -> Iterator[Stage]:
-    """Bars on a screen, lines in a pipe."""
+    """Bars on a screen, lines in a pipe. The interrupt key ends the work where it next tells how far it is."""
+    with _told() as told, _interrupts() as refuse_interrupted:
+
+        def tell(stage: str, done: int, total: int, remark: str) -> None:
+            refuse_interrupted()
+            told(stage, done, total, remark)
+
+        yield tell
+
+
+@contextmanager
+def _told() -> Iterator[Stage]:
     if not sys.stderr.isatty():
         yield _Lines()
         return
@@ -34,6 +48,35 @@ def stages() -> Iterator[Stage]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, TextColumn("{task.fields[note]}"), console=Console(stderr=True)) as bars:
         yield _Bars(bars)
+
+
+@contextmanager
+def _interrupts() -> Iterator[Callable[[], None]]:
+    """What to call between steps: it raises KeyboardInterrupt once the key was pressed; pressed again, it is raised
+    at once.
+
+    An exception in the middle of TensorFlow's own code may end the process without a word, or be lost there.
+    """
+    pressed = False
+
+    def note_it(number: int, frame: FrameType | None) -> None:
+        nonlocal pressed
+        if pressed:
+            signal.default_int_handler(number, frame)
+        pressed = True
+
+    def refuse() -> None:
+        if pressed:
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield refuse
+        return
+    before = signal.signal(signal.SIGINT, note_it)
+    try:
+        yield refuse
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

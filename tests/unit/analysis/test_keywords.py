@@ -18,6 +18,15 @@ def found(texts: list[str], labels: list[int], most: int = 10) -> Keywords:
     return keywords(joined, ends, np.array(labels, dtype=np.int32), max(labels, default=-1) + 1, most)
 
 
+def test_words_of_every_sentence_are_no_keywords() -> None:
+    """Twice as frequent in one cluster, they would be in front by the share of its words that they are."""
+    first = ["and it is the card, and it is lost", "the card is lost and it is late"] * 20
+    second = ["it is the rate of today", "a rate of exchange and the fee", "the rate and what it is"] * 20
+    words = [word for word, _ in found(first + second, [0] * 40 + [1] * 60)[0]]
+    assert words[:2] == ["card", "lost"]
+    assert not {"is", "and", "the", "it"} & set(words)
+
+
 def test_weights_are_those_of_class_based_tf_idf() -> None:
     texts = ["Lost card, lost card!", "the card arrived", "exchange rate", "the exchange rate rate"]
     first, second = found(texts, [0, 0, 1, 1])
@@ -25,14 +34,17 @@ def test_weights_are_those_of_class_based_tf_idf() -> None:
     # Of cluster 1: exchange 2, rate 3, the; exchange rate 2, the exchange, rate rate: 10.
     mean = (12 + 10) / 2
     expected = {
-        "card": 3 / 12 * math.log(1 + mean / 3),
-        "lost": 2 / 12 * math.log(1 + mean / 2),
-        "lost card": 2 / 12 * math.log(1 + mean / 2),
-        "arrived": 1 / 12 * math.log(1 + mean),
+        "card": math.sqrt(3 / 12) * math.log(1 + mean / 3),
+        "lost": math.sqrt(2 / 12) * math.log(1 + mean / 2),
+        "lost card": math.sqrt(2 / 12) * math.log(1 + mean / 2),
+        "arrived": math.sqrt(1 / 12) * math.log(1 + mean),
     }
     assert dict(first) == pytest.approx(expected)
     assert [word for word, _ in first] == ["card", "lost", "lost card", "arrived"]
-    weights = {"rate": 3 / 10 * math.log(1 + mean / 3), "exchange": 2 / 10 * math.log(1 + mean / 2)}
+    weights = {
+        "rate": math.sqrt(3 / 10) * math.log(1 + mean / 3),
+        "exchange": math.sqrt(2 / 10) * math.log(1 + mean / 2),
+    }
     assert {word: weight for word, weight in second if word in weights} == pytest.approx(weights)
     assert found(texts, [0, 0, 1, 1], most=1) == ((first[0],), (second[0],))
 

@@ -1,9 +1,9 @@
 """Words that tell each cluster from the others: class-based TF-IDF (Grootendorst 2022, section 3.3).
 
-All texts of a cluster are one document. The weight of a term is its share of the document times ln(1 + A / f): A is
-the mean number of terms of a document, f how often the term is in all. There is no list of stop words, which would be
-one language's: a word has to be more frequent in the cluster than in the others, and much more where most clusters
-have it.
+All texts of a cluster are one document. The weight of a term is the square root of its share of the document, which
+holds back words that are in every sentence, times ln(1 + A / f): A is the mean number of terms of a document, f how
+often the term is in all. There is no list of stop words, which would be one language's: a word has to be more frequent
+in the cluster than in the others, and much more where it is common in their texts.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Ints = NDArray[np.int64]
 Keywords = tuple[tuple[tuple[str, float], ...], ...]
 
 _TELLING, _TELLING_MUCH = 1.5, 3.0  # times as frequent in a cluster as in the others
-_FEW = 5  # documents, from which on a word that is in more than half of them is in most
+_COMMON = 0.02  # share of the texts outside that have the word
 _MOST_BYTES = 16 << 20  # of texts that are read; of more, rows drawn evenly
 _LONGEST = 40  # characters of a word
 # Scripts that are written without spaces are read in pairs of characters.
@@ -46,7 +46,7 @@ def keywords(
         most: At least 1.
 
     Terms are words and pairs of neighbouring words, in lower case. A pair counts where both of its words are telling,
-    neither is in most clusters, and it is there twice. Numbers are no words.
+    neither is common outside, and it is there twice. Numbers are no words.
     """
     counted = _counted(_texts(text_bytes, text_ends), labels, clusters)
     singles, pairs = counted.singles, counted.pairs
@@ -54,20 +54,20 @@ def keywords(
     totals = np.bincount(singles.document, singles.times, clusters + 1) + np.bincount(
         pairs.document, pairs.times, clusters + 1
     )
-    in_most = singles.in_most(int(np.count_nonzero(totals)))
     mean = float(totals.sum()) / max(1, int(np.count_nonzero(totals)))
     found = []
     for number in range(clusters):
         word, times_others, share = singles.of(number, totals)
-        telling = times_others >= np.where(in_most[word], _TELLING_MUCH, _TELLING)
+        common = counted.common(number)
+        telling = times_others >= np.where(common, _TELLING_MUCH, _TELLING)
         good = np.zeros(len(counted.words), dtype=np.bool_)
-        good[word[telling & ~in_most[word]]] = True
+        good[word[telling & ~common]] = True
         pair, times_others, pair_share = pairs.of(number, totals)
         often = (times_others >= _TELLING) & good[counted.of_pair[pair]].all(axis=1)
         often &= pairs.frequency[pair] > 1
         term = np.concatenate([word[telling], pair[often] + len(counted.words)])
         frequency = np.concatenate([singles.frequency[word[telling]], pairs.frequency[pair[often]]])
-        weight = np.concatenate([share[telling], pair_share[often]]) * np.log1p(mean / frequency)
+        weight = np.sqrt(np.concatenate([share[telling], pair_share[often]])) * np.log1p(mean / frequency)
         best = sorted(zip((-weight).tolist(), (names[i] for i in term), strict=True))[:most]
         found.append(tuple((name, -negative) for negative, name in best))
     return tuple(found)
@@ -84,25 +84,34 @@ class _Counts:
 
     def of(self, number: int, totals: NDArray[Any]) -> tuple[Ints, NDArray[np.float64], NDArray[np.float64]]:
         """The terms of a document, how many times as frequent each is there as in the others, and its share there."""
-        own = slice(*np.searchsorted(self.document, [number, number + 1]))
+        own = self.entries(number)
         term, times = self.term[own], self.times[own]
         inside = times / max(totals[number], 1)
         outside = (self.frequency[term] - times) / max(totals.sum() - totals[number], 1)
         often = np.divide(inside, outside, out=np.full(len(term), np.inf), where=outside > 0)
         return term, often, inside
 
-    def in_most(self, documents: int) -> NDArray[np.bool_]:
-        """Which terms are in more than half of the documents; none where these are few."""
-        held = np.bincount(self.term, minlength=len(self.frequency))
-        return (held > documents / 2) & (documents >= _FEW)
+    def entries(self, number: int) -> slice:
+        """Those of a document."""
+        return slice(*np.searchsorted(self.document, [number, number + 1]))
 
 
 @dataclass(frozen=True, eq=False)
 class _Counted:
     words: list[str]
     singles: _Counts
+    texts_with: Ints  # how many texts of the document have the word, of each entry of `singles`
+    texts: Ints  # [documents]
     of_pair: Ints  # [pairs, 2], the words of each
     pairs: _Counts
+
+    def common(self, number: int) -> NDArray[np.bool_]:
+        """Which words of a document are in many texts of the others, two at least."""
+        own = self.singles.entries(number)
+        term = self.singles.term[own]
+        in_all = np.bincount(self.singles.term, self.texts_with, len(self.words))
+        outside = in_all[term] - self.texts_with[own]
+        return np.asarray(outside > max(1.0, _COMMON * (self.texts.sum() - self.texts[number])))
 
 
 def _texts(text_bytes: NDArray[np.uint8], text_ends: NDArray[np.int64]) -> Iterator[tuple[int, str]]:
@@ -125,14 +134,21 @@ def _counted(texts: Iterator[tuple[int, str]], labels: NDArray[Any], clusters: i
         lengths.append(len(codes) - before)
         documents.append(int(labels[number]) if labels[number] >= 0 else clusters)
     word = np.array(codes, dtype=np.int64)
-    document = np.repeat(np.array(documents, dtype=np.int64), lengths)
+    of_line = np.array(documents, dtype=np.int64)
+    document = np.repeat(of_line, lengths)
     line = np.repeat(np.arange(len(lengths)), lengths)
     singles = _count(document[word >= 0], word[word >= 0], len(known))
+    once = np.unique(line[word >= 0] * max(1, len(known)) + word[word >= 0])
+    of_text, held = np.divmod(once, max(1, len(known)))
+    texts_with = _count(of_line[of_text], held, len(known)).times
     beside = (line[1:] == line[:-1]) & (word[1:] >= 0) & (word[:-1] >= 0)
     both = word[:-1][beside] * len(known) + word[1:][beside]
     named, pair = np.unique(both, return_inverse=True)
     of_pair = np.stack(np.divmod(named, max(1, len(known))), axis=1)
-    return _Counted(list(known), singles, of_pair, _count(document[:-1][beside], pair, len(named)))
+    pairs = _count(document[:-1][beside], pair, len(named))
+    return _Counted(
+        list(known), singles, texts_with, np.bincount(of_line, minlength=clusters + 1), of_pair, pairs
+    )
 
 
 def _words(text: str) -> Iterator[str]:
