@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from penult_service.masks import Draw
 from penult_service.prepared import Manifest
 from penult_service.tokenizing import TokenTable
+from penult_service.tuned import Setting, Tuned
 
 
 class Tokenizer(Protocol):
@@ -60,10 +61,11 @@ class Engine(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class LoadedModel:
-    """A version of a model, ready to run."""
+    """A version of a model, ready to run. `tuned` is how its engine runs it, and why."""
 
     name: str
     version: int
     manifest: Manifest
     tokenizer: Tokenizer
     engine: Engine
+    tuned: Tuned = field(default_factory=lambda: Tuned(Setting()))

@@ -153,7 +153,7 @@ class ModelLayer(_message.Message):
     def __init__(self, path: _Optional[str] = ..., layer_class: _Optional[str] = ..., output_shape: _Optional[_Iterable[int]] = ..., parameters: _Optional[int] = ..., units: _Optional[int] = ..., dropout: _Optional[float] = ..., recurrent_dropout: _Optional[float] = ...) -> None: ...
 
 class Model(_message.Message):
-    __slots__ = ("name", "version", "state", "state_message", "default_version", "model_digest", "format", "readouts", "poolings", "labels", "head_kind", "max_length", "trims_padding", "engine", "precision", "dropout_proven_inactive", "inputs", "tokenizer", "default_pooling", "unread", "logits", "outputs")
+    __slots__ = ("name", "version", "state", "state_message", "default_version", "model_digest", "format", "readouts", "poolings", "labels", "head_kind", "max_length", "trims_padding", "engine", "precision", "dropout_proven_inactive", "inputs", "tokenizer", "default_pooling", "unread", "logits", "outputs", "serving")
     NAME_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -176,6 +176,7 @@ class Model(_message.Message):
     UNREAD_FIELD_NUMBER: _ClassVar[int]
     LOGITS_FIELD_NUMBER: _ClassVar[int]
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
+    SERVING_FIELD_NUMBER: _ClassVar[int]
     name: str
     version: int
     state: ModelState
@@ -198,7 +199,64 @@ class Model(_message.Message):
     unread: str
     logits: bool
     outputs: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., version: _Optional[int] = ..., state: _Optional[_Union[ModelState, str]] = ..., state_message: _Optional[str] = ..., default_version: bool = ..., model_digest: _Optional[str] = ..., format: _Optional[str] = ..., readouts: _Optional[_Iterable[_Union[Readout, _Mapping]]] = ..., poolings: _Optional[_Iterable[_Union[_common_pb2.Pooling, str]]] = ..., labels: _Optional[_Iterable[str]] = ..., head_kind: _Optional[_Union[HeadKind, str]] = ..., max_length: _Optional[int] = ..., trims_padding: bool = ..., engine: _Optional[str] = ..., precision: _Optional[str] = ..., dropout_proven_inactive: bool = ..., inputs: _Optional[_Iterable[_Union[ModelInput, _Mapping]]] = ..., tokenizer: _Optional[_Union[TokenizerKind, str]] = ..., default_pooling: _Optional[_Union[_common_pb2.Pooling, str]] = ..., unread: _Optional[str] = ..., logits: bool = ..., outputs: _Optional[_Iterable[str]] = ...) -> None: ...
+    serving: Serving
+    def __init__(self, name: _Optional[str] = ..., version: _Optional[int] = ..., state: _Optional[_Union[ModelState, str]] = ..., state_message: _Optional[str] = ..., default_version: bool = ..., model_digest: _Optional[str] = ..., format: _Optional[str] = ..., readouts: _Optional[_Iterable[_Union[Readout, _Mapping]]] = ..., poolings: _Optional[_Iterable[_Union[_common_pb2.Pooling, str]]] = ..., labels: _Optional[_Iterable[str]] = ..., head_kind: _Optional[_Union[HeadKind, str]] = ..., max_length: _Optional[int] = ..., trims_padding: bool = ..., engine: _Optional[str] = ..., precision: _Optional[str] = ..., dropout_proven_inactive: bool = ..., inputs: _Optional[_Iterable[_Union[ModelInput, _Mapping]]] = ..., tokenizer: _Optional[_Union[TokenizerKind, str]] = ..., default_pooling: _Optional[_Union[_common_pb2.Pooling, str]] = ..., unread: _Optional[str] = ..., logits: bool = ..., outputs: _Optional[_Iterable[str]] = ..., serving: _Optional[_Union[Serving, _Mapping]] = ...) -> None: ...
+
+class Serving(_message.Message):
+    __slots__ = ("setting", "measured", "price", "processor", "load")
+    SETTING_FIELD_NUMBER: _ClassVar[int]
+    MEASURED_FIELD_NUMBER: _ClassVar[int]
+    PRICE_FIELD_NUMBER: _ClassVar[int]
+    PROCESSOR_FIELD_NUMBER: _ClassVar[int]
+    LOAD_FIELD_NUMBER: _ClassVar[int]
+    setting: ServingSetting
+    measured: _containers.RepeatedCompositeFieldContainer[MeasuredSetting]
+    price: PrecisionPrice
+    processor: str
+    load: float
+    def __init__(self, setting: _Optional[_Union[ServingSetting, _Mapping]] = ..., measured: _Optional[_Iterable[_Union[MeasuredSetting, _Mapping]]] = ..., price: _Optional[_Union[PrecisionPrice, _Mapping]] = ..., processor: _Optional[str] = ..., load: _Optional[float] = ...) -> None: ...
+
+class ServingSetting(_message.Message):
+    __slots__ = ("engine", "precision", "threads", "token_budget", "max_rows")
+    ENGINE_FIELD_NUMBER: _ClassVar[int]
+    PRECISION_FIELD_NUMBER: _ClassVar[int]
+    THREADS_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_BUDGET_FIELD_NUMBER: _ClassVar[int]
+    MAX_ROWS_FIELD_NUMBER: _ClassVar[int]
+    engine: str
+    precision: str
+    threads: int
+    token_budget: int
+    max_rows: int
+    def __init__(self, engine: _Optional[str] = ..., precision: _Optional[str] = ..., threads: _Optional[int] = ..., token_budget: _Optional[int] = ..., max_rows: _Optional[int] = ...) -> None: ...
+
+class MeasuredSetting(_message.Message):
+    __slots__ = ("setting", "tokens_per_second", "one_seconds", "problem")
+    SETTING_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
+    ONE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    setting: ServingSetting
+    tokens_per_second: float
+    one_seconds: float
+    problem: str
+    def __init__(self, setting: _Optional[_Union[ServingSetting, _Mapping]] = ..., tokens_per_second: _Optional[float] = ..., one_seconds: _Optional[float] = ..., problem: _Optional[str] = ...) -> None: ...
+
+class PrecisionPrice(_message.Message):
+    __slots__ = ("texts", "lowest_cosine", "mean_cosine", "largest_difference", "flipped", "neighbors_kept")
+    TEXTS_FIELD_NUMBER: _ClassVar[int]
+    LOWEST_COSINE_FIELD_NUMBER: _ClassVar[int]
+    MEAN_COSINE_FIELD_NUMBER: _ClassVar[int]
+    LARGEST_DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
+    FLIPPED_FIELD_NUMBER: _ClassVar[int]
+    NEIGHBORS_KEPT_FIELD_NUMBER: _ClassVar[int]
+    texts: int
+    lowest_cosine: float
+    mean_cosine: float
+    largest_difference: float
+    flipped: float
+    neighbors_kept: float
+    def __init__(self, texts: _Optional[int] = ..., lowest_cosine: _Optional[float] = ..., mean_cosine: _Optional[float] = ..., largest_difference: _Optional[float] = ..., flipped: _Optional[float] = ..., neighbors_kept: _Optional[float] = ...) -> None: ...
 
 class ModelInput(_message.Message):
     __slots__ = ("name", "data_type", "shape", "role", "limit", "made_by_tokenizing")

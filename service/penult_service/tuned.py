@@ -1,0 +1,88 @@
+"""How a prepared model is run on this machine, and what was measured to choose that: plain data.
+
+`engines` makes it, `embedder.LoadedModel` carries it, and GetModel tells it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+TENSORFLOW, OPENVINO = "tensorflow", "openvino"
+FLOAT32, BFLOAT16 = "float32", "bfloat16"
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A way to run a model.
+
+    Attributes:
+        engine: ``tensorflow`` or ``openvino``.
+        precision: Of its matrix products: ``float32``, or ``bfloat16``.
+        threads: That compute.
+        token_budget: Padded tokens of a batch, at most.
+        max_rows: Rows of a batch, at most.
+    """
+
+    engine: str = TENSORFLOW
+    precision: str = FLOAT32
+    threads: int = 1
+    token_budget: int = 2048
+    max_rows: int = 32
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a setting did on this machine.
+
+    Attributes:
+        setting: With the token budget that did best.
+        tokens_per_second: Real tokens of a mix of lengths, padding not counted; 0.0 with a `problem`.
+        one_seconds: The median for one text of 16 tokens; 0.0 with a `problem`.
+        problem: Why it cannot be used, a sentence; empty when it can.
+    """
+
+    setting: Setting
+    tokens_per_second: float = 0.0
+    one_seconds: float = 0.0
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Price:
+    """What a setting changes, against TensorFlow in float32 on the same texts.
+
+    Attributes:
+        texts: How many.
+        lowest_cosine, mean_cosine: Of the embeddings, each to its own.
+        largest_difference: Of a number of an embedding.
+        flipped: Share of the texts whose predicted class changed; None: the model is no classifier.
+        neighbors_kept: Mean share of the ten nearest other texts that stay among the ten nearest; None: fewer than 20
+            texts.
+    """
+
+    texts: int
+    lowest_cosine: float
+    mean_cosine: float
+    largest_difference: float
+    flipped: float | None = None
+    neighbors_kept: float | None = None
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The setting that a model is served with, and why.
+
+    Attributes:
+        setting: What it is.
+        measured: All that were tried; empty: the operator's wish was followed.
+        price: Of the setting; None: it is TensorFlow in float32 itself.
+        processor: Name of the processor that it was measured on.
+        load: Of the machine, when it began to measure: processes that wanted to run.
+    """
+
+    setting: Setting
+    measured: tuple[Measured, ...] = ()
+    price: Price | None = None
+    processor: str = ""
+    load: float = 0.0
