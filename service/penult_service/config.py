@@ -42,6 +42,9 @@ class ServeConfig(BaseSettings):
     `analysis_workers` 0: no analysis; `analysis_memory` GiB that an analysis may take, None: half of what the machine
     (or its container) has, shared by the workers and their operations; `analysis_queue` calls may wait for a worker;
     `analysis_operations` may run or wait, and are forgotten `operation_days` after they have ended.
+
+    `engine` runs the models; ``auto`` measures which is fastest here, at the `precision` that is asked for: only
+    ``bfloat16`` and ``auto`` lower it. With `force_precision` it is lowered whatever that changes.
     """
 
     model_config = SettingsConfigDict(env_prefix="PENULT_", frozen=True)
@@ -56,7 +59,10 @@ class ServeConfig(BaseSettings):
     log: Literal["json", "human"] = "human"
     address_file: Path | None = None
     exit_with_stdin: bool = False
-    threads: int | None = Field(default=None, ge=1)
+    threads: int | None = Field(default=None, ge=1, le=1024)
+    engine: Literal["auto", "tensorflow", "openvino"] = "auto"
+    precision: Literal["float32", "bfloat16", "auto"] = "float32"
+    force_precision: bool = False
     prepare_timeout: float = Field(default=900.0, gt=0)
     prepare_memory: float | None = Field(default=None, gt=0)
     allow_ops: str = ""
@@ -73,6 +79,11 @@ class ServeConfig(BaseSettings):
     def cache(self) -> Path:
         """Where prepared models are kept: DATA/prepared, else in the user's cache directory."""
         return (self.data or user_cache()) / "prepared"
+
+    @property
+    def engines_cache(self) -> Path:
+        """Where is kept how models are run on this machine, and what OpenVINO reads: beside the prepared models."""
+        return self.cache.parent / "engines"
 
     @property
     def allowed_ops(self) -> tuple[str, ...]:

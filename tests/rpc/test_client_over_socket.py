@@ -44,7 +44,7 @@ def test_embed_in_parts_keeps_the_order(flavour, address, script):
     assert made.token_counts.tolist() == [len(t.split()) + 2 for t in TEXTS]
     assert (made.model, made.version, made.digest, made.space) == ("reviews", 3, "d1", "space-d1")
     assert (made.pooling, made.normalized, made.layer) == ("mean", True, "pooled_output")
-    assert (made.engine, made.precision, made.dropout_proven) == ("wire", "fp32", True)
+    assert (made.engine, made.precision, made.dropout_proven) == ("wire", "float32", True)
     assert len(script.asked("Embed")) == -(-len(TEXTS) // wire_server.LIMITS["max_texts"])
 
 

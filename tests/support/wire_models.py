@@ -91,7 +91,7 @@ def _model(version: int) -> models.Model:
         max_length=128,
         trims_padding=True,
         engine="wire",
-        precision="fp32",
+        precision="float32",
         dropout_proven_inactive=True,
         inputs=[
             models.ModelInput(name="text", data_type=common.DATA_TYPE_STRING, role=models.INPUT_ROLE_TEXT),

@@ -116,6 +116,6 @@ class Script:
             pooling=options.pooling if options else common.POOLING_UNSPECIFIED,
             normalized=options.normalize if options else False,
             engine="wire",
-            precision="fp32",
+            precision="float32",
             dropout_proven_inactive=True,
         )

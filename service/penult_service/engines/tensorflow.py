@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import re
+import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,23 +31,37 @@ from penult_service.prepared import (
     WHOLE,
     Manifest,
 )
+from penult_service.tuned import BFLOAT16, FLOAT32, TENSORFLOW
+
+_log = logging.getLogger(__name__)
 
 # What TensorFlow says where a table has no such row.
 _OUT_OF_RANGE = re.compile(r"indices\[[\d, ]*\] = (-?\d+) is not in \[0, (\d+)\)")
+# The graph rewriter that makes matrix products compute in bfloat16, and leaves variables and sums as they are.
+_REWRITER = "auto_mixed_precision_onednn_bfloat16"
+# What each thread has told TensorFlow: its options are the process', but a thread keeps those that it first read.
+_told = threading.local()
+_mixed = threading.Event()  # some engine computes in bfloat16: until then nothing needs telling
 
 
 class TensorFlowEngine:
     """Fulfils `embedder.Engine`, in the arithmetic that the model was saved with.
 
+    With `precision` bfloat16 the matrix products of `encode` are computed in it. All else stays as it is: it costs
+    little, and masks, probabilities and the saved function are what people compare.
+
     Args:
         signatures: The model's functions.
         manifest: What they are.
+        precision: ``float32`` or ``bfloat16``.
     """
 
-    name = "tensorflow"
-    precision = "fp32"
+    name = TENSORFLOW
 
-    def __init__(self, signatures: Mapping[str, Any], manifest: Manifest) -> None:
+    def __init__(self, signatures: Mapping[str, Any], manifest: Manifest, precision: str = FLOAT32) -> None:
+        self.precision = precision
+        if precision == BFLOAT16:
+            _mixed.set()
         self._signatures = signatures
         self._manifest = manifest
         self._wanted: dict[str, Mapping[str, tf.TensorSpec]] = {}
@@ -53,7 +70,7 @@ class TensorFlowEngine:
         self, inputs: Mapping[str, NDArray[Any]], layers: Sequence[str]
     ) -> dict[str, NDArray[np.float32]]:
         """As in `Engine`: readouts float32 by layer, [n, d], or [n, length, d] for tokens."""
-        return self._call(self._manifest.encode_signature(layers), inputs)
+        return self._call(self._manifest.encode_signature(layers), inputs, self.precision)
 
     def head(
         self, embedding: NDArray[np.float32], values: Mapping[str, NDArray[Any]] | None = None
@@ -76,12 +93,40 @@ class TensorFlowEngine:
         """As in `Engine`: the model's outputs by name."""
         return self._call(WHOLE, inputs)
 
-    def _call(self, name: str, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    def _call(
+        self, name: str, inputs: Mapping[str, NDArray[Any]], precision: str = FLOAT32
+    ) -> dict[str, NDArray[Any]]:
+        _tell(precision)
         signature = self._signatures[name]
         wanted = self._wanted.get(name) or signature.structured_input_signature[1]
         self._wanted[name] = wanted
         with _refusals(self._manifest.tokenizer == CALLER):
             return _numpy(signature(**{key: _tensor(array, wanted[key]) for key, array in inputs.items()}))
+
+
+def _tell(precision: str) -> None:
+    """Switches the rewriter for what this thread calls next; a function is rewritten when it is first called so."""
+    if _mixed.is_set() and getattr(_told, "precision", None) != precision:
+        tf.config.optimizer.set_experimental_options({_REWRITER: precision == BFLOAT16})
+        _told.precision = precision
+
+
+def use_threads(threads: int | None) -> None:
+    """How many threads a matrix product takes. TensorFlow hears it once a process, before it computes anything."""
+    if threads is None:
+        return
+    # Its preparing of data and its kernels each read one of them; what the operator has set stays.
+    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
+        os.environ.setdefault(name, str(threads))
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+    except RuntimeError:
+        there = tf.config.threading.get_intra_op_parallelism_threads()
+        if there not in (0, threads):
+            _log.info(
+                "TensorFlow computes with %d threads already, in this process; not with %d", there, threads
+            )
 
 
 def _arguments(draw: Draw) -> dict[str, NDArray[Any]]:

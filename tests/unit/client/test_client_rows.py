@@ -278,7 +278,7 @@ def embedded(kind, vectors) -> Embeddings:
         truncated=np.array(["none"] * 2),
         row_errors=(),
         **{"model": "m", "version": 1, "digest": "d", "space": "s", "layer": "l", "pooling": "tokens"},
-        **{"normalized": False, "engine": "e", "precision": "fp32", "dropout_proven": True},
+        **{"normalized": False, "engine": "e", "precision": "float32", "dropout_proven": True},
     )
 
 

@@ -94,7 +94,7 @@ def embeddings(vectors: Any, codes: Any) -> Embeddings:
         "version": 1,
         "digest": "d" * 64,
         "engine": "fake",
-        "precision": "fp32",
+        "precision": "float32",
         "dropout_proven": True,
         "token_counts": NONE,
         "truncated": np.zeros(0, "U"),

@@ -1,0 +1,140 @@
+"""Makes of a prepared model's `encode` and `head` what OpenVINO reads; in a child process, beside TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from penult_service.engines.openvino import ENGINE_CANNOT, Index, runtime
+from penult_service.errors import ModelRefused
+from penult_service.prepared import CALLER, HEAD, NO_LIMIT, Manifest
+
+# Operations of one input that hand ids on as they are.
+_PLAIN = frozenset({"Convert", "Reshape", "Squeeze", "Unsqueeze", "Identity"})
+_LOOKUPS = frozenset({"Gather", "GatherND", "GatherElements"})
+
+
+def convert(directory: Path, manifest: Manifest, functions: Mapping[str, Any], target: Path) -> None:
+    """Writes the IRs, in float32, and `ir.json` into `target`, an empty directory.
+
+    Args:
+        directory: The prepared model, to be named in messages.
+        manifest: What it is.
+        functions: Its signatures.
+        target: For `encode_*.xml` and `.bin`, each of which can give several readouts, and `head`.
+
+    Raises:
+        ModelRefused: ENGINE_CANNOT, with the reason: OpenVINO cannot convert it, or would not refuse what TensorFlow
+            does.
+    """
+    _refuse_unchecked(manifest)
+    sets = _sets(manifest)
+    ranges: dict[str, tuple[int, int]] = {}
+    for name, outputs in (*sets.items(), (HEAD, manifest.outputs)):
+        model = _converted(functions[name], name, outputs, directory)
+        _find_ranges(model, manifest, ranges)
+        runtime().save_model(model, target / f"{name}.xml", compress_to_fp16=False)
+    Index(sets, True, ranges).write(target)
+
+
+def _sets(manifest: Manifest) -> dict[str, tuple[str, ...]]:
+    """The signatures that give most: each readout with the one that the head takes. Others are parts of these."""
+    others = [one.layer for one in manifest.readouts if one.layer != manifest.seam]
+    sets: list[tuple[str, ...]] = [(manifest.seam, layer) for layer in others] or [(manifest.seam,)]
+    return {manifest.encode_signature(layers): layers for layers in sets}
+
+
+def _refuse_unchecked(manifest: Manifest) -> None:
+    """What TensorFlow refuses by itself, and OpenVINO would compute something with."""
+    why = ""
+    if not manifest.readouts:
+        why = "nothing can be read of it, so it is run as a whole, which is TensorFlow's"
+    elif manifest.tokenizer == CALLER and manifest.max_length >= NO_LIMIT:
+        why = (
+            "its callers give tokens of any length, and OpenVINO would not say when it has no places for them"
+        )
+    elif any(token.dtype == "bfloat16" for token in manifest.inputs):
+        why = "it takes numbers of bfloat16"
+    if why:
+        raise ModelRefused(f"OpenVINO does not serve this model: {why}", reason=ENGINE_CANNOT)
+
+
+def _converted(function: Any, name: str, outputs: Iterable[str], directory: Path) -> Any:
+    """OpenVINO's model of a signature, its outputs named as the signature's are."""
+    try:
+        model = runtime().convert_model(function)
+    except Exception as error:  # whatever its converter raises
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        said = next(
+            (line for line in lines if "translation" in line or "support" in line), (lines or [""])[0]
+        )
+        raise ModelRefused(
+            f"OpenVINO cannot convert the function {name!r} of {directory}: {type(error).__name__}: {said[:300]}",
+            reason=ENGINE_CANNOT,
+        ) from error
+    found = {one.any_name: one for one in model.outputs}
+    missing = sorted(set(outputs) - set(found))
+    if missing:
+        raise ModelRefused(
+            f"OpenVINO's function {name!r} of {directory} has no output {missing[0]!r}", reason=ENGINE_CANNOT
+        )
+    return model
+
+
+def _find_ranges(model: Any, manifest: Manifest, ranges: dict[str, tuple[int, int]]) -> None:
+    """Adds to `ranges` what the tables that integer inputs look up have rows for.
+
+    ModelRefused: ENGINE_CANNOT, a caller's number looks up a table in a way that is not seen through here.
+    """
+    given = {token.name for token in manifest.inputs if token.role == "value" or manifest.tokenizer == CALLER}
+    for operation in model.get_ops():
+        if operation.get_type_name() not in _LOOKUPS:
+            continue
+        table, indices = (operation.input_value(i) for i in (0, 1))
+        name, wraps = _looked_up(indices)
+        rows = table.get_partial_shape()
+        if name and operation.get_type_name() == "Gather" and rows.rank.is_static and rows[0].is_static:
+            count = rows[0].get_length()
+            least, most = ranges.get(name, (-count, count - 1))
+            ranges[name] = (max(least, -count if wraps else 0), min(most, count - 1))
+            continue
+        hidden = given & _sources(indices)
+        if hidden:
+            raise ModelRefused(
+                f"OpenVINO does not serve this model: it computes places in a table from {min(hidden)!r}, and OpenVINO "
+                "would not say when there is no such row",
+                reason=ENGINE_CANNOT,
+            )
+
+
+def _looked_up(value: Any) -> tuple[str, bool]:
+    """The input that this is, unchanged but for type and shape (empty: something else is computed); and whether those
+    below zero count from the end, as Keras has it: `where(ids < 0, ids + rows, ids)`.
+    """
+    node, wraps = value.get_node(), False
+    while node.get_type_name() in (*_PLAIN, "Select"):
+        place = 0
+        if node.get_type_name() == "Select":
+            test, shifted = (node.input_value(i).get_node() for i in (0, 1))
+            if (test.get_type_name(), shifted.get_type_name()) != ("Less", "Add"):
+                break
+            wraps, place = True, 2
+        node = node.input_value(place).get_node()
+    is_input = node.get_type_name() == "Parameter"
+    return (str(node.output(0).any_name) if is_input else "", wraps)
+
+
+def _sources(value: Any) -> set[str]:
+    """The integer inputs whose numbers (not only their shapes) reach this."""
+    seen: set[str] = set()
+    found, waiting = set(), [value.get_node()]
+    while waiting:
+        node = waiting.pop()
+        if node.get_friendly_name() in seen or node.get_type_name() == "ShapeOf":
+            continue
+        seen.add(node.get_friendly_name())
+        if node.get_type_name() == "Parameter" and node.get_element_type().is_integral():
+            found.add(str(node.output(0).any_name))
+        waiting += [node.input_value(i).get_node() for i in range(node.get_input_size())]
+    return found

@@ -1,0 +1,94 @@
+"""From a setting to the engine that follows it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from penult_service.prepared import Manifest
+from penult_service.tuned import FLOAT32, OPENVINO, Setting
+
+
+class Functions(Mapping[str, Any]):
+    """TensorFlow's signatures of a prepared model, loaded (and TensorFlow imported) when one is first asked for.
+
+    Asked from several threads at once; `load` raises as `engines.tensorflow.signatures`.
+    """
+
+    def __init__(self, directory: Path, allow_ops: Collection[str] = (), threads: int | None = None) -> None:
+        self._directory, self._allow_ops, self._threads = directory, tuple(allow_ops), threads
+        self._loaded: Mapping[str, Any] | None = None
+        self._lock = threading.Lock()
+
+    def load(self) -> Mapping[str, Any]:
+        """All of them."""
+        with self._lock:
+            if self._loaded is None:
+                from penult_service.engines.tensorflow import signatures, use_threads
+
+                use_threads(self._threads)
+                self._loaded = signatures(self._directory, self._allow_ops)
+            return self._loaded
+
+    def __getitem__(self, name: str) -> Any:
+        return self.load()[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.load()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.load())
+
+    def __len__(self) -> int:
+        return len(self.load())
+
+
+def open_engine(
+    directory: Path,
+    manifest: Manifest,
+    setting: Setting,
+    *,
+    ir: Path | None = None,
+    allow_ops: Collection[str] = (),
+) -> tuple[Any, Functions]:
+    """The engine of a prepared model (it fulfils `embedder.Engine`), and TensorFlow's functions of the model.
+
+    Args:
+        directory: The prepared model.
+        manifest: What it says.
+        setting: How it is run; TensorFlow takes the threads of the first model that it runs in a process.
+        ir: What `ir.convert` wrote; needed for OpenVINO.
+        allow_ops: Operations that TensorFlow may load beside those of the allow list.
+
+    Raises:
+        ModelRefused: ENGINE_CANNOT, the engine is not there or does not take this model; or as `guard.prepared.check`.
+        InvalidInput: DAMAGED.
+    """
+    functions = Functions(directory, allow_ops, setting.threads)
+
+    def tensorflow(precision: str) -> Any:
+        from penult_service.engines.tensorflow import TensorFlowEngine
+
+        return TensorFlowEngine(functions.load(), manifest, precision)
+
+    if setting.engine != OPENVINO:
+        return tensorflow(setting.precision), functions
+    from penult_service.engines.openvino import OpenVINOEngine
+
+    if ir is None:
+        raise ValueError("OpenVINO needs the directory that ir.convert wrote")
+    return OpenVINOEngine(ir, manifest, setting, _once(lambda: tensorflow(FLOAT32))), functions
+
+
+def _once(make: Any) -> Any:
+    """`make`, called when it is first needed, from one thread at a time."""
+    made: list[Any] = []
+
+    def get() -> Any:
+        if not made:
+            made.append(make())
+        return made[0]
+
+    return get

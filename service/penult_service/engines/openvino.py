@@ -1,0 +1,244 @@
+"""Runs a prepared model with OpenVINO: `encode` and `head`, of the files that `ir` wrote."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penult_service.errors import InvalidInput, ModelRefused
+from penult_service.prepared import CALLER, EMBEDDING, HEAD, Manifest
+from penult_service.tuned import BFLOAT16, FLOAT32, OPENVINO, Setting
+
+if TYPE_CHECKING:
+    from penult_service.masks import Draw
+
+INDEX = "ir.json"
+ENGINE_CANNOT = "ENGINE_CANNOT"
+_TELEMETRY = "openvino_telemetry"
+_HINTS = {FLOAT32: "f32", BFLOAT16: "bf16"}
+_SAID = 300  # characters of what OpenVINO says
+
+
+@cache
+def runtime() -> Any:
+    """The module `openvino`, without its telemetry: it sends nothing, and writes nothing into the home directory.
+
+    ModelRefused: ENGINE_CANNOT, it is not installed or does not start here.
+    """
+    # The package asks no variable. Where telemetry is not installed, it takes a stub of its own: so that is played.
+    if _TELEMETRY not in sys.modules:
+        sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
+    try:
+        import openvino
+    except ImportError as error:
+        raise ModelRefused(
+            f"OpenVINO cannot be imported ({_first_line(error)}); install penult[serve], or take --engine tensorflow",
+            reason=ENGINE_CANNOT,
+        ) from error
+    return openvino
+
+
+@dataclass(frozen=True)
+class Index:
+    """What `ir.json` says.
+
+    Attributes:
+        encode: Name of a file -> the layers that it can read.
+        head: Whether there is a head.
+        ranges: Name of an input of integers -> the least and the greatest that its tables have rows for.
+    """
+
+    encode: Mapping[str, tuple[str, ...]]
+    head: bool
+    ranges: Mapping[str, tuple[int, int]]
+
+    @classmethod
+    def read(cls, ir: Path) -> Index:
+        """InvalidInput: DAMAGED, it is not there, or makes no sense."""
+        try:
+            raw = json.loads((ir / INDEX).read_text(encoding="utf-8"))
+            encode = {str(name): tuple(map(str, layers)) for name, layers in raw["encode"].items()}
+            ranges = {str(n): (int(least), int(most)) for n, (least, most) in raw["ranges"].items()}
+            return cls(encode, bool(raw["head"]), ranges)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InvalidInput(
+                f"{ir / INDEX} cannot be read ({_first_line(error)}); remove {ir}, and it is made again",
+                reason="DAMAGED",
+            ) from error
+
+    def write(self, ir: Path) -> None:
+        """Writes `ir.json`."""
+        (ir / INDEX).write_text(json.dumps(vars(self), indent=1) + "\n", encoding="utf-8")
+
+
+class OpenVINOEngine:
+    """Fulfils `embedder.Engine`.
+
+    Its head always computes in float32: it costs nothing, and probabilities are what people look at.
+
+    Args:
+        ir: The directory that `ir.convert` wrote.
+        manifest: What the model's functions are.
+        setting: Precision and threads.
+        rest: Gives the engine for `sample_encode`, `sample_head` and `whole`, when one of them is first asked for.
+
+    Raises:
+        ModelRefused: ENGINE_CANNOT, OpenVINO is not there or does not take this model at this precision.
+        InvalidInput: DAMAGED.
+    """
+
+    name = OPENVINO
+
+    def __init__(self, ir: Path, manifest: Manifest, setting: Setting, rest: Callable[[], Any]) -> None:
+        self.precision = setting.precision
+        self._ir, self._manifest, self._threads, self._rest = ir, manifest, setting.threads, rest
+        self._index = Index.read(ir)
+        self._encoders: dict[frozenset[str], _Function] = {}
+        self._lock = threading.Lock()
+        refuse_missing_precision(setting.precision)
+        if manifest.readouts:
+            self._encoder([manifest.readouts[0].layer])
+        self._head = self._compiled(HEAD, None, FLOAT32) if self._index.head else None
+
+    def encode(
+        self, inputs: Mapping[str, NDArray[Any]], layers: Sequence[str]
+    ) -> dict[str, NDArray[np.float32]]:
+        """As in `Engine`: readouts float32 by layer, [n, d], or [n, length, d] for tokens."""
+        self._refuse_out_of_range(inputs)
+        return self._run(self._encoder(layers), inputs)
+
+    def head(
+        self, embedding: NDArray[np.float32], values: Mapping[str, NDArray[Any]] | None = None
+    ) -> dict[str, NDArray[Any]]:
+        """As in `Engine`: the model's outputs by name."""
+        if self._head is None:
+            raise InvalidInput(f"{self._ir} has no function {HEAD!r}; remove it", reason="DAMAGED")
+        self._refuse_out_of_range(values or {})
+        return self._run(self._head, {EMBEDDING: embedding, **(values or {})})
+
+    def sample_encode(self, inputs: Mapping[str, NDArray[Any]], draw: Draw) -> NDArray[np.float32]:
+        """As in `Engine`, by the other engine."""
+        found: NDArray[np.float32] = self._rest().sample_encode(inputs, draw)
+        return found
+
+    def sample_head(
+        self, embedding: NDArray[np.float32], values: Mapping[str, NDArray[Any]] | None, draw: Draw
+    ) -> dict[str, NDArray[Any]]:
+        """As in `Engine`, by the other engine."""
+        found: dict[str, NDArray[Any]] = self._rest().sample_head(embedding, values, draw)
+        return found
+
+    def whole(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """As in `Engine`, by the other engine."""
+        found: dict[str, NDArray[Any]] = self._rest().whole(inputs)
+        return found
+
+    def _encoder(self, layers: Sequence[str]) -> _Function:
+        """What computes exactly these readouts: compiled when they are first asked for."""
+        wanted = frozenset(layers)
+        with self._lock:
+            if wanted not in self._encoders:
+                file = next((f for f, there in self._index.encode.items() if wanted <= set(there)), None)
+                if file is None:
+                    raise InvalidInput(f"{self._ir} cannot read {sorted(wanted)} at once", reason="DAMAGED")
+                self._encoders[wanted] = self._compiled(file, wanted, self.precision)
+            return self._encoders[wanted]
+
+    def _compiled(self, file: str, outputs: frozenset[str] | None, precision: str) -> _Function:
+        openvino = runtime()
+        try:
+            model = _core().read_model(self._ir / f"{file}.xml")
+            if outputs is not None:
+                kept = [one.node for one in model.outputs if one.any_name in outputs]
+                model = openvino.Model(kept, model.get_parameters(), file)
+            return _Function(_core().compile_model(model, "CPU", options(precision, self._threads)))
+        except RuntimeError as error:
+            raise ModelRefused(
+                f"OpenVINO cannot compile {self._manifest.source}: {_first_line(error)}", reason=ENGINE_CANNOT
+            ) from error
+
+    def _refuse_out_of_range(self, inputs: Mapping[str, NDArray[Any]]) -> None:
+        """OpenVINO itself would read zeros where a table has no such row."""
+        for name, (least, most) in self._index.ranges.items():
+            array = inputs.get(name)
+            if array is None or not array.size:
+                continue
+            lowest, highest = int(array.min()), int(array.max())
+            if lowest < least or highest > most:
+                wrong = lowest if lowest < least else highest
+                raise InvalidInput(
+                    f"an input holds {wrong}, the model's table for it has 0 to {most}", reason="OUT_OF_RANGE"
+                )
+
+    def _run(self, function: _Function, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        try:
+            return function(inputs)
+        except RuntimeError as error:
+            if self._manifest.tokenizer != CALLER:
+                raise
+            raise InvalidInput(
+                f"the model refuses these inputs, perhaps for their length: {_first_line(error)}",
+                reason="REFUSED_BY_MODEL",
+            ) from None
+
+
+class _Function:
+    """A compiled model, with its one request."""
+
+    def __init__(self, compiled: Any) -> None:
+        self._request = compiled.create_infer_request()
+        self._inputs = {one.any_name: one.element_type.to_dtype() for one in compiled.inputs}
+        self._outputs = [(one.any_name, one) for one in compiled.outputs]
+
+    def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        given = {
+            name: np.ascontiguousarray(inputs[name], dtype=dtype) for name, dtype in self._inputs.items()
+        }
+        # The inputs are read where they lie; the outputs are copied, since the next call writes over them.
+        found = self._request.infer(given, share_inputs=True, share_outputs=False)
+        return {name: found[output] for name, output in self._outputs}
+
+
+def refuse_missing_precision(precision: str) -> None:
+    """ModelRefused: ENGINE_CANNOT, this processor does not compute in that precision."""
+    if precision == BFLOAT16 and "BF16" not in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        raise ModelRefused(
+            "this processor has no bfloat16 arithmetic; take --precision float32", reason=ENGINE_CANNOT
+        )
+
+
+def options(precision: str, threads: int) -> dict[str, Any]:
+    """How a model is compiled. The precision is always said: by itself OpenVINO takes bfloat16 where it can.
+
+    Threads are not pinned to cores: those that wait for each other suffer from whoever else computes there.
+    """
+    return {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_PRECISION_HINT": _HINTS[precision],
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": 1,
+        "ENABLE_CPU_PINNING": False,
+        "ENABLE_HYPER_THREADING": True,
+    }
+
+
+@cache
+def _core() -> Any:
+    """One for the process: it holds the plugin, and threads."""
+    return runtime().Core()
+
+
+def _first_line(error: Exception) -> str:
+    """The line that says most: OpenVINO begins with the places in its own source."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    said = [line for line in lines if not line.startswith(("Exception from", "Check '"))] or lines
+    return (said or [type(error).__name__])[0][:_SAID]
