@@ -75,6 +75,7 @@ from penult_client._results import (
     Tokens,
 )
 from penult_client._screening import Duplicates, Outliers
+from penult_client._serving import MeasuredSetting, PrecisionPrice, Serving, ServingSetting
 from penult_client._sync.client import Client
 from penult_client._sync.operations import Operation
 from penult_client._sync.transport import MockTransport
@@ -122,6 +123,7 @@ __all__ = [
     "InternalError",
     "InvalidInputError",
     "Limits",
+    "MeasuredSetting",
     "MockTransport",
     "Model",
     "ModelInput",
@@ -134,6 +136,7 @@ __all__ = [
     "Outliers",
     "PenultError",
     "Placed",
+    "PrecisionPrice",
     "PreconditionError",
     "Prediction",
     "Projection",
@@ -144,6 +147,8 @@ __all__ = [
     "RowError",
     "ServerInfo",
     "ServerStartError",
+    "Serving",
+    "ServingSetting",
     "Similarity",
     "StoredInfo",
     "TokenEmbeddings",

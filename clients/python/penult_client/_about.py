@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from penult_client._serving import Serving
+
 
 @dataclass(frozen=True, kw_only=True)
 class Readout:
@@ -61,6 +63,7 @@ class Model:
         unread: Why nothing can be read in front of the head; empty when something can. `predict` works all the same.
         logits: Whether the head gives logits, of which `classify` makes probabilities.
         outputs: Names of the outputs of `predict`.
+        serving: How it is run there, and why; None: it is not loaded, or the server is older than this client.
     """
 
     name: str
@@ -85,6 +88,7 @@ class Model:
     unread: str
     logits: bool
     outputs: tuple[str, ...]
+    serving: Serving | None = None
 
     @property
     def id(self) -> str:

@@ -9,6 +9,7 @@ from penult_service.embedder.slots import TEXT_ROLE, VALUE, Slot, slots
 from penult_service.prepared import CALLER, GRAPH, LIBRARY, LayerRecord, Manifest, Proof, Site
 from penult_service.repository.repository import State, Version
 from penult_service.rpc.replies import POOLINGS, TENSOR_TYPES
+from penult_service.tuned import Price, Setting, Tuned
 
 _STATES = {
     State.LOADING: model_service_pb2.MODEL_STATE_LOADING,
@@ -64,7 +65,32 @@ def model(version: Version[LoadedModel], *, default: bool) -> model_service_pb2.
     if version.model is not None:
         message.engine, message.precision = version.model.engine.name, version.model.engine.precision
         _describe(message, version.model.manifest)
+        message.serving.CopyFrom(_serving(version.model.tuned))
     return message
+
+
+def _serving(tuned: Tuned) -> model_service_pb2.Serving:
+    message = model_service_pb2.Serving(
+        setting=_setting(tuned.setting), processor=tuned.processor, load=tuned.load
+    )
+    for each in tuned.measured:
+        message.measured.add(
+            setting=_setting(each.setting),
+            tokens_per_second=each.tokens_per_second,
+            one_seconds=each.one_seconds,
+            problem=each.problem,
+        )
+    if tuned.price is not None:
+        message.price.CopyFrom(_price(tuned.price))
+    return message
+
+
+def _setting(setting: Setting) -> model_service_pb2.ServingSetting:
+    return model_service_pb2.ServingSetting(**vars(setting))
+
+
+def _price(price: Price) -> model_service_pb2.PrecisionPrice:
+    return model_service_pb2.PrecisionPrice(**vars(price))  # what is None is absent
 
 
 def _describe(message: model_service_pb2.Model, manifest: Manifest) -> None:

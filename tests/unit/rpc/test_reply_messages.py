@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 from penult.v1 import common_pb2 as common
 from penult.v1 import model_service_pb2 as models
+from penult_client import Serving, ServingSetting
+from penult_client._core import about
 from penult_service.embedder import ClassifyResult
 from penult_service.errors import Internal, InvalidInput
 from penult_service.prepared import Figure, LayerRecord, Proof, Site
+from penult_service.repository.repository import State, Version
+from penult_service.repository.sources import Source
 from penult_service.rpc import model_replies, replies
+from penult_service.tuned import Measured, Price, Setting, Tuned
 from support.fakes import fake_model
 
 NUMBERS = {
@@ -112,3 +117,22 @@ def test_the_dropout_report_says_all_that_the_manifest_does() -> None:
         figures=[models.ProofFigure(name="f", meaning="what", value=0.5, limit=1e-5)],
         preparer="7",
     )
+
+
+def test_how_a_model_is_run_and_why() -> None:
+    setting = Setting("openvino", "bfloat16", 2, 4096, 64)
+    slow = Measured(Setting(), 900.0, 0.01)
+    cannot = Measured(Setting("openvino"), problem="no such operation")
+    price = Price(300, 0.9995, 0.9999, 0.01, flipped=0.0, neighbors_kept=None)
+    tuned = Tuned(setting, (Measured(setting, 2000.0, 0.002), slow, cannot), price, "A processor", 1.5)
+    version = Version(Source("m", 1, None), State.READY, model=replace(fake_model("m"), tuned=tuned))
+    told = model_replies.model(version, default=True).serving
+    assert asdict(about.serving(told)) == asdict(tuned), "as the client reads it"
+    assert told.price.HasField("flipped")
+    assert not told.price.HasField("neighbors_kept")
+
+
+def test_a_setting_that_was_named_has_no_price_and_nothing_measured() -> None:
+    version = Version(Source("m", 1, None), State.READY, model=fake_model("m"))
+    told = model_replies.model(version, default=True).serving
+    assert about.serving(told) == Serving(setting=ServingSetting(**vars(Setting())))

@@ -19,6 +19,7 @@ from penult_client._about import (
 )
 from penult_client._core.enums import to_word
 from penult_client._core.names import split_name
+from penult_client._serving import MeasuredSetting, PrecisionPrice, Serving, ServingSetting
 
 
 def server_info(reply: server.GetServerInfoResponse) -> ServerInfo:
@@ -75,6 +76,47 @@ def model(told: models.Model) -> Model:
         unread=told.unread,
         logits=told.logits,
         outputs=tuple(told.outputs),
+        serving=serving(told.serving) if told.HasField("serving") else None,
+    )
+
+
+def serving(told: models.Serving) -> Serving:
+    """How it is run, and why."""
+    return Serving(
+        setting=_setting(told.setting),
+        measured=tuple(
+            MeasuredSetting(
+                setting=_setting(each.setting),
+                tokens_per_second=each.tokens_per_second,
+                one_seconds=each.one_seconds,
+                problem=each.problem,
+            )
+            for each in told.measured
+        ),
+        price=_price(told.price) if told.HasField("price") else None,
+        processor=told.processor,
+        load=told.load,
+    )
+
+
+def _setting(told: models.ServingSetting) -> ServingSetting:
+    return ServingSetting(
+        engine=told.engine,
+        precision=told.precision,
+        threads=told.threads,
+        token_budget=told.token_budget,
+        max_rows=told.max_rows,
+    )
+
+
+def _price(told: models.PrecisionPrice) -> PrecisionPrice:
+    return PrecisionPrice(
+        texts=told.texts,
+        lowest_cosine=told.lowest_cosine,
+        mean_cosine=told.mean_cosine,
+        largest_difference=told.largest_difference,
+        flipped=told.flipped if told.HasField("flipped") else None,
+        neighbors_kept=told.neighbors_kept if told.HasField("neighbors_kept") else None,
     )
 
 
