@@ -5,86 +5,38 @@ Plain data, used under the scheduler's lock: nothing here is thread-safe, blocks
 
 from __future__ import annotations
 
+import heapq
 import itertools
+import weakref
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
+from concurrent.futures import Future
+from typing import Any
 
-from penult_service.batching.plan import plan
-from penult_service.batching.request import Batch, Lane, Request, Row, Run
+from penult_service.batching.group import Group
+from penult_service.batching.plan import Limits
+from penult_service.batching.request import Batch, Lane, Request, Run
 from penult_service.errors import InvalidInput, ResourceExhausted
 
-# Rows of a group that are planned together, at most: sorting more packs no better, and takes milliseconds.
-_WINDOW = 2048
-
-
-class _Group:
-    """Waiting rows that may share batches, with a plan that is kept until something comes or goes."""
-
-    def __init__(self, queue: Hashable, run: Run, turn: int) -> None:
-        self.queue, self.run = queue, run
-        self.waiting_since = turn
-        self.requests: list[Request] = []
-        self._changed = False
-        self._coming: deque[Request] = deque()
-        self._batches: deque[list[Row]] = deque()
-
-    def __bool__(self) -> bool:
-        return bool(self.requests)
-
-    def add(self, request: Request) -> None:
-        self.requests.append(request)
-        self._coming.append(request)
-        self._changed = True
-
-    def remove(self, gone: set[Request]) -> None:
-        self.requests = [request for request in self.requests if request not in gone]
-        self._coming = deque(request for request in self._coming if request not in gone)
-        self._batches = deque([row for row in batch if row[0] not in gone] for batch in self._batches)
-        self._changed = True
-
-    def take(self, token_budget: int, max_rows: int) -> list[Row]:
-        """The next batch: of all planned ones, that with the row that waited longest."""
-        if self._changed or not self._batches:
-            self._plan(token_budget, max_rows)
-        taken = self._batches.popleft()
-        for request, i in taken:
-            request.waiting_rows -= 1
-            request.waiting_tokens -= request.lengths[i]
-        if any(not request.waiting_rows for request, _ in taken):
-            self.requests = [request for request in self.requests if request.waiting_rows]
-        return taken
-
-    def _plan(self, token_budget: int, max_rows: int) -> None:
-        rows = sorted(itertools.chain.from_iterable(self._batches), key=lambda row: (row[0].turn, row[1]))
-        while self._coming and len(rows) < _WINDOW:
-            request = self._coming[0]
-            first, request.planned = request.planned, request.planned + _WINDOW - len(rows)
-            rows.extend((request, i) for i in range(len(request.payloads))[first : request.planned])
-            if request.planned >= len(request.payloads):
-                self._coming.popleft()
-        batches = plan([r.lengths[i] for r, i in rows], token_budget=token_budget, max_rows=max_rows)
-        self._batches = deque([rows[i] for i in batch] for batch in sorted(batches, key=min))
-        self._changed = False
+_Key = tuple[Hashable, Run, Limits]
+_FEW = 1024  # deadlines that are kept without looking whether anybody still waits for them
 
 
 class Backlog:
     """All waiting requests.
 
     Args:
-        token_budget, max_rows: Of a batch, see `plan`.
         max_waiting_tokens: The most that may wait in a queue (a model version).
         interactive_in_a_row: Interactive batches taken while bulk work waits before one of that is taken.
     """
 
-    def __init__(
-        self, *, token_budget: int, max_rows: int, max_waiting_tokens: int, interactive_in_a_row: int = 4
-    ) -> None:
-        self._token_budget, self._max_rows = token_budget, max_rows
+    def __init__(self, *, max_waiting_tokens: int, interactive_in_a_row: int = 4) -> None:
         self._bound = max_waiting_tokens
         self._in_a_row, self._streak = interactive_in_a_row, 0
-        self._groups: dict[Lane, dict[tuple[Hashable, Run], _Group]] = {lane: {} for lane in Lane}
+        self._groups: dict[Lane, dict[_Key, Group]] = {lane: {} for lane in Lane}
         self._waiting: dict[Hashable, int] = {}
         self._turns = itertools.count()
+        self._leaving = _Leaving()
 
     def waiting(self, queue: Hashable) -> int:
         """Tokens that wait in the queue."""
@@ -92,11 +44,6 @@ class Backlog:
 
     def __bool__(self) -> bool:
         return any(self._groups.values())
-
-    def lane_for(self, lengths: Sequence[int]) -> Lane:
-        """Interactive when the whole request fits one batch."""
-        fits = len(lengths) <= self._max_rows and max(lengths) * len(lengths) <= self._token_budget
-        return Lane.INTERACTIVE if fits or len(lengths) == 1 else Lane.BULK
 
     def has_room(self, request: Request) -> bool:
         """Whether the queue can take it now."""
@@ -126,55 +73,70 @@ class Backlog:
             )
         self._waiting[request.queue] = waiting + tokens
         request.turn = next(self._turns)
-        groups, key = self._groups[request.lane], (request.queue, request.run)
+        groups, key = self._groups[request.lane], _key(request)
         if key not in groups:
-            groups[key] = _Group(request.queue, request.run, request.turn)
+            groups[key] = Group(*key, request.turn)
         groups[key].add(request)
+        self._leaving.watch(request)
 
     def drop_gone(self, now: float) -> list[Request]:
         """Take out the requests for which nobody waits any more, and return them."""
-        return self._drop(lambda request: request.gone(now))
+        return self._drop(self._leaving.gone(now))
 
     def drop_all(self) -> list[Request]:
         """Take everything out, and return it."""
-        return self._drop(lambda _: True)
+        groups = [group for groups in self._groups.values() for group in groups.values()]
+        return self._drop(request for group in groups for request in group.requests())
 
     def take(self) -> Batch | None:
         """The next batch to run; None when nothing waits."""
         lane = self._next_lane()
         if lane is None:
             return None
+        bulk = bool(self._groups[Lane.BULK])
+        self._streak = self._streak + 1 if lane is Lane.INTERACTIVE and bulk else 0
         groups = self._groups[lane]
-        key, group = min(groups.items(), key=lambda item: item[1].waiting_since)
-        rows = group.take(self._token_budget, self._max_rows)
+        key, group = _first(groups)
+        batch = group.take()
         # Waiting starts anew with every batch, so queues take turns and a long one blocks no other.
         group.waiting_since = next(self._turns)
         if not group:
             del groups[key]
-        batch = Batch(group.queue, group.run, rows)
         self._leave(batch.queue, batch.tokens)
         return batch
+
+    def ahead(self) -> Batch | None:
+        """A batch that will be taken soon, to be prepared: each is returned once, that which is next first."""
+        group = self._to_prepare()
+        return group.ahead() if group else None
+
+    def wants_preparing(self) -> bool:
+        """Whether `ahead` would return one; much quicker."""
+        return self._to_prepare() is not None
+
+    def _to_prepare(self) -> Group | None:
+        first = self._next_lane()
+        for lane in Lane if first is Lane.INTERACTIVE else reversed(Lane):
+            groups = self._groups[lane]
+            if groups and (group := _first(groups)[1]).wants_preparing:
+                return group
+        return None
 
     def _next_lane(self) -> Lane | None:
         interactive, bulk = (bool(self._groups[lane]) for lane in (Lane.INTERACTIVE, Lane.BULK))
         if interactive and not (bulk and self._streak >= self._in_a_row):
-            self._streak = self._streak + 1 if bulk else 0
             return Lane.INTERACTIVE
-        self._streak = 0
         return Lane.BULK if bulk else None
 
-    def _drop(self, condition: Callable[[Request], bool]) -> list[Request]:
-        dropped: list[Request] = []
-        for groups in self._groups.values():
-            for key, group in list(groups.items()):
-                gone = [request for request in group.requests if condition(request)]
-                if gone:
-                    group.remove(set(gone))
-                    dropped.extend(gone)
-                if not group:
-                    del groups[key]
+    def _drop(self, requests: Iterable[Request]) -> list[Request]:
+        dropped = list(requests)
         for request in dropped:
+            groups, key = self._groups[request.lane], _key(request)
+            groups[key].remove(request)
+            if not groups[key]:
+                del groups[key]
             self._leave(request.queue, request.waiting_tokens)
+            request.waiting_rows = request.waiting_tokens = 0
         return dropped
 
     def _leave(self, queue: Hashable, tokens: int) -> None:
@@ -187,3 +149,65 @@ class Backlog:
         if not tokens_per_second:
             return 1.0
         return min(60.0, max(0.05, tokens * max(1, len(self._waiting)) / tokens_per_second))
+
+
+class _Leaving:
+    """Which waiting requests were cancelled, have failed or expired, without looking at the others.
+
+    Requests are held weakly: what is answered is not kept until its deadline.
+    """
+
+    def __init__(self) -> None:
+        self._ended: deque[weakref.ref[Request]] = deque()
+        self._deadlines: list[tuple[float, int, weakref.ref[Request]]] = []
+        self._most = _FEW
+
+    def watch(self, request: Request) -> None:
+        """From when it waits."""
+        reference = weakref.ref(request)
+        if request.deadline is not None:
+            heapq.heappush(self._deadlines, (request.deadline, request.turn, reference))
+
+        def ended(_: Future[Any]) -> None:  # on whichever thread ends it
+            if _waits(reference()):
+                self._ended.append(reference)
+
+        request.future.add_done_callback(ended)
+
+    def gone(self, now: float) -> list[Request]:
+        """Those that left since it was asked last, and wait."""
+        left: dict[Request, None] = {}
+        while self._ended:
+            self._note(self._ended.popleft(), left)
+        while self._deadlines and self._deadlines[0][0] <= now:
+            self._note(heapq.heappop(self._deadlines)[2], left)
+        if len(self._deadlines) > self._most:  # most are of requests that were answered long ago
+            self._deadlines = [entry for entry in self._deadlines if _waits(entry[2]())]
+            heapq.heapify(self._deadlines)
+            self._most = max(_FEW, 2 * len(self._deadlines))
+        return list(left)
+
+    @staticmethod
+    def _note(reference: weakref.ref[Request], left: dict[Request, None]) -> None:
+        request = reference()
+        if request is not None and _waits(request):
+            left[request] = None
+
+
+def _waits(request: Request | None) -> bool:
+    return request is not None and request.waiting_rows > 0
+
+
+def _key(request: Request) -> _Key:
+    return (request.queue, request.run, request.limits)
+
+
+def _first(groups: dict[_Key, Group]) -> tuple[_Key, Group]:
+    """The group that waited longest."""
+    return min(groups.items(), key=lambda item: item[1].waiting_since)
+
+
+def lane_for(lengths: Sequence[int], limits: Limits) -> Lane:
+    """Interactive when the whole request is no more than a batch."""
+    fits = len(lengths) <= limits.max_rows and sum(lengths) <= limits.token_budget
+    return Lane.INTERACTIVE if fits or len(lengths) == 1 else Lane.BULK

@@ -3,30 +3,75 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 
-def plan(lengths: Sequence[int], *, token_budget: int, max_rows: int) -> list[list[int]]:
-    """Pack rows into batches of similar length, the longest first.
+@dataclass(frozen=True)
+class Limits:
+    """Of a batch.
 
-    A batch is padded to its longest row, so it costs longest * rows tokens: at most `token_budget`, in at
-    most `max_rows` rows. A row longer than the whole budget is a batch of its own. Equal lengths keep their
-    order.
+    Attributes:
+        token_budget: Padded tokens, at most.
+        max_rows: Rows, at most.
+        overhead: Padded tokens that would take as long as a batch takes beside its tokens. Rows of other lengths are
+            kept apart where that saves more padding than this.
+    """
+
+    token_budget: int = 2048
+    max_rows: int = 32
+    overhead: int = 64
+
+
+def plan(lengths: Sequence[int], limits: Limits) -> list[list[int]]:
+    """Pack rows into batches of similar length, the longest first: those that cost least in all.
+
+    A batch is padded to its longest row, so it costs longest * rows + overhead tokens; longest * rows is at most the
+    token budget, unless a row alone is longer than that: it is a batch of its own. Of all batches that are consecutive
+    in the order of lengths these are the cheapest, by dynamic programming. Equal lengths keep their order.
 
     Args:
         lengths: Tokens a row, at least 1 each.
-        token_budget: Padded tokens a batch.
-        max_rows: Rows a batch.
+        limits: Of a batch.
 
     Returns:
         Batches of row numbers; every row is in exactly one of them.
     """
-    order = np.argsort(-np.asarray(lengths, dtype=np.int64), kind="stable")
+    if not len(lengths):
+        return []
+    given = np.asarray(lengths, dtype=np.int64)
+    order = np.argsort(-given, kind="stable")
+    longest = int(given[order[0]])
+    one = len(given) == 1 or (len(given) <= limits.max_rows and longest * len(given) <= limits.token_budget)
+    if one and longest * len(given) - int(given.sum()) <= limits.overhead:  # nothing to save
+        return [order.tolist()]
     batches: list[list[int]] = []
     start = 0
-    while start < len(order):
-        rows = max(1, min(max_rows, token_budget // int(lengths[order[start]])))
+    for rows in _cheapest(given[order], limits):
         batches.append(order[start : start + rows].tolist())
         start += rows
+    return batches
+
+
+def _cheapest(lengths: NDArray[np.int64], limits: Limits) -> list[int]:
+    """Rows of each batch, of lengths in falling order."""
+    count, most = len(lengths), min(limits.max_rows, len(lengths))
+    rows = np.arange(1, most + 1)
+    costs = lengths[:, None] * rows
+    fits = (costs <= limits.token_budget) | (rows == 1)
+    costs = np.where(fits, costs + limits.overhead, np.inf)
+    # What the rows from here to the end cost; behind the end nothing fits.
+    rest = np.full(count + most, np.inf)
+    rest[count] = 0.0
+    best = [0] * count
+    for i in range(count - 1, -1, -1):
+        ways = costs[i] + rest[i + 1 : i + 1 + most]
+        found = most - 1 - int(ways[::-1].argmin())  # of equal ones that with most rows
+        rest[i], best[i] = ways[found], found + 1
+    batches, i = [], 0
+    while i < count:
+        batches.append(best[i])
+        i += best[i]
     return batches

@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 import enum
+import threading
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, cast
 
+import numpy as np
+from numpy.typing import NDArray
+
+from penult_service.batching.plan import Limits
 from penult_service.errors import PenultError
 
 Run = Callable[[Sequence[Any]], Sequence[Any]]
+
+
+class TwoSteps(Protocol):
+    """A run whose input can be made ready ahead, on another thread, while another batch computes.
+
+    Called as a whole it is `compute(prepare(payloads))`.
+    """
+
+    def prepare(self, payloads: Sequence[Any]) -> Any:
+        """Payloads of a batch -> what `compute` takes. Nothing of it is seen if the batch is made anew."""
+        ...
+
+    def compute(self, prepared: Any) -> Sequence[Any]:
+        """A result for each payload, in order."""
+        ...
 
 
 class Lane(enum.Enum):
@@ -25,8 +45,9 @@ class Lane(enum.Enum):
 class Request:
     """The rows that one caller submitted in one step, and the future that answers it.
 
-    Rows are packed together with those of other requests of the same queue, lane and `run` (which is compared
-    by equality). `lengths` are the tokens a row; `deadline` and `arrived` are seconds of the monotonic clock.
+    Rows are packed together with those of other requests of the same queue, lane, limits and `run` (which is compared
+    by equality). `lengths` are the tokens a row; `deadline` and `arrived` are seconds of the monotonic clock. Those of
+    one `caller` are served in the order of their arrival.
     """
 
     queue: Hashable
@@ -36,17 +57,20 @@ class Request:
     lane: Lane
     arrived: float
     deadline: float | None = None
+    limits: Limits = field(default_factory=Limits)
+    caller: Hashable = None
     future: Future[list[Any]] = field(default_factory=Future)
     results: list[Any] = field(init=False)
     missing: int = field(init=False)  # rows without a result
     turn: int = field(init=False, default=0)  # its place among all requests, in the order of arrival
-    planned: int = field(init=False, default=0)  # rows that a plan has seen
+    left: NDArray[np.bool_] = field(init=False)  # rows that are in no batch
     waiting_rows: int = field(init=False)
     waiting_tokens: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.results = [None] * len(self.payloads)
         self.missing = self.waiting_rows = len(self.payloads)
+        self.left = np.ones(len(self.payloads), np.bool_)
         self.waiting_tokens = sum(self.lengths)
 
     def give(self, i: int, result: Any) -> None:
@@ -66,34 +90,60 @@ class Request:
         """Whether the caller's deadline has passed."""
         return self.deadline is not None and self.deadline <= now
 
-    def gone(self, now: float) -> bool:
-        """Whether nobody waits for it any more: cancelled, failed or expired."""
-        return self.future.done() or self.expired(now)
-
 
 # A row: its request, and its number there.
 Row = tuple[Request, int]
 
 
-@dataclass(frozen=True)
 class Batch:
     """Rows that run together."""
 
-    queue: Hashable
-    run: Run
-    rows: Sequence[Row]
+    def __init__(self, queue: Hashable, run: Run, rows: Sequence[Row], limits: Limits) -> None:
+        self.queue, self.run, self.rows, self.limits = queue, run, rows, limits
+        shares: dict[Request, list[int]] = {}
+        for request, i in rows:
+            shares.setdefault(request, []).append(i)
+        # Of each request its rows here, and their tokens.
+        self.shares = {
+            request: (numbers, sum(map(request.lengths.__getitem__, numbers)))
+            for request, numbers in shares.items()
+        }
+        self.longest = max(request.lengths[i] for request, i in rows)
+        self._preparing = threading.Lock()
+        self._prepared: tuple[Any] | None = None
 
     @property
     def requests(self) -> set[Request]:
         """Those whose rows they are."""
-        return {request for request, _ in self.rows}
+        return set(self.shares)
+
+    def prepare(self) -> None:
+        """Take the first of two steps, where there are two; once, by whichever thread comes first. Raises as `run`."""
+        prepare = getattr(self.run, "prepare", None)
+        if prepare is None:
+            return
+        with self._preparing:
+            if self._prepared is None:
+                self._prepared = (prepare(self._payloads()),)
+
+    def compute(self) -> Sequence[Any]:
+        """A result for each row. Raises as `run`, and ValueError: other than one a row."""
+        self.prepare()
+        if self._prepared is None:
+            results = self.run(self._payloads())
+        else:
+            results = cast(TwoSteps, self.run).compute(self._prepared[0])
+            self._prepared = None
+        if len(results) != len(self.rows):
+            raise ValueError(f"{len(results)} results for {len(self.rows)} rows")
+        return results
 
     def apart(self) -> list[Batch]:
         """A batch for each request, the rows in the same order."""
-        rows: dict[Request, list[Row]] = {}
-        for request, i in self.rows:
-            rows.setdefault(request, []).append((request, i))
-        return [Batch(self.queue, self.run, own) for own in rows.values()]
+        return [
+            Batch(self.queue, self.run, [(request, i) for i in numbers], self.limits)
+            for request, (numbers, _) in self.shares.items()
+        ]
 
     def deliver(self, results: Sequence[Any]) -> None:
         """Give each row its result."""
@@ -103,9 +153,12 @@ class Batch:
     @property
     def tokens(self) -> int:
         """Tokens of the rows, without padding."""
-        return sum(request.lengths[i] for request, i in self.rows)
+        return sum(tokens for _, tokens in self.shares.values())
 
     @property
     def padded_tokens(self) -> int:
         """Tokens computed: the longest row times the rows."""
-        return max(request.lengths[i] for request, i in self.rows) * len(self.rows)
+        return self.longest * len(self.rows)
+
+    def _payloads(self) -> list[Any]:
+        return [request.payloads[i] for request, i in self.rows]

@@ -10,7 +10,9 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import Future
 from typing import TypeVar
 
-from penult_service.batching.backlog import Backlog
+from penult_service.batching.ahead import Packer
+from penult_service.batching.backlog import Backlog, lane_for
+from penult_service.batching.plan import Limits
 from penult_service.batching.reports import BatchStats, Health, Observer
 from penult_service.batching.request import Batch, Lane, Request
 from penult_service.errors import (
@@ -29,14 +31,17 @@ log = logging.getLogger(__name__)
 class Scheduler:
     """Packs the rows of many requests into batches and runs them, one at a time.
 
+    While a batch runs the next one is packed, and its input made ready where its `run` has two steps (see `TwoSteps`);
+    what runs next is decided when the batch before it has ended, so that a small request still goes first.
+
     Args:
-        token_budget: Padded tokens a batch.
-        max_rows: Rows a batch.
+        token_budget, max_rows: Of a batch (see `Limits`), where `submit` says nothing.
         max_waiting_tokens: The most that may wait in a queue (a model version).
         stall_seconds: A batch that takes longer means not healthy.
         max_deaths: So many deaths of the executor within a minute are the end: it is not started again.
         observer: Told of queues and batches.
         fatal: Called once, from the dying thread, when the executor is not started again.
+        clock: Seconds, monotonic; those of deadlines.
     """
 
     def __init__(
@@ -49,20 +54,23 @@ class Scheduler:
         max_deaths: int = 3,
         observer: Observer | None = None,
         fatal: Callable[[BaseException], None] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._backlog = Backlog(
-            token_budget=token_budget, max_rows=max_rows, max_waiting_tokens=max_waiting_tokens
-        )
+        self._limits = Limits(token_budget, max_rows)
+        self._backlog = Backlog(max_waiting_tokens=max_waiting_tokens)
         self.max_waiting_tokens = max_waiting_tokens
         self._stall_seconds, self._max_deaths = stall_seconds, max_deaths
         self._observer, self._on_fatal = observer, fatal
-        self._changed = threading.Condition()
+        self._clock = clock
+        lock = threading.Lock()
+        self._changed = threading.Condition(lock)
         self._running: Batch | None = None
-        self._progress = time.monotonic()
+        self._progress = clock()
         self._tokens_per_second: float | None = None
         self._deaths = 0
         self._recent_deaths: deque[float] = deque(maxlen=max_deaths)
         self._unproven = self._fatal = self._closing = False
+        self._packer = Packer(lock, self._backlog)
         self._thread = self._start()
 
     def submit(
@@ -74,16 +82,21 @@ class Scheduler:
         *,
         deadline: float | None = None,
         lane: Lane | None = None,
+        limits: Limits | None = None,
+        caller: Hashable = None,
     ) -> Future[list[Result]]:
         """Queue all rows of a request in one step.
 
         Args:
             queue: The model version; what waits is bounded for each, and they take turns.
-            run: Payloads of a batch -> one result each, in order. Rows of requests whose `run` is equal are
-                packed together. A `PenultError` that it raises is passed on, any other becomes `Internal`.
+            run: Payloads of a batch -> one result each, in order. Rows of requests whose `run` and limits are equal
+                are packed together; it may have two steps (see `TwoSteps`). A `PenultError` that it raises is passed
+                on, any other becomes `Internal`.
             payloads, lengths: One a row; tokens a row, at least 1.
             deadline: Seconds of the monotonic clock; what waits longer is dropped.
-            lane: Interactive goes first; unless given, what fits one batch is interactive.
+            lane: Interactive goes first; unless given, what is no more than a batch is interactive.
+            limits: Of the batches.
+            caller: Callers share alike, whatever each has submitted; requests of one are served as they came.
 
         Returns:
             The results in the order of the payloads. Cancelling it drops the rows that have not run.
@@ -97,8 +110,9 @@ class Scheduler:
             done: Future[list[Result]] = Future()
             done.set_result([])
             return done
-        chosen = lane or self._backlog.lane_for(lengths)
-        request = Request(queue, run, payloads, lengths, chosen, time.monotonic(), deadline)
+        limits = limits or self._limits
+        chosen = lane or lane_for(lengths, limits)
+        request = Request(queue, run, payloads, lengths, chosen, self._clock(), deadline, limits, caller)
         gone: list[Request] = []
         try:
             with self._changed:
@@ -114,7 +128,7 @@ class Scheduler:
         """How it is, at this moment."""
         with self._changed:
             busy = self._running is not None or bool(self._backlog)
-            since = time.monotonic() - self._progress
+            since = self._clock() - self._progress
             alive = self._thread.is_alive()
             stalled = busy and since > self._stall_seconds
             healthy = alive and not (stalled or self._fatal or self._unproven)
@@ -133,6 +147,7 @@ class Scheduler:
         self._thread.join(grace)
         with self._changed:
             rest = self._everything()
+            self._packer.end()
         _fail(
             rest, Unavailable("the server is shutting down; send it to another, or later", reason="DRAINING")
         )
@@ -147,10 +162,13 @@ class Scheduler:
 
     def _add(self, request: Request) -> None:
         if self._running is None and not self._backlog:
-            self._progress = time.monotonic()
+            self._progress = self._clock()
         self._backlog.add(request, self._tokens_per_second)
         self._observe_queues([request.queue])
-        self._changed.notify_all()
+        if self._running is None:
+            self._changed.notify_all()
+        else:
+            self._packer.wake()
 
     def _drop_gone(self, now: float) -> list[Request]:
         """Take out what nobody waits for; to be answered once the lock is released."""
@@ -167,6 +185,7 @@ class Scheduler:
         try:
             while (batch := self._next()) is not None:
                 self._run(batch)
+                del batch  # nothing is kept alive by who waits
         except BaseException as death:  # noqa: BLE001  (whoever waits must be told, whatever happened)
             self._died(death)
 
@@ -177,23 +196,22 @@ class Scheduler:
                 self._running = None
                 while not self._backlog and not self._closing:
                     self._changed.wait()
-                self._progress = time.monotonic()
+                self._progress = self._clock()
                 gone = self._drop_gone(self._progress)
                 batch = self._running = self._backlog.take()
                 if batch:
                     self._observe_queues([batch.queue])
+                    self._packer.wake()
                 finished = self._closing and batch is None
             _answer_gone(gone)
             if batch or finished:
                 return batch
 
     def _run(self, batch: Batch) -> None:
-        started = time.monotonic()
+        started = self._clock()
         failure: PenultError | None = None
         try:
-            results = batch.run([request.payloads[i] for request, i in batch.rows])
-            if len(results) != len(batch.rows):
-                raise ValueError(f"{len(results)} results for {len(batch.rows)} rows")
+            results = batch.compute()
         except MemoryError:
             raise
         except PenultError as error:
@@ -211,7 +229,7 @@ class Scheduler:
             _fail(batch.requests, failure)
 
     def _finished(self, batch: Batch, started: float, *, failed: bool) -> None:
-        now = time.monotonic()
+        now = self._clock()
         with self._changed:
             self._progress = now
             self._unproven = self._unproven and failed
@@ -235,7 +253,7 @@ class Scheduler:
 
     def _died(self, death: BaseException) -> None:
         """Fail all who wait, and start again unless it happens too often."""
-        now = time.monotonic()
+        now = self._clock()
         with self._changed:
             victims = self._everything()
             self._deaths += 1

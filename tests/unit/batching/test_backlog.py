@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from penult_service.batching import Lane
-from penult_service.batching.backlog import Backlog
+from penult_service.batching import Lane, Limits
+from penult_service.batching.backlog import Backlog, lane_for
 from penult_service.batching.request import Request
 from penult_service.errors import InvalidInput, ResourceExhausted
 
@@ -22,8 +22,11 @@ def run_b(payloads: Any) -> Any:
     return payloads
 
 
+LIMITS = Limits(token_budget=64, max_rows=4, overhead=1000)
+
+
 def backlog(bound: int = 1000, **settings: int) -> Backlog:
-    return Backlog(**{"token_budget": 64, "max_rows": 4, "max_waiting_tokens": bound} | settings)
+    return Backlog(max_waiting_tokens=bound, **settings)
 
 
 def request(
@@ -33,8 +36,10 @@ def request(
     run: Any = run_a,
     lane: Lane = Lane.BULK,
     deadline: float | None = None,
+    limits: Limits = LIMITS,
+    caller: str | None = None,
 ) -> Request:
-    return Request(queue, run, list(range(len(lengths))), lengths, lane, 0.0, deadline)
+    return Request(queue, run, list(range(len(lengths))), lengths, lane, 0.0, deadline, limits, caller)
 
 
 def taken(waiting: Backlog) -> list[list[tuple[Request, int]]]:
@@ -100,11 +105,11 @@ def test_interactive_goes_first_but_not_for_ever() -> None:
 
 
 def test_what_fits_a_batch_is_interactive() -> None:
-    waiting = backlog()
-    assert waiting.lane_for([16] * 4) is Lane.INTERACTIVE
-    assert waiting.lane_for([16] * 5) is Lane.BULK
-    assert waiting.lane_for([17, 1, 1, 1]) is Lane.BULK
-    assert waiting.lane_for([500]) is Lane.INTERACTIVE
+    assert lane_for([16] * 4, LIMITS) is Lane.INTERACTIVE
+    assert lane_for([1] * 5, LIMITS) is Lane.BULK
+    assert lane_for([61, 1, 1, 1], LIMITS) is Lane.INTERACTIVE
+    assert lane_for([62, 1, 1, 1], LIMITS) is Lane.BULK
+    assert lane_for([500], LIMITS) is Lane.INTERACTIVE
 
 
 def test_a_full_queue_refuses_and_says_when_there_will_be_room() -> None:
@@ -157,7 +162,7 @@ def test_everything_can_be_taken_out() -> None:
 
 
 def test_a_request_larger_than_the_planning_window_is_served_whole() -> None:
-    waiting, big = backlog(bound=10**6, max_rows=32), request([1 + i % 7 for i in range(5000)])
+    waiting, big = backlog(bound=10**6), request([1 + i % 7 for i in range(5000)])
     waiting.add(big, None)
     rows = [row for batch in taken(waiting) for row in batch]
     assert sorted(i for _, i in rows) == list(range(5000))

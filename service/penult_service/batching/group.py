@@ -1,0 +1,166 @@
+"""Rows that may share batches: whose turn it is among their callers, and what is packed next.
+
+Callers share alike, by tokens: rows are packed in windows, to which the caller with the fewest tokens served adds next
+(start-time fair queueing, Goyal, Vin and Cheng 1996: who comes anew starts where the least served stands).
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import deque
+from collections.abc import Hashable, Iterator
+
+import numpy as np
+
+from penult_service.batching.plan import Limits, plan
+from penult_service.batching.request import Batch, Request, Row, Run
+
+# Rows that are planned together, at most: sorting more packs hardly better, and takes milliseconds.
+_WINDOW = 2048
+# Batches that they make, about, where several callers wait: each gets its share once in so many batches.
+_SHARED_WINDOW = 16
+
+
+class _Caller:
+    """Who waits: its requests in the order of arrival, and the tokens that it was served."""
+
+    __slots__ = ("requests", "served")
+
+    def __init__(self, served: float) -> None:
+        self.requests: dict[Request, None] = {}
+        self.served = served
+
+    def chunks(self, quantum: int) -> Iterator[tuple[list[Row], int]]:
+        """Its rows in order, some at a time, with their tokens: so many or a row more."""
+        rows: list[Row] = []
+        tokens = 0
+        for request in self.requests:
+            lengths = request.lengths
+            for i in np.flatnonzero(request.left)[:_WINDOW].tolist():
+                rows.append((request, i))
+                tokens += lengths[i]
+                if tokens >= quantum:
+                    yield rows, tokens
+                    rows, tokens = [], 0
+        if rows:
+            yield rows, tokens
+
+
+class Group:
+    """Waiting rows of one queue, run and limits. `waiting_since` is its turn among groups."""
+
+    def __init__(self, queue: Hashable, run: Run, limits: Limits, turn: int) -> None:
+        self.queue, self.run, self.limits = queue, run, limits
+        self.waiting_since = turn
+        self.rows = self.tokens = 0
+        self._callers: dict[Hashable, _Caller] = {}
+        self._planned: deque[list[Row]] = deque()
+        self._window_full = False
+        self._head: Batch | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.rows)
+
+    def add(self, request: Request) -> None:
+        """Its rows wait from here on."""
+        caller = self._callers.get(request.caller)
+        if caller is None:
+            least = min((other.served for other in self._callers.values()), default=0.0)
+            caller = self._callers[request.caller] = _Caller(least)
+            self._planned.clear()
+        elif not self._window_full:
+            self._planned.clear()
+        caller.requests[request] = None
+        self.rows += request.waiting_rows
+        self.tokens += request.waiting_tokens
+
+    def remove(self, request: Request) -> None:
+        """Its rows wait no longer."""
+        self._forget(request)
+        self.rows -= request.waiting_rows
+        self.tokens -= request.waiting_tokens
+        self._planned.clear()
+        if self._head is not None and request in self._head.shares:
+            for other, (numbers, _) in self._head.shares.items():
+                other.left[numbers] = True
+            self._head = None
+
+    def requests(self) -> list[Request]:
+        """All that wait."""
+        return [request for caller in self._callers.values() for request in caller.requests]
+
+    @property
+    def wants_preparing(self) -> bool:
+        """Whether the next batch is settled, as rows that come would hardly find room in it, and not prepared yet."""
+        enough = self.rows >= self.limits.max_rows or self.tokens >= self.limits.token_budget
+        return enough and self._head is None
+
+    def ahead(self) -> Batch:
+        """What `take` will return next, whatever comes, unless a caller leaves; to be prepared by who asks."""
+        self._head = self._head or self._next()
+        return self._head
+
+    def take(self) -> Batch:
+        """The next batch."""
+        batch, self._head = self._head or self._next(), None
+        for request, (numbers, tokens) in batch.shares.items():
+            self._callers[request.caller].served += tokens
+            request.waiting_rows -= len(numbers)
+            request.waiting_tokens -= tokens
+            self.rows -= len(numbers)
+            self.tokens -= tokens
+            if not request.waiting_rows:
+                self._forget(request)
+        return batch
+
+    def _forget(self, request: Request) -> None:
+        caller = self._callers[request.caller]
+        del caller.requests[request]
+        if not caller.requests:
+            del self._callers[request.caller]
+
+    def _next(self) -> Batch:
+        """Of all planned batches that with the row whose turn was first; its rows are in no other."""
+        if not self._planned:
+            rows = self._window()
+            batches = plan([request.lengths[i] for request, i in rows], self.limits)
+            self._planned.extend([rows[i] for i in batch] for batch in sorted(batches, key=min))
+        batch = Batch(self.queue, self.run, self._planned.popleft(), self.limits)
+        for request, (numbers, _) in batch.shares.items():
+            request.left[numbers] = False
+        return batch
+
+    def _window(self) -> list[Row]:
+        """Rows to plan together, in the order of their turns."""
+        most_rows, most_tokens = _WINDOW, math.inf
+        if len(self._callers) > 1:
+            most_rows = min(_WINDOW, _SHARED_WINDOW * self.limits.max_rows)
+            most_tokens = _SHARED_WINDOW * self.limits.token_budget
+        rows: list[Row] = []
+        tokens = 0
+        self._window_full = False
+        for chunk, size in self._turns():
+            rows.extend(chunk)
+            tokens += size
+            if len(rows) >= most_rows or tokens >= most_tokens:
+                self._window_full = True
+                break
+        return rows[:most_rows]
+
+    def _turns(self) -> Iterator[tuple[list[Row], int]]:
+        """Rows and their tokens, some of a caller at a time: of who was served least, then of who came first."""
+        quantum = max(1, self.limits.token_budget // 4)
+        ways = {
+            name: (caller.served, next(iter(caller.requests)).turn) for name, caller in self._callers.items()
+        }
+        chunks = {name: caller.chunks(quantum) for name, caller in self._callers.items()}
+        # `turn` is another for each caller, so that names are never compared.
+        heap = [(*way, name) for name, way in ways.items()]
+        heapq.heapify(heap)
+        while heap:
+            served, turn, name = heapq.heappop(heap)
+            chunk = next(chunks[name], None)
+            if chunk is not None:
+                yield chunk
+                heapq.heappush(heap, (served + chunk[1], turn, name))
