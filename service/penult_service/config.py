@@ -39,9 +39,10 @@ class ServeConfig(BaseSettings):
     `port` 0: any free one; `metrics_port` None: no metrics; `prepare_memory` GiB that preparing a model may take, None:
     what is free then; `allow_ops` names operations, with commas between, that models may hold beside those of the allow
     list; `allow_stochastic` takes models that are random at inference, with a warning in every reply;
-    `analysis_workers` 0: no analysis; `analysis_memory` GiB that an analysis may take, None: half of what the machine
-    (or its container) has, shared by the workers and their operations; `analysis_queue` calls may wait for a worker;
-    `analysis_operations` may run or wait, and are forgotten `operation_days` after they have ended.
+    `cache_mib` MiB of past embeddings and probabilities that are kept, 0: none; `analysis_workers` 0: no analysis;
+    `analysis_memory` GiB that an analysis may take, None: half of what the machine (or its container) has, shared by
+    the workers and their operations; `analysis_queue` calls may wait for a worker; `analysis_operations` may run or
+    wait, and are forgotten `operation_days` after they have ended.
 
     `engine` runs the models; ``auto`` measures which is fastest here, at the `precision` that is asked for: only
     ``bfloat16`` and ``auto`` lower it. With `force_precision` it is lowered whatever that changes.
@@ -68,6 +69,7 @@ class ServeConfig(BaseSettings):
     allow_ops: str = ""
     allow_stochastic: bool = False
     health_interval: float = Field(default=30.0, gt=0)
+    cache_mib: int = Field(default=0, ge=0, le=1 << 20)
     analysis_workers: int = Field(default=1, ge=0)
     analysis_memory: float | None = Field(default=None, gt=0)
     analysis_queue: int = Field(default=16, ge=0)

@@ -38,6 +38,15 @@ class Metrics:
         self._rows = Counter(
             "penult_dataset_rows", "Rows of sets appended or read.", ["method"], registry=registry
         )
+        self._read = Counter(
+            "penult_rows_read",
+            "Rows embedded or classified, by how: computed, or equal to one of the same request (repeated), to one in"
+            " flight (in_flight), to one in the cache (cached).",
+            ["how"],
+            registry=registry,
+        )
+        self._cache_rows = Gauge("penult_cache_rows", "Rows in the cache of readings.", registry=registry)
+        self._cache_bytes = Gauge("penult_cache_bytes", "What they take.", registry=registry)
         self._queue = Gauge("penult_queue_tokens", "Tokens that wait.", ["model"], registry=registry)
         self._batch_tokens = Histogram(
             "penult_batch_tokens", "Tokens a batch, without padding.", buckets=_TOKENS, registry=registry
@@ -102,6 +111,18 @@ class Metrics:
         self._batch_padded.observe(stats.padded_tokens)
         self._stages.labels("queue").observe(stats.waited)
         self._stages.labels("encode").observe(stats.seconds)
+
+    def rows_read(self, *, repeated: int, in_flight: int, cached: int, computed: int) -> None:
+        """As in `embedder.sharing.SharingObserver`."""
+        counts = {"repeated": repeated, "in_flight": in_flight, "cached": cached, "computed": computed}
+        for how, count in counts.items():
+            if count:
+                self._read.labels(how).inc(count)
+
+    def cache_changed(self, rows: int, size: int) -> None:
+        """As in `embedder.sharing.SharingObserver`."""
+        self._cache_rows.set(rows)
+        self._cache_bytes.set(size)
 
     def call_ended(self, call: Call) -> None:
         """As in `rpc.handlers.CallObserver`."""

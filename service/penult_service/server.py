@@ -26,7 +26,7 @@ from penult.v1 import (
 from penult_service.analysis.workers.pool import WorkerPool
 from penult_service.analysis.workers.process import memory_share
 from penult_service.batching import Scheduler
-from penult_service.config import ServeConfig
+from penult_service.config import MEBIBYTE, ServeConfig
 from penult_service.embedder import Embedder, LoadedModel
 from penult_service.errors import Unavailable
 from penult_service.metrics import Metrics
@@ -91,7 +91,9 @@ class Server:
         self._scheduler = Scheduler(
             max_waiting_tokens=config.limits.max_queued_tokens, observer=self._metrics, fatal=self._fatal
         )
-        self._embedder = Embedder(self._scheduler)
+        self._embedder = Embedder(
+            self._scheduler, cache_bytes=config.cache_mib * MEBIBYTE, observer=self._metrics
+        )
         self._repository: Repository[LoadedModel] = Repository(sources, self._load_and_warm, self._changed)
         self._gate = Gate(self._metrics)
         self._stored = Stored(config.data, lambda: self._health.wake())

@@ -70,7 +70,7 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
         # Long enough to be running when the signal comes; the grace would let it finish.
         running = [
             channel.unary_unary("/penult.v1.InferenceService/Embed").future(
-                embed(*["word " * 120] * 12_000).SerializeToString()
+                embed(*(f"{i} " + "word " * 119 for i in range(12_000))).SerializeToString()
             )
             for _ in range(2)
         ]

@@ -51,7 +51,7 @@ def test_a_full_queue_says_when_to_come_back() -> None:
     limits = Limits(max_queued_tokens=64)
     with serving(gated.model, limits=limits) as server, server.channel() as channel:
         running = gated.hold(channel)
-        waiting = start(channel, *["one two three"] * 12)
+        waiting = start(channel, *(f"one two {i}" for i in range(12)))
         wait_until(lambda: call(channel, "Embed", embed("b " * 30), timeout=0.1).code == "RESOURCE_EXHAUSTED")
         full = call(channel, "Embed", embed("b " * 30))
         assert (full.code, full.reason) == ("RESOURCE_EXHAUSTED", "QUEUE_FULL")
@@ -64,12 +64,17 @@ def test_a_full_queue_says_when_to_come_back() -> None:
         assert call(channel, "Embed", embed("b " * 30)).code == "OK"
 
 
+def different(word: str) -> list[str]:
+    """40 different ones: equal ones are computed once."""
+    return [f"{word} {i}" for i in range(40)]
+
+
 def test_cancelled_work_is_not_done() -> None:
     gated = Gated()
     with serving(gated.model) as server, server.channel() as channel, server.channel() as leaving:
         running = gated.hold(channel)
-        cancelled, left = start(channel, *["cancelled"] * 40), start(leaving, *["left"] * 40)
-        late = start(channel, *["late"] * 40, timeout=0.3)
+        cancelled, left = start(channel, *different("cancelled")), start(leaving, *different("left"))
+        late = start(channel, *different("late"), timeout=0.3)
         time.sleep(0.1)
         cancelled.cancel()
         leaving.close()

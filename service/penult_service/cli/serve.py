@@ -53,6 +53,13 @@ def _serve(
         bool | None, typer.Option("--exit-with-stdin", help="End when standard input closes.")
     ] = None,
     threads: Annotated[int | None, typer.Option(help="Threads that compute. [default: one a core]")] = None,
+    cache_mib: Annotated[
+        int | None,
+        typer.Option(
+            metavar="MIB",
+            help="Keep this much of what was computed, for texts that come again. [default: 0, nothing]",
+        ),
+    ] = None,
     prepare_timeout: Annotated[
         float | None, typer.Option(help="Seconds that preparing one model may take. [default: 900]")
     ] = None,
@@ -98,6 +105,7 @@ def _serve(
         address_file=address_file,
         exit_with_stdin=exit_with_stdin,
         threads=threads,
+        cache_mib=cache_mib,
         prepare_timeout=prepare_timeout,
         prepare_memory=prepare_memory,
         allow_ops=",".join(allow_op or ()) or None,

@@ -24,8 +24,9 @@ from penult_service.embedder.results import (
     first_not_finite,
     not_finite_error,
 )
-from penult_service.embedder.running import Runner, table_for, tokenized, within
+from penult_service.embedder.running import Runner, Tokenized, table_for, tokenized, within
 from penult_service.embedder.sampling import SampleResult, sampled
+from penult_service.embedder.sharing import SharedPass, SharedRow, Sharing, SharingObserver
 from penult_service.embedder.tables import kind_of, whole_table
 from penult_service.embedder.warming import invented, warm_rows
 from penult_service.errors import PreconditionFailed
@@ -41,10 +42,25 @@ class Embedder:
     seconds of the monotonic clock; cancelling the awaiting task cancels the work. All of them raise what
     `inputs.inputs_of`, `tables.table_of` and `Scheduler.submit` raise, and DeadlineExceeded; errors of single rows are
     returned in the result.
+
+    Args:
+        scheduler: Runs the models.
+        threads: That tokenize.
+        cache_bytes: What the readings of past rows may take; 0: none are kept. Equal rows in flight are computed once
+            in any case.
+        observer: Told how often that happens.
     """
 
-    def __init__(self, scheduler: Scheduler, *, threads: int = 2) -> None:
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        *,
+        threads: int = 2,
+        cache_bytes: int = 0,
+        observer: SharingObserver | None = None,
+    ) -> None:
         self._runner = Runner(scheduler, threads)
+        self._sharing = Sharing(cache_bytes, observer)
 
     async def embed(
         self,
@@ -55,10 +71,12 @@ class Embedder:
         probabilities: bool = False,
         check: Callable[[NDArray[np.int32]], None] | None = None,
         deadline: float | None = None,
+        anew: bool = False,
     ) -> EmbedResult:
         """Embeddings, and class probabilities from the same forward pass when asked for.
 
-        `check` is called with the token counts int32 [n] before anything is computed, and may raise.
+        `check` is called with the token counts int32 [n] before anything is computed, and may raise. With `anew`
+        every row is computed, whatever is known of it.
 
         Raises:
             PreconditionFailed: the model cannot do it (NO_EMBEDDING, LAYER_NOT_PREPARED, POOLING_UNAVAILABLE,
@@ -71,7 +89,7 @@ class Embedder:
         pooling = options.pooling or ""
         encode = EncodePass(model.engine, model.manifest, readout.layer, pooling, probabilities)
         async with within(deadline):
-            readings = await self._read(model, given, encode, options.truncate, deadline, check)
+            readings = await self._read(model, given, encode, options.truncate, deadline, check, anew)
             return await self._runner.in_thread(
                 _embed_result, model, readings, readout, options, probabilities
             )
@@ -185,7 +203,7 @@ class Embedder:
             if not manifest.readouts:
                 await self.predict(model, given, deadline=deadline)
                 return
-            result = await self.embed(model, given, probabilities=classifier, deadline=deadline)
+            result = await self.embed(model, given, probabilities=classifier, deadline=deadline, anew=True)
             for error in result.row_errors.values():
                 raise error
         except PreconditionFailed as failed:
@@ -205,14 +223,18 @@ class Embedder:
         truncate: str,
         deadline: float | None,
         check: Callable[[NDArray[np.int32]], None] | None = None,
+        anew: bool = False,
     ) -> Readings:
-        """Tokenize, hand all rows to the scheduler in one step, and wait."""
-        asked = await self._runner.in_thread(tokenized, model, given, truncate)
+        """Tokenize, hand all rows that are not known to the scheduler in one step, and wait."""
+        sharing = Sharing() if anew else self._sharing
+        asked, encode, rows = await self._runner.in_thread(_asked, model, given, truncate, encode, sharing)
         if check:
             check(asked.table.lengths)
-        encode = replace(encode, kind=kind_of(asked.table, model.manifest))
-        payloads = [(asked.table, i) for i in asked.rows]
-        readings = await self._runner.submit(model, encode, payloads, asked.costs, deadline)
+        costs = {row: cost for row, cost in zip(rows, asked.costs, strict=True) if row.reading is None}
+        await self._runner.submit(model, SharedPass(encode), list(costs), list(costs.values()), deadline)
+        if sharing.keeps:
+            await self._runner.in_thread(sharing.keep, list(costs))
+        readings = [row.reading for row in rows if row.reading is not None]
         return Readings(given, asked.table, asked.rows, readings, asked.errors)
 
     async def _classified_whole(
@@ -234,6 +256,15 @@ class Embedder:
             token_counts=np.zeros(len(given), np.int32),
             truncations=[UNKNOWN] * len(given),
         )
+
+
+def _asked(
+    model: LoadedModel, given: Given, truncate: str, encode: EncodePass, sharing: Sharing
+) -> tuple[Tokenized, EncodePass, list[SharedRow]]:
+    """The rows' tokens, the pass for tables of their kind, and the rows to run; equal ones are one object."""
+    asked = tokenized(model, given, truncate)
+    encode = replace(encode, kind=kind_of(asked.table, model.manifest))
+    return asked, encode, sharing.rows(encode, asked.table, asked.rows)
 
 
 def _whole_table(model: LoadedModel, given: Given) -> TokenTable:

@@ -236,7 +236,7 @@ async def test_requests_with_equal_options_share_a_batch_others_do_not(
     embedder: Embedder, scheduler: Scheduler
 ) -> None:
     gate = threading.Event()
-    stuck = asyncio.create_task(embedder.embed(fake_model("stuck", gate=gate), ["a"]))
+    stuck = asyncio.create_task(embedder.embed(fake_model("stuck", gate=gate), ["stuck"]))
     await _runs(scheduler)
     model = fake_model("m")
     mean = EmbedOptions(pooling="mean")

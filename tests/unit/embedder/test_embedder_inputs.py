@@ -142,7 +142,7 @@ async def test_a_model_that_needs_its_padding_is_given_the_rows_as_they_came(emb
         for w in (10, 20)
     )
     found = await asyncio.gather(*(embedder.embed(model, given) for given in (narrow, wide, narrow)))
-    assert sorted(model.engine.batches) in ([(2, 10), (2, 10), (2, 20)], [(2, 20), (4, 10)])
+    assert sorted(model.engine.batches) in ([(2, 10), (2, 20)], [(2, 10), (2, 10), (2, 20)])
     np.testing.assert_array_equal(found[0].vectors, found[2].vectors)
     assert not np.allclose(found[0].vectors, found[1].vectors, atol=1e-3)
 

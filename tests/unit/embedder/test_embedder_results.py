@@ -39,13 +39,13 @@ async def test_embeddings_are_those_of_each_text_alone(embedder: Embedder, trims
 
 async def test_a_model_that_needs_its_padding_gets_it(embedder: Embedder) -> None:
     model = fake_model(trims=False)
-    await embedder.embed(model, ["a", "b c"] * 3)
+    await embedder.embed(model, [f"{word} {i}" for i in range(3) for word in ("a", "b c")])
     assert model.engine.batches == [(2, 128)] * 3
 
 
 async def test_batches_are_trimmed_to_their_longest_row(embedder: Embedder) -> None:
     model = fake_model()
-    await embedder.embed(model, ["a"] * 7 + ["a b c"] * 8)
+    await embedder.embed(model, [*"abcdefg", *(f"a b {i}" for i in range(8))])
     assert model.engine.batches == [(7, 3), (8, 5)]
 
 
