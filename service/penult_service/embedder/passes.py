@@ -24,9 +24,18 @@ TokenRow = tuple[TokenTable, int]
 Reading = tuple[FloatMatrix | None, FloatMatrix | None]
 
 
+@dataclass(frozen=True, eq=False)
+class Stacked:
+    """A batch of n rows: token inputs int [n, width] and values [n, ...] by name, and the tokens of each row."""
+
+    inputs: Mapping[str, NDArray[Any]]
+    values: Mapping[str, NDArray[Any]]
+    lengths: NDArray[np.int32]
+
+
 @dataclass(frozen=True)
 class EncodePass:
-    """One forward pass for embeddings, probabilities or both. Equal passes share batches.
+    """One forward pass for embeddings, probabilities or both, in two steps. Equal passes share batches.
 
     `kind` is that of the tables (see `tables.kind_of`).
     """
@@ -40,25 +49,31 @@ class EncodePass:
 
     def __call__(self, rows: Sequence[TokenRow]) -> list[Reading]:
         """Rows of any tables of that kind -> a reading each."""
-        lengths = np.array([table.lengths[i] for table, i in rows])
+        return self.compute(self.prepare(rows))
+
+    def prepare(self, rows: Sequence[TokenRow]) -> Stacked:
+        """Rows of any tables of that kind, in the arrays that the engine takes; on any thread."""
+        lengths = np.array([table.lengths[i] for table, i in rows], np.int32)
         # Cut to the longest row where the model allows it.
         width = max(1, *(table.needed(i) for table, i in rows)) if self.manifest.trims else None
-        inputs, values = stacked(rows, width=width)
-        readouts = self.engine.encode(inputs | values, self._layers())
-        vectors: Sequence[FloatMatrix] | FloatMatrix | None = None
-        probabilities = None
+        return Stacked(*stacked(rows, width=width), lengths)
+
+    def compute(self, batch: Stacked) -> list[Reading]:
+        """A reading for each row, in order."""
+        inputs, values = batch.inputs, batch.values
+        readouts = self.engine.encode({**inputs, **values}, self._layers())
+        rows = len(batch.lengths)
+        vectors: Sequence[FloatMatrix | None] | FloatMatrix = [None] * rows
+        probabilities: Sequence[FloatMatrix | None] | FloatMatrix = [None] * rows
         if self.layer is not None:
-            vectors = self._pooled(readouts[self.layer], inputs, lengths)
+            vectors = self._pooled(readouts[self.layer], inputs, batch.lengths)
         if self.probabilities:
             seam = np.asarray(readouts[self.manifest.seam], dtype=np.float32)
             outputs = self.engine.head(seam, {name: values[name] for name in self.manifest.head_values})
             output = outputs[self.manifest.head.output]
-            check_by_row(self.manifest.head.output, output, len(rows))
+            check_by_row(self.manifest.head.output, output, rows)
             probabilities = class_probabilities(self.manifest.head, output)
-        return [
-            (None if vectors is None else vectors[i], None if probabilities is None else probabilities[i])
-            for i in range(len(rows))
-        ]
+        return list(zip(vectors, probabilities, strict=True))
 
     def _layers(self) -> tuple[str, ...]:
         wanted = {self.layer} | ({self.manifest.seam} if self.probabilities else set())
