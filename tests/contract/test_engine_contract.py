@@ -15,8 +15,9 @@ import pytest
 from penult_service.embedder import CUT, NONE, UNKNOWN, LoadedModel, TokenTable
 from penult_service.embedder.passes import class_probabilities
 from penult_service.masks import Draw, dropped, keys_of
+from penult_service.tuned import BFLOAT16, FLOAT32, OPENVINO, TENSORFLOW
+from support.engines import seed_model_on
 from support.fakes import fake_model
-from support.seed_model import loaded_seed_model
 
 MODELS: dict[str, Callable[[], LoadedModel]] = {
     "fake": fake_model,
@@ -26,7 +27,10 @@ MODELS: dict[str, Callable[[], LoadedModel]] = {
     "fake-logits": lambda: fake_model(head="logits"),
     "fake-file": lambda: fake_model(takes="file"),
     "fake-cannot-tell": lambda: fake_model(tells_cuts=False, head="multilabel"),
-    "tensorflow": loaded_seed_model,
+    "tensorflow": lambda: seed_model_on(TENSORFLOW),
+    "tensorflow-bfloat16": lambda: seed_model_on(TENSORFLOW, BFLOAT16),
+    "openvino": lambda: seed_model_on(OPENVINO),
+    "openvino-bfloat16": lambda: seed_model_on(OPENVINO, BFLOAT16),
 }
 
 SHORT = [
@@ -45,6 +49,19 @@ TEXTS = SHORT + STRANGE + LONG
 
 # What trimming and companions may change: measured 3e-7 for pooled outputs, 3e-6 for token outputs.
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
+# The same in bfloat16, of a row's length. It has 8 bits, so every product rounds by up to 0.4 %, and one of another
+# shape may round elsewhere; measured 0.02.
+CLOSE_ROWS = 0.05
+
+
+def assert_close(model: LoadedModel, found: np.ndarray, expected: np.ndarray) -> None:
+    """Equal but for rounding, at the model's precision."""
+    if model.engine.precision == FLOAT32:
+        np.testing.assert_allclose(found, expected, **CLOSE)
+        return
+    assert found.shape == expected.shape
+    apart = np.linalg.norm(np.asarray(found) - expected, axis=-1)
+    assert (apart <= CLOSE_ROWS * np.linalg.norm(expected, axis=-1)).all()
 
 
 @pytest.fixture(scope="module", params=MODELS)
@@ -133,8 +150,9 @@ def test_tokenizing_from_many_threads_at_once(model: LoadedModel, table: TokenTa
 
 
 def test_it_says_what_it_is(model: LoadedModel) -> None:
-    assert model.engine.name
-    assert model.engine.precision
+    setting = model.tuned.setting
+    assert model.engine.name in ("fake", setting.engine)
+    assert model.engine.precision == setting.precision
 
 
 def test_every_set_of_readouts_gives_the_same_numbers(model: LoadedModel, table: TokenTable) -> None:
@@ -146,7 +164,7 @@ def test_every_set_of_readouts_gives_the_same_numbers(model: LoadedModel, table:
         got = model.engine.encode(inputs_of(table), asked)
         assert set(got) == set(asked)
         for layer in asked:
-            np.testing.assert_allclose(got[layer], everything[layer], **CLOSE)
+            assert_close(model, got[layer], everything[layer])
     for readout in readouts:
         length = (model.manifest.max_length,) if readout.kind == "tokens" else ()
         assert everything[readout.layer].shape == (len(TEXTS), *length, readout.dimension)
@@ -162,8 +180,8 @@ def test_the_same_batch_gives_the_same_bits(model: LoadedModel, table: TokenTabl
 def test_companions_and_order_change_nothing(model: LoadedModel, table: TokenTable) -> None:
     together = seam_of(model, table)
     alone = np.concatenate([seam_of(model, table, [i]) for i in range(len(TEXTS))])
-    np.testing.assert_allclose(alone, together, **CLOSE)
-    np.testing.assert_allclose(seam_of(model, table, slice(None, None, -1))[::-1], together, **CLOSE)
+    assert_close(model, alone, together)
+    assert_close(model, seam_of(model, table, slice(None, None, -1))[::-1], together)
 
 
 def test_different_texts_have_different_embeddings(model: LoadedModel, table: TokenTable) -> None:
@@ -185,7 +203,7 @@ def test_where_the_manifest_says_so_trimming_changes_nothing(model: LoadedModel,
         a, b = full[readout.layer], trimmed[readout.layer]
         if readout.kind == "tokens":
             a, b = a[:, :width][tokens], b[tokens]
-        np.testing.assert_allclose(b, a, **CLOSE)
+        assert_close(model, b, a)
 
 
 def test_the_head_gives_the_outputs_of_the_manifest(model: LoadedModel, table: TokenTable) -> None:
@@ -211,7 +229,7 @@ def test_the_parts_together_equal_the_whole(model: LoadedModel, table: TokenTabl
     whole = model.engine.whole({"text": np.array(TEXTS, object)})
     assert set(whole) == set(model.manifest.outputs)
     for name, output in whole.items():
-        np.testing.assert_allclose(parts[name], output, **CLOSE)
+        assert_close(model, parts[name], output)
 
 
 # Dropout put back
@@ -246,9 +264,9 @@ def test_at_rate_0_a_sample_is_what_is_served(model: LoadedModel, table: TokenTa
     outputs = model.engine.sample_head(seam, {}, draw)
     assert set(outputs) == set(model.manifest.outputs)
     for name, output in model.engine.head(seam).items():
-        np.testing.assert_allclose(outputs[name], output, **CLOSE)
+        assert_close(model, outputs[name], output)
     if model.manifest.samples_inside:
-        np.testing.assert_allclose(model.engine.sample_encode(inputs_of(table), draw), seam, **CLOSE)
+        assert_close(model, model.engine.sample_encode(inputs_of(table), draw), seam)
 
 
 def test_dropout_at_the_seam_is_the_head_of_the_masked_embedding(
@@ -261,7 +279,7 @@ def test_dropout_at_the_seam_is_the_head_of_the_masked_embedding(
         masked = dropped(seam, draw.row_keys, drops, 0.4)
         assert 0.3 < (masked == 0).mean() < 0.5
         expected = model.engine.head(masked)[model.manifest.head.output]
-        np.testing.assert_allclose(outputs_of(model, seam, draw), expected, **CLOSE)
+        assert_close(model, outputs_of(model, seam, draw), expected)
 
 
 def test_samples_of_the_same_keys_have_the_same_bits_and_others_differ(
@@ -285,7 +303,7 @@ def test_the_masks_of_a_row_do_not_know_its_company(model: LoadedModel, table: T
     seam = seam_of(model, table)
     together = outputs_of(model, seam, draw_of(model, slice(None), rate=0.5, site=site))
     apart = outputs_of(model, seam[rows], draw_of(model, rows, rate=0.5, site=site))
-    np.testing.assert_allclose(apart, together[rows], **CLOSE)
+    assert_close(model, apart, together[rows])
 
 
 @pytest.mark.parametrize("rows", [slice(None, None, -1), slice(3, 7), [5]])
@@ -297,7 +315,7 @@ def test_inside_the_encoder_neither(model: LoadedModel, table: TokenTable, rows:
         assert (np.abs(together - seam_of(model, table)).max(axis=1) > 1e-4).all()
         draw = draw_of(model, rows, rate=0.5, site=site)
         apart = model.engine.sample_encode(inputs_of(table, rows), draw)
-        np.testing.assert_allclose(apart, together[rows], **CLOSE)
+        assert_close(model, apart, together[rows])
 
 
 def test_inside_the_encoder_padding_changes_no_mask(model: LoadedModel, table: TokenTable) -> None:
@@ -309,4 +327,4 @@ def test_inside_the_encoder_padding_changes_no_mask(model: LoadedModel, table: T
         draw = draw_of(model, rows, rate=0.5, site=site)
         full = model.engine.sample_encode(inputs_of(table, rows), draw)
         trimmed = model.engine.sample_encode(inputs_of(table, rows, width), draw)
-        np.testing.assert_allclose(trimmed, full, **CLOSE)
+        assert_close(model, trimmed, full)
