@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from penult_service.batching import Scheduler
+from penult_service.batching import Limits, Scheduler
+from penult_service.embedder.callers import CALLER
 from penult_service.embedder.given import Given
 from penult_service.embedder.inputs import inputs_of
 from penult_service.embedder.protocols import LoadedModel
@@ -55,10 +56,17 @@ class Runner:
         deadline: float | None,
     ) -> list[Value]:
         """As `Scheduler.submit`, and the wait for it."""
-        queue = (model.name, model.version)
-        return await asyncio.wrap_future(
-            self._scheduler.submit(queue, run, payloads, costs, deadline=deadline)
+        setting = model.tuned.setting
+        future = self._scheduler.submit(
+            (model.name, model.version),
+            run,
+            payloads,
+            costs,
+            deadline=deadline,
+            limits=Limits(setting.token_budget, setting.max_rows),
+            caller=CALLER.get(),
         )
+        return await asyncio.wrap_future(future)
 
     async def in_thread(self, function: Callable[..., Value], *args: Any) -> Value:
         """The event loop never computes."""

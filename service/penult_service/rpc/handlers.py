@@ -16,6 +16,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
+from penult_service.embedder.callers import CALLER
 from penult_service.errors import PenultError, Unavailable
 from penult_service.rpc import errors, wire
 
@@ -136,6 +137,7 @@ class Gate:
     async def _call(self, name: str, context: Context) -> AsyncIterator[Call]:
         """One call, from the gate to its line in the log. Errors from within become the status of the RPC."""
         call = Call(name, _deadline(context))
+        CALLER.set(context.peer())  # a connection; of this task alone
         self._count(context)
         try:
             if self._draining:

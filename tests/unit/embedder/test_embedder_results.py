@@ -10,12 +10,15 @@ import pytest
 from penult_service.embedder import Embedder, EmbedOptions, LoadedModel
 from penult_service.engines.fake import POOLED, TOKENS
 from penult_service.tokenizing.fake import word_id
+from penult_service.tuned import Setting, Tuned
 from sklearn.preprocessing import normalize
 from support.fakes import fake_model
 
 WORDS = [f"w{i}" for i in range(500)]
 RANDOM = np.random.default_rng(3)
 TEXTS = [" ".join(RANDOM.choice(WORDS, n)) for n in RANDOM.integers(0, 90, 60)] + ["", "  ", "naïve café"]
+
+FEW = Tuned(Setting(token_budget=256, max_rows=8))
 
 
 def alone(model: LoadedModel, text: str) -> tuple[np.ndarray, np.ndarray]:
@@ -38,13 +41,13 @@ async def test_embeddings_are_those_of_each_text_alone(embedder: Embedder, trims
 
 
 async def test_a_model_that_needs_its_padding_gets_it(embedder: Embedder) -> None:
-    model = fake_model(trims=False)
+    model = replace(fake_model(trims=False), tuned=FEW)
     await embedder.embed(model, [f"{word} {i}" for i in range(3) for word in ("a", "b c")])
     assert model.engine.batches == [(2, 128)] * 3
 
 
 async def test_batches_are_trimmed_to_their_longest_row(embedder: Embedder) -> None:
-    model = fake_model()
+    model = replace(fake_model(), tuned=FEW)
     await embedder.embed(model, [*"abcdefg", *(f"a b {i}" for i in range(8))])
     assert model.engine.batches == [(7, 3), (8, 5)]
 
