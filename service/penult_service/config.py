@@ -120,17 +120,26 @@ def serve_config(**given: object) -> ServeConfig:
         InvalidInput: a setting is out of range or of the wrong type (WRONG_SETTING), or neither or both of
             paths and a models directory are there (WRONG_ARGUMENTS).
     """
-    try:
-        config = ServeConfig(**{name: value for name, value in given.items() if value not in (None, ())})  # type: ignore[arg-type]
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = "_".join(str(part) for part in first["loc"])
-        raise InvalidInput(
-            f"--{name.replace('_', '-')} (or PENULT_{name.upper()}): {first['msg']}", reason="WRONG_SETTING"
-        ) from None
+    config = settings(**given)
     if bool(config.paths) == (config.models is not None):
         raise InvalidInput(
             "name the models to serve: either PATH... or --models DIR (and not both)",
             reason="WRONG_ARGUMENTS",
         )
     return config
+
+
+def settings(**given: object) -> ServeConfig:
+    """The same for what works without a server: no models need be named.
+
+    Raises:
+        InvalidInput: a setting is out of range or of the wrong type (WRONG_SETTING).
+    """
+    try:
+        return ServeConfig(**{name: value for name, value in given.items() if value not in (None, ())})  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "_".join(str(part) for part in first["loc"])
+        raise InvalidInput(
+            f"--{name.replace('_', '-')} (or PENULT_{name.upper()}): {first['msg']}", reason="WRONG_SETTING"
+        ) from None

@@ -86,3 +86,24 @@ class Tuned:
     price: Price | None = None
     processor: str = ""
     load: float = 0.0
+
+
+def described(tuned: Tuned) -> str:
+    """In a line, for a log: what it is, and how much faster than the others that were measured."""
+    setting = tuned.setting
+    line = f"{named(setting)}, batches of at most {setting.token_budget:,} tokens and {setting.max_rows} rows"
+    mine = next((one for one in tuned.measured if one.setting == setting and not one.problem), None)
+    if mine is not None:
+        line += f"; measured {mine.tokens_per_second:,.0f} tokens/s, {mine.one_seconds * 1e3:.1f} ms for one short text"
+    others = [
+        f"{named(one.setting)}: {f'not usable ({one.problem})' if one.problem else f'{one.tokens_per_second:,.0f}'}"
+        for one in tuned.measured
+        if one is not mine
+    ]
+    return line + (f" ({'; '.join(others)})" if others else "")
+
+
+def named(setting: Setting) -> str:
+    """Such as ``openvino float32, 2 threads``."""
+    threads = f"{setting.threads} thread{'s' if setting.threads > 1 else ''}"
+    return f"{setting.engine} {setting.precision}, {threads}"

@@ -25,6 +25,7 @@ ROOM = "penult_service.cli"
 COMMANDS = {
     "verify": "preparing",
     "prepare": "preparing",
+    "tune": "tuning",
     "serve": "serve",
     "models": "models",
     "embed": "embed",

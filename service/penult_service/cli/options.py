@@ -64,6 +64,24 @@ AllowStochastic = Annotated[
         help="Take models that are random at inference too; every reply then carries a warning.",
     ),
 ]
+Engine = Annotated[
+    str | None,
+    typer.Option(
+        help="auto, tensorflow or openvino; auto: what is measured to be fastest here. [default: auto]"
+    ),
+]
+Precision = Annotated[
+    str | None,
+    typer.Option(
+        help="float32, bfloat16 or auto; auto: bfloat16 where it is faster and changes little. [default: float32]"
+    ),
+]
+Threads = Annotated[
+    int | None, typer.Option(min=1, help="Threads that compute. [default: one a core, or what auto finds]")
+]
+ForcePrecision = Annotated[
+    bool, typer.Option("--force-precision", help="Take the precision whatever it changes.")
+]
 TableOutput = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="FILE", help="Write it all to a .parquet, .csv or .jsonl file."),

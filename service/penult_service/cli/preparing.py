@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,9 +15,11 @@ from penult_service.cli.exits import DONE, FAILED
 from penult_service.cli.rows import open_rows
 from penult_service.errors import InvalidInput, PenultError
 from penult_service.repository.sources import highest_version
+from penult_service.tuned import Tuned
 
 if TYPE_CHECKING:
     from penult_service.config import ServeConfig
+    from penult_service.prepared import Manifest
 
 # Faults of the command, not of the model: where it is, and where the result goes.
 USAGE_REASONS = (
@@ -43,20 +46,24 @@ def verify(
     ] = None,
     text_column: options.TextColumn = "text",
     as_json: options.Json = False,
+    engine: options.Engine = None,
+    precision: options.Precision = None,
     allow_op: options.AllowOps = None,
     data: options.Data = None,
 ) -> int:
     """Before or after the dropout, and does it matter?
 
     The answer in words, and the proof. Shows by structure and by experiment that dropout plays no part in
-    the embeddings that are served, and what would happen to comparisons if it were on. Exit codes: 0
+    the embeddings that are served, and what would happen to comparisons if it were on. With --engine or
+    --precision also how the model is run here, and how far that is from TensorFlow in float32. Exit codes: 0
     proven, 1 refused, 2 usage.
     """
     from penult_service.cli.verification import show
     from penult_service.preparing.launch import verify as run
 
-    config = _config(data, allow_op)
-    sample = _texts(texts, text_column) if texts else None
+    config = config_of(data, allow_op, engine=engine, precision=precision)
+    sample = texts_of(texts, text_column) if texts else None
+    tuned = None
     try:
         with stage_bar() as progress:
             found = run(
@@ -68,16 +75,17 @@ def verify(
                 memory_limit=config.prepare_memory_bytes,
                 progress=progress,
             )
+            if engine or precision:
+                tuned = _run_here(highest_version(model), found.manifest, config, progress)
     except PenultError as error:
         return _refused(error, as_json)
     if as_json:
-        print(
-            json.dumps(
-                {"proven": found.manifest.proof.proven, **found.to_dict()}, indent=1, ensure_ascii=False
-            )
-        )
+        told = {"proven": found.manifest.proof.proven, **found.to_dict()}
+        if tuned is not None:
+            told["serving"] = asdict(tuned)
+        print(json.dumps(told, indent=1, ensure_ascii=False))
     else:
-        show(found, own_texts=sample is not None)
+        show(found, own_texts=sample is not None, tuned=tuned)
     return DONE if found.manifest.proof.proven else FAILED
 
 
@@ -90,6 +98,17 @@ def prepare(
     layer: Annotated[
         str | None, typer.Option(metavar="NAME", help="Read this layer. [default: in front of the dropout]")
     ] = None,
+    texts: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Measure the price of the precision on these texts, not built-in ones."
+        ),
+    ] = None,
+    text_column: options.TextColumn = "text",
+    engine: options.Engine = None,
+    precision: options.Precision = None,
+    threads: options.Threads = None,
+    force_precision: options.ForcePrecision = False,
     allow_op: options.AllowOps = None,
     allow_stochastic: options.AllowStochastic = False,
     data: options.Data = None,
@@ -97,12 +116,24 @@ def prepare(
     """Read, cut and prove a model ahead of serving.
 
     Does what `penult serve` does when it loads a model, and prints where the result is: a model that
-    serves in seconds, on machines without Keras too. Exit codes: 0 prepared, 1 refused, 2 usage.
+    serves in seconds, on machines without Keras too. With an engine (see `penult tune`) it also converts the model
+    and measures how it runs best here, and says what a lower precision changes; serve with the same options then
+    starts at once. Exit codes: 0 prepared, 1 refused, 2 usage.
     """
+    from penult_service.cli.tuning import say, tuned_of
     from penult_service.prepared import MANIFEST_NAME, Manifest
     from penult_service.preparing.launch import prepare as run
 
-    config = _config(data, allow_op, allow_stochastic)
+    config = config_of(
+        data,
+        allow_op,
+        allow_stochastic=allow_stochastic or None,
+        engine=engine,
+        precision=precision,
+        threads=threads,
+        force_precision=force_precision or None,
+    )
+    sample = texts_of(texts, text_column) if texts else None
     try:
         with stage_bar() as progress:
             place = run(
@@ -116,27 +147,44 @@ def prepare(
                 memory_limit=config.prepare_memory_bytes,
                 progress=progress,
             )
+            manifest = Manifest.from_json((place / MANIFEST_NAME).read_text(encoding="utf-8"))  # just checked
+            tuned = tuned_of(
+                place, manifest, config, texts=sample, again=sample is not None, progress=progress
+            )
     except PenultError as error:
         return _refused(error, as_json=False)
-    manifest = Manifest.from_json((place / MANIFEST_NAME).read_text(encoding="utf-8"))  # just checked
     for warning in manifest.warnings if config.allow_stochastic else ():
         note(f"warning: {warning}")
     if manifest.unread:
         note(f"note: only predict works: {manifest.unread}")
+    if tuned.measured or tuned.price:
+        say(tuned)
     print(place)
     return DONE
 
 
-def _config(data: Path | None, allow_op: list[str] | None, allow_stochastic: bool = False) -> ServeConfig:
-    """The settings of a server: what is not given comes from PENULT_* variables."""
-    from penult_service.config import ServeConfig
+def config_of(data: Path | None, allow_op: list[str] | None, **given: object) -> ServeConfig:
+    """The settings of a server: what is not given (None) comes from PENULT_* variables.
 
-    given: dict[str, Any] = {"data": data, "allow_ops": ",".join(allow_op or ()) or None}
-    given["allow_stochastic"] = allow_stochastic or None
-    return ServeConfig(**{name: value for name, value in given.items() if value is not None})
+    Raises:
+        InvalidInput: one of them is wrong (WRONG_SETTING).
+    """
+    from penult_service.config import settings
+
+    return settings(data=data, allow_ops=",".join(allow_op or ()) or None, **given)
 
 
-def _texts(path: Path, column: str) -> list[str]:
+def _run_here(source: Path, manifest: Manifest, config: ServeConfig, progress: Any) -> Tuned:
+    """How a model that has just been prepared is run."""
+    from penult_service.cli.tuning import tuned_of
+    from penult_service.preparing.launch import prepare
+
+    random = not manifest.proof.proven
+    place = prepare(source, cache=config.cache, allow_ops=config.allowed_ops, allow_stochastic=random)
+    return tuned_of(place, manifest, config, progress=progress)
+
+
+def texts_of(path: Path, column: str) -> list[str]:
     """The usable texts of a file; the others are counted on stderr."""
     chunks = list(open_rows(path, column).chunks(4096))
     texts = [text for chunk in chunks for text in chunk.texts if text is not None]

@@ -52,7 +52,10 @@ def _serve(
     exit_with_stdin: Annotated[
         bool | None, typer.Option("--exit-with-stdin", help="End when standard input closes.")
     ] = None,
-    threads: Annotated[int | None, typer.Option(help="Threads that compute. [default: one a core]")] = None,
+    engine: options.Engine = None,
+    precision: options.Precision = None,
+    threads: options.Threads = None,
+    force_precision: options.ForcePrecision = False,
     cache_mib: Annotated[
         int | None,
         typer.Option(
@@ -104,7 +107,10 @@ def _serve(
         log=log,
         address_file=address_file,
         exit_with_stdin=exit_with_stdin,
+        engine=engine,
+        precision=precision,
         threads=threads,
+        force_precision=force_precision or None,
         cache_mib=cache_mib,
         prepare_timeout=prepare_timeout,
         prepare_memory=prepare_memory,

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
+from penult_service.cli import tuning
 from penult_service.cli.console import out, print_table
 from penult_service.plots.words import number, percent
 from penult_service.prepared import NO_LIMIT, Figure, Manifest, Site
 from penult_service.preparing.report import DropoutEffect, Verification
+from penult_service.tuned import Tuned, named
 
 WIDTH = 100
 SITES_SHOWN = 8
@@ -26,8 +28,11 @@ SMALL = 0.02
 MOST = 0.5
 
 
-def show(found: Verification, *, own_texts: bool) -> None:
-    """Print the report on stdout. `own_texts`: the what-if was measured on the caller's texts."""
+def show(found: Verification, *, own_texts: bool, tuned: Tuned | None = None) -> None:
+    """Print the report on stdout. `own_texts`: the what-if was measured on the caller's texts.
+
+    `tuned`: how it is run here, where that was asked for.
+    """
     console = out()
     manifest = found.manifest
     for paragraph in answer(manifest, found.effect):
@@ -38,7 +43,7 @@ def show(found: Verification, *, own_texts: bool) -> None:
         console,
         "The largest differences found for this model",
         ("", "found", ""),
-        [_difference_row(manifest, what, value) for what, value in found.differences().items()],
+        _difference_rows(found, tuned),
         right=(1,),
     )
     _findings(console, manifest)
@@ -55,6 +60,10 @@ def show(found: Verification, *, own_texts: bool) -> None:
         if not own_texts:
             _print_filled(console, FEW)
             console.print()
+    if tuned is not None:
+        console.print(Text("How it is run here", style="bold"))
+        tuning.show(tuned)
+        console.print()
     if found.confined:
         _print_filled(console, f"The model ran in a process of its own: {found.confined}.")
         console.print()
@@ -148,8 +157,28 @@ VARIED = {
 }
 NOT_COMPARED = {
     "lengths": "not compared: the model needs its padding, and keeps it",
-    "engines": "not compared: one engine is here, TensorFlow",
+    "engines": "not compared: it is asked for by --engine",
 }
+
+
+def _difference_rows(found: Verification, tuned: Tuned | None) -> list[tuple[str, str, str]]:
+    """A row for each that was varied; engines are compared where one was asked for."""
+    values = found.differences()
+    price = tuned.price if tuned else None
+    if tuned is not None and price is not None:
+        return [
+            *(
+                _difference_row(found.manifest, what, value)
+                for what, value in values.items()
+                if what != "engines"
+            ),
+            (
+                "engines",
+                number(price.largest_difference),
+                f"TensorFlow in float32 against {named(tuned.setting)}",
+            ),
+        ]
+    return [_difference_row(found.manifest, what, value) for what, value in values.items()]
 
 
 def _difference_row(manifest: Manifest, what: str, value: float | None) -> tuple[str, str, str]:

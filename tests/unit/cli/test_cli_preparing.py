@@ -78,7 +78,7 @@ def test_report(asked: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFix
         "2.72e-07  <= 1e-05  rows alone and in company",
         "companions  2.72e-07  alone, in pairs and threes",
         "not compared: the model needs its padding",
-        "not compared: one engine is here",
+        "not compared: it is asked for by --engine",
         "nothing random",
         "for the 120 built-in texts",
         "--texts FILE",

@@ -1,0 +1,338 @@
+"""Which engine, precision, threads and size of batches a model is served with on this machine.
+
+What has to be made or measured is done in a child process, once: IRs and choices are kept in a directory of their own.
+
+    HOME/ir-<key>/              what OpenVINO reads of a prepared model
+    HOME/tuned-<key>.json       what was chosen, and all that was measured
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import tempfile
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Protocol
+
+from penult_service.decoding import decoded
+from penult_service.engines import machine
+from penult_service.engines.launching import CRASHED, Progress, ask
+from penult_service.engines.measuring import Found, Job
+from penult_service.engines.texts import TEXTS
+from penult_service.engines.timing import best
+from penult_service.errors import ModelRefused
+from penult_service.files import new_directory
+from penult_service.prepared import MANIFEST_NAME, Manifest
+from penult_service.tuned import (
+    AUTO,
+    BFLOAT16,
+    FLOAT32,
+    OPENVINO,
+    TENSORFLOW,
+    Measured,
+    Price,
+    Setting,
+    Tuned,
+)
+from penult_service.vectors import digest_of_parts
+
+_log = logging.getLogger(__name__)
+
+CANNOT, TOO_DEAR = "ENGINE_CANNOT", "PRECISION_REFUSED"
+_FORMAT = "1"  # of what is kept, and of how it is measured
+_PACKAGES = ("tensorflow", "openvino")
+_SECONDS = 900.0
+_FEW = 64  # texts are enough to see whether an engine computes the same in float32
+_measuring = threading.Lock()  # two models that are timed at once would time each other
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the operator asks for.
+
+    Attributes:
+        engine: ``auto``, ``tensorflow`` or ``openvino``.
+        precision: ``float32``, ``bfloat16``, or ``auto``: the lower one where it is worth it.
+        threads: That compute; None: as many as do best.
+        force: Take `precision` at any price.
+        allow_ops: Operations that TensorFlow may load beside those of the allow list.
+    """
+
+    engine: str = AUTO
+    precision: str = FLOAT32
+    threads: int | None = None
+    force: bool = False
+    allow_ops: tuple[str, ...] = ()
+
+
+class Asked(Protocol):
+    """What of the settings of a server is a wish, see `config.ServeConfig`."""
+
+    @property
+    def engine(self) -> str: ...
+    @property
+    def precision(self) -> str: ...
+    @property
+    def threads(self) -> int | None: ...
+    @property
+    def force_precision(self) -> bool: ...
+    @property
+    def allowed_ops(self) -> tuple[str, ...]: ...
+
+
+def wish_of(config: Asked) -> Wish:
+    """What the settings of a server ask for."""
+    return Wish(config.engine, config.precision, config.threads, config.force_precision, config.allowed_ops)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What is served, and where OpenVINO's files for it are; None: none are needed."""
+
+    tuned: Tuned
+    ir: Path | None = None
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What `tuned-<key>.json` holds: Tuned or why there is none, a sentence."""
+
+    tuned: Tuned
+    refused: str = ""
+    reason: str = ""
+
+
+def choose(
+    directory: Path,
+    manifest: Manifest,
+    wish: Wish,
+    home: Path,
+    *,
+    texts: Sequence[str] = TEXTS,
+    again: bool = False,
+    progress: Progress | None = None,
+) -> Chosen:
+    """How to run a prepared model here, from what was kept where the same was asked before.
+
+    A named engine at a named precision is taken as it is, without timing it; ``auto`` is timed. What ``auto`` cannot
+    use is told in `Tuned.measured`.
+
+    Args:
+        directory: The prepared model.
+        manifest: What it says.
+        wish: What is asked for.
+        home: Where IRs and choices are kept; a directory of this user alone.
+        texts: To hold engines and precisions against each other; by default built-in ones.
+        again: Measure, and also where the engine is named, whatever is kept.
+        progress: Called with the stage and the share done.
+
+    Raises:
+        ModelRefused: the engine named cannot run this model (ENGINE_CANNOT), or the precision named changes too much
+            (PRECISION_REFUSED).
+        InvalidInput: as TensorFlow's loading says.
+    """
+    if not manifest.readouts or (not again and _plain(wish)):
+        return Chosen(Tuned(Setting(threads=wish.threads or machine.cores())))
+    kept = home / f"tuned-{_key(directory, wish)}.json"
+    ir = home / f"ir-{_ir_key(directory)}"
+    found = None if again else _recalled(kept)
+    with _measuring:
+        if found is not None and _needs(found) and not ir.is_dir():
+            found = None
+        if found is None:
+            answer, found = _found(directory, wish, ir, texts, measured=again, progress=progress)
+            if not answer.crashed:  # it may have been for want of memory, or the like
+                _keep(kept, found)
+    if found.refused:
+        raise ModelRefused(found.refused, reason=found.reason)
+    return Chosen(found.tuned, ir if _needs(found) else None)
+
+
+def _plain(wish: Wish) -> bool:
+    """Whether nothing has to be looked at."""
+    return wish.engine == TENSORFLOW and wish.precision == FLOAT32
+
+
+def _needs(found: _Kept) -> bool:
+    return found.tuned.setting.engine == OPENVINO and not found.refused
+
+
+def settings_for(wish: Wish, cores: int, *, timed: bool) -> list[Setting]:
+    """What can be tried, the preferred of equal ones first: OpenVINO, which takes less memory; more threads."""
+    engines = (OPENVINO, TENSORFLOW) if wish.engine == AUTO else (wish.engine,)
+    precisions = (FLOAT32, BFLOAT16) if wish.precision == AUTO else (wish.precision,)
+    # Half of them: two threads of one core do not compute faster than one.
+    some = (wish.threads,) if wish.threads else (cores, cores // 2) if timed and cores > 1 else (cores,)
+    return [
+        Setting(engine, precision, threads)
+        for precision in precisions
+        for engine in engines
+        for threads in some
+        if engine == OPENVINO or threads == some[0]  # TensorFlow's are those of its process
+    ]
+
+
+def _found(
+    directory: Path, wish: Wish, ir: Path, texts: Sequence[str], *, measured: bool, progress: Progress | None
+) -> tuple[Found, _Kept]:
+    """Asks the child, and chooses."""
+    load = machine.load()
+    timed = measured or AUTO in (wish.engine, wish.precision)
+    settings = settings_for(wish, machine.cores(), timed=timed)
+    few = wish.precision == FLOAT32 and len(texts) > _FEW
+    job = Job(
+        directory=str(directory.absolute()),
+        ir=None,
+        made=False,
+        settings=tuple(settings),
+        precision=wish.precision,
+        texts=tuple(texts[:: len(texts) // _FEW] if few else texts),
+        time=timed,
+        force=wish.force,
+        allow_ops=tuple(sorted(wish.allow_ops)),
+    )
+    answer = _asked(job, ir, progress)
+    return answer, _chosen(answer, wish, load, timed=timed)
+
+
+def _asked(job: Job, ir: Path, progress: Progress | None) -> Found:
+    """The child's answer; without OpenVINO's settings once more where it did not live through them."""
+    others = [setting for setting in job.settings if setting.engine != OPENVINO]
+    lost = ""
+    if len(others) < len(job.settings):
+        try:
+            return _with_ir(job, ir, progress)
+        except ModelRefused as refused:
+            if refused.reason not in (CRASHED, CANNOT):
+                raise
+            lost = refused.message
+    found = Found(False, (), ())
+    if others:
+        try:
+            found = _child(replace(job, settings=tuple(others)), progress)
+        except ModelRefused as refused:
+            if refused.reason not in (CRASHED, CANNOT):
+                raise
+            gone = tuple(Measured(setting, problem=refused.message) for setting in others)
+            found = Found(False, gone, (None,) * len(others), crashed=True)
+    answers = iter(zip(found.measured, found.prices, strict=True))
+    pairs = [
+        next(answers) if setting.engine != OPENVINO else (Measured(setting, problem=lost), None)
+        for setting in job.settings
+    ]
+    crashed = bool(lost) or found.crashed
+    return Found(False, tuple(one for one, _ in pairs), tuple(price for _, price in pairs), crashed)
+
+
+def _with_ir(job: Job, ir: Path, progress: Progress | None) -> Found:
+    """The child's answer; the IR that it made is kept."""
+    if ir.is_dir():
+        return _child(replace(job, ir=str(ir), made=True), progress)
+    try:
+        with new_directory(ir) as draft:  # removed where nothing comes of it
+            found = _child(replace(job, ir=str(draft)), progress)
+            if not found.converted:
+                raise _NoIR(found)
+    except _NoIR as without:
+        return without.found
+    except OSError:
+        if not ir.is_dir():  # else another process made it in the meantime
+            raise
+    return found
+
+
+class _NoIR(Exception):
+    """The model cannot be converted."""
+
+    def __init__(self, found: Found) -> None:
+        super().__init__()
+        self.found = found
+
+
+def _child(job: Job, progress: Progress | None) -> Found:
+    threads = job.settings[0].threads
+    told = ask({"what": "tune", **asdict(job)}, threads=threads, seconds=_SECONDS, progress=progress)
+    found: Found = decoded(Found, told, "answer")
+    return found
+
+
+def _chosen(found: Found, wish: Wish, load: float, *, timed: bool) -> _Kept:
+    """What to serve of what was found; or why nothing is."""
+    usable = [one for one in found.measured if not one.problem]
+    chosen = best(found.measured, wish.precision) if timed else next(iter(usable), None)
+    prices = {one.setting: price for one, price in zip(found.measured, found.prices, strict=True)}
+    told = found.measured if timed or not chosen else ()
+
+    def tuned(setting: Setting, price: Price | None = None) -> Tuned:
+        return Tuned(setting, told, price, machine.processor(), load)
+
+    if chosen is not None:
+        return _Kept(tuned(chosen.setting, prices[chosen.setting]))
+    first = found.measured[0]
+    if wish.engine == AUTO and wish.precision in (FLOAT32, AUTO):
+        # It is the process that measured which failed: the server says what is wrong with the model, if it is that.
+        _log.warning("no engine could be measured (%s); TensorFlow serves as it is", first.problem)
+        return _Kept(tuned(Setting(threads=first.setting.threads)))
+    dear = next((one for one in found.measured if prices[one.setting] is not None), None)
+    if dear is not None and wish.precision == BFLOAT16:
+        return _Kept(tuned(dear.setting, prices[dear.setting]), _too_dear(dear.problem), TOO_DEAR)
+    instead = "--engine tensorflow" if wish.engine == OPENVINO else "--precision float32"
+    what = f"--engine {wish.engine} --precision {wish.precision} cannot serve this model: {first.problem}"
+    return _Kept(tuned(first.setting), f"{what}; take {instead}", CANNOT)
+
+
+def _too_dear(problem: str) -> str:
+    return (
+        f"{problem}; serve it with --precision float32, look at the price on texts of yours (penult tune MODEL "
+        "--precision bfloat16 --texts FILE), or take it as it is with --force-precision"
+    )
+
+
+def _key(directory: Path, wish: Wish) -> str:
+    """Of a choice: all that it depends on."""
+    about = (machine.processor(), str(machine.cores()), wish.engine, wish.precision, str(wish.threads))
+    return digest_of_parts([_ir_key(directory), *about, str(wish.force), *sorted(wish.allow_ops)])[:32]
+
+
+def _ir_key(directory: Path) -> str:
+    """Of an IR: the prepared model, and what reads it."""
+    manifest = (directory / MANIFEST_NAME).read_text(encoding="utf-8")
+    return digest_of_parts([_FORMAT, manifest, *map(_version, _PACKAGES)])[:32]
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def _recalled(path: Path) -> _Kept | None:
+    """What was kept; None: nothing, or nothing that can be read, which is then made again."""
+    try:
+        found: _Kept = decoded(_Kept, json.loads(path.read_text(encoding="utf-8")), "tuned")
+    except (OSError, ValueError, RecursionError):
+        return None
+    return found
+
+
+def _keep(path: Path, found: _Kept) -> None:
+    """Writes it beside and renames it. Where it cannot be kept, it is measured again the next time."""
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", dir=path.parent, prefix=f".{path.name}.", delete=False
+        ) as draft:
+            draft.write(json.dumps(asdict(found), indent=1, ensure_ascii=False) + "\n")
+            draft.flush()
+            os.fsync(draft.fileno())
+        Path(draft.name).replace(path)
+    except OSError as error:
+        _log.warning("%s cannot be written (%s): it is measured again the next time", path, error.strerror)
+        with suppress(OSError, UnboundLocalError):
+            Path(draft.name).unlink()

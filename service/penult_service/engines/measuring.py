@@ -1,0 +1,173 @@
+"""What `choosing` asks the child process: to make the IR, hold engines against TensorFlow, and time them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from penult_service.decoding import decoded
+from penult_service.engines import pricing
+from penult_service.engines.examples import Examples, of_texts
+from penult_service.engines.ir import convert
+from penult_service.engines.opening import open_engine
+from penult_service.engines.timing import Candidate, Stopwatch, best
+from penult_service.errors import ModelRefused
+from penult_service.prepared import Manifest, load_manifest
+from penult_service.tokenizing.opening import open_tokenizer
+from penult_service.tuned import FLOAT32, OPENVINO, Measured, Price, Setting
+
+Progress = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the child is asked.
+
+    Attributes:
+        directory: The prepared model.
+        ir: Where its IR is, or is to be made (an empty directory); None: no setting is of OpenVINO.
+        made: Whether the IR is there.
+        settings: To be tried, the preferred of equal ones first.
+        precision: That was asked for; ``auto``: the best of all.
+        texts: To hold the engines against each other.
+        time: Whether they are timed; else they are checked alone.
+        force: Whether any price is accepted.
+        allow_ops: Operations that the operator allows beside those of the allow list.
+    """
+
+    directory: str
+    ir: str | None
+    made: bool
+    settings: tuple[Setting, ...]
+    precision: str
+    texts: tuple[str, ...]
+    time: bool
+    force: bool = False
+    allow_ops: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the child answers: whether the IR is whole, and of every setting, in order, what was measured and its price.
+
+    `prices` are those of other precisions, and of OpenVINO; None: TensorFlow in float32, or nothing came of it.
+    `crashed`: a child ended without an answer.
+    """
+
+    converted: bool
+    measured: tuple[Measured, ...]
+    prices: tuple[Price | None, ...]
+    crashed: bool = False
+
+
+def tune(job: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+    """Runs in the child. The job and the answer are `Job` and `Found` as JSON.
+
+    Raises:
+        InvalidInput, ModelRefused: TensorFlow does not load the model.
+    """
+    asked: Job = decoded(Job, {k: v for k, v in job.items() if k != "what"}, "job")
+    return asdict(_Bench(asked, load_manifest(Path(asked.directory)), progress).found())
+
+
+class _Bench:
+    """The settings of a job, held against TensorFlow in float32 and timed."""
+
+    def __init__(self, job: Job, manifest: Manifest, progress: Progress) -> None:
+        self._job, self._manifest, self._progress = job, manifest, progress
+        self._directory = Path(job.directory)
+        threads = job.settings[0].threads if job.settings else 1
+        progress("loading TensorFlow", 0.0)
+        self._reference, self._functions = open_engine(
+            self._directory, manifest, Setting(threads=threads), allow_ops=job.allow_ops
+        )
+        self._prices: dict[tuple[str, str], tuple[Price | None, str]] = {}
+
+    def found(self) -> Found:
+        """All that was asked."""
+        why_not = self._converted()
+        tried = [self._tried(setting, why_not) for setting in self._job.settings]
+        ready = [one for one in tried if isinstance(one, Candidate)]
+        timed = (
+            self._timed(ready) if self._job.time else {one.setting: Measured(one.setting) for one in ready}
+        )
+        measured = [timed[one.setting] if isinstance(one, Candidate) else one for one in tried]
+        if self._job.time:
+            measured = self._sized(measured, ready)
+        kinds = [(setting.engine, setting.precision) for setting in self._job.settings]
+        prices = tuple(self._prices.get(kind, (None, ""))[0] for kind in kinds)
+        return Found(self._job.ir is not None and not why_not, tuple(measured), prices)
+
+    def _converted(self) -> str:
+        """Makes the IR where it is needed; why it could not be made."""
+        if self._job.ir is None or self._job.made:
+            return ""
+        self._progress("converting for OpenVINO", 0.1)
+        try:
+            convert(self._directory, self._manifest, self._functions, Path(self._job.ir))
+        except ModelRefused as refused:
+            return refused.message
+        return ""
+
+    def _tried(self, setting: Setting, why_not: str) -> Candidate | Measured:
+        """The engine of a setting, ready to be timed; or why it cannot be used."""
+        if setting.engine == OPENVINO and why_not:
+            return Measured(setting, problem=why_not)
+        self._progress(f"checking {setting.engine} in {setting.precision}", 0.4)
+        ir = Path(self._job.ir) if self._job.ir else None
+        try:
+            if _is_reference(setting):
+                engine = self._reference
+            else:
+                engine, _ = open_engine(
+                    self._directory, self._manifest, setting, ir=ir, allow_ops=self._job.allow_ops
+                )
+            problem = self._problem(setting, engine)
+        except ModelRefused as refused:
+            return Measured(setting, problem=refused.message)
+        except Exception as error:  # noqa: BLE001  (an engine that breaks on ordinary texts is not used, whatever it says)
+            said = (str(error) or type(error).__name__).splitlines()[0][:300]
+            return Measured(setting, problem=f"it failed on ordinary texts: {type(error).__name__}: {said}")
+        return Measured(setting, problem=problem) if problem else Candidate(setting, engine)
+
+    def _problem(self, setting: Setting, engine: pricing.Computes) -> str:
+        """Why what it computes is not accepted; empty when it is. Threads change nothing of it."""
+        kind = (setting.engine, setting.precision)
+        if _is_reference(setting):
+            return ""
+        if kind not in self._prices:
+            examples, wanted = self._wanted
+            found = pricing.read(engine, self._manifest, examples)
+            paid = pricing.price(wanted, found, self._manifest.head)
+            refused = pricing.refusal(setting.precision, paid)
+            self._prices[kind] = (paid, "" if self._job.force and setting.precision != FLOAT32 else refused)
+        return self._prices[kind][1]
+
+    @cached_property
+    def _wanted(self) -> tuple[Examples, pricing.Read]:
+        """The texts, and what TensorFlow makes of them in float32."""
+        tokenizer = open_tokenizer(self._directory, self._manifest, lambda: self._functions)
+        examples = of_texts(self._manifest, tokenizer, self._job.texts)
+        return examples, pricing.read(self._reference, self._manifest, examples)
+
+    def _timed(self, ready: Sequence[Candidate]) -> dict[Setting, Measured]:
+        self._progress("timing", 0.6)
+        self._stopwatch = Stopwatch(self._manifest)
+        return {one.setting: one for one in self._stopwatch.compare(ready)} if ready else {}
+
+    def _sized(self, measured: Sequence[Measured], ready: Collection[Candidate]) -> list[Measured]:
+        """The same, the best with the batches that suit it."""
+        chosen = best(measured, self._job.precision)
+        if chosen is None:
+            return list(measured)
+        self._progress("trying sizes of batches", 0.8)
+        candidate = next(one for one in ready if one.setting == chosen.setting)
+        sized = self._stopwatch.sizes(candidate)
+        return [sized if one is chosen else one for one in measured]
+
+
+def _is_reference(setting: Setting) -> bool:
+    return setting.engine != OPENVINO and setting.precision == FLOAT32

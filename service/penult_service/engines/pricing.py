@@ -1,0 +1,151 @@
+"""What another engine or precision changes: embeddings and predictions held against TensorFlow's in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penult_service.batching.plan import Limits, plan
+from penult_service.engines.examples import Examples
+from penult_service.prepared import Head, Manifest
+from penult_service.tuned import FLOAT32, Price
+from penult_service.vectors import FloatMatrix, pool_tokens, similarity
+
+# An engine in float32 must agree with TensorFlow to this: figures of the engines that were tried are ten times better.
+LARGEST_DIFFERENCE, LOWEST_COSINE = 1e-4, 0.999999
+# The price that reduced precision may have.
+ACCEPTED_COSINE, ACCEPTED_FLIPS = 0.999, 0.005
+NEIGHBORS, FEWEST = 10, 20  # of so many texts at least
+
+
+class Computes(Protocol):
+    """What is needed of an engine, see `embedder.Engine`."""
+
+    def encode(
+        self, inputs: Mapping[str, NDArray[Any]], layers: Sequence[str]
+    ) -> dict[str, NDArray[np.float32]]:
+        """Readouts by layer."""
+        ...
+
+    def head(
+        self, embedding: NDArray[np.float32], values: Mapping[str, NDArray[Any]] | None = None
+    ) -> dict[str, NDArray[Any]]:
+        """Outputs by name."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Read:
+    """What an engine makes of n rows: embeddings float32 [n, d], outputs of the head [n, numbers]; None: not read."""
+
+    embeddings: FloatMatrix
+    outputs: NDArray[Any] | None = None
+
+
+def layers_read(manifest: Manifest) -> tuple[str, ...]:
+    """What the default embedding is made of: the default readout, or the tokens that are pooled."""
+    if manifest.pooling == "pooled" or manifest.tokens is None:
+        return (manifest.readouts[0].layer,)
+    return (manifest.tokens.layer,)
+
+
+def read(engine: Computes, manifest: Manifest, examples: Examples) -> Read:
+    """The default embedding of every row, and the head's output, in batches as the server makes them."""
+    (layer,) = layers_read(manifest)
+    layers = [r.layer for r in manifest.readouts if r.layer in (layer, manifest.seam)]
+    parts, outputs, order = [], [], []
+    for rows in plan(examples.costs.tolist(), Limits()):
+        inputs = examples.batch(rows)
+        found = engine.encode(inputs, layers)
+        parts.append(_pooled(found[layer], manifest, inputs, examples.lengths[rows]))
+        seam = np.asarray(found[manifest.seam], np.float32)
+        values = {name: inputs[name] for name in manifest.head_values}
+        outputs.append(np.asarray(engine.head(seam, values)[manifest.head.output]))
+        order += rows
+    back = np.argsort(order)
+    by_row = all(len(output) == len(part) for output, part in zip(outputs, parts, strict=True))
+    stacked = np.concatenate(outputs)[back].reshape(len(back), -1) if by_row else None
+    return Read(np.concatenate(parts)[back], stacked)
+
+
+def _pooled(
+    readout: NDArray[Any], manifest: Manifest, inputs: Mapping[str, NDArray[Any]], lengths: NDArray[Any]
+) -> FloatMatrix:
+    if readout.ndim != 3:
+        return np.asarray(readout, np.float32)
+    name = next((token.name for token in manifest.inputs if token.role == "mask"), None)
+    mask = inputs[name] if name else np.arange(readout.shape[1]) < lengths[:, None]
+    return pool_tokens(readout, mask, manifest.pooling)
+
+
+def price(wanted: Read, found: Read, head: Head) -> Price:
+    """What `found` changes of `wanted`, the same rows by TensorFlow in float32."""
+    a, b = (each.embeddings.astype(np.float64) for each in (wanted, found))
+    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    same = (a == b).all(axis=1)  # also where both are 0
+    cosines = np.where(same, 1.0, (a * b).sum(axis=1) / np.where(norms > 0, norms, 1.0))
+    cosines = np.where(np.isfinite(cosines), np.clip(cosines, -1.0, 1.0), -1.0)
+    apart = np.abs(a - b)
+    largest = float(apart.max()) if np.isfinite(apart).all() else float(np.finfo(np.float32).max)
+    return Price(
+        texts=len(a),
+        lowest_cosine=float(cosines.min()),
+        mean_cosine=float(cosines.mean()),
+        largest_difference=largest,
+        flipped=_flipped(wanted, found, head),
+        neighbors_kept=_kept(wanted.embeddings, found.embeddings) if len(a) >= FEWEST else None,
+    )
+
+
+def _flipped(wanted: Read, found: Read, head: Head) -> float | None:
+    """Share of the rows whose predicted classes changed; None: no classes."""
+    if wanted.outputs is None or found.outputs is None or head.kind in ("regression", "other"):
+        return None
+    classes = _classes_of(head)
+    changed = classes(wanted.outputs) != classes(found.outputs)
+    return float(changed.reshape(len(changed), -1).any(axis=1).mean())
+
+
+def _classes_of(head: Head) -> Callable[[NDArray[Any]], NDArray[Any]]:
+    """Outputs [n, numbers] -> the class int [n], or of several that may hold at once, which do, bool [n, classes]."""
+    threshold = 0.0 if head.activation == "sigmoid" else 0.5
+    if head.kind == "multilabel":
+        return lambda outputs: outputs > threshold
+    return lambda outputs: (
+        outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > threshold).astype(int)
+    )
+
+
+def _kept(wanted: FloatMatrix, found: FloatMatrix) -> float:
+    near, still = _nearest(wanted), _nearest(found)
+    return float(np.mean([len(np.intersect1d(a, b)) / NEIGHBORS for a, b in zip(near, still, strict=True)]))
+
+
+def _nearest(embeddings: FloatMatrix) -> NDArray[np.intp]:
+    """The ten nearest other rows by cosine, int [n, 10]."""
+    scores = similarity(embeddings, embeddings, "cosine")
+    np.fill_diagonal(scores, -2.0)
+    return np.argsort(-scores, axis=1, kind="stable")[:, :NEIGHBORS]
+
+
+def refusal(precision: str, found: Price) -> str:
+    """Why the price is too high, a sentence for people; empty when it is not."""
+    if precision == FLOAT32:
+        if found.largest_difference <= LARGEST_DIFFERENCE and found.lowest_cosine >= LOWEST_COSINE:
+            return ""
+        return (
+            f"its embeddings differ from TensorFlow's by {found.largest_difference:.2g} (cosine "
+            f"{found.lowest_cosine:.7f}; accepted are {LARGEST_DIFFERENCE:g} and {LOWEST_COSINE})"
+        )
+    faults = []
+    if found.lowest_cosine < ACCEPTED_COSINE:
+        faults.append(
+            f"the lowest cosine to float32 is {found.lowest_cosine:.5f} ({ACCEPTED_COSINE} is accepted)"
+        )
+    if (found.flipped or 0.0) > ACCEPTED_FLIPS:
+        faults.append(f"{found.flipped:.2%} of the predictions change ({ACCEPTED_FLIPS:.1%} is accepted)")
+    return f"{precision} costs too much on {found.texts:,} texts: {' and '.join(faults)}" if faults else ""
