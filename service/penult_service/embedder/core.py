@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -29,7 +29,7 @@ from penult_service.embedder.sampling import SampleResult, sampled
 from penult_service.embedder.sharing import SharedPass, SharedRow, Sharing, SharingObserver
 from penult_service.embedder.tables import kind_of, whole_table
 from penult_service.embedder.warming import invented, warm_rows
-from penult_service.errors import PreconditionFailed
+from penult_service.errors import PenultError, PreconditionFailed
 from penult_service.prepared import GRAPH, Readout
 from penult_service.tokenizing import UNKNOWN, TokenTable
 from penult_service.vectors import l2_normalize
@@ -282,12 +282,18 @@ def _embed_result(
     model: LoadedModel, readings: Readings, readout: Readout, options: EmbedOptions, probabilities: bool
 ) -> EmbedResult:
     pooling = options.pooling or ""
-    vectors, counts = readings.vectors(readout.dimension, pooling)
     classes = readings.probabilities(model.manifest.head.classes) if probabilities else None
-    one_each = np.ones(len(readings.table.lengths), np.int32)
-    errors = readings.mark_not_finite((vectors, counts), None if classes is None else (classes, one_each))
+    errors: Mapping[int, PenultError] = {}
+    known = classes is None or bool(np.isfinite(classes).all())
+    pieces = readings.pieces() if known and not options.normalize else None
+    if pieces is None:
+        vectors, counts = readings.vectors(readout.dimension, pooling)
+        one_each = np.ones(len(readings.table.lengths), np.int32)
+        errors = readings.mark_not_finite((vectors, counts), None if classes is None else (classes, one_each))
+        pieces = [l2_normalize(vectors) if options.normalize else vectors]
     return EmbedResult(
-        vectors=l2_normalize(vectors) if options.normalize else vectors,
+        pieces=pieces,
+        dimension=readout.dimension,
         probabilities=classes,
         token_counts=readings.table.lengths,
         truncations=readings.table.truncations,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,13 +23,15 @@ from penult_service.vectors import FloatMatrix, rows_not_finite
 class EmbedResult:
     """Embeddings of n rows, in the caller's order.
 
-    `vectors` float32 [n, d], of pooling ``tokens`` [sum of token_counts, d], row after row; `probabilities` float32
-    [n, classes] when asked for; `token_counts` int32 [n], special tokens included; `truncations` one of ``unknown``,
-    ``none``, ``cut`` a row; `space` the digest of the embedding space, of `layer` by `pooling`. `row_errors` has the
-    error of each row that failed; its numbers are NaN.
+    `pieces` are the numbers of `vectors` in order, float32 arrays of `dimension` numbers a row, as they were computed:
+    whoever writes them somewhere copies them once; `probabilities` float32 [n, classes] when asked for; `token_counts`
+    int32 [n], special tokens included; `truncations` one of ``unknown``, ``none``, ``cut`` a row; `space` the digest of
+    the embedding space, of `layer` by `pooling`. `row_errors` has the error of each row that failed; its numbers are
+    NaN.
     """
 
-    vectors: FloatMatrix
+    pieces: Sequence[FloatMatrix]
+    dimension: int
     probabilities: FloatMatrix | None
     token_counts: NDArray[np.int32]
     truncations: Sequence[str]
@@ -36,6 +39,11 @@ class EmbedResult:
     layer: str
     pooling: str
     row_errors: Mapping[int, PenultError]
+
+    @cached_property
+    def vectors(self) -> FloatMatrix:
+        """float32 [n, d], of pooling ``tokens`` [sum of token_counts, d], row after row."""
+        return np.concatenate(self.pieces, axis=None).reshape(-1, self.dimension)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,6 +127,13 @@ class Readings:
     readings: Sequence[Reading]
     errors: Mapping[int, PenultError]
 
+    def pieces(self) -> Sequence[FloatMatrix] | None:
+        """The embeddings as they were computed, in the caller's order; None: not every row has one that is finite."""
+        found = [reading[0] for reading in self.readings if reading[0] is not None]
+        batches = {id(whole): whole for whole in (row if row.base is None else row.base for row in found)}
+        finite = all(bool(np.isfinite(batch).all()) for batch in batches.values())
+        return found if finite and len(found) == len(self.table.lengths) else None
+
     def vectors(self, columns: int, pooling: str) -> tuple[FloatMatrix, NDArray[np.int32]]:
         """Embeddings float32 [n, columns] in the caller's order, and how many rows of these each row has, int32 [n].
 
@@ -139,10 +154,12 @@ class Readings:
         return self._matrix(1, columns)
 
     def _matrix(self, which: int, columns: int) -> FloatMatrix:
+        found = [row for row in (reading[which] for reading in self.readings) if row is not None]
+        if len(found) == len(self.table.lengths):
+            return np.stack(found)
         matrix = np.full((len(self.table.lengths), columns), np.nan, dtype=np.float32)
-        found = [reading[which] for reading in self.readings]
         if found:
-            matrix[self.rows] = np.stack([row for row in found if row is not None])
+            matrix[self.rows] = np.stack(found)
         return matrix
 
     def mark_not_finite(

@@ -16,7 +16,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from penult_service.embedder.passes import EncodePass, Reading
+from penult_service.embedder.passes import EncodePass, Reading, Stacked
 from penult_service.tokenizing import TokenTable
 
 _Key = tuple[Hashable, bytes]
@@ -34,6 +34,15 @@ class SharedRow:
         self.reading: Reading | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class _Ready:
+    """A batch: its rows, those of them that had no reading, and what makes readings of these."""
+
+    rows: Sequence[SharedRow]
+    missing: Sequence[SharedRow]
+    stacked: Stacked | None
+
+
 @dataclass(frozen=True)
 class SharedPass:
     """A forward pass of the rows that have no reading yet, each once. Equal passes share batches."""
@@ -42,12 +51,27 @@ class SharedPass:
 
     def __call__(self, rows: Sequence[SharedRow]) -> list[Reading]:
         """Rows of any tables of one kind -> a reading each."""
-        missing = [row for row in dict.fromkeys(rows) if row.reading is None]
-        if missing:
-            readings = self.encode([(row.table, row.row) for row in missing])
-            for row, reading in zip(missing, readings, strict=True):
+        return self.compute(self.prepare(rows))
+
+    def prepare(self, rows: Sequence[SharedRow]) -> _Ready:
+        """As `EncodePass.prepare`."""
+        missing = _missing(rows)
+        stacked = self.encode.prepare([(row.table, row.row) for row in missing]) if missing else None
+        return _Ready(rows, missing, stacked)
+
+    def compute(self, batch: _Ready) -> list[Reading]:
+        """As `EncodePass.compute`."""
+        missing = _missing(batch.missing)
+        if len(missing) < len(batch.missing):  # the batch that ran meanwhile had some of them
+            batch = self.prepare(batch.rows)
+        if batch.stacked is not None:
+            for row, reading in zip(batch.missing, self.encode.compute(batch.stacked), strict=True):
                 row.reading = reading
-        return [row.reading for row in rows if row.reading is not None]
+        return [row.reading for row in batch.rows if row.reading is not None]
+
+
+def _missing(rows: Sequence[SharedRow]) -> list[SharedRow]:
+    return [row for row in dict.fromkeys(rows) if row.reading is None]
 
 
 class SharingObserver(Protocol):

@@ -19,6 +19,7 @@ from google.protobuf.message_factory import GetMessageClass
 from penult_service.embedder.callers import CALLER
 from penult_service.errors import PenultError, Unavailable
 from penult_service.rpc import errors, wire
+from penult_service.rpc.laid import Laid
 
 _log = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ class CallObserver(Protocol):
 
 # What servicers have: a coroutine that takes (message, Call), or with a client stream (async iterator of messages,
 # Call); with a server stream an async generator of messages instead.
-Method = Callable[[Any, Call], Awaitable[Message]] | Callable[[Any, Call], AsyncGenerator[Message]]
+Method = Callable[[Any, Call], Awaitable[Message | Laid]] | Callable[[Any, Call], AsyncGenerator[Message]]
 Context = grpc.aio.ServicerContext
 
 
@@ -99,7 +100,7 @@ class Gate:
         handler: grpc.RpcMethodHandler = make(
             serve,
             request_deserializer=wire.parser(GetMessageClass(method.input_type)),
-            response_serializer=GetMessageClass(method.output_type).SerializeToString,
+            response_serializer=_written,
         )
         return handler
 
@@ -109,9 +110,9 @@ class Gate:
         """gRPC's maker of a handler, and the function that it calls."""
         taken: Callable[[Any], Any] = _parsed_each if client_streams else _parsed
 
-        async def answer(request: Any, context: Context) -> Message:
+        async def answer(request: Any, context: Context) -> Message | Laid:
             async with self._call(name, context) as call:
-                message: Message = await function(taken(request), call)
+                message: Message | Laid = await function(taken(request), call)
                 return message
 
         async def stream(request: Any, context: Context) -> None:
@@ -165,6 +166,10 @@ class Gate:
         self._running -= 1
         if not self._running:
             self._idle.set()
+
+
+def _written(reply: Message | Laid) -> bytes:
+    return reply.SerializeToString()
 
 
 def _parsed(request: Message | PenultError) -> Message:

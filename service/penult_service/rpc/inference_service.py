@@ -19,6 +19,7 @@ from penult_service.repository.repository import Repository
 from penult_service.rpc import replies
 from penult_service.rpc.codec import Codec, EmbedCall, RowsCall, SampleCall
 from penult_service.rpc.handlers import Call
+from penult_service.rpc.laid import Laid
 from penult_service.rpc.limits import check_fits, check_rows_fit, check_tokens_fit
 
 R = TypeVar(
@@ -34,6 +35,8 @@ Asked = TypeVar("Asked", EmbedCall, RowsCall, SampleCall)
 _ROW_EXTRAS = 4
 # The number of the class is a varint; -1, for a failed row, takes ten bytes.
 _FAILED_CLASS = 10
+# Bytes of a reply that the event loop does not write itself.
+_LARGE = 1 << 18
 
 
 class InferenceService:
@@ -42,7 +45,7 @@ class InferenceService:
     def __init__(self, codec: Codec, repository: Repository[LoadedModel], embedder: Embedder) -> None:
         self._codec, self._repository, self._embedder = codec, repository, embedder
 
-    async def embed(self, request: pb.EmbedRequest, call: Call) -> pb.EmbedResponse:
+    async def embed(self, request: pb.EmbedRequest, call: Call) -> Laid:
         """The embedding in front of the dropout; probabilities from the same pass when asked for."""
         asked = await _read(self._codec.embed, request)
         model = self._model(asked.on, "options.model", call)
@@ -58,7 +61,6 @@ class InferenceService:
         _settle(result.row_errors, result.token_counts, asked.on, call)
         with call.stage("reply"):
             response = pb.EmbedResponse(
-                embeddings=replies.vectors(result.vectors, result.space),
                 token_counts=result.token_counts.tolist(),
                 truncations=replies.truncations(result.truncations),
                 provenance=replies.embedding_provenance(model, result, options),
@@ -67,8 +69,13 @@ class InferenceService:
             if result.probabilities is not None:
                 response.probabilities.CopyFrom(replies.vectors(result.probabilities))
                 response.labels.extend(model.manifest.head.labels)
-            check_fits(response, len(asked.on.given), asked.on.max_bytes)
-        return response
+            rows = int(result.token_counts.sum()) if result.pooling == TOKENS else len(asked.on.given)
+            shape = (rows, result.dimension)
+            reply = Laid(response, "embeddings", shape, result.pieces, result.space)
+            check_fits(reply, len(asked.on.given), asked.on.max_bytes)
+            if reply.ByteSize() > _LARGE:
+                await asyncio.to_thread(reply.SerializeToString)
+        return reply
 
     async def classify(self, request: pb.ClassifyRequest, call: Call) -> pb.ClassifyResponse:
         """Class probabilities."""

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from penult_service.config import Limits
 from penult_service.errors import InvalidInput
+from penult_service.rpc.laid import Laid
 
 PAGE_SIZE, MOST_PAGE_SIZE = 100, 1000
 # What a reply holds beside its rows: provenance, labels, tags.
@@ -67,7 +68,7 @@ def check_tokens_fit(counts: NDArray[np.int32], token_bytes: int, row_bytes: int
         raise too_large(len(counts), size, limit, (limit - OVERHEAD_BYTES) // longest)
 
 
-def check_fits(response: Message, rows: int, limit: int) -> None:
+def check_fits(response: Message | Laid, rows: int, limit: int) -> None:
     """Refuse a reply whose size was not known before.
 
     Raises:
