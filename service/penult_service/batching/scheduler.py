@@ -66,7 +66,7 @@ class Scheduler:
         self._changed = threading.Condition(lock)
         self._running: Batch | None = None
         self._progress = clock()
-        self._tokens_per_second: float | None = None
+        self._recent = (0.0, 0.0)  # tokens and seconds of about ten batches
         self._deaths = 0
         self._recent_deaths: deque[float] = deque(maxlen=max_deaths)
         self._unproven = self._fatal = self._closing = False
@@ -163,7 +163,8 @@ class Scheduler:
     def _add(self, request: Request) -> None:
         if self._running is None and not self._backlog:
             self._progress = self._clock()
-        self._backlog.add(request, self._tokens_per_second)
+        tokens, seconds = self._recent
+        self._backlog.add(request, tokens / max(seconds, 1e-6))
         self._observe_queues([request.queue])
         if self._running is None:
             self._changed.notify_all()
@@ -204,6 +205,7 @@ class Scheduler:
                     self._packer.wake()
                 finished = self._closing and batch is None
             _answer_gone(gone)
+            del gone
             if batch or finished:
                 return batch
 
@@ -224,7 +226,8 @@ class Scheduler:
             batch.deliver(results)
         elif len(batch.requests) > 1:  # one request's texts must not fail the others': each alone
             for own in batch.apart():
-                self._run(own)
+                if any(not request.future.done() for request in own.requests):
+                    self._run(own)
         else:
             _fail(batch.requests, failure)
 
@@ -234,9 +237,8 @@ class Scheduler:
             self._progress = now
             self._unproven = self._unproven and failed
             if not failed:
-                rate = batch.tokens / max(now - started, 1e-6)
-                # A moving average over about ten batches.
-                self._tokens_per_second = 0.9 * (self._tokens_per_second or rate) + 0.1 * rate
+                tokens, seconds = self._recent
+                self._recent = (0.9 * tokens + batch.tokens, 0.9 * seconds + now - started)
         if self._observer:
             waited = started - min(request.arrived for request in batch.requests)
             self._observer.batch_finished(
