@@ -220,7 +220,7 @@ def _method(channel: Any, methods: dict[str, Any], rpc: Rpc[Request, Reply]) -> 
         methods[rpc.path] = getattr(channel, f"{sends}_{receives}")(
             rpc.path,
             request_serializer=rpc.request.SerializeToString,
-            response_deserializer=rpc.reply.FromString,
+            response_deserializer=rpc.parse or rpc.reply.FromString,
         )
     return methods[rpc.path]
 

@@ -28,17 +28,23 @@ def bad_reply(what: str) -> InternalError:
     return InternalError(f"the server's reply cannot be right: {what}; please report it", reason="BAD_REPLY")
 
 
-def to_matrix(parts: Sequence[common.Vectors], rows: Sequence[int]) -> NDArray[np.float32]:
-    """Parts, in order, of `rows` rows each -> one float32 [sum of rows, columns] that may be written to."""
+def to_matrix(
+    parts: Sequence[common.Vectors], rows: Sequence[int], data: Sequence[bytes | memoryview] | None = None
+) -> NDArray[np.float32]:
+    """Parts, in order, of `rows` rows each -> one float32 [sum of rows, columns] that may be written to.
+
+    Their numbers are in `data`, where that is given: as of `Vectors.data`.
+    """
+    data = [part.data for part in parts] if data is None else data
     columns = parts[0].columns
     whole = np.empty((sum(rows), columns), dtype=np.float32)
     start = 0
-    for part, count in zip(parts, rows, strict=True):
-        if (part.rows, part.columns) != (count, columns) or len(part.data) != 4 * count * columns:
+    for part, count, numbers in zip(parts, rows, data, strict=True):
+        if (part.rows, part.columns) != (count, columns) or len(numbers) != 4 * count * columns:
             raise bad_reply(
-                f"{part.rows} x {part.columns} numbers in {len(part.data)} bytes for {count} x {columns}"
+                f"{part.rows} x {part.columns} numbers in {len(numbers)} bytes for {count} x {columns}"
             )
-        whole[start : start + count] = np.frombuffer(part.data, dtype="<f4").reshape(count, columns)
+        whole[start : start + count] = np.frombuffer(numbers, dtype="<f4").reshape(count, columns)
         start += count
     return whole
 

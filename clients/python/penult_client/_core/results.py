@@ -11,6 +11,7 @@ from penult.v1 import common_pb2 as common
 from penult.v1 import inference_service_pb2 as inference
 
 from penult_client._core import arrays, dropout, errors
+from penult_client._core.embedded import Embedded, of_message
 from penult_client._core.enums import to_word
 from penult_client._core.names import split_name
 from penult_client._core.splitting import Part
@@ -29,36 +30,38 @@ Reply = TypeVar("Reply")
 Replies = Sequence[tuple[Part, Reply]]
 
 
-def embeddings(replies: Replies[inference.EmbedResponse]) -> Embeddings:
+def embeddings(replies: Replies[inference.EmbedResponse | Embedded]) -> Embeddings:
     """Embeddings of all parts; with one row a token, as `TokenEmbeddings`."""
-    rows, messages = _unzip(replies)
+    rows, found = _unzip(replies)
+    parts = [each if isinstance(each, Embedded) else of_message(each) for each in found]
+    messages = [each.message for each in parts]
     source = _same_source(messages)
     asked = messages[0].HasField("probabilities")
     of_tokens = source.pooling == common.POOLING_TOKENS
     made: Any = TokenEmbeddings if of_tokens else Embeddings
-    found: Embeddings = made(
-        vectors=_token_vectors(messages, rows) if of_tokens else _vectors(messages, rows),
+    result: Embeddings = made(
+        vectors=_token_vectors(parts, rows) if of_tokens else _vectors(parts, rows),
         probabilities=arrays.to_matrix([m.probabilities for m in messages], rows) if asked else None,
         labels=tuple(messages[0].labels),
         space=source.embedding_space,
         layer=source.layer,
         pooling=to_word(source.pooling, common.Pooling, "POOLING_"),
         normalized=source.normalized,
-        **_by_text(replies, source),
+        **_by_text([(part, m) for (part, _), m in zip(replies, messages, strict=True)], source),
     )
-    return found
+    return result
 
 
-def _vectors(messages: Sequence[inference.EmbedResponse], rows: Sequence[int]) -> NDArray[np.float32]:
-    return arrays.to_matrix([m.embeddings for m in messages], rows)
+def _vectors(parts: Sequence[Embedded], rows: Sequence[int]) -> NDArray[np.float32]:
+    return arrays.to_matrix([each.message.embeddings for each in parts], rows, [each.data for each in parts])
 
 
-def _token_vectors(messages: Sequence[inference.EmbedResponse], rows: Sequence[int]) -> Any:
+def _token_vectors(parts: Sequence[Embedded], rows: Sequence[int]) -> Any:
     """An array a text, each a view of one matrix."""
-    counts = _per_row((m.token_counts for m in messages), rows, np.int32)
+    counts = _per_row((each.message.token_counts for each in parts), rows, np.int32)
     if counts.min() < 0:
         raise arrays.bad_reply(f"a text of {counts.min()} tokens")
-    whole = _vectors(messages, [sum(m.token_counts) for m in messages])
+    whole = _vectors(parts, [sum(each.message.token_counts) for each in parts])
     return np.split(whole, np.cumsum(counts)[:-1])
 
 

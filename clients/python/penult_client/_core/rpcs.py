@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from google.longrunning import operations_pb2 as operations
 from google.protobuf.empty_pb2 import Empty
@@ -14,6 +15,8 @@ from penult.v1 import inference_service_pb2 as inference
 from penult.v1 import model_service_pb2 as models
 from penult.v1 import server_service_pb2 as server
 
+from penult_client._core import embedded
+
 Request = TypeVar("Request", bound=Message)
 Reply = TypeVar("Reply", bound=Message)
 
@@ -22,7 +25,8 @@ Reply = TypeVar("Reply", bound=Message)
 class Rpc(Generic[Request, Reply]):
     """A procedure. All but EDIT_CLUSTERING may be sent again: what reads changes nothing, what writes does it once.
 
-    `sends` and `receives` say how many messages go and come: one, or a stream. `package` is that of the service.
+    `sends` and `receives` say how many messages go and come: one, or a stream. `package` is that of the
+    service. `parse` makes of a reply's bytes what is handed on in its place; None: the message.
     """
 
     service: str
@@ -32,6 +36,7 @@ class Rpc(Generic[Request, Reply]):
     sends: Literal["one", "stream"] = "one"
     receives: Literal["one", "stream"] = "one"
     package: str = "penult.v1"
+    parse: Callable[[bytes], Any] | None = None
 
     @property
     def path(self) -> str:
@@ -43,7 +48,9 @@ def _standard(method: str, request: type[Request], reply: type[Reply]) -> Rpc[Re
     return Rpc("Operations", method, request, reply, package="google.longrunning")
 
 
-EMBED = Rpc("InferenceService", "Embed", inference.EmbedRequest, inference.EmbedResponse)
+EMBED = Rpc(
+    "InferenceService", "Embed", inference.EmbedRequest, inference.EmbedResponse, parse=embedded.parse
+)
 CLASSIFY = Rpc("InferenceService", "Classify", inference.ClassifyRequest, inference.ClassifyResponse)
 PREDICT = Rpc("InferenceService", "Predict", inference.PredictRequest, inference.PredictResponse)
 TOKENIZE = Rpc("InferenceService", "Tokenize", inference.TokenizeRequest, inference.TokenizeResponse)

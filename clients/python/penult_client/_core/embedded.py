@@ -1,0 +1,96 @@
+"""Replies to Embed, with their numbers left where they arrived: copied once, into the result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from penult.v1 import common_pb2 as common
+from penult.v1 import inference_service_pb2 as inference
+
+_BYTES = 2  # the wire type of messages and of bytes
+_EMBEDDINGS = inference.EmbedResponse.DESCRIPTOR.fields_by_name["embeddings"].number << 3 | _BYTES
+_DATA = common.Vectors.DESCRIPTOR.fields_by_name["data"].number << 3 | _BYTES
+
+
+@dataclass(frozen=True, eq=False)
+class Embedded:
+    """A reply: all but the numbers, and these.
+
+    Attributes:
+        message: Without `embeddings.data`.
+        data: As of `embeddings.data`.
+    """
+
+    message: inference.EmbedResponse
+    data: memoryview
+
+
+def parse(reply: bytes) -> Embedded:
+    """The bytes of an EmbedResponse; protobuf's own parser would copy the numbers twice.
+
+    Raises:
+        DecodeError: they are none.
+    """
+    view = memoryview(reply)
+    try:
+        rest, data = _apart(view)
+    except IndexError:  # it ends too soon: protobuf says so
+        rest, data = reply, view[:0]
+    message = inference.EmbedResponse.FromString(rest)
+    if message.embeddings.data:  # it was not taken out
+        return of_message(inference.EmbedResponse.FromString(reply))
+    return Embedded(message, data)
+
+
+def of_message(message: inference.EmbedResponse) -> Embedded:
+    """The same of a message."""
+    return Embedded(message, memoryview(message.embeddings.data))
+
+
+def _apart(view: memoryview) -> tuple[bytes, memoryview]:
+    """The reply without the numbers, and the numbers, where it begins as servers write it; else as it is, and none.
+
+    Raises:
+        IndexError: it ends in the middle of a field.
+    """
+    nothing = bytes(view), view[:0]
+    tag, start = _varint(view, 0)
+    if tag != _EMBEDDINGS:
+        return nothing
+    size, start = _varint(view, start)
+    at, end = start, start + size
+    while at < end:
+        tag, after = _varint(view, at)
+        length, after = _varint(view, after)
+        if tag == _DATA:
+            break
+        at = after + (length if tag & 7 == _BYTES else 0)
+        if tag & 7 not in (0, _BYTES):
+            return nothing
+    else:
+        return nothing
+    if after + length > end or end > len(view):
+        raise IndexError
+    inner = b"".join((view[start:at], view[after + length : end]))
+    rest = b"".join((bytes([_EMBEDDINGS]), _written(len(inner)), inner, view[end:]))
+    return rest, view[after : after + length]
+
+
+def _varint(view: memoryview, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = view[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7
+
+
+def _written(number: int) -> bytes:
+    made = bytearray()
+    while number > 0x7F:
+        made.append(number & 0x7F | 0x80)
+        number >>= 7
+    made.append(number)
+    return bytes(made)
