@@ -8,18 +8,20 @@ import os
 import signal
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from penult_service import logs
 from penult_service.config import ServeConfig
-from penult_service.embedder import LoadedModel, Tokenizer
+from penult_service.embedder import LoadedModel
 from penult_service.guard.random_ops import RANDOM_OPS
-from penult_service.prepared import CALLER, LIBRARY, TOKENIZE, Manifest, load_manifest
+from penult_service.prepared import load_manifest
+from penult_service.preparing.cached import private
 from penult_service.repository.repository import prepare_and_load
 from penult_service.repository.sources import Source, from_directory, from_paths
 from penult_service.server import Server, run
+from penult_service.tokenizing.opening import open_tokenizer
 
 _log = logging.getLogger(__name__)
 
@@ -47,7 +49,7 @@ def serve(config: ServeConfig) -> int:
 
 
 def loader(config: ServeConfig) -> Callable[[Source], LoadedModel]:
-    """How this process turns a source into a model. TensorFlow is imported when the first real one comes."""
+    """How this process turns a source into a model. TensorFlow is imported when one needs it."""
 
     def prepare(source: Path) -> Path:
         from penult_service.preparing.launch import prepare
@@ -71,36 +73,24 @@ def loader(config: ServeConfig) -> Callable[[Source], LoadedModel]:
         )
 
     def load(directory: Path, name: str, version: int) -> LoadedModel:
-        from penult_service.engines.tensorflow import TensorFlowEngine, signatures
+        from penult_service.engines.choosing import choose, wish_of
+        from penult_service.engines.opening import open_engine
 
         manifest = load_manifest(directory)
         # Only where replies will say so: a manifest that claims to be proven has nothing random to hide.
         random = RANDOM_OPS if config.allow_stochastic and not manifest.proof.proven else ()
-        functions = signatures(directory, (*config.allowed_ops, *random))
+        allowed = (*config.allowed_ops, *random)
         for warning in manifest.warnings:
             _log.warning("%s: %s", name, warning)
-        engine = TensorFlowEngine(functions, manifest)
-        return LoadedModel(name, version, manifest, _tokenizer(directory, manifest, functions), engine)
+        wish = replace(wish_of(config), allow_ops=allowed)
+        chosen = choose(directory, manifest, wish, private(config.engines_cache))
+        engine, functions = open_engine(
+            directory, manifest, chosen.tuned.setting, ir=chosen.ir, allow_ops=allowed
+        )
+        tokenizer = open_tokenizer(directory, manifest, lambda: functions)
+        return LoadedModel(name, version, manifest, tokenizer, engine, chosen.tuned)
 
     return prepare_and_load(prepare, load, _fake)
-
-
-def _tokenizer(directory: Path, manifest: Manifest, functions: Mapping[str, Any]) -> Tokenizer:
-    """What makes the tokens of a prepared model."""
-    if manifest.tokenizer == LIBRARY:
-        from penult_service.tokenizing.library import library_tokenizer
-
-        made = [token for token in manifest.inputs if token.role != "value"]
-        return library_tokenizer(directory, made)
-    if manifest.tokenizer == CALLER or (TOKENIZE not in functions and manifest.unread):
-        from penult_service.tokenizing.absent import NoTokenizer
-
-        return NoTokenizer(
-            manifest.unread or "this model takes tokens or numbers; nothing makes them of texts"
-        )
-    from penult_service.tokenizing.graph import GraphTokenizer
-
-    return GraphTokenizer(functions[TOKENIZE], manifest)
 
 
 def _fake(name: str) -> LoadedModel:

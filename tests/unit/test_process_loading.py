@@ -16,10 +16,12 @@ from penult_service.engines.fake import Traits, fake_manifest
 from penult_service.errors import PreconditionFailed
 from penult_service.prepared import GRAPH, HEAD, TOKENIZE, TokenInput
 from penult_service.repository.sources import Source
+from penult_service.tokenizing.opening import open_tokenizer
+from penult_service.tuned import Setting, Tuned
 
 
 def manifest_of(directory: Path) -> SimpleNamespace:
-    return SimpleNamespace(directory=directory, warnings=(), tokenizer=GRAPH)
+    return SimpleNamespace(directory=directory, warnings=(), tokenizer=GRAPH, readouts=(), unread="")
 
 
 @pytest.fixture
@@ -52,6 +54,7 @@ def halves(monkeypatch: pytest.MonkeyPatch) -> list[object]:
         "engines.tensorflow": {
             "signatures": signatures,
             "TensorFlowEngine": lambda *given: ("engine", *given),
+            "use_threads": asked.append,
         },
         "tokenizing.graph": {"GraphTokenizer": lambda *given: ("tokenizer", *given)},
     }
@@ -71,21 +74,24 @@ def test_a_model_is_prepared_and_its_parts_are_put_together(
         data=tmp_path / "data",
         prepare_timeout=7.0,
         prepare_memory=1.5,
+        engine="tensorflow",
+        threads=3,
         allow_ops="Erfinv, Lgamma",
     )
     with caplog.at_level(logging.INFO):
         model = process.loader(config)(Source("reviews", 4, Path("/raw")))
     done = tmp_path / "data" / "prepared" / "done"
     allowed = ("Erfinv", "Lgamma")
-    assert halves == [(Path("/raw"), allowed, False, 7.0, 3 << 29), (done, allowed)]
+    assert halves == [(Path("/raw"), allowed, False, 7.0, 3 << 29), 3, (done, allowed)]
     manifest, functions = manifest_of(done), {TOKENIZE: "tokenize", HEAD: "head"}
     assert (model.name, model.version, model.manifest, model.tokenizer, model.engine) == (
         "reviews",
         4,
         manifest,
         ("tokenizer", "tokenize", manifest),
-        ("engine", functions, manifest),
+        ("engine", functions, manifest, "float32"),
     )
+    assert model.tuned == Tuned(Setting("tensorflow", "float32", 3))
     assert [record.getMessage() for record in caplog.records] == [
         "preparing /raw: reading",
         "preparing /raw: proving",
@@ -97,7 +103,7 @@ def test_a_model_is_prepared_and_its_parts_are_put_together(
     [({"takes": "ids"}, "nothing makes them of texts"), ({"whole_only": True}, "no tensor of this model")],
 )
 def test_a_model_without_a_tokenizer_says_why(tmp_path: Path, traits: dict[str, object], says: str) -> None:
-    tokenizer = process._tokenizer(tmp_path, fake_manifest(traits=Traits(**traits)), {})
+    tokenizer = open_tokenizer(tmp_path, fake_manifest(traits=Traits(**traits)), dict)
     with pytest.raises(PreconditionFailed, match=says):
         tokenizer.tokenize(["a"])
 
@@ -110,7 +116,7 @@ def test_a_tokenizer_beside_the_model_makes_its_tokens_and_no_values(
     module = ModuleType("penult_service.tokenizing.library")
     module.library_tokenizer = lambda directory, inputs: (directory, inputs)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    found = process._tokenizer(tmp_path, replace(manifest, inputs=(beside, *manifest.inputs)), {})
+    found = open_tokenizer(tmp_path, replace(manifest, inputs=(beside, *manifest.inputs)), dict)
     assert found == (tmp_path, list(manifest.inputs))
 
 

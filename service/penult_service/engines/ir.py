@@ -6,13 +6,17 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from penult_service.engines.openvino import ENGINE_CANNOT, Index, runtime
+import numpy as np
+
+from penult_service.engines.openvino import ENGINE_CANNOT, Index, first_line, runtime
+from penult_service.engines.tensorflow import TensorFlowEngine
 from penult_service.errors import ModelRefused
-from penult_service.prepared import CALLER, HEAD, NO_LIMIT, Manifest
+from penult_service.prepared import CALLER, GRAPH, HEAD, Manifest
 
 # Operations of one input that hand ids on as they are.
 _PLAIN = frozenset({"Convert", "Reshape", "Squeeze", "Unsqueeze", "Identity"})
 _LOOKUPS = frozenset({"Gather", "GatherND", "GatherElements"})
+_LONGEST = 8192  # tokens of a row that TensorFlow is tried with
 
 
 def convert(directory: Path, manifest: Manifest, functions: Mapping[str, Any], target: Path) -> None:
@@ -29,6 +33,7 @@ def convert(directory: Path, manifest: Manifest, functions: Mapping[str, Any], t
             does.
     """
     _refuse_unchecked(manifest)
+    _refuse_untrue_length(manifest, functions)
     sets = _sets(manifest)
     ranges: dict[str, tuple[int, int]] = {}
     for name, outputs in (*sets.items(), (HEAD, manifest.outputs)):
@@ -50,7 +55,7 @@ def _refuse_unchecked(manifest: Manifest) -> None:
     why = ""
     if not manifest.readouts:
         why = "nothing can be read of it, so it is run as a whole, which is TensorFlow's"
-    elif manifest.tokenizer == CALLER and manifest.max_length >= NO_LIMIT:
+    elif manifest.tokenizer == CALLER and manifest.max_length > _LONGEST:
         why = (
             "its callers give tokens of any length, and OpenVINO would not say when it has no places for them"
         )
@@ -60,17 +65,33 @@ def _refuse_unchecked(manifest: Manifest) -> None:
         raise ModelRefused(f"OpenVINO does not serve this model: {why}", reason=ENGINE_CANNOT)
 
 
+def _refuse_untrue_length(manifest: Manifest, functions: Mapping[str, Any]) -> None:
+    """A length that TensorFlow refuses: OpenVINO, which would not, could not be held to it."""
+    if manifest.tokenizer == GRAPH or manifest.max_length > _LONGEST:
+        return  # its own tokens were tried, or are never as many
+    signature = functions[manifest.encode_signature([manifest.seam])]
+    masks = {token.name for token in manifest.inputs if token.role == "mask"}
+    rows = {
+        name: np.full([1, *(manifest.max_length if n is None else n for n in spec.shape[1:])], name in masks)
+        for name, spec in signature.structured_input_signature[1].items()
+    }
+    try:
+        TensorFlowEngine(functions, manifest).encode(rows, [manifest.seam])
+    except Exception as error:  # whatever its operations raise
+        raise ModelRefused(
+            f"OpenVINO does not serve this model: TensorFlow refuses {manifest.max_length} tokens, its own greatest "
+            f"length ({first_line(error)})",
+            reason=ENGINE_CANNOT,
+        ) from error
+
+
 def _converted(function: Any, name: str, outputs: Iterable[str], directory: Path) -> Any:
     """OpenVINO's model of a signature, its outputs named as the signature's are."""
     try:
         model = runtime().convert_model(function)
     except Exception as error:  # whatever its converter raises
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        said = next(
-            (line for line in lines if "translation" in line or "support" in line), (lines or [""])[0]
-        )
         raise ModelRefused(
-            f"OpenVINO cannot convert the function {name!r} of {directory}: {type(error).__name__}: {said[:300]}",
+            f"OpenVINO cannot convert the function {name!r} of {directory}: {first_line(error)}",
             reason=ENGINE_CANNOT,
         ) from error
     found = {one.any_name: one for one in model.outputs}

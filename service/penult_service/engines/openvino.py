@@ -41,7 +41,7 @@ def runtime() -> Any:
         import openvino
     except ImportError as error:
         raise ModelRefused(
-            f"OpenVINO cannot be imported ({_first_line(error)}); install penult[serve], or take --engine tensorflow",
+            f"OpenVINO cannot be imported ({first_line(error)}); install penult[serve], or take --engine tensorflow",
             reason=ENGINE_CANNOT,
         ) from error
     return openvino
@@ -71,7 +71,7 @@ class Index:
             return cls(encode, bool(raw["head"]), ranges)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InvalidInput(
-                f"{ir / INDEX} cannot be read ({_first_line(error)}); remove {ir}, and it is made again",
+                f"{ir / INDEX} cannot be read ({first_line(error)}); remove {ir}, and it is made again",
                 reason="DAMAGED",
             ) from error
 
@@ -104,6 +104,7 @@ class OpenVINOEngine:
         self._index = Index.read(ir)
         self._encoders: dict[frozenset[str], _Function] = {}
         self._lock = threading.Lock()
+        self._tokens = [token.name for token in manifest.inputs if token.role != "value"]
         refuse_missing_precision(setting.precision)
         if manifest.readouts:
             self._encoder([manifest.readouts[0].layer])
@@ -113,6 +114,7 @@ class OpenVINOEngine:
         self, inputs: Mapping[str, NDArray[Any]], layers: Sequence[str]
     ) -> dict[str, NDArray[np.float32]]:
         """As in `Engine`: readouts float32 by layer, [n, d], or [n, length, d] for tokens."""
+        self._refuse_too_long(inputs)
         self._refuse_out_of_range(inputs)
         return self._run(self._encoder(layers), inputs)
 
@@ -163,8 +165,20 @@ class OpenVINOEngine:
             return _Function(_core().compile_model(model, "CPU", options(precision, self._threads)))
         except RuntimeError as error:
             raise ModelRefused(
-                f"OpenVINO cannot compile {self._manifest.source}: {_first_line(error)}", reason=ENGINE_CANNOT
+                f"OpenVINO cannot compile {self._manifest.source}: {first_line(error)}", reason=ENGINE_CANNOT
             ) from error
+
+    def _refuse_too_long(self, inputs: Mapping[str, NDArray[Any]]) -> None:
+        """OpenVINO itself adds what has another length, as far as it goes."""
+        length, longest = (
+            max((inputs[name].shape[1] for name in self._tokens), default=0),
+            self._manifest.max_length,
+        )
+        if length > longest:
+            raise InvalidInput(
+                f"the model refuses these inputs for their length: {length} tokens, and it takes {longest}",
+                reason="REFUSED_BY_MODEL",
+            )
 
     def _refuse_out_of_range(self, inputs: Mapping[str, NDArray[Any]]) -> None:
         """OpenVINO itself would read zeros where a table has no such row."""
@@ -186,7 +200,7 @@ class OpenVINOEngine:
             if self._manifest.tokenizer != CALLER:
                 raise
             raise InvalidInput(
-                f"the model refuses these inputs, perhaps for their length: {_first_line(error)}",
+                f"the model refuses these inputs, perhaps for their length: {first_line(error)}",
                 reason="REFUSED_BY_MODEL",
             ) from None
 
@@ -205,7 +219,12 @@ class _Function:
         }
         # The inputs are read where they lie; the outputs are copied, since the next call writes over them.
         found = self._request.infer(given, share_inputs=True, share_outputs=False)
-        return {name: found[output] for name, output in self._outputs}
+        return {name: _single(found[output]) for name, output in self._outputs}
+
+
+def _single(array: NDArray[Any]) -> NDArray[Any]:
+    """Half precision as float32, as TensorFlow's engine gives it."""
+    return array.astype(np.float32) if array.dtype == np.float16 else array
 
 
 def refuse_missing_precision(precision: str) -> None:
@@ -237,8 +256,9 @@ def _core() -> Any:
     return runtime().Core()
 
 
-def _first_line(error: Exception) -> str:
-    """The line that says most: OpenVINO begins with the places in its own source."""
+def first_line(error: Exception) -> str:
+    """The line that says most: OpenVINO begins with places in its own source, and lists reasons with two strokes."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    reasons = [line.removeprefix("-- ") for line in lines if line.startswith("-- ")]
     said = [line for line in lines if not line.startswith(("Exception from", "Check '"))] or lines
-    return (said or [type(error).__name__])[0][:_SAID]
+    return (reasons or said or [type(error).__name__])[0][:_SAID]

@@ -1,0 +1,210 @@
+"""OpenVINO beside TensorFlow and NumPy: the same numbers, the same refusals, and nothing that is not asked for."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from penult_service.engines import ir as making
+from penult_service.engines import openvino
+from penult_service.engines.opening import Functions, open_engine
+from penult_service.errors import InvalidInput, ModelRefused
+from penult_service.prepared import Manifest, TokenInput, load_manifest
+from penult_service.tuned import BFLOAT16, OPENVINO, TENSORFLOW, Setting
+from support import prepared_by_hand
+from support.engines import seed_model_on
+
+TEXTS = ["dull", "a film that i will not forget", "word " * 30, "word " * 300, ""]
+
+
+@pytest.fixture(scope="module")
+def by_hand(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return prepared_by_hand.write(tmp_path_factory.mktemp("by_hand") / "model")
+
+
+@pytest.fixture(scope="module")
+def limited(by_hand: Path) -> Manifest:
+    """Its manifest, of a model that is never given more tokens than it has places for."""
+    return replace(load_manifest(by_hand), max_length=prepared_by_hand.POSITIONS)
+
+
+@pytest.fixture(scope="module")
+def opened(by_hand: Path, limited: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    place = tmp_path_factory.mktemp("ir")
+    making.convert(by_hand, limited, Functions(by_hand), place)
+    return open_engine(by_hand, limited, Setting(OPENVINO), ir=place)[0]
+
+
+def rows(*, ids: int = 7, types: int = 1, length: int = 9) -> dict[str, np.ndarray]:
+    found = {"ids": np.full((3, length), 5), "mask": np.ones((3, length)), "types": np.zeros((3, length))}
+    found["mask"][1, 4:] = 0
+    found["ids"][2, 3], found["types"][0, 1] = ids, types
+    return {name: array.astype(np.int32) for name, array in found.items()}
+
+
+def test_readouts_and_outputs_are_those_of_numpy(opened: Any) -> None:
+    given = rows()
+    tokens, pooled, logits = prepared_by_hand.by_numpy(*given.values())
+    found = opened.encode(given, ["pooler", "encoder"])
+    np.testing.assert_allclose(found["encoder"], tokens, atol=1e-6)
+    np.testing.assert_allclose(found["pooler"], pooled, atol=1e-6)
+    np.testing.assert_allclose(opened.encode(given, ["encoder"])["encoder"], tokens, atol=1e-6)
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(opened.head(found["pooler"])["output"], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(("wrong", "least", "most"), [("ids", 0, None), ("types", 0, 1)])
+def test_what_a_table_has_no_row_for_is_refused_as_tensorflow_does(
+    opened: Any, by_hand: Path, limited: Manifest, wrong: str, least: int, most: int | None
+) -> None:
+    most = len(prepared_by_hand.VOCABULARY) - 1 if most is None else most
+    tensorflow = open_engine(by_hand, limited, Setting(TENSORFLOW))[0]
+    for engine in (opened, tensorflow):
+        engine.encode(rows(**{wrong: most}), ["pooler"])
+        for value in (least - 1, most + 1):
+            with pytest.raises(InvalidInput, match=f"holds {value}, .* has 0 to {most}$") as refused:
+                engine.encode(rows(**{wrong: value}), ["pooler"])
+            assert refused.value.reason == "OUT_OF_RANGE"
+
+
+def test_more_tokens_than_places_are_refused(opened: Any) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        opened.encode(rows(length=prepared_by_hand.POSITIONS + 1), ["pooler"])
+    assert refused.value.reason == "REFUSED_BY_MODEL"
+    opened.encode(rows(length=prepared_by_hand.POSITIONS), ["pooler"])
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({}, "tokens of any length"),
+        ({"readouts": (), "seam": "", "unread": "no cut"}, "nothing can be read"),
+        ({"max_length": 9, "inputs": (TokenInput("x", "value", "bfloat16"),)}, "bfloat16"),
+    ],
+)
+def test_what_openvino_would_get_wrong_in_silence_is_not_converted(
+    by_hand: Path, tmp_path: Path, change: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(ModelRefused, match=why) as refused:
+        making.convert(by_hand, replace(load_manifest(by_hand), **change), {}, tmp_path)
+    assert refused.value.reason == "ENGINE_CANNOT"
+    assert not list(tmp_path.iterdir())
+
+
+def a_model_that(compute: Any, place: Path) -> dict[str, Any]:
+    """Signatures of a model of ids alone, as they come from a file."""
+    import tensorflow as tf
+
+    ids = tf.TensorSpec([None, None], tf.int32, name="ids")
+    module = tf.Module()
+    module.encode = tf.function(
+        lambda ids: {"pooler": compute(tf, ids)}, input_signature=[ids], autograph=False
+    )
+    tf.saved_model.save(module, str(place), signatures={"encode_0": module.encode})
+    module.loaded = tf.saved_model.load(str(place))
+    return {"encode_0": module.loaded.signatures["encode_0"], "kept": module}
+
+
+@pytest.mark.parametrize(
+    ("compute", "why"),
+    [
+        (
+            lambda tf, ids: tf.reduce_mean(tf.gather(tf.ones((9, 3)), ids * 2), axis=1),
+            "computes places in a table from 'ids'",
+        ),
+        (
+            lambda tf, ids: tf.cast(tf.strings.length(tf.strings.as_string(ids)), tf.float32),
+            "the function 'encode_0' of m: No conversion rule found for operations: AsString, StringLength$",
+        ),
+    ],
+)
+def test_what_is_not_converted_is_said_in_a_sentence(
+    limited: Manifest, tmp_path: Path, compute: Any, why: str
+) -> None:
+    manifest = replace(limited, readouts=limited.readouts[:1], inputs=limited.inputs[:1])
+    with pytest.raises(ModelRefused, match=why) as refused:
+        making.convert(Path("m"), manifest, a_model_that(compute, tmp_path / "saved"), tmp_path)
+    assert refused.value.reason == "ENGINE_CANNOT"
+
+
+@pytest.mark.parametrize(
+    ("engine", "precision"), [(OPENVINO, "float32"), (OPENVINO, BFLOAT16), (TENSORFLOW, BFLOAT16)]
+)
+def test_embeddings_are_tensorflows_up_to_the_precision(engine: str, precision: str) -> None:
+    reference, other = seed_model_on(TENSORFLOW), seed_model_on(engine, precision)
+    table = reference.tokenizer.tokenize(TEXTS)
+    seam = reference.manifest.seam
+    wanted, found = (one.engine.encode(table.inputs, [seam])[seam] for one in (reference, other))
+    cosine = (wanted * found).sum(axis=1) / np.linalg.norm(wanted, axis=1) / np.linalg.norm(found, axis=1)
+    apart = np.abs(wanted - found).max()
+    if precision == BFLOAT16:
+        assert 1e-4 < apart < 0.1  # lowered, and not by more than rounding explains
+        assert cosine.min() > 0.999
+    else:
+        assert apart <= 1e-4
+        assert cosine.min() > 0.999999
+
+
+def test_tensorflow_computes_each_engine_at_its_own_precision_in_turn() -> None:
+    single, lower = seed_model_on(TENSORFLOW), seed_model_on(TENSORFLOW, BFLOAT16)
+    inputs, seam = single.tokenizer.tokenize(TEXTS).inputs, single.manifest.seam
+    first = [model.engine.encode(inputs, [seam])[seam] for model in (single, lower)]
+    assert (first[0] != first[1]).any()
+    for _ in range(2):
+        for model, before in zip((single, lower), first, strict=True):
+            np.testing.assert_array_equal(model.engine.encode(inputs, [seam])[seam], before)
+    np.testing.assert_array_equal(
+        lower.engine.head(first[0])["output"], single.engine.head(first[0])["output"]
+    )
+
+
+def test_bfloat16_is_refused_where_the_processor_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Core:
+        def get_property(self, *_: str) -> list[str]:
+            return ["FP32", "INT8"]
+
+    monkeypatch.setattr(openvino, "_core", Core)
+    with pytest.raises(ModelRefused, match="no bfloat16 arithmetic; take --precision float32"):
+        openvino.refuse_missing_precision(BFLOAT16)
+
+
+def test_files_that_are_missing_or_damaged_are_named(
+    by_hand: Path, limited: Manifest, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidInput, match=r"ir\.json cannot be read") as refused:
+        open_engine(by_hand, limited, Setting(OPENVINO), ir=tmp_path)
+    assert refused.value.reason == "DAMAGED"
+    openvino.Index({"encode_0_1": ("pooler", "encoder")}, True, {}).write(tmp_path)
+    with pytest.raises(ModelRefused, match="cannot compile"):
+        open_engine(by_hand, limited, Setting(OPENVINO), ir=tmp_path)
+
+
+def test_nothing_is_written_at_home_and_no_telemetry_comes_in(tmp_path: Path) -> None:
+    code = """
+import socket, sys
+def refused(*_, **__): raise SystemExit("it asked the network")
+socket.socket.connect = socket.getaddrinfo = refused
+from penult_service.engines.openvino import runtime
+openvino = runtime()
+import numpy as np, openvino.opset8 as ops
+given = ops.parameter([-1], np.float32)
+model = openvino.Model([ops.relu(given)], [given])
+openvino.Core().compile_model(model, "CPU")([np.float32([-1, 2])])
+from openvino.tools.ovc import telemetry_utils
+telemetry_utils.send_conversion_result("success")
+assert telemetry_utils.tm.__name__.endswith("telemetry_stub"), telemetry_utils.tm
+loaded = [name for name, module in sys.modules.items() if name.startswith("openvino_telemetry") and module]
+assert not loaded, loaded
+assert "tensorflow" not in sys.modules
+"""
+    environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "CI": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert not list(tmp_path.rglob("*"))
