@@ -25,7 +25,6 @@ from penult_service.engines import machine
 from penult_service.engines.launching import CRASHED, Progress, ask
 from penult_service.engines.measuring import Found, Job
 from penult_service.engines.texts import TEXTS
-from penult_service.engines.timing import best
 from penult_service.errors import ModelRefused
 from penult_service.files import new_directory
 from penult_service.prepared import MANIFEST_NAME, Manifest
@@ -219,15 +218,15 @@ def _asked(job: Job, ir: Path, progress: Progress | None) -> Found:
         except ModelRefused as refused:
             if refused.reason not in (CRASHED, CANNOT):
                 raise
-            gone = tuple(Measured(setting, problem=refused.message) for setting in others)
-            found = Found(False, gone, (None,) * len(others), crashed=True)
-    answers = iter(zip(found.measured, found.prices, strict=True))
-    pairs = [
-        next(answers) if setting.engine != OPENVINO else (Measured(setting, problem=lost), None)
-        for setting in job.settings
-    ]
-    crashed = bool(lost) or found.crashed
-    return Found(False, tuple(one for one, _ in pairs), tuple(price for _, price in pairs), crashed)
+            dead = tuple(Measured(setting, problem=refused.message) for setting in others)
+            found = Found(False, dead, (None,) * len(others), crashed=True)
+    gone = [setting for setting in job.settings if setting.engine == OPENVINO]
+    return replace(
+        found,
+        measured=(*found.measured, *(Measured(setting, problem=lost) for setting in gone)),
+        prices=(*found.prices, *[None] * len(gone)),
+        crashed=bool(lost) or found.crashed,
+    )
 
 
 def _with_ir(job: Job, ir: Path, progress: Progress | None) -> Found:
@@ -264,8 +263,8 @@ def _child(job: Job, progress: Progress | None) -> Found:
 
 def _chosen(found: Found, wish: Wish, load: float, *, timed: bool) -> _Kept:
     """What to serve of what was found; or why nothing is."""
-    usable = [one for one in found.measured if not one.problem]
-    chosen = best(found.measured, wish.precision) if timed else next(iter(usable), None)
+    usable = next((one.setting for one in found.measured if not one.problem), None)
+    chosen = found.best if timed else usable
     prices = {one.setting: price for one, price in zip(found.measured, found.prices, strict=True)}
     told = found.measured if timed or not chosen else ()
 
@@ -273,7 +272,7 @@ def _chosen(found: Found, wish: Wish, load: float, *, timed: bool) -> _Kept:
         return Tuned(setting, told, price, machine.processor(), load)
 
     if chosen is not None:
-        return _Kept(tuned(chosen.setting, prices[chosen.setting]))
+        return _Kept(tuned(chosen, prices[chosen]))
     first = found.measured[0]
     if wish.engine == AUTO and wish.precision in (FLOAT32, AUTO):
         # It is the process that measured which failed: the server says what is wrong with the model, if it is that.

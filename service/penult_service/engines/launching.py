@@ -83,7 +83,10 @@ def _answer(
         child.stdin.write(json.dumps(job).encode() + b"\n")
         child.stdin.flush()
     for line in child.stdout:
-        told = json.loads(line)
+        try:
+            told = json.loads(line)
+        except ValueError:
+            break  # it was ended in the middle of a line
         if "done" in told:
             return dict(told["done"])
         if "error" in told:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -51,7 +51,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Found:
-    """What the child answers: whether the IR is whole, and of every setting, in order, what was measured and its price.
+    """What the child answers: whether the IR is whole, and of every setting what was measured, and its price.
+
+    `best` is the one to serve with, of those that were timed; None: none was, or none can be used. Where other batches
+    suit it, it was measured twice.
 
     `prices` are those of other precisions, and of OpenVINO; None: TensorFlow in float32, or nothing came of it.
     `crashed`: a child ended without an answer.
@@ -60,6 +63,7 @@ class Found:
     converted: bool
     measured: tuple[Measured, ...]
     prices: tuple[Price | None, ...]
+    best: Setting | None = None
     crashed: bool = False
 
 
@@ -95,11 +99,14 @@ class _Bench:
             self._timed(ready) if self._job.time else {one.setting: Measured(one.setting) for one in ready}
         )
         measured = [timed[one.setting] if isinstance(one, Candidate) else one for one in tried]
-        if self._job.time:
-            measured = self._sized(measured, ready)
-        kinds = [(setting.engine, setting.precision) for setting in self._job.settings]
+        chosen = best(measured, self._job.precision) if self._job.time else None
+        if chosen is not None:
+            chosen = self._sized(next(one for one in ready if one.setting == chosen.setting))
+            measured = [chosen, *measured] if chosen.setting not in timed else measured
+        kinds = [(one.setting.engine, one.setting.precision) for one in measured]
         prices = tuple(self._prices.get(kind, (None, ""))[0] for kind in kinds)
-        return Found(self._job.ir is not None and not why_not, tuple(measured), prices)
+        converted = self._job.ir is not None and not why_not
+        return Found(converted, tuple(measured), prices, chosen.setting if chosen else None)
 
     def _converted(self) -> str:
         """Makes the IR where it is needed; why it could not be made."""
@@ -158,15 +165,9 @@ class _Bench:
         self._stopwatch = Stopwatch(self._manifest)
         return {one.setting: one for one in self._stopwatch.compare(ready)} if ready else {}
 
-    def _sized(self, measured: Sequence[Measured], ready: Collection[Candidate]) -> list[Measured]:
-        """The same, the best with the batches that suit it."""
-        chosen = best(measured, self._job.precision)
-        if chosen is None:
-            return list(measured)
+    def _sized(self, candidate: Candidate) -> Measured:
         self._progress("trying sizes of batches", 0.8)
-        candidate = next(one for one in ready if one.setting == chosen.setting)
-        sized = self._stopwatch.sizes(candidate)
-        return [sized if one is chosen else one for one in measured]
+        return self._stopwatch.sizes(candidate)
 
 
 def _is_reference(setting: Setting) -> bool:

@@ -85,6 +85,7 @@ def _pooled(
 def price(wanted: Read, found: Read, head: Head) -> Price:
     """What `found` changes of `wanted`, the same rows by TensorFlow in float32."""
     a, b = (each.embeddings.astype(np.float64) for each in (wanted, found))
+    b = np.where(np.isfinite(b).all(axis=1, keepdims=True), b, np.nan)
     norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     same = (a == b).all(axis=1)  # also where both are 0
     cosines = np.where(same, 1.0, (a * b).sum(axis=1) / np.where(norms > 0, norms, 1.0))
@@ -97,7 +98,7 @@ def price(wanted: Read, found: Read, head: Head) -> Price:
         mean_cosine=float(cosines.mean()),
         largest_difference=largest,
         flipped=_flipped(wanted, found, head),
-        neighbors_kept=_kept(wanted.embeddings, found.embeddings) if len(a) >= FEWEST else None,
+        neighbors_kept=_kept(a, b) if len(a) >= FEWEST else None,
     )
 
 
@@ -120,14 +121,15 @@ def _classes_of(head: Head) -> Callable[[NDArray[Any]], NDArray[Any]]:
     )
 
 
-def _kept(wanted: FloatMatrix, found: FloatMatrix) -> float:
+def _kept(wanted: NDArray[np.float64], found: NDArray[np.float64]) -> float:
     near, still = _nearest(wanted), _nearest(found)
     return float(np.mean([len(np.intersect1d(a, b)) / NEIGHBORS for a, b in zip(near, still, strict=True)]))
 
 
-def _nearest(embeddings: FloatMatrix) -> NDArray[np.intp]:
+def _nearest(embeddings: NDArray[np.float64]) -> NDArray[np.intp]:
     """The ten nearest other rows by cosine, int [n, 10]."""
-    scores = similarity(embeddings, embeddings, "cosine")
+    rows = embeddings.astype(np.float32)
+    scores = similarity(rows, rows, "cosine")
     np.fill_diagonal(scores, -2.0)
     return np.argsort(-scores, axis=1, kind="stable")[:, :NEIGHBORS]
 

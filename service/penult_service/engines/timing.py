@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from penult_service.batching.plan import Limits, plan
-from penult_service.engines.examples import Examples, of_lengths
+from penult_service.engines.examples import of_lengths
 from penult_service.engines.pricing import Computes, layers_read
 from penult_service.prepared import Manifest
 from penult_service.tuned import AUTO, BFLOAT16, FLOAT32, Measured, Setting
@@ -22,19 +24,24 @@ from penult_service.tuned import AUTO, BFLOAT16, FLOAT32, Measured, Setting
 WORTH = 1.15
 # Of two settings as good as each other the first one: they stand in the order of `settings_for`.
 ALIKE = 1.03
+# A setting that takes so much longer than the best is not timed to the end.
+FAR_BEHIND = 1.5
 # A smaller batch is preferred where it loses no more: one short text waits for less.
 SMALLER = 0.97
 # Of (token budget, rows) of a batch.
-SIZES = ((512, 32), (1024, 32), (1024, 64), (2048, 32), (2048, 64), (4096, 64), (4096, 128), (8192, 256))
-_LONGEST_BATCH = 0.5  # seconds: larger ones are not tried
-_ROUNDS, _MOST_SECONDS = 5, 1.5  # per setting of a comparison, and for all of its rounds
-_SIZE_SECONDS = 4.0
-_BATCHES = 4  # of a size's batches that are timed, from the longest rows to the shortest
+SIZES = ((512, 32), (1024, 64), (2048, 32), (2048, 128), (4096, 256), (8192, 512))
+_LONGEST_BATCH = 0.25  # seconds: after one that takes so long, larger ones are not tried
+_ROUNDS, _LEAST, _ROUND_SECONDS = 5, 3, 0.4  # of a comparison, and for a setting in a round
+_SIZE_ROUNDS, _SIZE_SECONDS = 3, 3.0
+_MOST_BATCHES, _SAMPLED = 4, 6144  # of a plan that are timed, and about how many tokens of it
 _ONE_TOKENS, _ONE_RUNS = 16, 15
 
 
-def mix(rows: int = 640) -> list[int]:
-    """Tokens a row as sentences and short reviews have them: log-normal, median 20, a twentieth above 60."""
+def mix(rows: int = 4000) -> list[int]:
+    """Tokens a row as sentences and short reviews have them: log-normal, median 20, a twentieth above 60.
+
+    As many as a busy server has waiting: of fewer, batches would hold fewer than they may.
+    """
     from statistics import NormalDist
 
     places = (np.arange(rows) + 0.5) / rows
@@ -43,11 +50,19 @@ def mix(rows: int = 640) -> list[int]:
 
 @dataclass
 class Candidate:
-    """A setting with its engine, and what has been timed of it: seconds of a round."""
+    """A setting with its engine."""
 
     setting: Setting
     engine: Computes
-    seconds: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Some batches of a plan, how many of the plan each stands for, and the real tokens of the whole plan."""
+
+    batches: tuple[dict[str, NDArray[Any]], ...]
+    weights: tuple[int, ...]
+    tokens: int
 
 
 class Stopwatch:
@@ -56,79 +71,82 @@ class Stopwatch:
     Args:
         manifest: Of the model.
         clock: Seconds; for tests.
-        examples: The mix; by default made up.
     """
 
-    def __init__(
-        self,
-        manifest: Manifest,
-        clock: Callable[[], float] = time.perf_counter,
-        examples: Examples | None = None,
-    ) -> None:
+    def __init__(self, manifest: Manifest, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock, self._layers = clock, layers_read(manifest)
-        self._examples = examples or of_lengths(manifest, mix())
+        self._examples = of_lengths(manifest, mix())
         self._one = of_lengths(manifest, [_ONE_TOKENS]).batch([0])
 
     def compare(self, candidates: Sequence[Candidate]) -> list[Measured]:
-        """All in rounds, each at its own budget; those far behind leave after the second."""
-        plans = {id(c): self._plan(c.setting) for c in candidates}
-        for candidate in candidates:
-            self._time(candidate.engine, plans[id(candidate)])  # warm
+        """All in rounds, in batches of one size; those far behind leave after the second."""
+        sample = self._sample(candidates[0].setting, 1)
+        fastest = min(self._warm(one.engine, sample) for one in candidates)
+        sample = self._sample(candidates[0].setting, max(1, int(_ROUND_SECONDS / max(fastest, 1e-9))))
+        for one in candidates:
+            self._warm(one.engine, sample)
+        seconds: list[list[float]] = [[] for _ in candidates]
+        racing = list(range(len(candidates)))
         began = self._clock()
-        racing = list(candidates)
         for number in range(_ROUNDS):
-            for candidate in racing:
-                candidate.seconds.append(self._time(candidate.engine, plans[id(candidate)]))
-            best = min(float(np.median(c.seconds)) / self._tokens(plans[id(c)]) for c in racing)
+            for i in racing:
+                seconds[i].append(self._time(candidates[i].engine, sample))
+            best_so_far = min(float(np.median(found)) for found in seconds)
             if number:
-                racing = [c for c in racing if min(c.seconds) / self._tokens(plans[id(c)]) < 1.5 * best]
-            if self._clock() - began > _MOST_SECONDS * len(candidates):
+                racing = [i for i in racing if min(seconds[i]) < FAR_BEHIND * best_so_far]
+            if number + 1 >= _LEAST and self._clock() - began > _ROUNDS * _ROUND_SECONDS * len(candidates):
                 break
-        return [self._measured(c, self._tokens(plans[id(c)])) for c in candidates]
+        return [
+            Measured(one.setting, sample.tokens / float(np.median(found)), self._one_seconds(one.engine))
+            for one, found in zip(candidates, seconds, strict=True)
+        ]
 
     def sizes(self, candidate: Candidate) -> Measured:
-        """The budget that does best for this engine, the smallest of those about as good."""
-        rates: dict[tuple[int, int], list[float]] = {}
-        took: dict[tuple[int, int], float] = {}
+        """The batches that do best for this engine, the smallest of those about as good; by the best of the rounds."""
+        rates: dict[tuple[int, int], float] = {}
+        samples = {
+            size: self._sample(replace(candidate.setting, token_budget=size[0], max_rows=size[1]))
+            for size in SIZES
+        }
         began = self._clock()
-        for number in range(3):
-            slowest = 0.0
-            for size in SIZES:
-                if slowest > _LONGEST_BATCH / 2:  # one of twice the size would take too long
+        for _ in range(_SIZE_ROUNDS):
+            for (budget, rows), sample in samples.items():
+                seconds = self._time(candidate.engine, sample)
+                rates[budget, rows] = max(rates.get((budget, rows), 0.0), sample.tokens / seconds)
+                if seconds > _LONGEST_BATCH * sum(sample.weights):
                     break
-                batches = self._plan(replace(candidate.setting, token_budget=size[0], max_rows=size[1]))
-                if not number:
-                    self._time(candidate.engine, batches)
-                seconds = self._time(candidate.engine, batches)
-                rates.setdefault(size, []).append(self._tokens(batches) / seconds)
-                took[size] = slowest = seconds / len(batches)
             if self._clock() - began > _SIZE_SECONDS:
                 break
-        medians = {size: float(np.median(found)) for size, found in rates.items()}
-        best = max(medians.values())
-        budget, rows = next(size for size, rate in medians.items() if rate >= SMALLER * best)
+        most = max(rates.values())
+        budget, rows = next(size for size, rate in rates.items() if rate >= SMALLER * most)
         setting = replace(candidate.setting, token_budget=budget, max_rows=rows)
-        return Measured(setting, medians[budget, rows], self._one_seconds(candidate.engine))
+        return Measured(setting, rates[budget, rows], self._one_seconds(candidate.engine))
 
-    def _plan(self, setting: Setting) -> list[list[int]]:
-        """A few batches of the mix, spread evenly over it."""
-        batches = plan(self._examples.costs.tolist(), Limits(setting.token_budget, setting.max_rows))
-        places = np.linspace(0, len(batches) - 1, min(_BATCHES, len(batches))).round().astype(int)
-        return [batches[place] for place in places]
+    def _sample(self, setting: Setting, most: int = _MOST_BATCHES) -> Sample:
+        """Batches from the longest rows to the shortest, each in the middle of those it stands for."""
+        plan_ = plan(self._examples.costs.tolist(), Limits(setting.token_budget, setting.max_rows))
+        count = min(most, max(2, _SAMPLED // setting.token_budget), _MOST_BATCHES, len(plan_))
+        parts = np.array_split(np.arange(len(plan_)), count)
+        batches = tuple(self._examples.batch(plan_[part[len(part) // 2]]) for part in parts)
+        return Sample(batches, tuple(len(part) for part in parts), int(self._examples.lengths.sum()))
 
-    def _tokens(self, batches: Sequence[Sequence[int]]) -> int:
-        return int(sum(self._examples.lengths[list(rows)].sum() for rows in batches))
+    def _time(self, engine: Computes, sample: Sample) -> float:
+        """Seconds that the whole plan would take."""
+        total = 0.0
+        for batch, weight in zip(sample.batches, sample.weights, strict=True):
+            began = self._clock()
+            engine.encode(batch, self._layers)
+            total += weight * (self._clock() - began)
+        return total
 
-    def _time(self, engine: Computes, batches: Sequence[Sequence[int]]) -> float:
-        inputs = [self._examples.batch(rows) for rows in batches]
-        began = self._clock()
-        for each in inputs:
-            engine.encode(each, self._layers)
-        return self._clock() - began
-
-    def _measured(self, candidate: Candidate, tokens: int) -> Measured:
-        seconds = float(np.median(candidate.seconds))
-        return Measured(candidate.setting, tokens / seconds, self._one_seconds(candidate.engine))
+    def _warm(self, engine: Computes, sample: Sample) -> float:
+        """Seconds that a batch takes, the second time."""
+        for _ in range(2):
+            began = self._clock()
+            for batch in sample.batches:
+                engine.encode(batch, self._layers)
+            seconds = self._clock() - began
+        return seconds / len(sample.batches)
 
     def _one_seconds(self, engine: Computes) -> float:
         engine.encode(self._one, self._layers)

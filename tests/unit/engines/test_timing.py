@@ -1,0 +1,149 @@
+"""How settings are compared and batches sized, by engines whose cost is known and a clock that they move."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from penult_service.engines.examples import of_lengths
+from penult_service.engines.fake import DIMENSION, fake_manifest
+from penult_service.engines.timing import Candidate, Stopwatch, best, mix
+from penult_service.tuned import AUTO, BFLOAT16, FLOAT32, OPENVINO, TENSORFLOW, Measured, Setting
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass
+class Costly:
+    """Takes `a` seconds a batch and `b` a padded token; from `full` tokens on, `c` for each more."""
+
+    clock: Clock
+    a: float
+    b: float
+    c: float = 0.0
+    full: int = 0
+    extra: list[float] = field(default_factory=list)
+    batches: list[tuple[int, ...]] = field(default_factory=list)
+
+    def encode(
+        self, inputs: Mapping[str, NDArray[Any]], layers: Sequence[str]
+    ) -> dict[str, NDArray[np.float32]]:
+        shape = inputs["ids"].shape
+        self.batches.append(shape)
+        tokens = inputs["ids"].size
+        beyond = self.c * max(0, tokens - self.full) if self.full else 0.0
+        self.clock.now += self.a + self.b * tokens + beyond + (self.extra.pop() if self.extra else 0.0)
+        return {layer: np.zeros((shape[0], DIMENSION), np.float32) for layer in layers}
+
+    def head(self, *_: Any) -> dict[str, NDArray[Any]]:
+        raise AssertionError("only encoding is timed")
+
+
+def watch(clock: Clock) -> Stopwatch:
+    return Stopwatch(fake_manifest(), clock)
+
+
+def test_the_mix_is_like_sentences() -> None:
+    lengths = np.array(mix())
+    assert np.median(lengths) == 20
+    assert 0.03 < (lengths > 60).mean() < 0.08
+    assert lengths.min() >= 1
+
+
+def test_rates_are_real_tokens_by_the_engine_s_own_time() -> None:
+    clock = Clock()
+    engines = [Costly(clock, 0.001, 1e-5), Costly(clock, 0.001, 2e-5)]
+    candidates = [Candidate(Setting(threads=i + 1), engine) for i, engine in enumerate(engines)]
+    fast, slow = watch(clock).compare(candidates)
+    lengths = of_lengths(fake_manifest(), mix()).lengths
+    batches = engines[0].batches[: len(engines[0].batches) // 2]
+    assert len(set(batches)) > 1, "batches of several shapes"
+    assert fast.tokens_per_second == pytest.approx(1e5, rel=0.2), (
+        "padding and the cost of a batch take their part"
+    )
+    assert fast.tokens_per_second < 1e5
+    assert slow.tokens_per_second < fast.tokens_per_second
+    assert fast.one_seconds == pytest.approx(0.001 + 16e-5)
+    assert lengths.max() <= fake_manifest().max_length
+
+
+def test_a_pause_of_the_machine_does_not_decide() -> None:
+    clock = Clock()
+    disturbed, steady = Costly(clock, 0.0, 1e-5), Costly(clock, 0.0, 1.5e-5)
+    candidates = [Candidate(Setting(OPENVINO), disturbed), Candidate(Setting(TENSORFLOW), steady)]
+    disturbed.extra = [0.0] * 20 + [5.0] + [0.0] * 5  # popped from the end: in the second round
+    found = watch(clock).compare(candidates)
+    assert best(found, FLOAT32) is found[0]
+
+
+def test_what_is_far_behind_is_not_timed_to_the_end() -> None:
+    clock = Clock()
+    fast, slow = Costly(clock, 0.0, 1e-6), Costly(clock, 0.0, 1e-4)
+    watch(clock).compare([Candidate(Setting(OPENVINO), fast), Candidate(Setting(), slow)])
+    assert len(slow.batches) < len(fast.batches)
+
+
+@pytest.mark.parametrize(
+    ("engine", "expected"),
+    [
+        # A batch costs nothing by itself: the smallest does as well as any.
+        ({"a": 0.0, "b": 1e-6}, (512, 32)),
+        # Beyond a thousand tokens it is no longer in the cache.
+        ({"a": 0.0005, "b": 1e-6, "c": 5e-6, "full": 1024}, (1024, 64)),
+        # A batch costs as much as 20,000 tokens: as large as the planning makes them.
+        ({"a": 0.02, "b": 1e-6}, (4096, 256)),
+    ],
+)
+def test_the_size_of_batches_follows_from_what_they_cost(
+    engine: dict[str, Any], expected: tuple[int, int]
+) -> None:
+    clock = Clock()
+    found = watch(clock).sizes(Candidate(Setting(threads=3), Costly(clock, **engine)))
+    assert (found.setting.token_budget, found.setting.max_rows) == expected
+    assert found.setting.threads == 3
+
+
+def test_batches_that_would_keep_others_waiting_are_not_tried() -> None:
+    clock = Clock()
+    slow = Costly(clock, 0.4, 3e-4)  # 1,024 tokens take 0.7 s
+    found = watch(clock).sizes(Candidate(Setting(), slow))
+    assert found.setting.token_budget <= 1024
+    assert max(rows * length for rows, length in slow.batches) <= 1024
+
+
+def measured(engine: str, precision: str, rate: float, problem: str = "", threads: int = 1) -> Measured:
+    return Measured(Setting(engine, precision, threads), rate, 0.001, problem)
+
+
+def test_the_fastest_is_chosen_and_of_equals_the_first() -> None:
+    first, second = measured(OPENVINO, FLOAT32, 990.0), measured(TENSORFLOW, FLOAT32, 1000.0)
+    assert best([first, second], FLOAT32) is first
+    assert best([second, first], FLOAT32) is second
+    faster = measured(TENSORFLOW, FLOAT32, 1100.0)
+    assert best([first, faster], FLOAT32) is faster
+
+
+def test_what_cannot_be_used_is_not_chosen() -> None:
+    broken, works = measured(OPENVINO, FLOAT32, 0.0, "no such operation"), measured(TENSORFLOW, FLOAT32, 1.0)
+    assert best([broken, works], FLOAT32) is works
+    assert best([broken], FLOAT32) is None
+    assert best([], AUTO) is None
+
+
+def test_precision_is_lowered_only_where_that_is_asked_for_and_worth_it() -> None:
+    full = measured(OPENVINO, FLOAT32, 1000.0)
+    little, much = measured(OPENVINO, BFLOAT16, 1140.0), measured(OPENVINO, BFLOAT16, 1160.0)
+    assert best([full, much], FLOAT32) is full
+    assert best([full, little], AUTO) is full
+    assert best([full, much], AUTO) is much
+    assert best([full, measured(OPENVINO, BFLOAT16, 9e9, "it costs too much")], AUTO) is full
+    assert best([much], AUTO) is much
