@@ -54,6 +54,12 @@ class Metrics:
         self._batch_padded = Histogram(
             "penult_batch_padded_tokens", "Tokens a batch, with padding.", buckets=_TOKENS, registry=registry
         )
+        self._computed = Counter(
+            "penult_computed_tokens",
+            "Tokens of batches: of the texts, or padding (kind).",
+            ["model", "kind"],
+            registry=registry,
+        )
         self._batch_rows = Histogram("penult_batch_rows", "Rows a batch.", buckets=_ROWS, registry=registry)
         self._stages = Histogram(
             "penult_stage_seconds",
@@ -109,6 +115,9 @@ class Metrics:
         self._batch_rows.observe(stats.rows)
         self._batch_tokens.observe(stats.tokens)
         self._batch_padded.observe(stats.padded_tokens)
+        model = _model_of(stats.queue)
+        self._computed.labels(model, "text").inc(stats.tokens)
+        self._computed.labels(model, "padding").inc(stats.padded_tokens - stats.tokens)
         self._stages.labels("queue").observe(stats.waited)
         self._stages.labels("encode").observe(stats.seconds)
 

@@ -103,6 +103,9 @@ def test_metrics(tmp_path: Path) -> None:
     assert figures['penult_queue_tokens{model="models/demo/versions/1"}'] == 0
     assert figures['penult_model_state{model="models/demo/versions/1",state="ready"}'] == 1
     assert figures["penult_batch_rows_sum"] >= 2
+    computed = 'penult_computed_tokens_total{kind="%s",model="models/demo/versions/1"}'
+    assert figures[computed % "text"] >= 7
+    assert figures[computed % "padding"] == 1  # of "three" beside "one two"
     for stage in ("tokenize", "queue", "encode", "reply"):
         assert figures[f'penult_stage_seconds_count{{stage="{stage}"}}'] >= 1, stage
 
