@@ -1,0 +1,128 @@
+"""Ten times as much as the server can do, for a minute: is every call answered, and does the server keep its pace?"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from typing import Any
+
+import grpc
+import loads
+import psutil
+import sides
+from penult.v1 import common_pb2 as common
+from penult.v1 import inference_service_pb2 as messages
+from penult.v1 import inference_service_pb2_grpc as stubs
+from process import running
+from rounds import percentile, progress
+
+TEXTS, TIMES, DEADLINE = 32, 10, 10.0
+
+
+def run(asked: Any) -> dict[str, Any]:
+    """Results, as `told_overload` reads them. Calls go straight to the wire: the client would try again by itself."""
+    precision = asked.precisions[0]
+    seconds = 10.0 if asked.quick else 60.0
+    with running(sides.ours(precision, asked.threads)[0]) as opened:
+        address, server = opened.about["address"], psutil.Process(opened.about["pid"])
+        texts = loads.sentences(4_096)
+        requests = [
+            messages.EmbedRequest(
+                texts=common.TextList(texts=texts[start : start + TEXTS]),
+                options=common.EmbedOptions(pooling=common.POOLING_MEAN),
+            )
+            for start in range(0, len(texts), TEXTS)
+        ]
+        found = asyncio.run(_run(address, server, requests, seconds))
+    return {
+        **found,
+        "precision": precision,
+        "deadline": DEADLINE,
+        "texts_a_call": TEXTS,
+        "overload_seconds": seconds,
+    }
+
+
+async def _run(
+    address: str, server: psutil.Process, requests: list[messages.EmbedRequest], seconds: float
+) -> dict[str, Any]:
+    async with grpc.aio.insecure_channel(address) as channel:
+        stub = stubs.InferenceServiceStub(channel)
+        await _capacity(stub, requests, 2.0)
+        before = await _capacity(stub, requests, min(seconds, 10.0))
+        progress(f"capacity {before:.0f} texts/s")
+        overload = await _overload(stub, server, requests, before / TEXTS * TIMES, seconds)
+        await asyncio.sleep(1.0)
+        after = await _capacity(stub, requests, min(seconds, 10.0))
+    progress(f"{overload['codes']}, goodput {overload['goodput']:.0f} texts/s; afterwards {after:.0f}")
+    return {"capacity_before": before, "capacity_after": after, **overload}
+
+
+async def _capacity(stub: Any, requests: list[messages.EmbedRequest], seconds: float) -> float:
+    """Texts a second of eight callers that wait for each answer."""
+    done = 0
+    began = time.perf_counter()
+
+    async def caller(first: int) -> None:
+        nonlocal done
+        number = first
+        while time.perf_counter() < began + seconds:
+            await stub.Embed(requests[number % len(requests)], timeout=60)
+            done += TEXTS
+            number += 8
+
+    await asyncio.gather(*(caller(first) for first in range(8)))
+    return done / (time.perf_counter() - began)
+
+
+async def _overload(
+    stub: Any, server: psutil.Process, requests: list[messages.EmbedRequest], rate: float, seconds: float
+) -> dict[str, Any]:
+    codes: Counter[str] = Counter()
+    taken: list[float] = []
+    memory: list[int] = []
+    late: list[float] = []
+    ended = 0.0
+
+    async def call(number: int) -> None:
+        nonlocal ended
+        sent = time.perf_counter()
+        try:
+            await stub.Embed(requests[number % len(requests)], timeout=DEADLINE)
+            codes["OK"] += 1
+            taken.append(time.perf_counter() - sent)
+            ended = time.perf_counter()
+        except grpc.aio.AioRpcError as error:
+            codes[error.code().name] += 1
+
+    async def watch() -> None:
+        while True:
+            memory.append(server.memory_info().rss)
+            await asyncio.sleep(0.5)
+
+    watching = asyncio.create_task(watch())
+    began = time.perf_counter()
+    calls = int(rate * seconds)
+    async with asyncio.TaskGroup() as group:
+        for number in range(calls):
+            due = began + number / rate
+            if (early := due - time.perf_counter()) > 0:
+                await asyncio.sleep(early)
+            else:
+                late.append(-early)
+                await asyncio.sleep(0)
+            group.create_task(call(number))
+    watching.cancel()
+    last_quarter, second_quarter = memory[-len(memory) // 4 :], memory[len(memory) // 4 : len(memory) // 2]
+    return {
+        "calls": calls,
+        "codes": dict(codes),
+        "unanswered": calls - sum(codes.values()),
+        "goodput": codes["OK"] * TEXTS / max(ended - began, seconds),
+        "p50": percentile(taken, 0.5) if taken else 0.0,
+        "p99": percentile(taken, 0.99) if taken else 0.0,
+        "sent_late_seconds": max(late, default=0.0),
+        "memory": memory,
+        "growth": max(last_quarter) / max(second_quarter) - 1.0,
+    }

@@ -1,0 +1,61 @@
+"""Penult's own engine called directly, without server or scheduler: tokens, packing, encode, mean."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import side
+from numpy.typing import NDArray
+from penult_service.batching.plan import plan
+from penult_service.config import serve_config
+from penult_service.process import loader
+from penult_service.repository.sources import from_paths
+from penult_service.vectors import pool_tokens
+
+
+class Side(side.Side):
+    """The engine that a server with the same options would have."""
+
+    def __init__(self, model: str, engine: str, precision: str, threads: int) -> None:
+        for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
+            os.environ[name] = str(threads)
+        config = serve_config(paths=(model,), engine=engine, precision=precision, threads=threads)
+        self._loaded = loader(config)(from_paths([model])[0])
+        manifest = self._loaded.manifest
+        self._layer = next(readout.layer for readout in manifest.readouts if readout.kind == "tokens")
+        self._mask = next(token.name for token in manifest.inputs if token.role == "mask")
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """As in `side.Side`, in the batches that the scheduler would make of them."""
+        setting = self._loaded.tuned.setting
+        table = self._loaded.tokenizer.tokenize(list(texts))
+        packed = plan(table.lengths.tolist(), token_budget=setting.token_budget, max_rows=setting.max_rows)
+        found: NDArray[np.float32] | None = None
+        seconds = []
+        for rows in packed:
+            width = int(table.lengths[rows].max())
+            inputs = {name: array[rows, :width] for name, array in table.inputs.items()}
+            began = time.perf_counter()
+            read = self._loaded.engine.encode(inputs, (self._layer,))[self._layer]
+            seconds.append(time.perf_counter() - began)
+            pooled = pool_tokens(read, inputs[self._mask], "mean")
+            if found is None:
+                found = np.empty((len(texts), pooled.shape[1]), np.float32)
+            found[rows] = pooled
+        assert found is not None
+        self.told = {
+            "batches": len(packed),
+            "longest_batch_seconds": max(seconds),
+            "median_batch_seconds": float(np.median(seconds)),
+            "tokens": int(table.lengths.sum()),
+            "padded_tokens": sum(len(rows) * int(table.lengths[rows].max()) for rows in packed),
+        }
+        return found
+
+    def about(self) -> dict[str, Any]:
+        """How it is run."""
+        return {"setting": vars(self._loaded.tuned.setting)}
