@@ -14,6 +14,7 @@ from penult_client._async.reading import read_result
 from penult_client._async.waiting import AsyncOngoing
 from penult_client._core import operations, requests, results, rpcs, screening_results
 from penult_client._core.analysis_results import Origin
+from penult_client._core.embedded import of_message
 from penult_client._core.kinds import Asked, Kind, Record, estimate_request
 from penult_client._core.progress import Progress, reporter
 from penult_client._core.rows import Rows
@@ -85,8 +86,8 @@ class AsyncAnalysis:
             assert not isinstance(rows, common.Source)
             first = rpcs.EMBED.request(options=options)
             rows.put(first, 0, 1)
-            reply = await self._caller.send(rpcs.EMBED, first, ends)
-            shown[name] = requests.blank_source(len(rows), reply.embeddings.columns)
+            reply = of_message(await self._caller.send(rpcs.EMBED, first, ends))
+            shown[name] = requests.blank_source(len(rows), reply.message.embeddings.columns)
             unseen += len(rows)
         return shown, unseen
 

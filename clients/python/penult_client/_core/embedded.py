@@ -42,8 +42,10 @@ def parse(reply: bytes) -> Embedded:
     return Embedded(message, data)
 
 
-def of_message(message: inference.EmbedResponse) -> Embedded:
-    """The same of a message."""
+def of_message(message: inference.EmbedResponse | Embedded) -> Embedded:
+    """The same of a message, as other transports give it; or what it is already."""
+    if isinstance(message, Embedded):
+        return message
     return Embedded(message, memoryview(message.embeddings.data))
 
 

@@ -33,7 +33,7 @@ Replies = Sequence[tuple[Part, Reply]]
 def embeddings(replies: Replies[inference.EmbedResponse | Embedded]) -> Embeddings:
     """Embeddings of all parts; with one row a token, as `TokenEmbeddings`."""
     rows, found = _unzip(replies)
-    parts = [each if isinstance(each, Embedded) else of_message(each) for each in found]
+    parts = [of_message(each) for each in found]
     messages = [each.message for each in parts]
     source = _same_source(messages)
     asked = messages[0].HasField("probabilities")

@@ -15,6 +15,7 @@ from penult_client._sync.reading import read_result
 from penult_client._sync.waiting import Ongoing
 from penult_client._core import operations, requests, results, rpcs, screening_results
 from penult_client._core.analysis_results import Origin
+from penult_client._core.embedded import of_message
 from penult_client._core.kinds import Asked, Kind, Record, estimate_request
 from penult_client._core.progress import Progress, reporter
 from penult_client._core.rows import Rows
@@ -86,8 +87,8 @@ class Analysis:
             assert not isinstance(rows, common.Source)
             first = rpcs.EMBED.request(options=options)
             rows.put(first, 0, 1)
-            reply = self._caller.send(rpcs.EMBED, first, ends)
-            shown[name] = requests.blank_source(len(rows), reply.embeddings.columns)
+            reply = of_message(self._caller.send(rpcs.EMBED, first, ends))
+            shown[name] = requests.blank_source(len(rows), reply.message.embeddings.columns)
             unseen += len(rows)
         return shown, unseen
 
