@@ -240,9 +240,10 @@ def _with_ir(job: Job, ir: Path, progress: Progress | None) -> Found:
                 raise _NoIR(found)
     except _NoIR as without:
         return without.found
-    except OSError:
+    except OSError as error:
         if not ir.is_dir():  # else another process made it in the meantime
-            raise
+            why = f"{ir.parent} cannot be written ({error.strerror or error}); name another place with --data DIR"
+            raise ModelRefused(why, reason=CANNOT) from error
     return found
 
 
