@@ -22,6 +22,7 @@ from penult_service.repository.repository import prepare_and_load
 from penult_service.repository.sources import Source, from_directory, from_paths
 from penult_service.server import Server, run
 from penult_service.tokenizing.opening import open_tokenizer
+from penult_service.tuned import Setting, Tuned, described
 
 _log = logging.getLogger(__name__)
 
@@ -84,6 +85,7 @@ def loader(config: ServeConfig) -> Callable[[Source], LoadedModel]:
             _log.warning("%s: %s", name, warning)
         wish = replace(wish_of(config), allow_ops=allowed)
         chosen = choose(directory, manifest, wish, private(config.engines_cache))
+        _log.info("%s: %s", name, described(chosen.tuned))
         engine, functions = open_engine(
             directory, manifest, chosen.tuned.setting, ir=chosen.ir, allow_ops=allowed
         )
@@ -99,7 +101,7 @@ def _fake(name: str) -> LoadedModel:
 
     manifest = fake_manifest()
     tokenizer = FakeTokenizer(manifest.max_length)
-    return LoadedModel(name, 1, manifest, tokenizer, FakeEngine(tokenizer))
+    return LoadedModel(name, 1, manifest, tokenizer, FakeEngine(tokenizer), Tuned(Setting("fake")))
 
 
 def _limit_threads(threads: int) -> None:
