@@ -84,7 +84,7 @@ def loader(config: ServeConfig) -> Callable[[Source], LoadedModel]:
         for warning in manifest.warnings:
             _log.warning("%s: %s", name, warning)
         wish = replace(wish_of(config), allow_ops=allowed)
-        chosen = choose(directory, manifest, wish, private(config.engines_cache))
+        chosen = choose(directory, manifest, wish, lambda: private(config.engines_cache))
         _log.info("%s: %s", name, described(chosen.tuned))
         engine, functions = open_engine(
             directory, manifest, chosen.tuned.setting, ir=chosen.ir, allow_ops=allowed

@@ -95,12 +95,11 @@ def tuned_of(
     from penult_service.engines.texts import TEXTS
     from penult_service.preparing.cached import private
 
-    home = private(config.engines_cache)
     chosen = choose(
         prepared,
         manifest,
         wish_of(config),
-        home,
+        lambda: private(config.engines_cache),
         texts=texts or TEXTS,
         again=again,
         progress=progress,  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ import logging
 import os
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -25,7 +25,7 @@ from penult_service.engines import machine
 from penult_service.engines.launching import CRASHED, Progress, ask
 from penult_service.engines.measuring import Found, Job
 from penult_service.engines.texts import TEXTS
-from penult_service.errors import ModelRefused
+from penult_service.errors import InvalidInput, ModelRefused
 from penult_service.files import new_directory
 from penult_service.prepared import MANIFEST_NAME, Manifest
 from penult_service.tuned import (
@@ -111,7 +111,7 @@ def choose(
     directory: Path,
     manifest: Manifest,
     wish: Wish,
-    home: Path,
+    home: Callable[[], Path],
     *,
     texts: Sequence[str] = TEXTS,
     again: bool = False,
@@ -126,7 +126,7 @@ def choose(
         directory: The prepared model.
         manifest: What it says.
         wish: What is asked for.
-        home: Where IRs and choices are kept; a directory of this user alone.
+        home: Gives the directory, of this user alone, where IRs and choices are kept; called where it is needed.
         texts: To hold engines and precisions against each other; by default built-in ones.
         again: Measure, and also where the engine is named, whatever is kept.
         progress: Called with the stage and the share done.
@@ -134,12 +134,20 @@ def choose(
     Raises:
         ModelRefused: the engine named cannot run this model (ENGINE_CANNOT), or the precision named changes too much
             (PRECISION_REFUSED).
-        InvalidInput: as TensorFlow's loading says.
+        InvalidInput: as TensorFlow's loading says, or as `home`.
     """
     if not manifest.readouts or (not again and _plain(wish)):
         return Chosen(Tuned(Setting(threads=wish.threads or machine.cores())))
-    kept = home / f"tuned-{_key(directory, wish)}.json"
-    ir = home / f"ir-{_ir_key(directory)}"
+    try:
+        place = home()
+    except InvalidInput as error:
+        if error.reason != "CACHE_NOT_WRITABLE" or not _may_be_plain(wish):
+            raise
+        _log.warning("no engine is measured, TensorFlow serves as it is: %s", error.message)
+        unknown = Measured(Setting(OPENVINO, threads=wish.threads or machine.cores()), problem=error.message)
+        return Chosen(Tuned(Setting(threads=unknown.setting.threads), (unknown,)))
+    kept = place / f"tuned-{_key(directory, wish)}.json"
+    ir = place / f"ir-{_ir_key(directory)}"
     found = None if again else _recalled(kept)
     with _measuring:
         if found is not None and _needs(found) and not ir.is_dir():
@@ -156,6 +164,11 @@ def choose(
 def _plain(wish: Wish) -> bool:
     """Whether nothing has to be looked at."""
     return wish.engine == TENSORFLOW and wish.precision == FLOAT32
+
+
+def _may_be_plain(wish: Wish) -> bool:
+    """Whether TensorFlow in float32 is among what is wished for."""
+    return wish.engine in (AUTO, TENSORFLOW) and wish.precision in (AUTO, FLOAT32)
 
 
 def _needs(found: _Kept) -> bool:
@@ -275,7 +288,7 @@ def _chosen(found: Found, wish: Wish, load: float, *, timed: bool) -> _Kept:
     if chosen is not None:
         return _Kept(tuned(chosen, prices[chosen]))
     first = found.measured[0]
-    if wish.engine == AUTO and wish.precision in (FLOAT32, AUTO):
+    if _may_be_plain(wish):
         # It is the process that measured which failed: the server says what is wrong with the model, if it is that.
         _log.warning("no engine could be measured (%s); TensorFlow serves as it is", first.problem)
         return _Kept(tuned(Setting(threads=first.setting.threads)))

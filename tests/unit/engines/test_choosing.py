@@ -70,7 +70,12 @@ class Machine:
         return json.loads(json.dumps(asdict(self.answer(asked))))
 
     def choose(self, *wish: Any, **given: Any) -> Chosen:
-        return choose(self.directory, self.manifest, Wish(*wish), self.home, **given)
+        return choose(self.directory, self.manifest, Wish(*wish), self._home, **given)
+
+    def _home(self) -> Path:
+        if isinstance(self.home, Exception):
+            raise self.home
+        return self.home
 
     @property
     def kept(self) -> list[str]:
@@ -296,6 +301,20 @@ def test_where_nothing_can_be_kept_it_is_measured_and_said(
     without = here.choose(AUTO)
     assert without.tuned.setting.engine == TENSORFLOW
     assert any("--data DIR" in one.problem for one in without.tuned.measured)
+
+
+def test_without_a_place_to_keep_it_tensorflow_serves(here: Machine) -> None:
+    here.home = InvalidInput("/root cannot be made", reason="CACHE_NOT_WRITABLE")  # type: ignore[assignment]
+    found = here.choose(AUTO)
+    assert found.tuned.setting == Setting(threads=4)
+    assert found.tuned.measured[0].problem == "/root cannot be made"
+    for wish in ((OPENVINO,), (AUTO, BFLOAT16)):
+        with pytest.raises(InvalidInput, match="/root"):
+            here.choose(*wish)
+    here.home = InvalidInput("/tmp/x belongs to another user", reason="CACHE_NOT_PRIVATE")  # type: ignore[assignment]
+    with pytest.raises(InvalidInput, match="another user"):
+        here.choose(AUTO)
+    assert here.choose(TENSORFLOW).tuned.measured == ()
 
 
 def test_what_is_tried() -> None:
