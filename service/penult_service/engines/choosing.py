@@ -1,33 +1,26 @@
 """Which engine, precision, threads and size of batches a model is served with on this machine.
 
-What has to be made or measured is done in a child process, once: IRs and choices are kept in a directory of their own.
-
-    HOME/ir-<key>/              what OpenVINO reads of a prepared model
-    HOME/tuned-<key>.json       what was chosen, and all that was measured
+What has to be made or measured is done in a child process, once, and kept (`kept`).
 """
 
 from __future__ import annotations
 
-import json
 import logging
-import os
-import tempfile
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Protocol
 
 from penult_service.decoding import decoded
 from penult_service.engines import machine
+from penult_service.engines.kept import Kept, keep, places, recalled
 from penult_service.engines.launching import CRASHED, Progress, ask
 from penult_service.engines.measuring import Found, Job
 from penult_service.engines.texts import TEXTS
 from penult_service.errors import InvalidInput, ModelRefused
 from penult_service.files import new_directory
-from penult_service.prepared import MANIFEST_NAME, Manifest
+from penult_service.prepared import Manifest
 from penult_service.tuned import (
     AUTO,
     BFLOAT16,
@@ -39,13 +32,10 @@ from penult_service.tuned import (
     Setting,
     Tuned,
 )
-from penult_service.vectors import digest_of_parts
 
 _log = logging.getLogger(__name__)
 
 CANNOT, TOO_DEAR = "ENGINE_CANNOT", "PRECISION_REFUSED"
-_FORMAT = "1"  # of what is kept, and of how it is measured
-_PACKAGES = ("tensorflow", "openvino")
 _SECONDS = 900.0
 _FEW = 64  # texts are enough to see whether an engine computes the same in float32
 _measuring = threading.Lock()  # two models that are timed at once would time each other
@@ -98,15 +88,6 @@ class Chosen:
     ir: Path | None = None
 
 
-@dataclass(frozen=True)
-class _Kept:
-    """What `tuned-<key>.json` holds: Tuned or why there is none, a sentence."""
-
-    tuned: Tuned
-    refused: str = ""
-    reason: str = ""
-
-
 def choose(
     directory: Path,
     manifest: Manifest,
@@ -146,16 +127,16 @@ def choose(
         _log.warning("no engine is measured, TensorFlow serves as it is: %s", error.message)
         unknown = Measured(Setting(OPENVINO, threads=wish.threads or machine.cores()), problem=error.message)
         return Chosen(Tuned(Setting(threads=unknown.setting.threads), (unknown,)))
-    kept = place / f"tuned-{_key(directory, wish)}.json"
-    ir = place / f"ir-{_ir_key(directory)}"
-    found = None if again else _recalled(kept)
+    about = (wish.engine, wish.precision, str(wish.threads), str(wish.force), *sorted(wish.allow_ops))
+    kept, ir = places(place, directory, about)
+    found = None if again else recalled(kept)
     with _measuring:
         if found is not None and _needs(found) and not ir.is_dir():
             found = None
         if found is None:
             answer, found = _found(directory, wish, ir, texts, measured=again, progress=progress)
             if not answer.crashed:  # it may have been for want of memory, or the like
-                _keep(kept, found)
+                keep(kept, found)
     if found.refused:
         raise ModelRefused(found.refused, reason=found.reason)
     return Chosen(found.tuned, ir if _needs(found) else None)
@@ -171,7 +152,7 @@ def _may_be_plain(wish: Wish) -> bool:
     return wish.engine in (AUTO, TENSORFLOW) and wish.precision in (AUTO, FLOAT32)
 
 
-def _needs(found: _Kept) -> bool:
+def _needs(found: Kept) -> bool:
     return found.tuned.setting.engine == OPENVINO and not found.refused
 
 
@@ -192,7 +173,7 @@ def settings_for(wish: Wish, cores: int, *, timed: bool) -> list[Setting]:
 
 def _found(
     directory: Path, wish: Wish, ir: Path, texts: Sequence[str], *, measured: bool, progress: Progress | None
-) -> tuple[Found, _Kept]:
+) -> tuple[Found, Kept]:
     """Asks the child, and chooses."""
     load = machine.load()
     timed = measured or AUTO in (wish.engine, wish.precision)
@@ -275,7 +256,7 @@ def _child(job: Job, progress: Progress | None) -> Found:
     return found
 
 
-def _chosen(found: Found, wish: Wish, load: float, *, timed: bool) -> _Kept:
+def _chosen(found: Found, wish: Wish, load: float, *, timed: bool) -> Kept:
     """What to serve of what was found; or why nothing is."""
     usable = next((one.setting for one in found.measured if not one.problem), None)
     chosen = found.best if timed else usable
@@ -286,18 +267,18 @@ def _chosen(found: Found, wish: Wish, load: float, *, timed: bool) -> _Kept:
         return Tuned(setting, told, price, machine.processor(), load)
 
     if chosen is not None:
-        return _Kept(tuned(chosen, prices[chosen]))
+        return Kept(tuned(chosen, prices[chosen]))
     first = found.measured[0]
     if _may_be_plain(wish):
         # It is the process that measured which failed: the server says what is wrong with the model, if it is that.
         _log.warning("no engine could be measured (%s); TensorFlow serves as it is", first.problem)
-        return _Kept(tuned(Setting(threads=first.setting.threads)))
+        return Kept(tuned(Setting(threads=first.setting.threads)))
     dear = next((one for one in found.measured if prices[one.setting] is not None), None)
     if dear is not None and wish.precision == BFLOAT16:
-        return _Kept(tuned(dear.setting, prices[dear.setting]), _too_dear(dear.problem), TOO_DEAR)
+        return Kept(tuned(dear.setting, prices[dear.setting]), _too_dear(dear.problem), TOO_DEAR)
     instead = "--engine tensorflow" if wish.engine == OPENVINO else "--precision float32"
     what = f"--engine {wish.engine} --precision {wish.precision} cannot serve this model: {first.problem}"
-    return _Kept(tuned(first.setting), f"{what}; take {instead}", CANNOT)
+    return Kept(tuned(first.setting), f"{what}; take {instead}", CANNOT)
 
 
 def _too_dear(problem: str) -> str:
@@ -305,47 +286,3 @@ def _too_dear(problem: str) -> str:
         f"{problem}; serve it with --precision float32, look at the price on texts of yours (penult tune MODEL "
         "--precision bfloat16 --texts FILE), or take it as it is with --force-precision"
     )
-
-
-def _key(directory: Path, wish: Wish) -> str:
-    """Of a choice: all that it depends on."""
-    about = (machine.processor(), str(machine.cores()), wish.engine, wish.precision, str(wish.threads))
-    return digest_of_parts([_ir_key(directory), *about, str(wish.force), *sorted(wish.allow_ops)])[:32]
-
-
-def _ir_key(directory: Path) -> str:
-    """Of an IR: the prepared model, and what reads it."""
-    manifest = (directory / MANIFEST_NAME).read_text(encoding="utf-8")
-    return digest_of_parts([_FORMAT, manifest, *map(_version, _PACKAGES)])[:32]
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""
-
-
-def _recalled(path: Path) -> _Kept | None:
-    """What was kept; None: nothing, or nothing that can be read, which is then made again."""
-    try:
-        found: _Kept = decoded(_Kept, json.loads(path.read_text(encoding="utf-8")), "tuned")
-    except (OSError, ValueError, RecursionError):
-        return None
-    return found
-
-
-def _keep(path: Path, found: _Kept) -> None:
-    """Writes it beside and renames it. Where it cannot be kept, it is measured again the next time."""
-    try:
-        with tempfile.NamedTemporaryFile(
-            "w", dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as draft:
-            draft.write(json.dumps(asdict(found), indent=1, ensure_ascii=False) + "\n")
-            draft.flush()
-            os.fsync(draft.fileno())
-        Path(draft.name).replace(path)
-    except OSError as error:
-        _log.warning("%s cannot be written (%s): it is measured again the next time", path, error.strerror)
-        with suppress(OSError, UnboundLocalError):
-            Path(draft.name).unlink()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from penult_service.engines import choosing, machine
+from penult_service.engines import choosing, kept, machine
 from penult_service.engines.choosing import Chosen, Wish, choose, settings_for
 from penult_service.engines.fake import Traits, fake_manifest
 from penult_service.engines.measuring import Found, Job
@@ -128,7 +128,7 @@ def test_what_it_depends_on_is_measured_again(
     elif change == "processor":
         monkeypatch.setattr(machine, "processor", lambda: "Another one")
     elif change == "packages":
-        monkeypatch.setattr(choosing, "_version", lambda _: "99")
+        monkeypatch.setattr(kept, "_version", lambda _: "99")
     else:
         wish = {
             "threads": (AUTO, FLOAT32, 2),
@@ -159,13 +159,13 @@ def test_tensorflow_named_is_timed_on_demand_too(here: Machine) -> None:
 @pytest.mark.parametrize("damage", ["cut", "no JSON", "another shape", "IR gone"])
 def test_what_is_damaged_is_made_again(here: Machine, damage: str) -> None:
     found = here.choose()
-    (kept,) = here.home.glob("tuned-*")
+    (file,) = here.home.glob("tuned-*")
     if damage == "cut":
-        kept.write_text(kept.read_text()[:100])
+        file.write_text(file.read_text()[:100])
     elif damage == "no JSON":
-        kept.write_bytes(b"\xff\x00")
+        file.write_bytes(b"\xff\x00")
     elif damage == "another shape":
-        kept.write_text('{"tuned": {"setting": 3}}')
+        file.write_text('{"tuned": {"setting": 3}}')
     else:
         assert found.ir is not None
         (found.ir / "ir.json").unlink()
