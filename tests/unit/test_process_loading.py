@@ -95,6 +95,7 @@ def test_a_model_is_prepared_and_its_parts_are_put_together(
     assert [record.getMessage() for record in caplog.records] == [
         "preparing /raw: reading",
         "preparing /raw: proving",
+        "reviews: tensorflow float32, 3 threads, batches of at most 2,048 tokens and 32 rows",
     ]
 
 
