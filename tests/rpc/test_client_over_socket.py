@@ -313,6 +313,20 @@ def test_two_parts_are_under_way_and_never_more(flavour, address, script):
     assert script.most_running == 2
 
 
+@pytest.mark.parametrize(
+    ("queue", "pause", "timeout", "most"),
+    [(1 << 20, 0.03, 30, 4), (1 << 20, 0.2, 0.6, 2), (100_000, 0.03, 30, 3), (1, 0.03, 30, 1)],
+)
+def test_how_many_depends_on_its_queue_and_its_speed(flavour, script, queue, pause, timeout, most):
+    script.pause = pause
+    texts = [f"text {i}" for i in range(80)]
+    server, where = wire_server.start(script, {"max_queued_tokens": queue})
+    made = flavour.run(flavour.client(where, timeout=timeout).embed(texts))
+    server.stop(None)
+    assert script.most_running == most
+    np.testing.assert_array_equal(made.vectors, np.array([vector_of(t) for t in texts], dtype=np.float32))
+
+
 def test_metadata_and_our_name_go_along(flavour, address, script):
     client = flavour.client(address, metadata=[("authorization", "Bearer t")])
     flavour.run(client.server_info())

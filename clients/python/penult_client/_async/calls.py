@@ -1,4 +1,4 @@
-"""Sends calls: in parts, two at a time, again where that helps, and gathers their replies."""
+"""Sends calls: in parts, some at a time, again where that helps, and gathers their replies."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from penult_client._about import Limits, ServerInfo
 from penult_client._async.transport import AsyncPending, AsyncReceiving, AsyncTransport
 from penult_client._channel import async_sleep
 from penult_client._core import about, rpcs
+from penult_client._core.flight import Flight
 from penult_client._core.progress import Report, ignore
 from penult_client._core.requests import InputRequest, with_rows
 from penult_client._core.retries import PartQueue
@@ -19,9 +20,6 @@ from penult_client._core.rpcs import Reply, Request, Rpc
 from penult_client._core.splitting import Part, patience, split_rows
 from penult_client._core.timing import NO_DEADLINE, Deadline, analysis_seconds
 from penult_client._exceptions import ClientClosedError, PenultError
-
-# One is computed while the next is on its way or waits in the server's queue.
-IN_FLIGHT = 2
 
 
 class AsyncCaller:
@@ -74,14 +72,19 @@ class AsyncCaller:
         The server runs each row in so many `passes`, and is waited for as long as those take.
         """
         limits = await self.limits(deadline)
+        longest = self._timeout * patience(rows, passes)
         queue: PartQueue[Reply] = PartQueue(
             split_rows(rows, limits, template.ByteSize(), passes),
-            timeout=self._timeout * patience(rows, passes),
+            timeout=longest,
             deadline=deadline,
             called=rows.field,
         )
         return await self._run(
-            rpc, lambda part: with_rows(template, rows, part.start, part.stop, limits), queue, report
+            rpc,
+            lambda part: with_rows(template, rows, part.start, part.stop, limits),
+            queue,
+            report,
+            Flight(limits, longest),
         )
 
     async def send_rows(
@@ -94,7 +97,7 @@ class AsyncCaller:
     ) -> list[tuple[Part, Reply]]:
         """Sends one stream of requests after the other, so that rows arrive in order; their replies."""
         queue: PartQueue[Reply] = PartQueue(parts, timeout=self._timeout, deadline=deadline)
-        return await self._run(rpc, build, queue, report, most=1)
+        return await self._run(rpc, build, queue, report)
 
     def receive(self, rpc: Rpc[Request, Reply], request: Request, seconds: float) -> AsyncReceiving[Reply]:
         """Asks for a stream of replies."""
@@ -141,15 +144,16 @@ class AsyncCaller:
         build: Callable[[Part], Any],
         queue: PartQueue[Reply],
         report: Report,
-        most: int = IN_FLIGHT,
+        flight: Flight | None = None,
     ) -> list[tuple[Part, Reply]]:
-        flying: deque[tuple[Part, AsyncPending[Reply]]] = deque()
+        flying: deque[tuple[Part, AsyncPending[Reply], float]] = deque()
         try:
             while queue.waiting or flying:
-                while queue.waiting and len(flying) < most:
-                    part, seconds = queue.take(time.monotonic())
-                    flying.append((part, self._start(rpc, build(part), seconds)))
-                part, pending = flying[0]
+                while queue.waiting and len(flying) < (flight.most if flight else 1):
+                    now = time.monotonic()
+                    part, seconds = queue.take(now)
+                    flying.append((part, self._start(rpc, build(part), seconds), now))
+                part, pending, sent = flying[0]
                 try:
                     reply = await pending.result()
                 except PenultError as error:
@@ -157,11 +161,13 @@ class AsyncCaller:
                     await async_sleep(queue.failed(part, error, time.monotonic()))
                 else:
                     flying.popleft()
+                    if flight:
+                        flight.landed(time.monotonic() - sent)
                     queue.succeeded(part, reply)
                     report(queue.rows_done, queue.total)
         finally:
             # Of a call that failed, or that its caller left: nobody waits for these.
-            for _, pending in flying:
+            for _, pending, _ in flying:
                 pending.cancel()
         return queue.in_order()
 

@@ -1,5 +1,5 @@
 # Made from ../_async/calls.py by scripts/unasync.py; change that one.
-"""Sends calls: in parts, two at a time, again where that helps, and gathers their replies."""
+"""Sends calls: in parts, some at a time, again where that helps, and gathers their replies."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from penult_client._about import Limits, ServerInfo
 from penult_client._sync.transport import Pending, Receiving, Transport
 from penult_client._channel import sync_sleep
 from penult_client._core import about, rpcs
+from penult_client._core.flight import Flight
 from penult_client._core.progress import Report, ignore
 from penult_client._core.requests import InputRequest, with_rows
 from penult_client._core.retries import PartQueue
@@ -20,9 +21,6 @@ from penult_client._core.rpcs import Reply, Request, Rpc
 from penult_client._core.splitting import Part, patience, split_rows
 from penult_client._core.timing import NO_DEADLINE, Deadline, analysis_seconds
 from penult_client._exceptions import ClientClosedError, PenultError
-
-# One is computed while the next is on its way or waits in the server's queue.
-IN_FLIGHT = 2
 
 
 class Caller:
@@ -39,9 +37,7 @@ class Caller:
         self._limits: Limits | None = None
         self._closed = False
 
-    def send(
-        self, rpc: Rpc[Request, Reply], request: Request, deadline: Deadline = NO_DEADLINE
-    ) -> Reply:
+    def send(self, rpc: Rpc[Request, Reply], request: Request, deadline: Deadline = NO_DEADLINE) -> Reply:
         """Sends one request as it is."""
         return self._send(rpc, request, deadline, self._timeout)
 
@@ -75,14 +71,19 @@ class Caller:
         The server runs each row in so many `passes`, and is waited for as long as those take.
         """
         limits = self.limits(deadline)
+        longest = self._timeout * patience(rows, passes)
         queue: PartQueue[Reply] = PartQueue(
             split_rows(rows, limits, template.ByteSize(), passes),
-            timeout=self._timeout * patience(rows, passes),
+            timeout=longest,
             deadline=deadline,
             called=rows.field,
         )
         return self._run(
-            rpc, lambda part: with_rows(template, rows, part.start, part.stop, limits), queue, report
+            rpc,
+            lambda part: with_rows(template, rows, part.start, part.stop, limits),
+            queue,
+            report,
+            Flight(limits, longest),
         )
 
     def send_rows(
@@ -95,7 +96,7 @@ class Caller:
     ) -> list[tuple[Part, Reply]]:
         """Sends one stream of requests after the other, so that rows arrive in order; their replies."""
         queue: PartQueue[Reply] = PartQueue(parts, timeout=self._timeout, deadline=deadline)
-        return self._run(rpc, build, queue, report, most=1)
+        return self._run(rpc, build, queue, report)
 
     def receive(self, rpc: Rpc[Request, Reply], request: Request, seconds: float) -> Receiving[Reply]:
         """Asks for a stream of replies."""
@@ -142,15 +143,16 @@ class Caller:
         build: Callable[[Part], Any],
         queue: PartQueue[Reply],
         report: Report,
-        most: int = IN_FLIGHT,
+        flight: Flight | None = None,
     ) -> list[tuple[Part, Reply]]:
-        flying: deque[tuple[Part, Pending[Reply]]] = deque()
+        flying: deque[tuple[Part, Pending[Reply], float]] = deque()
         try:
             while queue.waiting or flying:
-                while queue.waiting and len(flying) < most:
-                    part, seconds = queue.take(time.monotonic())
-                    flying.append((part, self._start(rpc, build(part), seconds)))
-                part, pending = flying[0]
+                while queue.waiting and len(flying) < (flight.most if flight else 1):
+                    now = time.monotonic()
+                    part, seconds = queue.take(now)
+                    flying.append((part, self._start(rpc, build(part), seconds), now))
+                part, pending, sent = flying[0]
                 try:
                     reply = pending.result()
                 except PenultError as error:
@@ -158,11 +160,13 @@ class Caller:
                     sync_sleep(queue.failed(part, error, time.monotonic()))
                 else:
                     flying.popleft()
+                    if flight:
+                        flight.landed(time.monotonic() - sent)
                     queue.succeeded(part, reply)
                     report(queue.rows_done, queue.total)
         finally:
             # Of a call that failed, or that its caller left: nobody waits for these.
-            for _, pending in flying:
+            for _, pending, _ in flying:
                 pending.cancel()
         return queue.in_order()
 
