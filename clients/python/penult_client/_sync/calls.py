@@ -37,7 +37,9 @@ class Caller:
         self._limits: Limits | None = None
         self._closed = False
 
-    def send(self, rpc: Rpc[Request, Reply], request: Request, deadline: Deadline = NO_DEADLINE) -> Reply:
+    def send(
+        self, rpc: Rpc[Request, Reply], request: Request, deadline: Deadline = NO_DEADLINE
+    ) -> Reply:
         """Sends one request as it is."""
         return self._send(rpc, request, deadline, self._timeout)
 
