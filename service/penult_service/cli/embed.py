@@ -92,6 +92,8 @@ def embed(
     shards: Annotated[
         bool, typer.Option("--shards", help="Leave the shards: the output is a directory of such files.")
     ] = False,
+    engine: options.Engine = None,
+    precision: options.Precision = None,
     data: options.Data = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the job that was stopped, if there is one.")
@@ -157,6 +159,9 @@ def embed(
         overwrite=overwrite,
         wait=wait,
         sampling=sampling,
+        serve={
+            name: value for name, value in (("engine", engine), ("precision", precision)) if value is not None
+        },
     )
     with job_progress.shown(progress) as shown:
         return embed_job.run(asked, (model, server, data), shown)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -37,7 +37,10 @@ SAID_BYTES = 1 << 29
 
 @dataclass(frozen=True)
 class Asked:
-    """What the command line asks for; `settings` are the client's, `sampling` is for measures of uncertainty."""
+    """What the command line asks for.
+
+    `settings` are the client's, `sampling` is for measures of uncertainty, `serve` are options of a private server.
+    """
 
     paths: list[Path]
     output: Path
@@ -51,6 +54,7 @@ class Asked:
     overwrite: bool
     wait: float
     sampling: Sampling | None = None
+    serve: dict[str, Any] = field(default_factory=dict)
 
     def deciding(self) -> dict[str, Any]:
         """The options that decide the bytes of the output, by their names."""
@@ -135,7 +139,7 @@ def _embed(
     columns = asked.named.before_the_model(asked.paths[0], asked.encoding)
     source = _opened(asked, columns) if columns else None
     model, server, data = place
-    with options.connected(model, server, data) as (client, name):
+    with options.connected(model, server, data, **asked.serve) as (client, name):
         private = server is None
         embedder = ClientEmbedder(client, name, asked.settings, private=private, sampling=asked.sampling)
         patience = Patience(asked.wait, embedder.away, shown.say)

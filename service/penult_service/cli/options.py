@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -128,19 +128,28 @@ def one_of(option: str, value: str, allowed: tuple[str, ...]) -> str:
 
 @contextmanager
 def connected(
-    model: str | None, server: str | None, data: Path | None = None, analysis_workers: int | None = None
+    model: str | None,
+    server: str | None,
+    data: Path | None = None,
+    analysis_workers: int | None = None,
+    **serve: Any,
 ) -> Iterator[tuple[Client, str | None]]:
     """A client, and the name to call the model by (None: the only one there).
 
-    `data` and `analysis_workers` are a private server's: where it keeps prepared models, and as `penult serve` has it.
+    `data`, `analysis_workers` and `serve` are a private server's: where it keeps prepared models, and other options
+    of `penult serve`.
 
     Raises:
-        InvalidInput: neither a server nor a model is named.
+        InvalidInput: neither a server nor a model is named; or `serve` for a server that runs already.
         NotFound: there is no such directory or file.
     """
     from penult_client import Client
 
     if server:
+        if serve:
+            raise InvalidInput(
+                f"--{next(iter(serve))} is of the private server of --model PATH; {server} has its own"
+            )
         with Client(server, timeout=TIMEOUT) as client:
             yield client, model
         return
@@ -151,6 +160,6 @@ def connected(
     if not Path(model).exists():
         raise NotFound(f"there is no {model}; a model by name needs --server HOST:PORT as well")
     with status(f"starting a private server for {model} (the first time it is prepared, which takes longer)"):
-        private = Client.open(model, timeout=TIMEOUT, data=data, analysis_workers=analysis_workers)
+        private = Client.open(model, timeout=TIMEOUT, data=data, analysis_workers=analysis_workers, **serve)
     with private as client:
         yield client, None

@@ -78,6 +78,25 @@ def test_a_file_in_another_encoding_is_told_what_reads_it(
     assert "say --encoding" not in told
 
 
+@pytest.mark.parametrize("words", [["--engine", "openvino"], ["--precision", "bfloat16"]])
+def test_a_running_server_has_its_own_engine(
+    server: str, script: Script, texts: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    assert main(["embed", str(texts), "-o", "out.parquet", *words, "--server", server]) == 2
+    assert f"{words[0]} is of the private server of --model PATH" in capsys.readouterr().err
+    assert script.asked("Embed") == []
+
+
+@pytest.mark.parametrize("words", [["--engine", "fastest"], ["--precision", "int4"], ["--threads", "0"]])
+def test_engines_that_there_are_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    assert main(["tune", str(tmp_path), *words]) == 2
+    told = capsys.readouterr().err
+    assert words[0] in told
+    assert len(told.splitlines()) == 1
+
+
 @pytest.mark.parametrize("rows", [0, 3])
 def test_similarity_of_rows_without_embeddings(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], rows: int
