@@ -8,18 +8,24 @@ from typing import Any
 import ceiling
 import equal
 import loads
+import numpy as np
 import rounds
 import sides
+from numpy.typing import NDArray
 from process import Running, SideFailed, running
 from rounds import progress
+
+# Penult's own vectors of each load, in the first precision measured: what all others are held against.
+Reference = dict[str, NDArray[np.float32]]
 
 
 def run(asked: Any) -> dict[str, Any]:
     """Results, as `report.embed` reads them."""
     texts = _texts(asked.quick)
     made: dict[str, Any] = {"threads": asked.threads, "loads": {}, "sides": [], "failed": []}
+    reference: Reference = {}
     for precision in asked.precisions:
-        _of_precision(asked, precision, texts, made)
+        _of_precision(asked, precision, texts, made, reference)
     made["loads"] = {name: loads.told(some) for name, some in texts.items()}
     made["ceiling"] = ceiling.run(asked, _tokens(asked, texts))
     return made
@@ -34,7 +40,9 @@ def _texts(quick: bool) -> dict[str, list[str]]:
     }
 
 
-def _of_precision(asked: Any, precision: str, texts: dict[str, list[str]], made: dict[str, Any]) -> None:
+def _of_precision(
+    asked: Any, precision: str, texts: dict[str, list[str]], made: dict[str, Any], reference: Reference
+) -> None:
     wanted = sides.ours(precision, asked.threads)
     wanted += [side for side in asked.peers if side.precision == precision]
     with ExitStack() as stack:
@@ -47,7 +55,7 @@ def _of_precision(asked: Any, precision: str, texts: dict[str, list[str]], made:
             made["sides"].append({"id": side.side.id, "about": side.about, **said})
             progress(f"{side.side.id}: {said['setting']}")
         for name, some in texts.items():
-            made.setdefault("results", []).append(_load(asked, opened, name, some, precision))
+            made.setdefault("results", []).append(_load(asked, opened, name, some, precision, reference))
         if precision == sides.FLOAT32:
             made["keras"] = _keras(asked, opened[0], tuning)
 
@@ -64,10 +72,12 @@ def _opened(stack: ExitStack, wanted: list[sides.Side], made: dict[str, Any]) ->
     return opened
 
 
-def _load(asked: Any, opened: list[Running], name: str, texts: list[str], precision: str) -> dict[str, Any]:
+def _load(
+    asked: Any, opened: list[Running], name: str, texts: list[str], precision: str, reference: Reference
+) -> dict[str, Any]:
     """One load on all sides: vectors first, then rounds."""
     found = {side.side.id: side.vectors(texts) for side in opened}
-    ours = found[opened[0].side.id]
+    ours = reference.setdefault(name, found[opened[0].side.id])
     least = equal.LEAST_COSINE if precision == sides.FLOAT32 else equal.LEAST_HALF
     lowest, different = {}, {}
     for which, vectors in found.items():

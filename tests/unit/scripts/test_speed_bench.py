@@ -67,7 +67,7 @@ def test_operations_of_a_text_are_those_of_its_matrix_products():
 
 
 def test_chunks_are_sorted_by_length_and_answers_come_in_the_order_of_the_texts():
-    import chunks
+    import served
 
     sent: list[list[str]] = []
 
@@ -76,7 +76,7 @@ def test_chunks_are_sorted_by_length_and_answers_come_in_the_order_of_the_texts(
         return np.array([[float(len(text))] for text in texts], dtype=np.float32)
 
     texts = ["ab", "abcd", "a", "abc", "abcde"]
-    vectors = chunks.chunked(send, texts, chunk=2, flying=1)
+    vectors = served.chunked(send, texts, chunk=2, flying=1)
     assert vectors[:, 0].tolist() == [2.0, 4.0, 1.0, 3.0, 5.0]
     assert sent == [["abcde", "abcd"], ["abc", "ab"], ["a"]]
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Sequence
+from pathlib import Path
 from typing import Any
 
 from side import Side
@@ -59,31 +63,35 @@ async def _open(side: Side, texts: Sequence[str], rate: float, seconds: float) -
     return {"seconds": taken, "errors": len(errors), "first_error": errors[0] if errors else ""}
 
 
-def beside(side: Side, texts: Sequence[str], one: str) -> dict[str, Any]:
-    """Seconds of one short text after the other, a fifth of a second apart, while all `texts` are embedded."""
+def beside(side: Side, command: dict[str, Any]) -> dict[str, Any]:
+    """Seconds of one short text after the other, a fifth of a second apart, while another process embeds very many."""
+    module, options = sys.argv[1], {**json.loads(sys.argv[2]), "address": side.address}
+    script = Path(__file__).with_name("worker.py")
     taken: list[float] = []
-    ended = threading.Event()
-    bulk: list[float] = []
-
-    def all_of_them() -> None:
-        began = time.perf_counter()
-        try:
-            side.embed(texts)
-            bulk.append(time.perf_counter() - began)
-        finally:
-            ended.set()
-
-    caller = threading.Thread(target=all_of_them)
-    side.one(one)
-    caller.start()
-    time.sleep(0.5)
-    while not ended.is_set():
-        sent = time.perf_counter()
-        side.one(one)
-        if not ended.is_set():
-            taken.append(time.perf_counter() - sent)
-        time.sleep(0.2)
-    caller.join()
-    if not bulk:
-        raise RuntimeError("the large call failed; see the log")
-    return {"seconds": taken, "bulk_seconds": bulk[0]}
+    with subprocess.Popen(
+        [sys.executable, str(script), module, json.dumps(options)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        other.stdout.readline()  # it is there
+        other.stdin.write(json.dumps({"do": "use", "setting": side.setting}) + "\n")
+        other.stdin.write(json.dumps({"do": "embed", "texts": command["texts"]}) + "\n")
+        other.stdin.close()
+        other.stdout.readline()
+        answer = threading.Thread(target=lambda: said.append(other.stdout.readline()))
+        said: list[str] = []
+        answer.start()
+        time.sleep(0.5)
+        while answer.is_alive():
+            sent = time.perf_counter()
+            side.one(command["one"])
+            if answer.is_alive():
+                taken.append(time.perf_counter() - sent)
+            time.sleep(0.2)
+    bulk = json.loads(said[0] or '{"error": "the other caller ended"}')
+    if "error" in bulk:
+        raise RuntimeError(f"the large call failed: {bulk['error']}")
+    return {"seconds": taken, "bulk_seconds": bulk["seconds"]}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from collections.abc import Sequence
@@ -13,60 +12,44 @@ from typing import Any
 import httpx
 import msgpack
 import numpy as np
-import side
-from chunks import SETTINGS, chunked
 from numpy.typing import NDArray
+from served import ServerSide, free_port
+
+WIDTH = 384
 
 
-class Side(side.Side):
+class Side(ServerSide):
     """sentence-transformers in torch behind it, which sorts the batch that it is given."""
 
-    def __init__(self, weights: str, precision: str, threads: int, max_length: int) -> None:
-        self.chunk, self.flying = 256, 2
-        port = side.free_port()
-        options = {"weights": weights, "backend": "torch", "precision": precision, "threads": threads}
-        told = json.dumps({**options, "max_length": max_length})
-        script = Path(__file__).with_name("mosec_server.py")
-        command = [sys.executable, str(script), "--port", str(port), "--address", "127.0.0.1"]
-        command += ["--timeout", "600000"]
-        self._server = side.ServerProcess(command, threads, PENULT_BENCH_MOSEC=told)
-        self._url = f"http://127.0.0.1:{port}/inference"
+    def __init__(
+        self, weights: str, precision: str, threads: int, max_length: int, address: str = ""
+    ) -> None:
+        super().__init__(address or f"127.0.0.1:{free_port()}")
+        self._url = f"http://{self.address}/inference"
         self._client = httpx.Client(timeout=600)
-        self._asking: tuple[asyncio.AbstractEventLoop, httpx.AsyncClient] | None = None
-        self._server.wait(lambda: self._send(["ready?"]))
+        if address:
+            return
+        options = {"weights": weights, "backend": "torch", "precision": precision, "threads": threads}
+        host, port = self.address.split(":")
+        script = Path(__file__).with_name("mosec_server.py")
+        command = [sys.executable, str(script), "--address", host, "--port", port, "--timeout", "600000"]
+        self.start(command, threads, PENULT_BENCH_MOSEC=json.dumps({**options, "max_length": max_length}))
 
-    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """As in `side.Side`: sorted, in chunks, several at a time."""
-        return chunked(self._send, texts, self.chunk, self.flying)
-
-    def one(self, text: str) -> NDArray[np.float32]:
-        """As in `side.Side`."""
-        return self._send([text])[0]
+    def send(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """As in `ServerSide`."""
+        return _vectors(self._client.post(self._url, content=msgpack.packb(list(texts))))
 
     async def ask(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """As in `side.Side`."""
-        loop = asyncio.get_running_loop()
-        if self._asking is None or self._asking[0] is not loop:
-            limits = httpx.Limits(max_connections=256)
-            self._asking = (loop, httpx.AsyncClient(timeout=600, limits=limits))
-        return _vectors(await self._asking[1].post(self._url, content=msgpack.packb(list(texts))))
-
-    def settings(self) -> list[dict[str, Any]]:
-        """Texts a request, and requests at a time."""
-        return SETTINGS
+        limits = httpx.Limits(max_connections=256)
+        client = self.in_loop(lambda: httpx.AsyncClient(timeout=600, limits=limits))
+        return _vectors(await client.post(self._url, content=msgpack.packb(list(texts))))
 
     def about(self) -> dict[str, Any]:
         """Versions."""
         return {"version": f"mosec {version('mosec')}, torch {version('torch')}"}
 
-    def close(self) -> None:
-        """End the server."""
-        self._server.close()
-
-    def _send(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        return _vectors(self._client.post(self._url, content=msgpack.packb(list(texts))))
-
 
 def _vectors(reply: httpx.Response) -> NDArray[np.float32]:
     reply.raise_for_status()
-    return np.frombuffer(msgpack.unpackb(reply.content), np.float32).reshape(-1, 384)
+    return np.frombuffer(msgpack.unpackb(reply.content), np.float32).reshape(-1, WIDTH)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import side
 from numpy.typing import NDArray
-from penult_service.batching.plan import plan
+from penult_service.batching.plan import Limits, plan
 from penult_service.config import serve_config
 from penult_service.process import loader
 from penult_service.repository.sources import from_paths
@@ -33,7 +33,8 @@ class Side(side.Side):
         """As in `side.Side`, in the batches that the scheduler would make of them."""
         setting = self._loaded.tuned.setting
         table = self._loaded.tokenizer.tokenize(list(texts))
-        packed = plan(table.lengths.tolist(), token_budget=setting.token_budget, max_rows=setting.max_rows)
+        limits = Limits(token_budget=setting.token_budget, max_rows=setting.max_rows)
+        packed = plan(table.lengths.tolist(), limits)
         found: NDArray[np.float32] | None = None
         seconds = []
         for rows in packed:

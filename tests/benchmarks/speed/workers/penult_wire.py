@@ -18,11 +18,30 @@ from penult_client import AsyncClient, Client
 
 
 class Side(side.Side):
-    """`data`: where the server keeps prepared models; None: the user's cache directory."""
+    """`data`: where the server keeps prepared models; None: the user's cache. `address`: of one that is there."""
 
     def __init__(
-        self, model: str, engine: str, precision: str, threads: int, data: str | None = None
+        self,
+        model: str,
+        engine: str,
+        precision: str,
+        threads: int,
+        data: str | None = None,
+        address: str = "",
     ) -> None:
+        self._server: subprocess.Popen[bytes] | None = None
+        if not address:
+            address = self._start(model, engine, precision, threads, data)
+        self.address = address
+        self.client = Client(address, timeout=600)
+        self._asking: tuple[asyncio.AbstractEventLoop, AsyncClient] | None = None
+        while (state := self.client.models()[0]).state != "ready":
+            self._alive()
+            if state.state == "failed":
+                raise RuntimeError(state.state_message)
+            time.sleep(0.02)
+
+    def _start(self, model: str, engine: str, precision: str, threads: int, data: str | None) -> str:
         self._place = tempfile.TemporaryDirectory(prefix="penult-bench-")
         address = Path(self._place.name, "address")
         command = [sys.executable, "-m", "penult_service", "serve", model, "--port", "0"]
@@ -33,19 +52,12 @@ class Side(side.Side):
         while not address.exists():
             self._alive()
             time.sleep(0.01)
-        self.address = address.read_text().strip()
-        self.client = Client(self.address, timeout=600)
-        self._asking: tuple[asyncio.AbstractEventLoop, AsyncClient] | None = None
-        while (state := self.client.models()[0]).state != "ready":
-            self._alive()
-            if state.state == "failed":
-                raise RuntimeError(state.state_message)
-            time.sleep(0.02)
+        return address.read_text().strip()
 
     @property
     def pid(self) -> int:
-        """Of the server."""
-        return self._server.pid
+        """Of the server; 0: another's."""
+        return self._server.pid if self._server else 0
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """As in `side.Side`: one call of the client."""
@@ -74,6 +86,9 @@ class Side(side.Side):
     def close(self) -> None:
         """End the server."""
         self.client.close()
+        if self._server is None:
+            return
+        assert self._server.stdin is not None
         self._server.stdin.close()
         try:
             self._server.wait(20)
@@ -82,5 +97,5 @@ class Side(side.Side):
         self._place.cleanup()
 
     def _alive(self) -> None:
-        if self._server.poll() is not None:
+        if self._server is not None and self._server.poll() is not None:
             raise RuntimeError(f"penult serve ended with exit code {self._server.returncode}")

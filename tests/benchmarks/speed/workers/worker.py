@@ -43,6 +43,9 @@ def obey(side: Side, command: dict[str, Any]) -> dict[str, Any]:
     """One command's answer."""
     texts = json.loads(Path(command["texts"]).read_text(encoding="utf-8")) if "texts" in command else []
     what = command["do"]
+    if what == "use":
+        side.use(command["setting"])
+        return {}
     if what == "settings":
         return settings(side, texts)
     if what == "embed":
@@ -57,7 +60,7 @@ def obey(side: Side, command: dict[str, Any]) -> dict[str, Any]:
     if what == "open":
         return driver.open_loop(side, texts, command["rate"], command["seconds"])
     if what == "beside":
-        return driver.beside(side, texts, command["one"])
+        return driver.beside(side, command)
     raise ValueError(f"no such command: {what}")
 
 
