@@ -5,7 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-OURS, DIRECT, SERVER, ENGINE = "#0b6e4f", "#7fbfa6", "#5b6b8c", "#b9c2d6"
+OURS, DIRECT, SERVER, ENGINE = "#0b6e4f", "#55a288", "#5b6b8c", "#98a5bf"
+KINDS = {
+    "Penult, through its wire": OURS,
+    "its engine, in process": DIRECT,
+    "other servers, through theirs": SERVER,
+    "other engines, in process": ENGINE,
+}
 
 
 def rates(found: dict[str, Any], place: Path) -> str:
@@ -22,7 +28,9 @@ def rates(found: dict[str, Any], place: Path) -> str:
     )
     for axis, result in zip(axes[0], results, strict=True):
         _panel(axis, found, result)
-    figure.tight_layout()
+    patches = [pyplot.Rectangle((0, 0), 1, 1, color=color) for color in KINDS.values()]
+    figure.legend(patches, KINDS, loc="lower center", ncols=len(KINDS), fontsize=8, frameon=False)
+    figure.tight_layout(rect=(0, 0.05, 1, 1))
     place.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(place, dpi=110)
     pyplot.close(figure)
@@ -50,7 +58,16 @@ def _panel(axis: Any, found: dict[str, Any], result: dict[str, Any]) -> None:
     )
     if ceiling:
         axis.axvline(ceiling, color="#aa3333", linestyle="--", linewidth=1)
-        axis.text(ceiling, -0.9, " processor's ceiling", color="#aa3333", fontsize=8, ha="right", va="top")
+        axis.text(
+            ceiling,
+            0,
+            "the processor's ceiling ",
+            color="#aa3333",
+            fontsize=8,
+            rotation=90,
+            ha="right",
+            va="bottom",
+        )
     axis.set_title(f"{result['precision']}: {found['loads'][result['load']]}", fontsize=9)
     axis.set_xlabel("texts a second (median of the rounds; lowest and highest)", fontsize=8)
     axis.tick_params(labelsize=8)
