@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from penult_service.batching import Scheduler
 from penult_service.embedder.dropouts import SampleOptions, choose
-from penult_service.embedder.given import Given
+from penult_service.embedder.given import Given, Records, Tensors
 from penult_service.embedder.inputs import inputs_of
-from penult_service.embedder.options import EmbedOptions, check_classifier, choose_readout, space_of
+from penult_service.embedder.options import TOKENS, EmbedOptions, check_classifier, choose_readout, space_of
 from penult_service.embedder.passes import EncodePass, WholePass, class_probabilities
 from penult_service.embedder.protocols import LoadedModel
 from penult_service.embedder.results import (
@@ -30,9 +30,12 @@ from penult_service.embedder.sharing import SharedPass, SharedRow, Sharing, Shar
 from penult_service.embedder.tables import kind_of, whole_table
 from penult_service.embedder.warming import invented, warm_rows
 from penult_service.errors import PenultError, PreconditionFailed
-from penult_service.prepared import GRAPH, Readout
+from penult_service.prepared import GRAPH, LIBRARY, Readout
 from penult_service.tokenizing import UNKNOWN, TokenTable
 from penult_service.vectors import l2_normalize
+
+# What the event loop does itself: numbers of a result, characters of a text that the library tokenizes.
+_FEW_NUMBERS, _SHORT = 8192, 500
 
 
 class Embedder:
@@ -90,8 +93,9 @@ class Embedder:
         encode = EncodePass(model.engine, model.manifest, readout.layer, pooling, probabilities)
         async with within(deadline):
             readings = await self._read(model, given, encode, options.truncate, deadline, check, anew)
+            few = len(given) * readout.dimension <= _FEW_NUMBERS and pooling != TOKENS
             return await self._runner.in_thread(
-                _embed_result, model, readings, readout, options, probabilities
+                _embed_result, model, readings, readout, options, probabilities, brief=few
             )
 
     async def classify(
@@ -114,7 +118,8 @@ class Embedder:
         encode = EncodePass(model.engine, model.manifest, None, "pooled", probabilities=True)
         async with within(deadline):
             readings = await self._read(model, given, encode, truncate, deadline)
-            return await self._runner.in_thread(_classify_result, model, readings)
+            few = len(given) * model.manifest.head.classes <= _FEW_NUMBERS
+            return await self._runner.in_thread(_classify_result, model, readings, brief=few)
 
     async def predict(
         self, model: LoadedModel, given: Given, *, deadline: float | None = None
@@ -227,7 +232,9 @@ class Embedder:
     ) -> Readings:
         """Tokenize, hand all rows that are not known to the scheduler in one step, and wait."""
         sharing = Sharing() if anew else self._sharing
-        asked, encode, rows = await self._runner.in_thread(_asked, model, given, truncate, encode, sharing)
+        asked, encode, rows = await self._runner.in_thread(
+            _asked, model, given, truncate, encode, sharing, brief=_brief(model, given)
+        )
         if check:
             check(asked.table.lengths)
         costs = {row: cost for row, cost in zip(rows, asked.costs, strict=True) if row.reading is None}
@@ -256,6 +263,13 @@ class Embedder:
             token_counts=np.zeros(len(given), np.int32),
             truncations=[UNKNOWN] * len(given),
         )
+
+
+def _brief(model: LoadedModel, given: Given) -> bool:
+    """Whether to tokenize it takes no time: one short text, by a library that is quick from the first on."""
+    if isinstance(given, Records | Tensors) or model.manifest.tokenizer != LIBRARY:
+        return False
+    return len(given) == 1 and len(given[0]) <= _SHORT
 
 
 def _asked(

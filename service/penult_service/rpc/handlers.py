@@ -39,12 +39,13 @@ class Call:
     code: str = "OK"
     reason: str = ""
     started: float = field(default_factory=time.perf_counter)
+    ended: float | None = None
     stages: dict[str, float] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:
-        """Since the request was parsed."""
-        return time.perf_counter() - self.started
+        """Since the request was parsed, until its answer was made."""
+        return (time.perf_counter() if self.ended is None else self.ended) - self.started
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -153,8 +154,13 @@ class Gate:
             call.code, call.reason = errors.code_of(known).name, known.reason
             await errors.abort(context, known)
         finally:
-            self._observer.call_ended(call)
-            _log_call(call)
+            call.ended = time.perf_counter()
+            # The caller does not wait until it is counted: that takes as long as a short text to be tokenized.
+            asyncio.get_running_loop().call_soon(self._tell, call)
+
+    def _tell(self, call: Call) -> None:
+        self._observer.call_ended(call)
+        _log_call(call)
 
     def _count(self, context: grpc.aio.ServicerContext) -> None:
         """The call runs until its reply is sent."""

@@ -83,4 +83,6 @@ class GraphTokenizer:
 def _joined(blocks: Sequence[NDArray[Any]]) -> NDArray[Any]:
     """Rows of all blocks, as wide as the widest; empty texts alone may have no column."""
     width = max(1, *(block.shape[1] for block in blocks))
+    if len(blocks) == 1 and blocks[0].shape[1] == width:  # one short text is tokenized sooner than padded
+        return blocks[0]
     return np.concatenate([np.pad(block, ((0, 0), (0, width - block.shape[1]))) for block in blocks])
