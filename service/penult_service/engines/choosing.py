@@ -135,11 +135,22 @@ def choose(
             found = None
         if found is None:
             answer, found = _found(directory, wish, ir, texts, measured=again, progress=progress)
+            _say_busy(found.tuned)
             if not answer.crashed:  # it may have been for want of memory, or the like
                 keep(kept, found)
     if found.refused:
         raise ModelRefused(found.refused, reason=found.reason)
     return Chosen(found.tuned, ir if _needs(found) else None)
+
+
+def _say_busy(tuned: Tuned) -> None:
+    """What is measured beside others is right for as long as they stay."""
+    if tuned.measured and tuned.load > machine.cores():
+        _log.warning(
+            "engines were measured while %g processes wanted to run on %d cores; when that is not as usual, measure "
+            "again with penult tune",
+            *(tuned.load, machine.cores()),
+        )
 
 
 def _plain(wish: Wish) -> bool:

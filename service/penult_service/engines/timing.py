@@ -31,7 +31,7 @@ SMALLER = 0.97
 # Of (token budget, rows) of a batch.
 SIZES = ((512, 32), (1024, 64), (2048, 32), (2048, 128), (4096, 256), (8192, 512))
 _LONGEST_BATCH = 0.25  # seconds: after one that takes so long, larger ones are not tried
-_ROUNDS, _LEAST, _ROUND_SECONDS = 5, 3, 0.4  # of a comparison, and for a setting in a round
+_ROUNDS, _LEAST, _ROUND_SECONDS = 5, 3, 0.25  # of a comparison, and for a setting in a round
 _SIZE_ROUNDS, _SIZE_SECONDS = 3, 3.0
 _MOST_BATCHES, _SAMPLED = 4, 6144  # of a plan that are timed, and about how many tokens of it
 _ONE_TOKENS, _ONE_RUNS = 16, 15
@@ -81,10 +81,12 @@ class Stopwatch:
     def compare(self, candidates: Sequence[Candidate]) -> list[Measured]:
         """All in rounds, in batches of one size; those far behind leave after the second."""
         sample = self._sample(candidates[0].setting, 1)
-        fastest = min(self._warm(one.engine, sample) for one in candidates)
+        for one in candidates:  # the first batch is always slow
+            self._time(one.engine, sample)
+        fastest = min(self._time(one.engine, sample) / sum(sample.weights) for one in candidates)
         sample = self._sample(candidates[0].setting, max(1, int(_ROUND_SECONDS / max(fastest, 1e-9))))
         for one in candidates:
-            self._warm(one.engine, sample)
+            self._time(one.engine, sample)
         seconds: list[list[float]] = [[] for _ in candidates]
         racing = list(range(len(candidates)))
         began = self._clock()
@@ -138,15 +140,6 @@ class Stopwatch:
             engine.encode(batch, self._layers)
             total += weight * (self._clock() - began)
         return total
-
-    def _warm(self, engine: Computes, sample: Sample) -> float:
-        """Seconds that a batch takes, the second time."""
-        for _ in range(2):
-            began = self._clock()
-            for batch in sample.batches:
-                engine.encode(batch, self._layers)
-            seconds = self._clock() - began
-        return seconds / len(sample.batches)
 
     def _one_seconds(self, engine: Computes) -> float:
         engine.encode(self._one, self._layers)
