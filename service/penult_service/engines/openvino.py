@@ -105,6 +105,7 @@ class OpenVINOEngine:
         self._encoders: dict[frozenset[str], _Function] = {}
         self._lock = threading.Lock()
         self._tokens = [token.name for token in manifest.inputs if token.role != "value"]
+        self._masks = [token.name for token in manifest.inputs if token.role == "mask"]
         refuse_missing_precision(setting.precision)
         if manifest.readouts:
             self._encoder([manifest.readouts[0].layer])
@@ -116,6 +117,10 @@ class OpenVINOEngine:
         """As in `Engine`: readouts float32 by layer, [n, d], or [n, length, d] for tokens."""
         self._refuse_too_long(inputs)
         self._refuse_out_of_range(inputs)
+        if any(not inputs[name].any(axis=-1).all() for name in self._masks):
+            # Attention to nothing: what that gives is no property of the model but of how it is written down.
+            found: dict[str, NDArray[np.float32]] = self._rest().encode(inputs, layers)
+            return found
         return self._run(self._encoder(layers), inputs)
 
     def head(
