@@ -133,7 +133,6 @@ class Batch:
             results = self.run(self._payloads())
         else:
             results = cast(TwoSteps, self.run).compute(self._prepared[0])
-            self._prepared = None
         if len(results) != len(self.rows):
             raise ValueError(f"{len(results)} results for {len(self.rows)} rows")
         return results

@@ -262,6 +262,19 @@ def test_one_requests_texts_do_not_fail_the_others_in_its_batch(make: Make, mode
     assert model.batches == [[0], [1, 2, 3], [1], [2], [3]]
 
 
+def test_who_left_meanwhile_is_not_run_alone(make: Make, model: Model) -> None:
+    scheduler = make()
+    busy(scheduler, model)
+    model.raises[2] = RuntimeError("shape mismatch")
+    first, failing, leaves = (submit(scheduler, model, [number], length=1) for number in (1, 2, 3))
+    first.add_done_callback(lambda _: leaves.cancel())
+    model.open()
+    assert first.result(WAIT) == [2]
+    assert isinstance(error_of(failing), Internal)
+    assert submit(scheduler, model, [4]).result(WAIT) == [8]
+    assert model.batches == [[0], [1, 2, 3], [1], [2], [4]]
+
+
 def test_an_error_of_ours_is_passed_on(make: Make, model: Model) -> None:
     model.raises[1] = PreconditionFailed("cannot", reason="WHY")
     assert error_of(submit(make(), model, [1])) is model.raises[1]
