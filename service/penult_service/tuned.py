@@ -10,6 +10,8 @@ from dataclasses import dataclass
 TENSORFLOW, OPENVINO = "tensorflow", "openvino"
 FLOAT32, BFLOAT16 = "float32", "bfloat16"
 AUTO = "auto"
+_ONE_TOKENS = 16  # of the text in `Measured.one_seconds`
+_OVERHEAD, _OVERHEADS = 64, (8, 256)  # unless measured, and what is believed of what was measured
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,15 @@ class Tuned:
     price: Price | None = None
     processor: str = ""
     load: float = 0.0
+
+    @property
+    def overhead(self) -> int:
+        """Padded tokens that take as long as a batch takes beside its tokens, as far as it was measured."""
+        for one in self.measured:
+            if one.setting == self.setting and one.one_seconds:
+                tokens = round(one.one_seconds * one.tokens_per_second) - _ONE_TOKENS
+                return min(max(tokens, _OVERHEADS[0]), _OVERHEADS[1])
+        return _OVERHEAD
 
 
 def described(tuned: Tuned) -> str:

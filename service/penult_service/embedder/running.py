@@ -63,7 +63,7 @@ class Runner:
             payloads,
             costs,
             deadline=deadline,
-            limits=Limits(setting.token_budget, setting.max_rows),
+            limits=Limits(setting.token_budget, setting.max_rows, model.tuned.overhead),
             caller=CALLER.get(),
         )
         return await asyncio.wrap_future(future)
