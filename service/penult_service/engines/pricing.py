@@ -83,31 +83,47 @@ def _pooled(
 
 
 def price(wanted: Read, found: Read, head: Head) -> Price:
-    """What `found` changes of `wanted`, the same rows by TensorFlow in float32."""
-    a, b = (each.embeddings.astype(np.float64) for each in (wanted, found))
-    b = np.where(np.isfinite(b).all(axis=1, keepdims=True), b, np.nan)
+    """What `found` changes of `wanted`, the same rows by TensorFlow in float32.
+
+    Rows that are not finite for both are left out: some models make such numbers of an empty text, which the server
+    then answers with an error whatever the engine.
+    """
+    lost = [~np.isfinite(each.embeddings).all(axis=1) for each in (wanted, found)]
+    counted = np.asarray(~(lost[0] & lost[1]))
+    a, b = (_finite(each.embeddings[counted]) for each in (wanted, found))
     norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     same = (a == b).all(axis=1)  # also where both are 0
     cosines = np.where(same, 1.0, (a * b).sum(axis=1) / np.where(norms > 0, norms, 1.0))
     cosines = np.where(np.isfinite(cosines), np.clip(cosines, -1.0, 1.0), -1.0)
     apart = np.abs(a - b)
-    largest = float(apart.max()) if np.isfinite(apart).all() else float(np.finfo(np.float32).max)
+    largest = float(apart.max(initial=0.0)) if np.isfinite(apart).all() else float(np.finfo(np.float32).max)
     return Price(
         texts=len(a),
-        lowest_cosine=float(cosines.min()),
-        mean_cosine=float(cosines.mean()),
+        lowest_cosine=float(cosines.min(initial=1.0)),
+        mean_cosine=float(cosines.mean()) if len(a) else 1.0,
         largest_difference=largest,
-        flipped=_flipped(wanted, found, head),
+        flipped=_flipped(wanted, found, counted, head),
         neighbors_kept=_kept(a, b) if len(a) >= FEWEST else None,
     )
 
 
-def _flipped(wanted: Read, found: Read, head: Head) -> float | None:
-    """Share of the rows whose predicted classes changed; None: no classes."""
-    if wanted.outputs is None or found.outputs is None or head.kind in ("regression", "other"):
+def _finite(embeddings: FloatMatrix) -> NDArray[np.float64]:
+    """Float64 [n, d]; rows that are not finite are NaN as a whole."""
+    rows = embeddings.astype(np.float64)
+    return np.where(np.isfinite(rows).all(axis=1, keepdims=True), rows, np.nan)
+
+
+def _flipped(wanted: Read, found: Read, counted: NDArray[np.bool_], head: Head) -> float | None:
+    """Share of the rows that count whose predicted classes changed; None: no classes."""
+    if (
+        wanted.outputs is None
+        or found.outputs is None
+        or head.kind in ("regression", "other")
+        or not counted.any()
+    ):
         return None
     classes = _classes_of(head)
-    changed = classes(wanted.outputs) != classes(found.outputs)
+    changed = classes(wanted.outputs[counted]) != classes(found.outputs[counted])
     return float(changed.reshape(len(changed), -1).any(axis=1).mean())
 
 

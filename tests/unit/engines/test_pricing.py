@@ -61,6 +61,22 @@ def test_what_is_not_finite_is_refused(bad: float) -> None:
     assert "lowest cosine" in refusal(BFLOAT16, found)
 
 
+def test_rows_that_are_not_finite_for_either_are_left_out() -> None:
+    both, one = WANTED.copy(), FOUND.copy()
+    both[5] = one[5] = np.nan
+    outputs = np.eye(3, dtype=np.float32)[[0] * len(both)]
+    others = outputs.copy()
+    others[5] = (0, 1, 0)
+    found = price(Read(both, outputs), Read(one, others), SOFTMAX)
+    rest = np.arange(len(both)) != 5
+    assert found == price(Read(WANTED[rest], outputs[rest]), Read(FOUND[rest], outputs[rest]), SOFTMAX)
+    assert (found.texts, found.flipped) == (199, 0.0)
+    healed = price(Read(both), Read(FOUND), SOFTMAX)
+    assert healed.lowest_cosine == -1.0, "another engine must not make numbers where there are none"
+    none = np.full((4, 3), np.nan, np.float32)
+    assert price(Read(none), Read(none), SOFTMAX).texts == 0
+
+
 @pytest.mark.parametrize(
     ("head", "before", "after", "flipped"),
     [
