@@ -18,6 +18,7 @@ from pathlib import Path
 
 from penult_service.decoding import decoded
 from penult_service.engines import machine
+from penult_service.engines.openvino import IR_FORM
 from penult_service.prepared import MANIFEST_NAME
 from penult_service.tuned import Tuned
 from penult_service.vectors import digest_of_parts
@@ -47,7 +48,7 @@ def places(home: Path, directory: Path, wish: Sequence[str]) -> tuple[Path, Path
 def _ir_key(directory: Path) -> str:
     """Of an IR: the prepared model, and what reads it."""
     manifest = (directory / MANIFEST_NAME).read_text(encoding="utf-8")
-    return digest_of_parts([_FORMAT, manifest, *map(_version, _PACKAGES)])[:32]
+    return digest_of_parts([_FORMAT, IR_FORM, manifest, *map(_version, _PACKAGES)])[:32]
 
 
 def _version(package: str) -> str:
