@@ -23,11 +23,11 @@ def run(asked: Any) -> dict[str, Any]:
     """Results, as `report.embed` reads them."""
     texts = _texts(asked.quick)
     made: dict[str, Any] = {"threads": asked.threads, "loads": {}, "sides": [], "failed": []}
+    made["ceiling"] = ceiling.run(asked, _tokens(asked, texts))
     reference: Reference = {}
     for precision in asked.precisions:
         _of_precision(asked, precision, texts, made, reference)
     made["loads"] = {name: loads.told(some) for name, some in texts.items()}
-    made["ceiling"] = ceiling.run(asked, _tokens(asked, texts))
     return made
 
 
@@ -90,9 +90,17 @@ def _load(
     for side in opened:
         if side not in equally:
             progress(f"{side.side.id}: other vectors ({different[side.side.id]} of {len(texts)}); not timed")
-    rates, again = rounds.interleaved(
-        equally, lambda side: len(texts) / side.tell("embed", texts)["seconds"], asked.rounds
-    )
+    processor: dict[str, float] = dict.fromkeys((s.side.id for s in equally), 0.0)
+    done = dict.fromkeys(processor, 0)
+
+    def rate(side: Running) -> float:
+        before = side.processor_seconds()
+        seconds: float = side.tell("embed", texts)["seconds"]
+        processor[side.side.id] += side.processor_seconds() - before
+        done[side.side.id] += len(texts)
+        return len(texts) / seconds
+
+    rates, again = rounds.interleaved(equally, rate, asked.rounds)
     return {
         "load": name,
         "precision": precision,
@@ -105,6 +113,7 @@ def _load(
         "lowest_cosine": lowest,
         "other_tokens": different,
         "noise": rounds.noise(rates[0], again),
+        "per_processor_second": {name: done[name] / max(spent, 0.01) for name, spent in processor.items()},
         "memory": {s.side.id: s.memory() for s in equally},
     }
 
@@ -129,4 +138,4 @@ def _tokens(asked: Any, texts: dict[str, list[str]]) -> dict[str, list[int]]:
     from penult_client import Client
 
     with Client.open(sides.MODEL, threads=asked.threads) as client:
-        return {name: client.tokenize(some).token_counts.tolist() for name, some in texts.items()}
+        return {name: [len(ids) for ids in client.tokenize(some).ids] for name, some in texts.items()}

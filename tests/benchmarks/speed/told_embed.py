@@ -48,13 +48,19 @@ def _table(found: dict[str, Any], result: dict[str, Any]) -> str:
                 spread(rates, 0),
                 spread(ratio) if ratio else "1",
                 f"{rates['median'] / most:.0%}" if most else "",
+                f"{result['per_processor_second'][name]:,.0f}",
                 f"{result['lowest_cosine'][name]:.7f}",
                 str(result["other_tokens"][name]),
                 f"{result['memory'][name] / 2**20:,.0f}",
             ]
         )
     head = ["side", "", "texts/s", "Penult is so many times as fast", "of the processor's ceiling"]
-    head += ["lowest cosine to ours", "texts with other vectors", "MiB"]
+    head += [
+        "texts per second of one processor's time",
+        "lowest cosine to ours",
+        "texts with other vectors",
+        "MiB",
+    ]
     count = len(next(iter(result["rates"].values()))["each"])
     return table(head, rows) + f"\n{count} rounds; A A differs by {result['noise']:.1%}{_doubt(result)}.\n"
 

@@ -24,6 +24,9 @@ def make(weights: str, max_length: int, *, onnx: bool) -> Path:
             from optimum.onnxruntime import ORTModelForFeatureExtraction
 
             ORTModelForFeatureExtraction.from_pretrained(made, export=True).save_pretrained(made)
+            # infinity cuts texts here; the graph has its positions inside.
+            config = json.loads((made / "config.json").read_text())
+            (made / "config.json").write_text(json.dumps({**config, "max_position_embeddings": max_length}))
         made.rename(place)
     return place
 
