@@ -23,7 +23,7 @@ from support.calling import Outcome, call
 from support.formats import shapes, tokens
 from support.formats.keras_formats import saved
 from support.formats.kit import TF_KERAS, Kit, Network
-from support.prepared_by_hand import by_numpy
+from support.prepared_by_hand import bert_tokenizer, by_numpy
 from support.serving import serving, wait_until
 from support.tiny_bert import VOCABULARY, sample_texts
 
@@ -35,15 +35,6 @@ SHAPES = {
     "behind": shapes.numbers_behind,
     "tokens": tokens.network,
 }
-
-
-def bert_tokenizer() -> Any:
-    from tokenizers import BertWordPieceTokenizer
-
-    made = BertWordPieceTokenizer({word: number for number, word in enumerate(VOCABULARY)})
-    made.enable_truncation(32)
-    made.enable_padding()
-    return made
 
 
 @pytest.fixture(scope="module")

@@ -60,6 +60,16 @@ def by_numpy(
     return tokens, pooled, pooled @ own["kernel"]
 
 
+def bert_tokenizer() -> Any:
+    """A tokenizer for `write`, of its vocabulary."""
+    from tokenizers import BertWordPieceTokenizer
+
+    made = BertWordPieceTokenizer({word: number for number, word in enumerate(VOCABULARY)})
+    made.enable_truncation(32)
+    made.enable_padding()
+    return made
+
+
 def write(directory: Path, *, tokenizer: str = "", logits: bool = False, scaled: bool = False) -> Path:
     """The prepared model, in a new directory; with the text of a `tokenizer.json` it takes texts too.
 

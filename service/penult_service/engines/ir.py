@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from penult_service.engines.openvino import ENGINE_CANNOT, Index, first_line, options, runtime
 from penult_service.engines.rewriting import rewrite
-from penult_service.engines.tensorflow import TensorFlowEngine
 from penult_service.errors import ModelRefused
 from penult_service.prepared import CALLER, GRAPH, HEAD, Manifest
 from penult_service.tuned import FLOAT32
@@ -78,6 +77,10 @@ def _refuse_untrue_length(manifest: Manifest, functions: Mapping[str, Any]) -> N
     """A length that TensorFlow refuses: OpenVINO, which would not, could not be held to it."""
     if manifest.tokenizer == GRAPH or manifest.max_length > _LONGEST:
         return  # its own tokens were tried, or are never as many
+    from penult_service.engines.tensorflow import (
+        TensorFlowEngine,
+    )  # not in the server, which imports this file
+
     signature = functions[manifest.encode_signature([manifest.seam])]
     masks = {token.name for token in manifest.inputs if token.role == "mask"}
     rows = {
