@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from penult_client import Client
 from penult_service.cli.app import main
-from penult_service.engines import choosing
+from penult_service.engines import choosing, machine
 from penult_service.engines.openvino import refuse_missing_precision
 from penult_service.errors import ModelRefused
 from penult_service.tuned import BFLOAT16, FLOAT32, OPENVINO, TENSORFLOW
@@ -62,14 +62,17 @@ def test_a_server_runs_as_measured_without_measuring(tuned: dict[str, Any], data
     place = prepared_seed_model()
     with Client.open(place, engine="auto", timeout=60, data=data, analysis_workers=0) as client:
         model = client.model()
-        assert client.embed(TEXTS).engine == tuned["setting"]["engine"]
+        assert client.embed(TEXTS).engine == model.engine
     assert model.serving is not None
-    assert model.serving.setting.engine == tuned["setting"]["engine"] == model.engine
+    assert model.engine == model.serving.setting.engine
+    assert sorted(path.name for path in (data / "engines").iterdir()) == kept
+    if tuned["load"] > machine.cores():
+        return  # it may have been measured again, beside fewer others
+    assert model.engine == tuned["setting"]["engine"]
     assert model.serving.load == tuned["load"], "measured once"
     assert [vars(one.setting) for one in model.serving.measured] == [
         one["setting"] for one in tuned["measured"]
     ]
-    assert sorted(path.name for path in (data / "engines").iterdir()) == kept
 
 
 def test_lower_precision_states_its_price(data: Path, capsys: pytest.CaptureFixture[str]) -> None:

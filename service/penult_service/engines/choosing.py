@@ -131,7 +131,7 @@ def choose(
     kept, ir = places(place, directory, about)
     found = None if again else recalled(kept)
     with _measuring:
-        if found is not None and _needs(found) and not ir.is_dir():
+        if found is not None and (_busy_then(found.tuned) or (_needs(found) and not ir.is_dir())):
             found = None
         if found is None:
             answer, found = _found(directory, wish, ir, texts, measured=again, progress=progress)
@@ -143,8 +143,14 @@ def choose(
     return Chosen(found.tuned, ir if _needs(found) else None)
 
 
+def _busy_then(tuned: Tuned) -> bool:
+    """Whether it was measured beside others, most of whom have left."""
+    beside_others = bool(tuned.measured) and tuned.load > machine.cores()
+    return beside_others and machine.load() < tuned.load / 2
+
+
 def _say_busy(tuned: Tuned) -> None:
-    """What is measured beside others is right for as long as they stay."""
+    """What is measured beside others is right for as long as they stay; a later start may measure again."""
     if tuned.measured and tuned.load > machine.cores():
         _log.warning(
             "engines were measured while %g processes wanted to run on %d cores; when that is not as usual, measure "

@@ -58,6 +58,8 @@ class Machine:
         self.answer: Answer = measuring
         monkeypatch.setattr(choosing, "ask", self._ask)
         monkeypatch.setattr(machine, "cores", lambda: 4)
+        self.load = 0.5
+        monkeypatch.setattr(machine, "load", lambda: self.load)
 
     def rewrite(self, text: str) -> None:
         (self.directory / MANIFEST_NAME).write_text(text)
@@ -147,6 +149,18 @@ def test_measured_again_on_demand(here: Machine) -> None:
     assert here.choose(again=True).tuned.setting.engine == TENSORFLOW
     assert here.choose().tuned.setting.engine == TENSORFLOW
     assert len(here.asked) == 2
+
+
+@pytest.mark.parametrize(("then", "now", "times"), [(9.0, 4.0, 2), (9.0, 5.0, 1), (3.9, 0.1, 1)])
+def test_what_was_measured_beside_others_is_measured_again_when_they_have_left(
+    here: Machine, caplog: pytest.LogCaptureFixture, then: float, now: float, times: int
+) -> None:
+    here.load = then
+    here.choose()
+    assert ("9 processes wanted to run on 4 cores" in caplog.text) == (then > 4)
+    here.load = now
+    assert here.choose().tuned.load == (now if times == 2 else then)
+    assert len(here.asked) == times
 
 
 def test_tensorflow_named_is_timed_on_demand_too(here: Machine) -> None:
