@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import re
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -115,9 +114,6 @@ def use_threads(threads: int | None) -> None:
     """How many threads a matrix product takes. TensorFlow hears it once a process, before it computes anything."""
     if threads is None:
         return
-    # Its preparing of data and its kernels each read one of them; what the operator has set stays.
-    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
-        os.environ.setdefault(name, str(threads))
     try:
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
