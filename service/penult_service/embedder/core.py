@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -10,29 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penult_service.batching import Scheduler
+from penult_service.embedder.answers import classify_result, embed_result, joined
 from penult_service.embedder.dropouts import SampleOptions, choose
 from penult_service.embedder.given import Given, Records, Tensors
 from penult_service.embedder.inputs import inputs_of
-from penult_service.embedder.options import TOKENS, EmbedOptions, check_classifier, choose_readout, space_of
+from penult_service.embedder.options import TOKENS, EmbedOptions, check_classifier, choose_readout
 from penult_service.embedder.passes import EncodePass, WholePass, class_probabilities
 from penult_service.embedder.protocols import LoadedModel
-from penult_service.embedder.results import (
-    ClassifyResult,
-    EmbedResult,
-    Readings,
-    TokenizeResult,
-    first_not_finite,
-    not_finite_error,
-)
+from penult_service.embedder.results import ClassifyResult, EmbedResult, Readings, TokenizeResult
 from penult_service.embedder.running import Runner, Tokenized, table_for, tokenized, within
 from penult_service.embedder.sampling import SampleResult, sampled
 from penult_service.embedder.sharing import SharedPass, SharedRow, Sharing, SharingObserver
 from penult_service.embedder.tables import kind_of, whole_table
 from penult_service.embedder.warming import invented, warm_rows
-from penult_service.errors import PenultError, PreconditionFailed
-from penult_service.prepared import GRAPH, LIBRARY, Readout
+from penult_service.errors import PreconditionFailed
+from penult_service.prepared import GRAPH, LIBRARY
 from penult_service.tokenizing import UNKNOWN, TokenTable
-from penult_service.vectors import l2_normalize
 
 # What the event loop does itself: numbers of a result, characters of a text that the library tokenizes.
 _FEW_NUMBERS, _SHORT = 8192, 500
@@ -95,7 +88,7 @@ class Embedder:
             readings = await self._read(model, given, encode, options.truncate, deadline, check, anew)
             few = len(given) * readout.dimension <= _FEW_NUMBERS and pooling != TOKENS
             return await self._runner.in_thread(
-                _embed_result, model, readings, readout, options, probabilities, brief=few
+                embed_result, model, readings, readout, options, probabilities, brief=few
             )
 
     async def classify(
@@ -119,7 +112,7 @@ class Embedder:
         async with within(deadline):
             readings = await self._read(model, given, encode, truncate, deadline)
             few = len(given) * model.manifest.head.classes <= _FEW_NUMBERS
-            return await self._runner.in_thread(_classify_result, model, readings, brief=few)
+            return await self._runner.in_thread(classify_result, model, readings, brief=few)
 
     async def predict(
         self, model: LoadedModel, given: Given, *, deadline: float | None = None
@@ -137,7 +130,7 @@ class Embedder:
             rows = await self._runner.submit(
                 model, run, [(table, i) for i in range(len(given))], costs, deadline
             )
-            return await self._runner.in_thread(_joined, rows, given)
+            return await self._runner.in_thread(joined, rows, given)
 
     async def tokenize(
         self, model: LoadedModel, given: Given, *, deadline: float | None = None
@@ -290,49 +283,3 @@ def _whole_cost(model: LoadedModel, table: TokenTable) -> int:
     if model.manifest.tokenizer == GRAPH:
         return model.manifest.padded_cost
     return max(1, *(array.shape[1] for array in table.inputs.values()), 1)
-
-
-def _embed_result(
-    model: LoadedModel, readings: Readings, readout: Readout, options: EmbedOptions, probabilities: bool
-) -> EmbedResult:
-    pooling = options.pooling or ""
-    classes = readings.probabilities(model.manifest.head.classes) if probabilities else None
-    errors: Mapping[int, PenultError] = {}
-    known = classes is None or bool(np.isfinite(classes).all())
-    pieces = readings.pieces() if known and not options.normalize else None
-    if pieces is None:
-        vectors, counts = readings.vectors(readout.dimension, pooling)
-        one_each = np.ones(len(readings.table.lengths), np.int32)
-        errors = readings.mark_not_finite((vectors, counts), None if classes is None else (classes, one_each))
-        pieces = [l2_normalize(vectors) if options.normalize else vectors]
-    return EmbedResult(
-        pieces=pieces,
-        dimension=readout.dimension,
-        probabilities=classes,
-        token_counts=readings.table.lengths,
-        truncations=readings.table.truncations,
-        space=space_of(model.manifest, readout, options).digest,
-        layer=readout.layer,
-        pooling=pooling,
-        row_errors=errors,
-    )
-
-
-def _classify_result(model: LoadedModel, readings: Readings) -> ClassifyResult:
-    probabilities = readings.probabilities(model.manifest.head.classes)
-    one_each = np.ones(len(probabilities), np.int32)
-    return ClassifyResult(
-        probabilities=probabilities,
-        row_errors=readings.mark_not_finite((probabilities, one_each)),
-        labels=model.manifest.head.labels,
-        token_counts=readings.table.lengths,
-        truncations=readings.table.truncations,
-    )
-
-
-def _joined(rows: Sequence[dict[str, NDArray[Any]]], given: Given) -> dict[str, NDArray[Any]]:
-    outputs = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
-    bad = first_not_finite(outputs)
-    if bad is not None:
-        raise not_finite_error(bad, given)
-    return outputs
