@@ -84,22 +84,27 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
 
 def test_metrics(tmp_path: Path) -> None:
     with (
-        served(tmp_path, "fake:demo", "--metrics-port", "0") as (_, address),
+        served(tmp_path, "fake:demo", "--metrics-port", "0", "--cache-mib", "1") as (_, address),
         open_channel(address) as channel,
     ):
         wait_until(lambda: health(channel) == SERVING)
-        call(channel, "Embed", embed("one two", "three"))
+        for texts in (("one two", "three"), ("another",), ("three",)):  # the last from the cache
+            call(channel, "Embed", embed(*texts))
         call(channel, "Embed", embed())
         url = next(word for word in log_of(tmp_path).split() if word.startswith("http://127.0.0.1:"))
         embed_calls = 'penult_requests_total{code="%s",method="InferenceService/Embed"}'
         # A call is counted when it is over, which is just after its caller has the answer.
         wait_until(lambda: embed_calls % "INVALID_ARGUMENT" in figures_at(url))
         figures = figures_at(url)
-    assert figures[embed_calls % "OK"] == 1
+    assert figures[embed_calls % "OK"] == 3
     assert figures[embed_calls % "INVALID_ARGUMENT"] == 1
     assert figures['penult_refusals_total{reason="EMPTY_INPUT"}'] == 1
-    assert figures['penult_texts_total{model="models/demo/versions/1"}'] == 2
-    assert figures['penult_tokens_total{model="models/demo/versions/1"}'] == 7
+    assert figures['penult_texts_total{model="models/demo/versions/1"}'] == 4
+    assert figures['penult_tokens_total{model="models/demo/versions/1"}'] == 13
+    assert figures['penult_rows_read_total{how="computed"}'] == 3
+    assert figures['penult_rows_read_total{how="cached"}'] == 1
+    assert figures["penult_cache_rows"] == 3
+    assert figures["penult_cache_bytes"] > 3 * 64
     assert figures['penult_queue_tokens{model="models/demo/versions/1"}'] == 0
     assert figures['penult_model_state{model="models/demo/versions/1",state="ready"}'] == 1
     assert figures["penult_batch_rows_sum"] >= 2
