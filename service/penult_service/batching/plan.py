@@ -57,19 +57,19 @@ def plan(lengths: Sequence[int], limits: Limits) -> list[list[int]]:
 
 def _cheapest(lengths: NDArray[np.int64], limits: Limits) -> list[int]:
     """Rows of each batch, of lengths in falling order."""
-    count, most = len(lengths), min(limits.max_rows, len(lengths))
-    rows = np.arange(1, most + 1)
-    costs = lengths[:, None] * rows
-    fits = (costs <= limits.token_budget) | (rows == 1)
-    costs = np.where(fits, costs + limits.overhead, np.inf)
-    # What the rows from here to the end cost; behind the end nothing fits.
-    rest = np.full(count + most, np.inf)
-    rest[count] = 0.0
-    best = [0] * count
-    for i in range(count - 1, -1, -1):
-        ways = costs[i] + rest[i + 1 : i + 1 + most]
-        found = most - 1 - int(ways[::-1].argmin())  # of equal ones that with most rows
-        rest[i], best[i] = ways[found], found + 1
+    count = len(lengths)
+    rows = np.arange(1, min(limits.max_rows, count) + 1, dtype=np.float64)
+    room = np.minimum(limits.token_budget // lengths, count - np.arange(count))
+    most = np.clip(room, 1, len(rows)).tolist()
+    rest, best = (
+        np.zeros(count + 1),
+        [0] * count,
+    )  # what the rows from here to the end cost, and how many go first
+    for i, length in reversed(list(enumerate(lengths.tolist()))):
+        costs = rows[: most[i]] * length
+        costs += rest[i + 1 : i + 1 + most[i]]
+        best[i] = most[i] - int(costs[::-1].argmin())  # of equal ones that with most rows
+        rest[i] = costs[best[i] - 1] + limits.overhead
     batches, i = [], 0
     while i < count:
         batches.append(best[i])
