@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Protocol
@@ -19,8 +19,7 @@ import numpy as np
 from penult_service.embedder.passes import EncodePass, Reading, Stacked
 from penult_service.tokenizing import TokenTable
 
-_Key = tuple[Hashable, bytes]
-# Of a row in the cache beside its numbers: keys, headers of the arrays, entries of the dictionary.
+# Of a row in the cache beside its numbers: key, headers of the arrays, entry of the dictionary.
 _ENTRY_BYTES = 640
 
 
@@ -29,7 +28,7 @@ class SharedRow:
 
     __slots__ = ("__weakref__", "key", "reading", "row", "table")
 
-    def __init__(self, table: TokenTable, row: int, key: _Key | None) -> None:
+    def __init__(self, table: TokenTable, row: int, key: bytes | None) -> None:
         self.table, self.row, self.key = table, row, key
         self.reading: Reading | None = None
 
@@ -98,7 +97,7 @@ class Sharing:
     def __init__(self, cache_bytes: int = 0, observer: SharingObserver | None = None) -> None:
         self._cache = _Cache(cache_bytes) if cache_bytes else None
         self._observer = observer
-        self._flying: WeakValueDictionary[_Key, SharedRow] = WeakValueDictionary()
+        self._flying: WeakValueDictionary[bytes, SharedRow] = WeakValueDictionary()
         self._lock = threading.Lock()
 
     @property
@@ -111,7 +110,7 @@ class Sharing:
 
         They are in flight for as long as somebody holds them.
         """
-        about, keys = _about(encode), _digests(table, numbers, trims=encode.manifest.trims)
+        keys = _digests(_about(encode), table, numbers, trims=encode.manifest.trims)
         if keys is None:
             return [SharedRow(table, number, None) for number in numbers]
         found: dict[bytes, SharedRow] = {}
@@ -120,11 +119,11 @@ class Sharing:
             for number, key in zip(numbers, keys, strict=True):
                 if key in found:
                     continue
-                row = self._flying.get((about, key))
+                row = self._flying.get(key)
                 in_flight += row is not None
                 if row is None:
-                    row = self._flying[about, key] = SharedRow(table, number, (about, key))
-                    row.reading = self._cache.get((about, key)) if self._cache else None
+                    row = self._flying[key] = SharedRow(table, number, key)
+                    row.reading = self._cache.get(key) if self._cache else None
                     cached += row.reading is not None
                 found[key] = row
         if self._observer:
@@ -154,18 +153,18 @@ class _Cache:
 
     def __init__(self, most: int) -> None:
         self._most, self.size = most, 0
-        self._readings: OrderedDict[_Key, Reading] = OrderedDict()
+        self._readings: OrderedDict[bytes, Reading] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._readings)
 
-    def get(self, key: _Key) -> Reading | None:
+    def get(self, key: bytes) -> Reading | None:
         found = self._readings.get(key)
         if found is not None:
             self._readings.move_to_end(key)
         return found
 
-    def put(self, key: _Key, reading: Reading) -> None:
+    def put(self, key: bytes, reading: Reading) -> None:
         """Keep a copy: a reading is a view that keeps its whole batch alive."""
         size = _size(reading)
         if key in self._readings or size > self._most or not _finite(reading):
@@ -186,27 +185,24 @@ def _finite(reading: Reading) -> bool:
     return all(bool(np.isfinite(array).all()) for array in reading if array is not None)
 
 
-def _about(encode: EncodePass) -> Hashable:
-    """What two passes share that give equal rows equal readings, whatever model file or engine object they are of.
+def _about(encode: EncodePass) -> bytes:
+    """A digest of what two passes share that give equal rows equal readings, whatever file or engine they are of.
 
-    Engine and precision are no part of a model's identity, but replies name them.
+    Engine and precision are no part of a model's identity, but replies name them; inputs and head may be declared.
     """
-    manifest = encode.manifest
-    head = (manifest.head.kind, manifest.head.output, manifest.head.activation, manifest.head_values)
+    manifest, head = encode.manifest, encode.manifest.head
+    of_model = (manifest.model_digest, manifest.seam, manifest.trims, manifest.inputs)
+    of_engine = (encode.engine.name, encode.engine.precision)
     asked = (encode.layer, encode.pooling, encode.probabilities, encode.kind)
-    return (
-        manifest.model_digest,
-        manifest.seam,
-        manifest.trims,
-        encode.engine.name,
-        encode.engine.precision,
-        asked,
-        head if encode.probabilities else (),
-    )
+    of_head = (head.kind, head.output, head.activation, manifest.head_values) if encode.probabilities else ()
+    return blake2b(repr((of_model, of_engine, asked, of_head)).encode(), digest_size=32).digest()
 
 
-def _digests(table: TokenTable, numbers: Sequence[int], *, trims: bool) -> list[bytes] | None:
-    """A digest of what the model reads of each row; None: it reads what has no bytes of its own."""
+def _digests(about: bytes, table: TokenTable, numbers: Sequence[int], *, trims: bool) -> list[bytes] | None:
+    """A digest of each row: of what is said `about` its pass, and what the model reads of it.
+
+    None: it reads what has no bytes of its own.
+    """
     tokens = [table.inputs[name] for name in sorted(table.inputs)]
     values = [table.values[name] for name in sorted(table.values)]
     if any(array.dtype == object for array in (*tokens, *values)):
@@ -219,5 +215,5 @@ def _digests(table: TokenTable, numbers: Sequence[int], *, trims: bool) -> list[
         # Each with its length, so that no two lists of parts are alike.
         sizes = (int(table.lengths[number]), *map(len, parts))
         head = b"".join(size.to_bytes(8, "little") for size in sizes)
-        found.append(blake2b(b"".join((head, *parts)), digest_size=16).digest())
+        found.append(blake2b(b"".join((head, *parts)), digest_size=16, key=about).digest())
     return found
