@@ -30,6 +30,9 @@ FAR_BEHIND = 1.5
 SMALLER = 0.97
 # Of (token budget, rows) of a batch.
 SIZES = ((512, 32), (1024, 64), (2048, 32), (2048, 128), (4096, 256), (8192, 512))
+_BESIDE = (
+    0.001  # seconds that a batch takes in the server beside the engine: packed, stacked, pooled, answered
+)
 _LONGEST_BATCH = 0.25  # seconds: after one that takes so long, larger ones are not tried
 _ROUNDS, _LEAST, _ROUND_SECONDS = 5, 3, 0.25  # of a comparison, and for a setting in a round
 _SIZE_ROUNDS, _SIZE_SECONDS = 3, 3.0
@@ -104,7 +107,10 @@ class Stopwatch:
         ]
 
     def sizes(self, candidate: Candidate) -> Measured:
-        """The batches that do best for this engine, the smallest of those about as good; by the best of the rounds."""
+        """The batches that do best for this engine, the smallest of those about as good; by the best of the rounds.
+
+        What a batch takes beside the engine is counted, also in the rate that is told.
+        """
         rates: dict[tuple[int, int], float] = {}
         samples = {
             size: self._sample(replace(candidate.setting, token_budget=size[0], max_rows=size[1]))
@@ -114,8 +120,10 @@ class Stopwatch:
         for _ in range(_SIZE_ROUNDS):
             for (budget, rows), sample in samples.items():
                 seconds = self._time(candidate.engine, sample)
-                rates[budget, rows] = max(rates.get((budget, rows), 0.0), sample.tokens / seconds)
-                if seconds > _LONGEST_BATCH * sum(sample.weights):
+                count = sum(sample.weights)
+                rate = sample.tokens / (seconds + _BESIDE * count)
+                rates[budget, rows] = max(rates.get((budget, rows), 0.0), rate)
+                if seconds > _LONGEST_BATCH * count:
                     break
             if self._clock() - began > _SIZE_SECONDS:
                 break

@@ -95,10 +95,12 @@ def test_what_is_far_behind_is_not_timed_to_the_end() -> None:
 @pytest.mark.parametrize(
     ("engine", "expected"),
     [
-        # A batch costs nothing by itself: the smallest does as well as any.
-        ({"a": 0.0, "b": 1e-6}, (512, 32)),
+        # A batch costs nothing by itself, tokens much: the smallest does as well as any.
+        ({"a": 0.0, "b": 1e-4}, (512, 32)),
+        # Tokens cost so little that what the server does for a batch decides.
+        ({"a": 0.0, "b": 1e-6}, (4096, 256)),
         # Beyond a thousand tokens it is no longer in the cache.
-        ({"a": 0.0005, "b": 1e-6, "c": 5e-6, "full": 1024}, (1024, 64)),
+        ({"a": 0.01, "b": 1e-5, "c": 1e-4, "full": 1024}, (1024, 64)),
         # A batch costs as much as 20,000 tokens: as large as the planning makes them.
         ({"a": 0.02, "b": 1e-6}, (4096, 256)),
     ],
