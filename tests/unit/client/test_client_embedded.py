@@ -50,6 +50,13 @@ def test_as_servers_write_it(rows: int) -> None:
         assert found.data.obj is written  # no copy
 
 
+def test_what_was_taken_is_let_go() -> None:
+    found = parse(reply(3).SerializeToString())
+    taken = found.take()
+    assert len(taken) == 3 * 24 * 4
+    assert not found.data
+
+
 def test_as_others_might_write_it() -> None:
     whole, numbers = reply(3), inference_service_pb2.EmbedResponse()
     numbers.embeddings.data = whole.embeddings.data

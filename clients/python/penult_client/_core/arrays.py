@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import prod
 from typing import Any
 
@@ -29,13 +29,13 @@ def bad_reply(what: str) -> InternalError:
 
 
 def to_matrix(
-    parts: Sequence[common.Vectors], rows: Sequence[int], data: Sequence[bytes | memoryview] | None = None
+    parts: Sequence[common.Vectors], rows: Sequence[int], data: Iterable[bytes | memoryview] | None = None
 ) -> NDArray[np.float32]:
     """Parts, in order, of `rows` rows each -> one float32 [sum of rows, columns] that may be written to.
 
-    Their numbers are in `data`, where that is given: as of `Vectors.data`.
+    Their numbers are in `data`, where that is given: as of `Vectors.data`, each held no longer than it is copied.
     """
-    data = [part.data for part in parts] if data is None else data
+    data = (part.data for part in parts) if data is None else data
     columns = parts[0].columns
     whole = np.empty((sum(rows), columns), dtype=np.float32)
     start = 0

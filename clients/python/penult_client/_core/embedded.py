@@ -12,17 +12,22 @@ _EMBEDDINGS = inference.EmbedResponse.DESCRIPTOR.fields_by_name["embeddings"].nu
 _DATA = common.Vectors.DESCRIPTOR.fields_by_name["data"].number << 3 | _BYTES
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Embedded:
     """A reply: all but the numbers, and these.
 
     Attributes:
         message: Without `embeddings.data`.
-        data: As of `embeddings.data`.
+        data: As of `embeddings.data`, until it is taken.
     """
 
     message: inference.EmbedResponse
     data: memoryview
+
+    def take(self) -> memoryview:
+        """The numbers, let go here: of a large call the replies need not be held beside the result."""
+        taken, self.data = self.data, memoryview(b"")
+        return taken
 
 
 def parse(reply: bytes) -> Embedded:

@@ -53,7 +53,9 @@ def embeddings(replies: Replies[inference.EmbedResponse | Embedded]) -> Embeddin
 
 
 def _vectors(parts: Sequence[Embedded], rows: Sequence[int]) -> NDArray[np.float32]:
-    return arrays.to_matrix([each.message.embeddings for each in parts], rows, [each.data for each in parts])
+    return arrays.to_matrix(
+        [each.message.embeddings for each in parts], rows, (each.take() for each in parts)
+    )
 
 
 def _token_vectors(parts: Sequence[Embedded], rows: Sequence[int]) -> Any:
