@@ -26,6 +26,8 @@ WORTH = 1.15
 ALIKE = 1.03
 # A setting that takes so much longer than the best is not timed to the end.
 FAR_BEHIND = 1.5
+# Sizes that come this near to the best are timed again.
+NEAR = 0.9
 # A smaller batch is preferred where it loses no more: one short text waits for less.
 SMALLER = 0.97
 # Of (token budget, rows) of a batch.
@@ -112,19 +114,19 @@ class Stopwatch:
         What a batch takes beside the engine is counted, also in the rate that is told.
         """
         rates: dict[tuple[int, int], float] = {}
-        samples = {
-            size: self._sample(replace(candidate.setting, token_budget=size[0], max_rows=size[1]))
-            for size in SIZES
-        }
+        sizes = list(SIZES)
         began = self._clock()
         for _ in range(_SIZE_ROUNDS):
-            for (budget, rows), sample in samples.items():
+            for budget, rows in sizes:
+                sample = self._sample(replace(candidate.setting, token_budget=budget, max_rows=rows))
                 seconds = self._time(candidate.engine, sample)
                 count = sum(sample.weights)
                 rate = sample.tokens / (seconds + _BESIDE * count)
                 rates[budget, rows] = max(rates.get((budget, rows), 0.0), rate)
                 if seconds > _LONGEST_BATCH * count:
                     break
+            most = max(rates.values())
+            sizes = [size for size in sizes if rates.get(size, 0.0) > NEAR * most]
             if self._clock() - began > _SIZE_SECONDS:
                 break
         most = max(rates.values())
