@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from penult_service.engines.openvino import ENGINE_CANNOT, Index, first_line, options, runtime
+from penult_service.engines.openvino import (
+    ENGINE_CANNOT,
+    Index,
+    first_line,
+    options,
+    pooled_alone,
+    runtime,
+)
 from penult_service.engines.rewriting import rewrite
+from penult_service.engines.rewriting.first_rows import select_first_rows
 from penult_service.errors import ModelRefused
 from penult_service.prepared import CALLER, GRAPH, HEAD, Manifest
 from penult_service.tuned import FLOAT32
@@ -42,13 +50,16 @@ def convert(directory: Path, manifest: Manifest, functions: Mapping[str, Any], t
     _refuse_untrue_length(manifest, functions)
     sets = _sets(manifest)
     ranges: dict[str, tuple[int, int]] = {}
+    pooled = False
     for name, outputs in (*sets.items(), (HEAD, manifest.outputs)):
         model = _converted(functions[name], name, outputs, directory)
         _find_ranges(model, manifest, ranges)
         if name != HEAD:
-            model = _faster(model, manifest, ranges)
+            rows = _made_up(model, manifest, ranges)
+            model = _as_good(model, _rewritten, rows, manifest)
+            pooled = pooled or _pools_alone(model, rows, manifest)
         runtime().save_model(model, target / f"{name}.xml", compress_to_fp16=False)
-    Index(sets, True, ranges).write(target)
+    Index(sets, True, pooled, ranges).write(target)
 
 
 def _sets(manifest: Manifest) -> dict[str, tuple[str, ...]]:
@@ -97,14 +108,31 @@ def _refuse_untrue_length(manifest: Manifest, functions: Mapping[str, Any]) -> N
         ) from error
 
 
-def _faster(model: Any, manifest: Manifest, ranges: Mapping[str, tuple[int, int]]) -> Any:
-    """The model rewritten, when that computes the same; else as it was."""
+def _rewritten(model: Any) -> Any:
+    """A copy, rewritten; the model itself where there is nothing to rewrite."""
     changed = model.clone()
+    return changed if any(rewrite(changed).values()) else model
+
+
+def _pools_alone(model: Any, rows: Mapping[str, NDArray[Any]], manifest: Manifest) -> bool:
+    """Whether the seam can be computed of the first token's row."""
+    seam = manifest.seam
+    plain = runtime().Model(
+        [one.node for one in model.outputs if one.any_name == seam], model.get_parameters(), seam
+    )
+    if not select_first_rows(plain.clone()):
+        return False
+    return _as_good(plain, lambda _: pooled_alone(model, seam), rows, manifest) is not plain
+
+
+def _as_good(
+    model: Any, change: Callable[[Any], Any], rows: Mapping[str, NDArray[Any]], manifest: Manifest
+) -> Any:
+    """The changed model, when it computes the same; else the model."""
     try:
-        found = rewrite(changed)
-        if not any(found.values()):
+        changed = change(model)
+        if changed is model:
             return model
-        rows = _made_up(model, manifest, ranges)
         before, after = (_computed(one, rows) for one in (model, changed))
     except Exception as error:  # noqa: BLE001  (a form that nobody thought of; what was converted is there still)
         _log.warning("%s: left as OpenVINO converted it: %s", manifest.source, first_line(error))
@@ -114,9 +142,7 @@ def _faster(model: Any, manifest: Manifest, ranges: Mapping[str, tuple[int, int]
     )
     if apart <= _SAME:
         return changed
-    _log.warning(
-        "%s: left as OpenVINO converted it: rewritten it would differ by %.2g", manifest.source, apart
-    )
+    _log.warning("%s: left as OpenVINO converted it: changed it would differ by %.2g", manifest.source, apart)
     return model
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from penult_service.masks import Draw
 
 INDEX = "ir.json"
-IR_FORM = "2"  # of what `ir.convert` writes: IRs of another form are made again
+IR_FORM = "3"  # of what `ir.convert` writes: IRs of another form are made again
 ENGINE_CANNOT = "ENGINE_CANNOT"
 _TELEMETRY = "openvino_telemetry"
 _HINTS = {FLOAT32: "f32", BFLOAT16: "bf16"}
@@ -55,11 +55,13 @@ class Index:
     Attributes:
         encode: Name of a file -> the layers that it can read.
         head: Whether there is a head.
+        pooled: Whether the seam alone is computed of the first token's row, where the last layer can do that.
         ranges: Name of an input of integers -> the least and the greatest that its tables have rows for.
     """
 
     encode: Mapping[str, tuple[str, ...]]
     head: bool
+    pooled: bool
     ranges: Mapping[str, tuple[int, int]]
 
     @classmethod
@@ -69,7 +71,7 @@ class Index:
             raw = json.loads((ir / INDEX).read_text(encoding="utf-8"))
             encode = {str(name): tuple(map(str, layers)) for name, layers in raw["encode"].items()}
             ranges = {str(n): (int(least), int(most)) for n, (least, most) in raw["ranges"].items()}
-            return cls(encode, bool(raw["head"]), ranges)
+            return cls(encode, bool(raw["head"]), bool(raw["pooled"]), ranges)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InvalidInput(
                 f"{ir / INDEX} cannot be read ({first_line(error)}); remove {ir}, and it is made again",
@@ -103,14 +105,15 @@ class OpenVINOEngine:
         self.precision = setting.precision
         self._ir, self._manifest, self._threads, self._rest = ir, manifest, setting.threads, rest
         self._index = Index.read(ir)
-        self._encoders: dict[frozenset[str], _Function] = {}
+        self._encoders: dict[str, _Function] = {}
         self._lock = threading.Lock()
         self._tokens = [token.name for token in manifest.inputs if token.role != "value"]
         self._masks = [token.name for token in manifest.inputs if token.role == "mask"]
         refuse_missing_precision(setting.precision)
-        if manifest.readouts:
-            self._encoder([manifest.readouts[0].layer])
-        self._head = self._compiled(HEAD, None, FLOAT32) if self._index.head else None
+        self._encoder(
+            [manifest.tokens.layer if manifest.tokens and manifest.pooling != "pooled" else manifest.seam]
+        )
+        self._head = self._compiled(HEAD, FLOAT32) if self._index.head else None
 
     def encode(
         self, inputs: Mapping[str, NDArray[Any]], layers: Sequence[str]
@@ -122,7 +125,7 @@ class OpenVINOEngine:
             # Attention to nothing: what that gives is no property of the model but of how it is written down.
             found: dict[str, NDArray[np.float32]] = self._rest().encode(inputs, layers)
             return found
-        return self._run(self._encoder(layers), inputs)
+        return self._run(self._encoder(layers), inputs, layers)
 
     def head(
         self, embedding: NDArray[np.float32], values: Mapping[str, NDArray[Any]] | None = None
@@ -131,7 +134,7 @@ class OpenVINOEngine:
         if self._head is None:
             raise InvalidInput(f"{self._ir} has no function {HEAD!r}; remove it", reason="DAMAGED")
         self._refuse_out_of_range(values or {})
-        return self._run(self._head, {EMBEDDING: embedding, **(values or {})})
+        return self._run(self._head, {EMBEDDING: embedding, **(values or {})}, self._manifest.outputs)
 
     def sample_encode(self, inputs: Mapping[str, NDArray[Any]], draw: Draw) -> NDArray[np.float32]:
         """As in `Engine`, by the other engine."""
@@ -151,23 +154,29 @@ class OpenVINOEngine:
         return found
 
     def _encoder(self, layers: Sequence[str]) -> _Function:
-        """What computes exactly these readouts: compiled when they are first asked for."""
-        wanted = frozenset(layers)
-        with self._lock:
-            if wanted not in self._encoders:
-                file = next((f for f, there in self._index.encode.items() if wanted <= set(there)), None)
-                if file is None:
-                    raise InvalidInput(f"{self._ir} cannot read {sorted(wanted)} at once", reason="DAMAGED")
-                self._encoders[wanted] = self._compiled(file, wanted, self.precision)
-            return self._encoders[wanted]
+        """What computes these readouts, compiled when they are first asked for.
 
-    def _compiled(self, file: str, outputs: frozenset[str] | None, precision: str) -> _Function:
-        openvino = runtime()
+        Each compiled model packs all weights anew, so there is one a file, and one for the seam alone where that is
+        cheaper to compute.
+        """
+        wanted = set(layers)
+        alone = self._index.pooled and wanted == {self._manifest.seam}
+        with self._lock:
+            file = next((f for f, there in self._index.encode.items() if wanted <= set(there)), None)
+            if file is None:
+                raise InvalidInput(f"{self._ir} cannot read {sorted(wanted)} at once", reason="DAMAGED")
+            name = f"{file} alone" if alone else file
+            if name not in self._encoders:
+                self._encoders[name] = self._compiled(
+                    file, self.precision, self._manifest.seam if alone else ""
+                )
+            return self._encoders[name]
+
+    def _compiled(self, file: str, precision: str, alone: str = "") -> _Function:
         try:
             model = _core().read_model(self._ir / f"{file}.xml")
-            if outputs is not None:
-                kept = [one.node for one in model.outputs if one.any_name in outputs]
-                model = openvino.Model(kept, model.get_parameters(), file)
+            if alone:
+                model = pooled_alone(model, alone)
             return _Function(_core().compile_model(model, "CPU", options(precision, self._threads)))
         except RuntimeError as error:
             raise ModelRefused(
@@ -199,9 +208,11 @@ class OpenVINOEngine:
                     f"an input holds {wrong}, the model's table for it has 0 to {most}", reason="OUT_OF_RANGE"
                 )
 
-    def _run(self, function: _Function, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    def _run(
+        self, function: _Function, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]
+    ) -> dict[str, NDArray[Any]]:
         try:
-            return function(inputs)
+            return function(inputs, outputs)
         except RuntimeError as error:
             if self._manifest.tokenizer != CALLER:
                 raise
@@ -217,20 +228,32 @@ class _Function:
     def __init__(self, compiled: Any) -> None:
         self._request = compiled.create_infer_request()
         self._inputs = {one.any_name: one.element_type.to_dtype() for one in compiled.inputs}
-        self._outputs = [(one.any_name, one) for one in compiled.outputs]
+        self._outputs = {one.any_name: one for one in compiled.outputs}
 
-    def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    def __call__(self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]) -> dict[str, NDArray[Any]]:
         given = {
             name: np.ascontiguousarray(inputs[name], dtype=dtype) for name, dtype in self._inputs.items()
         }
-        # The inputs are read where they lie; the outputs are copied, since the next call writes over them.
-        found = self._request.infer(given, share_inputs=True, share_outputs=False)
-        return {name: _single(found[output]) for name, output in self._outputs}
+        # Read and written where they lie; what is asked for is copied, since the next call writes over it.
+        found = self._request.infer(given, share_inputs=True, share_outputs=True)
+        return {name: _single(found[self._outputs[name]]) for name in outputs}
+
+
+def pooled_alone(model: Any, seam: str) -> Any:
+    """A model that gives the seam alone, of the first token's row where its last layer can do that."""
+    from penult_service.engines.rewriting.first_rows import select_first_rows
+
+    kept = [one.node for one in model.outputs if one.any_name == seam]
+    # A clone: what the other outputs alone need still hangs on the nodes of the first.
+    alone = runtime().Model(kept, model.get_parameters(), seam).clone()
+    select_first_rows(alone)
+    alone.validate_nodes_and_infer_types()
+    return alone
 
 
 def _single(array: NDArray[Any]) -> NDArray[Any]:
-    """Half precision as float32, as TensorFlow's engine gives it."""
-    return array.astype(np.float32) if array.dtype == np.float16 else array
+    """A copy; half precision as float32, as TensorFlow's engine gives it."""
+    return np.array(array, np.float32 if array.dtype == np.float16 else None)
 
 
 def refuse_missing_precision(precision: str) -> None:

@@ -179,7 +179,7 @@ def test_files_that_are_missing_or_damaged_are_named(
     with pytest.raises(InvalidInput, match=r"ir\.json cannot be read") as refused:
         open_engine(by_hand, limited, Setting(OPENVINO), ir=tmp_path)
     assert refused.value.reason == "DAMAGED"
-    openvino.Index({"encode_0_1": ("pooler", "encoder")}, True, {}).write(tmp_path)
+    openvino.Index({"encode_0_1": ("pooler", "encoder")}, True, False, {}).write(tmp_path)
     with pytest.raises(ModelRefused, match="cannot compile"):
         open_engine(by_hand, limited, Setting(OPENVINO), ir=tmp_path)
 
