@@ -17,7 +17,7 @@ from penult.v1 import inference_service_pb2_grpc as stubs
 from process import running
 from rounds import percentile, progress
 
-TEXTS, TIMES, DEADLINE = 32, 10, 10.0
+TEXTS, TIMES, DEADLINE, CALLERS = 32, 10, 10.0, 32
 
 
 def run(asked: Any) -> dict[str, Any]:
@@ -60,7 +60,7 @@ async def _run(
 
 
 async def _capacity(stub: Any, requests: list[messages.EmbedRequest], seconds: float) -> float:
-    """Texts a second of eight callers that wait for each answer."""
+    """Texts a second of many callers that each wait for each answer."""
     done = 0
     began = time.perf_counter()
 
@@ -70,9 +70,9 @@ async def _capacity(stub: Any, requests: list[messages.EmbedRequest], seconds: f
         while time.perf_counter() < began + seconds:
             await stub.Embed(requests[number % len(requests)], timeout=60)
             done += TEXTS
-            number += 8
+            number += CALLERS
 
-    await asyncio.gather(*(caller(first) for first in range(8)))
+    await asyncio.gather(*(caller(first) for first in range(CALLERS)))
     return done / (time.perf_counter() - began)
 
 
