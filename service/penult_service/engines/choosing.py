@@ -129,18 +129,25 @@ def choose(
         return Chosen(Tuned(Setting(threads=unknown.setting.threads), (unknown,)))
     about = (wish.engine, wish.precision, str(wish.threads), str(wish.force), *sorted(wish.allow_ops))
     kept, ir = places(place, directory, about)
-    found = None if again else recalled(kept)
-    with _measuring:
-        if found is not None and (_busy_then(found.tuned) or (_needs(found) and not ir.is_dir())):
-            found = None
-        if found is None:
+    found = None if again else _of_use(kept, ir)
+    if found is None:
+        _log.info("looking for the best way to run %s here; kept for later starts", directory)
+        with _measuring:
             answer, found = _found(directory, wish, ir, texts, measured=again, progress=progress)
-            _say_busy(found.tuned)
-            if not answer.crashed:  # it may have been for want of memory, or the like
-                keep(kept, found)
+        _say_busy(found.tuned)
+        if not answer.crashed:  # it may have been for want of memory, or the like
+            keep(kept, found)
     if found.refused:
         raise ModelRefused(found.refused, reason=found.reason)
     return Chosen(found.tuned, ir if _needs(found) else None)
+
+
+def _of_use(kept: Path, ir: Path) -> Kept | None:
+    """What was chosen before, if it can still be served and was not measured on a busy machine."""
+    found = recalled(kept)
+    if found is None or _busy_then(found.tuned) or (_needs(found) and not ir.is_dir()):
+        return None
+    return found
 
 
 def _busy_then(tuned: Tuned) -> bool:
