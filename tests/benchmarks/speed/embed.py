@@ -21,7 +21,7 @@ Reference = dict[str, NDArray[np.float32]]
 
 def run(asked: Any) -> dict[str, Any]:
     """Results, as `report.embed` reads them."""
-    texts = _texts(asked.quick)
+    texts = {name: loads.of(name, quick=asked.quick) for name in asked.loads}
     made: dict[str, Any] = {"threads": asked.threads, "loads": {}, "sides": [], "failed": []}
     made["ceiling"] = ceiling.run(asked, _tokens(asked, texts))
     reference: Reference = {}
@@ -29,15 +29,6 @@ def run(asked: Any) -> dict[str, Any]:
         _of_precision(asked, precision, texts, made, reference)
     made["loads"] = {name: loads.told(some) for name, some in texts.items()}
     return made
-
-
-def _texts(quick: bool) -> dict[str, list[str]]:
-    count = 256 if quick else 5_000
-    return {
-        "mixed-512": loads.sentences(128 if quick else 512),
-        f"mixed-{count}": loads.sentences(count),
-        "long": loads.long_ones(32 if quick else 256),
-    }
 
 
 def _of_precision(
@@ -49,7 +40,7 @@ def _of_precision(
         opened = _opened(stack, wanted, made)
         if not opened or opened[0].side.name != sides.OURS:
             return
-        tuning = texts["mixed-512"]
+        tuning = loads.of(loads.SHORTER, quick=asked.quick)
         for side in opened:
             said = side.tell("settings", tuning)
             made["sides"].append({"id": side.side.id, "about": side.about, **said})

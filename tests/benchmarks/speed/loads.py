@@ -17,6 +17,8 @@ FILES = {
     "stsb_dev": ("sentence1", "sentence2"),
     "stsb_test": ("sentence1", "sentence2"),
 }
+SHORTER, MIXED, LONG = "mixed-512", "mixed-5000", "long"
+LOADS = (SHORTER, MIXED, LONG)
 ONE = "a film that is both funny and sad"
 SEED = 10
 
@@ -46,6 +48,15 @@ def long_ones(count: int) -> list[str]:
             made.append(" ".join(words))
             words = []
     return [made[i % len(made)] for i in range(count)]
+
+
+def of(name: str, *, quick: bool) -> list[str]:
+    """The texts of a load; few when it is only to be seen that it runs."""
+    if name == LONG:
+        return long_ones(32 if quick else 256)
+    if name == SHORTER:
+        return sentences(128 if quick else 512)
+    return sentences(256 if quick else 5_000)
 
 
 def told(texts: Sequence[str]) -> str:

@@ -14,14 +14,14 @@ KINDS = {
 }
 
 
-def rates(found: dict[str, Any], place: Path) -> str:
-    """Texts a second of every side on the load with the most texts, a panel for each precision; the file's name."""
+def rates(found: dict[str, Any], load: str, place: Path) -> str:
+    """Texts a second of every side on a load, a panel for each precision; the file's name."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    results = [r for r in found["results"] if r["load"] not in ("long", "mixed-512")]
+    results = [result for result in found["results"] if result["load"] == load]
     tall = max(len(r["rates"]) for r in results)
     figure, axes = pyplot.subplots(
         1, len(results), figsize=(6.6 * len(results), 1.4 + 0.42 * tall), squeeze=False

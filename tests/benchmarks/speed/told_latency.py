@@ -14,7 +14,7 @@ OURS, DIRECT = "penult", "penult's engine called directly"
 def told(found: dict[str, Any], page: Path) -> str:
     """Markdown."""
     del page
-    parts = ["## One short text", f"{found['texts']}, one at a time.\n", targets(_targets(found))]
+    parts = ["## One short text\n", f"{found['texts']}, one at a time.\n", targets(_targets(found))]
     for idle in found["idle"]:
         parts += [f"### Idle, {idle['precision']}\n", _idle(idle)]
     served = [side for side in found["sides"] if "closed" in side]

@@ -42,4 +42,4 @@ def told(found: dict[str, Any], page: Path) -> str:
         "most",
         "at the end",
     ]
-    return "\n".join(["## Very many texts", targets(goals), table(head, rows)])
+    return "\n".join(["## Very many texts\n", targets(goals), table(head, rows)])
