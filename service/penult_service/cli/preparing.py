@@ -116,9 +116,10 @@ def prepare(
     """Read, cut and prove a model ahead of serving.
 
     Does what `penult serve` does when it loads a model, and prints where the result is: a model that
-    serves in seconds, on machines without Keras too. With an engine (see `penult tune`) it also converts the model
-    and measures how it runs best here, and says what a lower precision changes; serve with the same options then
-    starts at once. Exit codes: 0 prepared, 1 refused, 2 usage.
+    serves in seconds, on machines without Keras too. It also measures how the model runs best here (see `penult
+    tune`) and says what a lower precision changes, so that serve with the same options starts at once; with
+    --output, which may be for another machine, only when one of these options is given. Exit codes: 0 prepared,
+    1 refused, 2 usage.
     """
     from penult_service.cli.tuning import say, tuned_of
     from penult_service.prepared import MANIFEST_NAME, Manifest
@@ -157,7 +158,7 @@ def prepare(
         note(f"warning: {warning}")
     if manifest.unread:
         note(f"note: only predict works: {manifest.unread}")
-    if tuned.measured or tuned.price:
+    if tuned is not None and (tuned.measured or tuned.price):
         say(tuned)
     print(place)
     return DONE

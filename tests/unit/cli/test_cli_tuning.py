@@ -108,6 +108,22 @@ def test_preparing_says_what_serves_and_its_price(
     assert "0.4 % of the predictions change" in printed.err
 
 
+@pytest.mark.parametrize(
+    ("words", "measured"),
+    [
+        ([], True),
+        (["-o", "out"], False),
+        (["-o", "out", "--engine", "auto"], True),
+        (["-o", "out", "--threads", "1"], True),
+    ],
+)
+def test_what_is_prepared_for_elsewhere_is_not_measured_here(
+    asked: dict[str, Any], model: Path, words: list[str], measured: bool
+) -> None:
+    assert main(["prepare", str(model), *words]) == 0
+    assert ("wish" in asked) == measured
+
+
 @pytest.mark.parametrize("command", ["tune", "prepare"])
 def test_a_refusal_is_a_line_and_no_success(
     asked: dict[str, Any], model: Path, capsys: pytest.CaptureFixture[str], command: str
