@@ -149,9 +149,10 @@ def prepare(
                 progress=progress,
             )
             manifest = Manifest.from_json((place / MANIFEST_NAME).read_text(encoding="utf-8"))  # just checked
-            tuned = tuned_of(
-                place, manifest, config, texts=sample, again=sample is not None, progress=progress
-            )
+            tuned = None
+            if output is None or engine or precision or threads or sample:
+                again = sample is not None
+                tuned = tuned_of(place, manifest, config, texts=sample, again=again, progress=progress)
     except PenultError as error:
         return _refused(error, as_json=False)
     for warning in manifest.warnings if config.allow_stochastic else ():
