@@ -75,6 +75,7 @@ def test_a_server_runs_as_measured_without_measuring(tuned: dict[str, Any], data
     ]
 
 
+@pytest.mark.full
 def test_lower_precision_states_its_price(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     try:
         refuse_missing_precision(BFLOAT16)
