@@ -182,6 +182,41 @@ def test_attention_is_one_operation(keys_first: bool, twice: bool) -> None:
     assert "ScaledDotProductAttention" in check(model, attention_by_numpy(), attention=1, **lowered)
 
 
+def attention_by_einsum(
+    ops: Any,
+    x: Any,
+    mask: Any,
+    *,
+    scores: str = "btnh,bsnh->bnts",
+    mixed: str = "bnts,bsnh->btnh",
+    everywhere: bool = True,
+) -> Any:
+    """As later releases of Keras write it, with a mask of all queries that is true everywhere beside the real one."""
+    q, k, v = (
+        ops.reshape(ops.add(ops.matmul(x, w, False, False), b), np.array([0, 0, HEADS, SIZE]), True)
+        for w, b in PROJECTIONS
+    )
+    found = ops.multiply(ops.einsum([q, k], scores), np.float32(SIZE**-0.5))
+    shown = ops.convert(ops.unsqueeze(ops.unsqueeze(mask, np.array(1)), np.array(1)), "boolean")
+    also = ops.broadcast(np.array(everywhere), ops.shape_of(found))
+    shares = ops.softmax(ops.select(ops.logical_and(also, shown), found, np.float32(-1e9)), -1)
+    return ops.einsum([shares, v], mixed)
+
+
+@pytest.mark.parametrize(
+    ("mixed", "order"), [("bnts,bsnh->btnh", (0, 1, 2, 3)), ("bnts,bsnh->bnth", (0, 2, 1, 3))]
+)
+def test_attention_by_equations_is_one_operation(mixed: str, order: tuple[int, ...]) -> None:
+    model = model_of(lambda *given: attention_by_einsum(*given, mixed=mixed), masked=True)
+    types = check(model, attention_by_numpy().transpose(order), attention=1)
+    assert not {"Einsum", "LogicalAnd"} & set(types)
+
+
+def test_a_mask_that_is_not_true_everywhere_stays_in_the_mask() -> None:
+    model = model_of(lambda *given: attention_by_einsum(*given, everywhere=False), masked=True)
+    assert "LogicalAnd" in check(model, attention=1)
+
+
 @pytest.mark.parametrize("other", [{"low": -1.0}, {"to": 2}, {"to": 1}])
 def test_what_is_nearly_attention_is_left(other: dict[str, Any]) -> None:
     types = check(model_of(lambda *given: attention(*given, **other), masked=True))
