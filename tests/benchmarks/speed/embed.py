@@ -41,8 +41,13 @@ def _of_precision(
         if not opened or opened[0].side.name != sides.OURS:
             return
         tuning = loads.of(loads.SHORTER, quick=asked.quick)
-        for side in opened:
-            said = side.tell("settings", tuning)
+        for side in list(opened):
+            try:
+                said = side.tell("settings", tuning)
+            except SideFailed as failure:
+                _failed(made, side.side, failure)
+                opened.remove(side)
+                continue
             made["sides"].append({"id": side.side.id, "about": side.about, **said})
             progress(f"{side.side.id}: {said['setting']}")
         for name, some in texts.items():
@@ -58,9 +63,13 @@ def _opened(stack: ExitStack, wanted: list[sides.Side], made: dict[str, Any]) ->
             opened.append(stack.enter_context(running(side)))
             progress(f"{side.id}: open after {opened[-1].start_seconds:.1f} s")
         except SideFailed as failure:
-            progress(str(failure))
-            made["failed"].append({"id": side.id, "why": str(failure).splitlines()[0]})
+            _failed(made, side, failure)
     return opened
+
+
+def _failed(made: dict[str, Any], side: sides.Side, failure: SideFailed) -> None:
+    progress(str(failure))
+    made["failed"].append({"id": side.id, "why": str(failure).splitlines()[0]})
 
 
 def _load(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import tempfile
@@ -39,7 +40,11 @@ class Running:
                 text=True,
                 start_new_session=True,
             )
-        said = self._answer()
+        try:
+            said = self._answer()
+        except BaseException:
+            self.close()
+            raise
         self.start_seconds = time.monotonic() - began
         self.about: dict[str, Any] = said["about"]
 
@@ -51,8 +56,9 @@ class Running:
             file.write_text(json.dumps(list(texts)), encoding="utf-8")
             command["texts"] = str(file)
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps(command) + "\n")
-        self._process.stdin.flush()
+        with contextlib.suppress(BrokenPipeError):  # it has ended; the answer says so
+            self._process.stdin.write(json.dumps(command) + "\n")
+            self._process.stdin.flush()
         return self._answer()
 
     def vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -95,11 +101,9 @@ class Running:
         except psutil.NoSuchProcess:
             started = []
         assert self._process.stdin is not None
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired, BrokenPipeError):
             self._process.stdin.close()
             self._process.wait(30)
-        except (subprocess.TimeoutExpired, BrokenPipeError):
-            pass
         for process in started:
             if process.is_running():
                 process.kill()

@@ -59,10 +59,17 @@ class ServerSide(side.Side):
         self._process = subprocess.Popen(
             command, env=environment, cwd=folder, stdout=sys.stderr, start_new_session=True
         )
+        try:
+            self._wait(self._process)
+        except BaseException:  # nobody else ends it
+            self.close()
+            raise
+
+    def _wait(self, server: subprocess.Popen[bytes]) -> None:
         give_up = time.monotonic() + START_SECONDS
         while True:
-            if self._process.poll() is not None:
-                raise RuntimeError(f"the server ended with exit code {self._process.returncode}")
+            if server.poll() is not None:
+                raise RuntimeError(f"the server ended with exit code {server.returncode}")
             try:
                 self.send(["ready?"])
                 return
