@@ -86,10 +86,6 @@ class Request:
         with suppress(InvalidStateError):
             self.future.set_exception(error)
 
-    def expired(self, now: float) -> bool:
-        """Whether the caller's deadline has passed."""
-        return self.deadline is not None and self.deadline <= now
-
 
 # A row: its request, and its number there.
 Row = tuple[Request, int]

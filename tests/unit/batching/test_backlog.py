@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import Counter
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from penult_service.batching import Lane, Limits
+from penult_service.batching import backlog as backlog_module
 from penult_service.batching.backlog import Backlog, lane_for
 from penult_service.batching.request import Request
 from penult_service.errors import InvalidInput, ResourceExhausted
@@ -218,3 +220,29 @@ def test_whatever_happens_every_row_runs_once_and_the_count_is_right(steps: list
     assert waiting.waiting("m") == waiting.waiting("n") == 0
     assert max(ran.values(), default=1) == 1
     assert all(ran[r, i] for r in requests if not r.future.cancelled() for i in range(len(r.lengths)))
+
+
+def test_what_is_answered_is_not_kept_until_its_deadline() -> None:
+    waiting = backlog()
+    kept: list[weakref.ref[Request]] = []
+    for _ in range(5000):
+        one = request([9], deadline=1e9)
+        kept.append(weakref.ref(one))
+        waiting.add(one, None)
+        assert waiting.take() is not None
+        waiting.drop_gone(0.0)
+    del one
+    assert not any(each() for each in kept)
+    assert len(waiting._leaving._deadlines) <= 1025
+
+
+def test_of_many_that_wait_only_those_who_left_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting = backlog(bound=10**6)
+    many = [request([9], deadline=float(i)) for i in range(1000)]
+    for each in many:
+        waiting.add(each, None)
+    many[500].future.cancel()
+    looked: list[object] = []
+    monkeypatch.setattr(backlog_module, "_waits", lambda one: not looked.append(one))
+    assert waiting.drop_gone(2.0) == [many[500], *many[:3]]
+    assert len(looked) == 4
