@@ -211,6 +211,7 @@ def _found(
         precision=wish.precision,
         texts=tuple(texts[:: len(texts) // _FEW] if few else texts),
         time=timed,
+        size=load <= machine.cores(),  # beside others the differences are smaller than what they do
         force=wish.force,
         allow_ops=tuple(sorted(wish.allow_ops)),
     )

@@ -34,6 +34,7 @@ class Job:
         precision: That was asked for; ``auto``: the best of all.
         texts: To hold the engines against each other.
         time: Whether they are timed; else they are checked alone.
+        size: Whether sizes of batches are tried for the best.
         force: Whether any price is accepted.
         allow_ops: Operations that the operator allows beside those of the allow list.
     """
@@ -45,6 +46,7 @@ class Job:
     precision: str
     texts: tuple[str, ...]
     time: bool
+    size: bool = True
     force: bool = False
     allow_ops: tuple[str, ...] = ()
 
@@ -100,7 +102,7 @@ class _Bench:
         )
         measured = [timed[one.setting] if isinstance(one, Candidate) else one for one in tried]
         chosen = best(measured, self._job.precision) if self._job.time else None
-        if chosen is not None:
+        if chosen is not None and self._job.size:
             chosen = self._sized(next(one for one in ready if one.setting == chosen.setting))
             measured = [chosen, *measured] if chosen.setting not in timed else measured
         kinds = [(one.setting.engine, one.setting.precision) for one in measured]

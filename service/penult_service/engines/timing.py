@@ -26,6 +26,9 @@ WORTH = 1.15
 ALIKE = 1.03
 # A setting that takes so much longer than the best is not timed to the end.
 FAR_BEHIND = 1.5
+# Other batches than the usual ones are taken where they are faster by this: kernels are made anew for each new shape,
+# which is not timed here.
+CHANGE = 1.05
 # Sizes that come this near to the best are timed again.
 NEAR = 0.9
 # A smaller batch is preferred where it loses no more: one short text waits for less.
@@ -109,7 +112,7 @@ class Stopwatch:
         ]
 
     def sizes(self, candidate: Candidate) -> Measured:
-        """The batches that do best for this engine, the smallest of those about as good; by the best of the rounds.
+        """The batches that do best for this engine, by the best of the rounds: the usual ones unless others are worth it.
 
         What a batch takes beside the engine is counted, also in the rate that is told.
         """
@@ -130,7 +133,11 @@ class Stopwatch:
             if self._clock() - began > _SIZE_SECONDS:
                 break
         most = max(rates.values())
-        budget, rows = next(size for size, rate in rates.items() if rate >= SMALLER * most)
+        usual = (candidate.setting.token_budget, candidate.setting.max_rows)
+        if rates.get(usual, 0.0) * CHANGE >= most:
+            budget, rows = usual
+        else:
+            budget, rows = next(size for size, rate in rates.items() if rate >= SMALLER * most)
         setting = replace(candidate.setting, token_budget=budget, max_rows=rows)
         return Measured(setting, rates[budget, rows], self._one_seconds(candidate.engine))
 

@@ -157,6 +157,7 @@ def test_what_was_measured_beside_others_is_measured_again_when_they_have_left(
 ) -> None:
     here.load = then
     here.choose()
+    assert here.asked[0].size == (then < 4)
     assert ("9 processes wanted to run on 4 cores" in caplog.text) == (then > 4)
     here.load = now
     assert here.choose().tuned.load == (now if times == 2 else then)
