@@ -112,7 +112,7 @@ class Stopwatch:
         ]
 
     def sizes(self, candidate: Candidate) -> Measured:
-        """The batches that do best for this engine, by the best of the rounds: the usual ones unless others are worth it.
+        """The batches that do best for this engine, by the best of the rounds; the usual ones unless others gain.
 
         What a batch takes beside the engine is counted, also in the rate that is told.
         """
