@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from penult_service.engines.openvino import (
 from penult_service.engines.rewriting import rewrite
 from penult_service.engines.rewriting.first_rows import select_first_rows
 from penult_service.errors import ModelRefused
-from penult_service.prepared import CALLER, GRAPH, HEAD, Manifest
+from penult_service.prepared import CALLER, GRAPH, HEAD, TOKENIZE, Manifest
 from penult_service.tuned import FLOAT32
 
 _log = logging.getLogger(__name__)
@@ -33,14 +34,15 @@ _SAME = 1e-4  # the largest difference that rewriting may make, of the largest n
 _LONGEST = 8192  # tokens of a row that TensorFlow is tried with
 
 
-def convert(directory: Path, manifest: Manifest, functions: Mapping[str, Any], target: Path) -> None:
+def convert(directory: Path, manifest: Manifest, functions: Any, target: Path) -> None:
     """Writes the IRs, in float32, and `ir.json` into `target`, an empty directory.
 
     Args:
         directory: The prepared model, to be named in messages.
         manifest: What it is.
-        functions: Its signatures.
-        target: For `encode_*.xml` and `.bin`, each of which can give several readouts, and `head`.
+        functions: Its signatures: `opening.Functions`.
+        target: For `encode_*.xml` and `.bin`, each of which can give several readouts, `head`, and a SavedModel of
+            `tokenize` alone, where a graph makes the tokens.
 
     Raises:
         ModelRefused: ENGINE_CANNOT, with the reason: OpenVINO cannot convert it, or would not refuse what TensorFlow
@@ -59,7 +61,30 @@ def convert(directory: Path, manifest: Manifest, functions: Mapping[str, Any], t
             model = _as_good(model, _rewritten, rows, manifest)
             pooled = pooled or _pools_alone(model, rows, manifest)
         runtime().save_model(model, target / f"{name}.xml", compress_to_fp16=False)
+    if manifest.tokenizer == GRAPH:
+        _write_tokenizing(functions, manifest, target / TOKENIZE)
     Index(sets, True, pooled, ranges).write(target)
+
+
+def _write_tokenizing(functions: Any, manifest: Manifest, target: Path) -> None:
+    """A SavedModel of `tokenize` with its tables, and without the weights; nothing where that cannot be made."""
+    import tensorflow as tf
+
+    from penult_service.engines.tensorflow import signatures
+
+    texts = tf.constant(["", "A film that I won't forget, naïve café 42", "word " * 4000])
+    try:
+        module, tokenize = tf.Module(), functions[TOKENIZE]
+        module.held = [one for one in functions.load().owner.held if not isinstance(one, tf.Variable)]
+        tf.saved_model.save(module, str(target), signatures={TOKENIZE: tokenize})
+        alone = signatures(target)[TOKENIZE]
+        given = {field.argument: texts for field in manifest.texts}
+        before, after = tokenize(**given), alone(**given)
+        if any((before[name].numpy() != after[name].numpy()).any() for name in before):
+            raise ValueError("it makes other tokens")
+    except Exception as error:  # noqa: BLE001  (whatever TensorFlow raises; the whole model can do it)
+        _log.warning("%s: no file of its tokenizing alone: %s", manifest.source, first_line(error))
+        shutil.rmtree(target, ignore_errors=True)
 
 
 def _sets(manifest: Manifest) -> dict[str, tuple[str, ...]]:

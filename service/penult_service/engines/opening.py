@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from penult_service.prepared import Manifest
+from penult_service.prepared import TOKENIZE, Manifest
 from penult_service.tuned import FLOAT32, OPENVINO, Setting
 
 
@@ -15,28 +15,49 @@ class Functions(Mapping[str, Any]):
     """TensorFlow's signatures of a prepared model, loaded (and TensorFlow imported) when one is first asked for.
 
     Asked from several threads at once; `load` raises as `engines.tensorflow.signatures`.
+
+    Args:
+        directory: The prepared model.
+        allow_ops: Operations that may be loaded beside those of the allow list.
+        threads: That TensorFlow computes with; None: as many as it likes.
+        tokenizing: A file of `tokenize` alone: where nothing else is asked for, the weights need not be loaded.
     """
 
-    def __init__(self, directory: Path, allow_ops: Collection[str] = (), threads: int | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        allow_ops: Collection[str] = (),
+        threads: int | None = None,
+        tokenizing: Path | None = None,
+    ) -> None:
         self._directory, self._allow_ops, self._threads = directory, tuple(allow_ops), threads
+        self._tokenizing = tokenizing
         self._loaded: Mapping[str, Any] | None = None
+        self._tokenize: Mapping[str, Any] | None = None
         self._lock = threading.Lock()
 
     def load(self) -> Mapping[str, Any]:
         """All of them."""
         with self._lock:
             if self._loaded is None:
-                from penult_service.engines.tensorflow import signatures, use_threads
-
-                use_threads(self._threads)
-                self._loaded = signatures(self._directory, self._allow_ops)
+                self._loaded = self._signatures(self._directory)
             return self._loaded
 
+    def _signatures(self, directory: Path) -> Mapping[str, Any]:
+        from penult_service.engines.tensorflow import signatures, use_threads
+
+        use_threads(self._threads)
+        return signatures(directory, self._allow_ops)
+
     def __getitem__(self, name: str) -> Any:
+        if name == TOKENIZE and self._tokenizing is not None and self._loaded is None:
+            with self._lock:
+                self._tokenize = self._tokenize or self._signatures(self._tokenizing)
+                return self._tokenize[name]
         return self.load()[name]
 
     def __contains__(self, name: object) -> bool:
-        return name in self.load()
+        return (name == TOKENIZE and self._tokenizing is not None) or name in self.load()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.load())
@@ -66,7 +87,10 @@ def open_engine(
         ModelRefused: ENGINE_CANNOT, the engine is not there or does not take this model; or as `guard.prepared.check`.
         InvalidInput: DAMAGED.
     """
-    functions = Functions(directory, allow_ops, setting.threads)
+    tokenizing = ir / TOKENIZE if ir is not None and setting.engine == OPENVINO else None
+    if tokenizing is not None and not tokenizing.is_dir():
+        tokenizing = None
+    functions = Functions(directory, allow_ops, setting.threads, tokenizing)
 
     def tensorflow(precision: str) -> Any:
         from penult_service.engines.tensorflow import TensorFlowEngine

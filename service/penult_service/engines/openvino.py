@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from penult_service.masks import Draw
 
 INDEX = "ir.json"
-IR_FORM = "4"  # of what `ir.convert` writes: IRs of another form are made again
+IR_FORM = "5"  # of what `ir.convert` writes: IRs of another form are made again
 ENGINE_CANNOT = "ENGINE_CANNOT"
 _TELEMETRY = "openvino_telemetry"
 _HINTS = {FLOAT32: "f32", BFLOAT16: "bf16"}

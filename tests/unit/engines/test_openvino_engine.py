@@ -17,7 +17,8 @@ from penult_service.errors import InvalidInput, ModelRefused
 from penult_service.prepared import Manifest, TokenInput, load_manifest
 from penult_service.tuned import BFLOAT16, OPENVINO, TENSORFLOW, Setting
 from support import prepared_by_hand
-from support.engines import seed_model_on
+from support.engines import seed_ir, seed_model_on
+from support.seed_model import prepared_seed_model
 
 TEXTS = ["dull", "a film that i will not forget", "word " * 30, "word " * 300, ""]
 
@@ -208,3 +209,25 @@ assert "tensorflow" not in sys.modules
     )
     assert done.returncode == 0, done.stderr
     assert not list(tmp_path.rglob("*"))
+
+
+def test_for_tokens_alone_the_weights_are_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    from penult_service.engines import tensorflow
+
+    loaded: list[Path] = []
+
+    def signatures(directory: Path, *rest: Any, real: Any = tensorflow.signatures) -> Any:
+        loaded.append(directory)
+        return real(directory, *rest)
+
+    reference = seed_model_on(TENSORFLOW)
+    monkeypatch.setattr(tensorflow, "signatures", signatures)
+    model = seed_model_on(OPENVINO)
+    expected, found = (one.tokenizer.tokenize(TEXTS) for one in (reference, model))
+    assert list(found.inputs) == list(expected.inputs)
+    for name, array in expected.inputs.items():
+        np.testing.assert_array_equal(found.inputs[name], array)
+    assert loaded == [seed_ir() / "tokenize"]
+    outputs = [one.engine.whole({"text": np.array(TEXTS, object)})["output"] for one in (reference, model)]
+    np.testing.assert_array_equal(*outputs)
+    assert loaded == [seed_ir() / "tokenize", prepared_seed_model()]
