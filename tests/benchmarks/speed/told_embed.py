@@ -142,10 +142,14 @@ def _settings(found: dict[str, Any]) -> str:
         [
             side["id"],
             side["about"].get("version", ""),
-            str(side["setting"] or side["about"].get("setting", "")),
+            _setting(side["setting"] or side["about"].get("setting", {})),
         ]
         for side in found["sides"]
     ]
     return "Versions, and each side's best of the settings tried:\n\n" + table(
         ["side", "version", "setting"], rows
     )
+
+
+def _setting(found: dict[str, Any]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in found.items())
