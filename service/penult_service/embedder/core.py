@@ -20,7 +20,7 @@ from penult_service.embedder.protocols import LoadedModel
 from penult_service.embedder.results import ClassifyResult, EmbedResult, Readings, TokenizeResult
 from penult_service.embedder.running import Runner, Tokenized, table_for, tokenized, within
 from penult_service.embedder.sampling import SampleResult, sampled
-from penult_service.embedder.sharing import SharedPass, SharedRow, Sharing, SharingObserver
+from penult_service.embedder.sharing import Flight, SharedPass, Sharing, SharingObserver
 from penult_service.embedder.tables import kind_of, whole_table
 from penult_service.embedder.warming import invented, warm_rows
 from penult_service.errors import PreconditionFailed
@@ -225,16 +225,19 @@ class Embedder:
     ) -> Readings:
         """Tokenize, hand all rows that are not known to the scheduler in one step, and wait."""
         sharing = Sharing() if anew else self._sharing
-        asked, encode, rows = await self._runner.in_thread(
+        asked, encode, flight = await self._runner.in_thread(
             _asked, model, given, truncate, encode, sharing, brief=_brief(model, given)
         )
         if check:
             check(asked.table.lengths)
-        costs = {row: cost for row, cost in zip(rows, asked.costs, strict=True) if row.reading is None}
-        await self._runner.submit(model, SharedPass(encode), list(costs), list(costs.values()), deadline)
+        rows, costs = flight.rows, asked.costs
+        if not flight.plain:
+            missing = {row: cost for row, cost in zip(rows, costs, strict=True) if row.reading is None}
+            rows, costs = list(missing), list(missing.values())
+        await self._runner.submit(model, SharedPass(encode), rows, costs, deadline)
         if sharing.keeps:
-            await self._runner.in_thread(sharing.keep, list(costs))
-        readings = [row.reading for row in rows if row.reading is not None]
+            await self._runner.in_thread(sharing.keep, rows)
+        readings = [row.reading for row in flight.rows if row.reading is not None]
         return Readings(given, asked.table, asked.rows, readings, asked.errors)
 
     async def _classified_whole(
@@ -267,8 +270,8 @@ def _brief(model: LoadedModel, given: Given) -> bool:
 
 def _asked(
     model: LoadedModel, given: Given, truncate: str, encode: EncodePass, sharing: Sharing
-) -> tuple[Tokenized, EncodePass, list[SharedRow]]:
-    """The rows' tokens, the pass for tables of their kind, and the rows to run; equal ones are one object."""
+) -> tuple[Tokenized, EncodePass, Flight]:
+    """The rows' tokens, the pass for tables of their kind, and the rows to run."""
     asked = tokenized(model, given, truncate)
     encode = replace(encode, kind=kind_of(asked.table, model.manifest))
     return asked, encode, sharing.rows(encode, asked.table, asked.rows)

@@ -7,30 +7,28 @@ whichever comes first computes, and the others take what is there when their tur
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Protocol
-from weakref import WeakValueDictionary
-
-import numpy as np
 
 from penult_service.embedder.passes import EncodePass, Reading, Stacked
+from penult_service.embedder.reading_cache import ReadingCache
+from penult_service.embedder.row_keys import Key, digest_of, keys_of
 from penult_service.tokenizing import TokenTable
-
-# Of a row in the cache beside its numbers: key, headers of the arrays, entry of the dictionary.
-_ENTRY_BYTES = 640
 
 
 class SharedRow:
-    """A row that several callers may wait for: its table, its row there, and its reading, once that is there."""
+    """A row that several callers may wait for: its table, its row there, and its reading, once that is there.
 
-    __slots__ = ("__weakref__", "key", "reading", "row", "table")
+    `digest` is its key in the cache; None where there is no cache.
+    """
 
-    def __init__(self, table: TokenTable, row: int, key: bytes | None) -> None:
-        self.table, self.row, self.key = table, row, key
+    __slots__ = ("digest", "reading", "row", "table")
+
+    def __init__(self, table: TokenTable, row: int) -> None:
+        self.table, self.row = table, row
         self.reading: Reading | None = None
+        self.digest: bytes | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +84,25 @@ class SharingObserver(Protocol):
         ...
 
 
+class Flight:
+    """Rows of a request that are in flight: for as long as this is held.
+
+    Attributes:
+        rows: In the order of the request; equal ones are one object, and some may have their reading already.
+        plain: None is equal to another, and none has a reading.
+    """
+
+    def __init__(
+        self, rows: list[SharedRow], table: dict[Key, SharedRow], own: Iterable[Key], *, plain: bool
+    ) -> None:
+        self.rows, self.plain = rows, plain
+        self._table, self._own = table, own
+
+    def __del__(self) -> None:
+        for key in self._own:
+            self._table.pop(key, None)
+
+
 class Sharing:
     """Finds equal rows: of the same model by its digest, read in the same way, with the same tokens and values.
 
@@ -95,45 +112,30 @@ class Sharing:
     """
 
     def __init__(self, cache_bytes: int = 0, observer: SharingObserver | None = None) -> None:
-        self._cache = _Cache(cache_bytes) if cache_bytes else None
+        self._cache = ReadingCache(cache_bytes) if cache_bytes else None
         self._observer = observer
-        self._flying: WeakValueDictionary[bytes, SharedRow] = WeakValueDictionary()
-        self._lock = threading.Lock()
+        # Changed by single steps alone, which are whole under the interpreter's lock: two requests that come at one
+        # instant may miss each other, and then both compute.
+        self._flying: dict[Key, SharedRow] = {}
+        self._lock = threading.Lock()  # of the cache
 
     @property
     def keeps(self) -> bool:
         """Whether there is a cache."""
         return self._cache is not None
 
-    def rows(self, encode: EncodePass, table: TokenTable, numbers: Sequence[int]) -> list[SharedRow]:
-        """The rows of those numbers, in order: equal ones are one object, and some may have their reading already.
-
-        They are in flight for as long as somebody holds them.
-        """
-        keys = _digests(_about(encode), table, numbers, trims=encode.manifest.trims)
+    def rows(self, encode: EncodePass, table: TokenTable, numbers: Sequence[int]) -> Flight:
+        """The rows of those numbers."""
+        keys = keys_of(encode, table, numbers)
         if keys is None:
-            return [SharedRow(table, number, None) for number in numbers]
-        found: dict[bytes, SharedRow] = {}
-        in_flight = cached = 0
-        with self._lock:
-            for number, key in zip(numbers, keys, strict=True):
-                if key in found:
-                    continue
-                row = self._flying.get(key)
-                in_flight += row is not None
-                if row is None:
-                    row = self._flying[key] = SharedRow(table, number, key)
-                    row.reading = self._cache.get(key) if self._cache else None
-                    cached += row.reading is not None
-                found[key] = row
-        if self._observer:
-            self._observer.rows_read(
-                repeated=len(keys) - len(found),
-                in_flight=in_flight,
-                cached=cached,
-                computed=len(found) - in_flight - cached,
-            )
-        return [found[key] for key in keys]
+            return Flight([SharedRow(table, number) for number in numbers], {}, (), plain=True)
+        flying = self._flying
+        if self._cache is None and len(set(keys)) == len(keys) and not any(key in flying for key in keys):
+            rows = [SharedRow(table, number) for number in numbers]
+            flying.update(zip(keys, rows, strict=True))
+            self._tell(computed=len(rows))
+            return Flight(rows, flying, keys, plain=True)
+        return self._compared(table, numbers, keys)
 
     def keep(self, rows: Sequence[SharedRow]) -> None:
         """Put their readings into the cache, where there is one."""
@@ -141,79 +143,40 @@ class Sharing:
             return
         with self._lock:
             for row in rows:
-                if row.key is not None and row.reading is not None:
-                    self._cache.put(row.key, row.reading)
+                if row.digest is not None and row.reading is not None:
+                    self._cache.put(row.digest, row.reading)
             told = len(self._cache), self._cache.size
         if self._observer:
             self._observer.cache_changed(*told)
 
+    def _compared(self, table: TokenTable, numbers: Sequence[int], keys: Sequence[Key]) -> Flight:
+        """As `rows`, one by one."""
+        found: dict[Key, SharedRow] = {}
+        own = []
+        in_flight = cached = 0
+        for number, key in zip(numbers, keys, strict=True):
+            if key in found:
+                continue
+            row = self._flying.get(key)
+            in_flight += row is not None
+            if row is None:
+                row = self._flying[key] = self._row(table, number, key)
+                own.append(key)
+                cached += row.reading is not None
+            found[key] = row
+        computed = len(found) - in_flight - cached
+        self._tell(repeated=len(keys) - len(found), in_flight=in_flight, cached=cached, computed=computed)
+        return Flight([found[key] for key in keys], self._flying, own, plain=False)
 
-class _Cache:
-    """Readings by key, within so many bytes: what was not used for longest goes first. Used under a lock."""
+    def _row(self, table: TokenTable, number: int, key: Key) -> SharedRow:
+        """One that is not in flight, with its reading where that is kept."""
+        row = SharedRow(table, number)
+        if self._cache is not None:
+            row.digest = digest_of(key)
+            with self._lock:
+                row.reading = self._cache.get(row.digest)
+        return row
 
-    def __init__(self, most: int) -> None:
-        self._most, self.size = most, 0
-        self._readings: OrderedDict[bytes, Reading] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._readings)
-
-    def get(self, key: bytes) -> Reading | None:
-        found = self._readings.get(key)
-        if found is not None:
-            self._readings.move_to_end(key)
-        return found
-
-    def put(self, key: bytes, reading: Reading) -> None:
-        """Keep a copy: a reading is a view that keeps its whole batch alive."""
-        size = _size(reading)
-        if key in self._readings or size > self._most or not _finite(reading):
-            return
-        vector, probabilities = (None if array is None else array.copy() for array in reading)
-        self._readings[key] = (vector, probabilities)
-        self.size += size
-        while self.size > self._most:
-            _, oldest = self._readings.popitem(last=False)
-            self.size -= _size(oldest)
-
-
-def _size(reading: Reading) -> int:
-    return _ENTRY_BYTES + sum(array.nbytes for array in reading if array is not None)
-
-
-def _finite(reading: Reading) -> bool:
-    return all(bool(np.isfinite(array).all()) for array in reading if array is not None)
-
-
-def _about(encode: EncodePass) -> bytes:
-    """A digest of what two passes share that give equal rows equal readings, whatever file or engine they are of.
-
-    Engine and precision are no part of a model's identity, but replies name them; inputs and head may be declared.
-    """
-    manifest, head = encode.manifest, encode.manifest.head
-    of_model = (manifest.model_digest, manifest.seam, manifest.trims, manifest.inputs)
-    of_engine = (encode.engine.name, encode.engine.precision)
-    asked = (encode.layer, encode.pooling, encode.probabilities, encode.kind)
-    of_head = (head.kind, head.output, head.activation, manifest.head_values) if encode.probabilities else ()
-    return blake2b(repr((of_model, of_engine, asked, of_head)).encode(), digest_size=32).digest()
-
-
-def _digests(about: bytes, table: TokenTable, numbers: Sequence[int], *, trims: bool) -> list[bytes] | None:
-    """A digest of each row: of what is said `about` its pass, and what the model reads of it.
-
-    None: it reads what has no bytes of its own.
-    """
-    tokens = [table.inputs[name] for name in sorted(table.inputs)]
-    values = [table.values[name] for name in sorted(table.values)]
-    if any(array.dtype == object for array in (*tokens, *values)):
-        return None
-    found = []
-    for number in numbers:
-        width = table.needed(number) if trims else None
-        parts = [array[number, :width].tobytes() for array in tokens]
-        parts += [array[number].tobytes() for array in values]
-        # Each with its length, so that no two lists of parts are alike.
-        sizes = (int(table.lengths[number]), *map(len, parts))
-        head = b"".join(size.to_bytes(8, "little") for size in sizes)
-        found.append(blake2b(b"".join((head, *parts)), digest_size=16, key=about).digest())
-    return found
+    def _tell(self, repeated: int = 0, in_flight: int = 0, cached: int = 0, computed: int = 0) -> None:
+        if self._observer:
+            self._observer.rows_read(repeated=repeated, in_flight=in_flight, cached=cached, computed=computed)

@@ -197,7 +197,7 @@ def test_what_the_cache_says_it_takes_is_what_it_takes() -> None:
     before = tracemalloc.get_traced_memory()[0]
     for start in range(0, 4000, 500):
         table = model.tokenizer.tokenize([f"row {i} {i % 7} {i % 11}" for i in range(start, start + 500)])
-        rows = sharing.rows(encode, table, range(500))
+        rows = sharing.rows(encode, table, range(500)).rows
         for row, reading in zip(rows, encode([(row.table, row.row) for row in rows]), strict=True):
             row.reading = reading
         sharing.keep(rows)
