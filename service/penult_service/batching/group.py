@@ -151,6 +151,9 @@ class Group:
     def _turns(self) -> Iterator[tuple[list[Row], int]]:
         """Rows and their tokens, some of a caller at a time: of who was served least, then of who came first."""
         quantum = max(1, self.limits.token_budget // 4)
+        if len(self._callers) == 1:
+            yield from next(iter(self._callers.values())).chunks(quantum)
+            return
         ways = {
             name: (caller.served, next(iter(caller.requests)).turn) for name, caller in self._callers.items()
         }

@@ -39,12 +39,12 @@ def plan(lengths: Sequence[int], limits: Limits) -> list[list[int]]:
     Returns:
         Batches of row numbers; every row is in exactly one of them.
     """
-    if not len(lengths):
-        return []
+    if len(lengths) <= 1:
+        return [[0]] if len(lengths) else []
     given = np.asarray(lengths, dtype=np.int64)
     order = np.argsort(-given, kind="stable")
     longest = int(given[order[0]])
-    one = len(given) == 1 or (len(given) <= limits.max_rows and longest * len(given) <= limits.token_budget)
+    one = len(given) <= limits.max_rows and longest * len(given) <= limits.token_budget
     if one and longest * len(given) - int(given.sum()) <= limits.overhead:  # nothing to save
         return [order.tolist()]
     batches: list[list[int]] = []
