@@ -327,6 +327,31 @@ def test_how_many_depends_on_its_queue_and_its_speed(flavour, script, queue, pau
     np.testing.assert_array_equal(made.vectors, np.array([vector_of(t) for t in texts], dtype=np.float32))
 
 
+def test_of_four_under_way_one_that_fails_ends_the_others(flavour, script):
+    """Parts of 8: the first two are answered, the third fails once the three behind it run."""
+    started, ended = threading.Semaphore(0), threading.Semaphore(0)
+
+    def meets(request, context):
+        part = int(request.texts.texts[0]) // 8
+        if part == 2:
+            assert all(started.acquire(timeout=5) for _ in range(3))
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, "no")
+        if part > 2:
+            left = threading.Event()
+            context.add_callback(left.set)
+            started.release()
+            assert left.wait(5)
+            ended.release()
+
+    script.fail("Embed", *[meets] * 10)
+    server, where = wire_server.start(script, {"max_queued_tokens": 1 << 20})
+    with pytest.raises(penult_client.PreconditionError):
+        flavour.run(flavour.client(where).embed([str(i) for i in range(80)]))
+    assert all(ended.acquire(timeout=5) for _ in range(3))
+    server.stop(None)
+    assert len(script.asked("Embed")) == 6
+
+
 def test_metadata_and_our_name_go_along(flavour, address, script):
     client = flavour.client(address, metadata=[("authorization", "Bearer t")])
     flavour.run(client.server_info())
