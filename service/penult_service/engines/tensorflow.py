@@ -7,6 +7,7 @@ import re
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import tensorflow as tf
 import tensorflow_text  # noqa: F401  (registers the operations of `tokenize`)
 from numpy.typing import NDArray
 
-from penult_service.errors import InvalidInput
+from penult_service.errors import InvalidInput, ModelRefused
 from penult_service.guard import prepared as guard
 from penult_service.masks import Draw
 from penult_service.prepared import (
@@ -53,6 +54,9 @@ class TensorFlowEngine:
         signatures: The model's functions.
         manifest: What they are.
         precision: ``float32`` or ``bfloat16``.
+
+    Raises:
+        ModelRefused: ENGINE_CANNOT, TensorFlow does not compute in that precision here.
     """
 
     name = TENSORFLOW
@@ -61,6 +65,12 @@ class TensorFlowEngine:
         self.precision = precision
         if precision == BFLOAT16:
             _mixed.set()
+            if not _lowers():
+                raise ModelRefused(
+                    "TensorFlow computes nothing in bfloat16 here (it needs a processor with AVX512, and its oneDNN "
+                    "kernels switched on); take --precision float32",
+                    reason="ENGINE_CANNOT",
+                )
         self._signatures = signatures
         self._manifest = manifest
         self._wanted: dict[str, Mapping[str, tf.TensorSpec]] = {}
@@ -108,6 +118,18 @@ def _tell(precision: str) -> None:
     if _mixed.is_set() and getattr(_told, "precision", None) != precision:
         tf.config.optimizer.set_experimental_options({_REWRITER: precision == BFLOAT16})
         _told.precision = precision
+
+
+@cache
+def _lowers() -> bool:
+    """Whether the rewriter does anything here: where it does not, it says nothing."""
+    product = tf.function(lambda matrix: tf.matmul(matrix, matrix), autograph=False)
+    matrix = tf.constant(np.random.default_rng(0).standard_normal((32, 32)), tf.float32)
+    found = []
+    for precision in (FLOAT32, BFLOAT16):
+        _tell(precision)
+        found.append(product(matrix).numpy())
+    return bool((found[0] != found[1]).any())
 
 
 def use_threads(threads: int | None) -> None:

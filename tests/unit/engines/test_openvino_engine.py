@@ -174,6 +174,24 @@ def test_bfloat16_is_refused_where_the_processor_has_none(monkeypatch: pytest.Mo
         openvino.refuse_missing_precision(BFLOAT16)
 
 
+def test_bfloat16_is_refused_where_tensorflow_goes_on_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    from penult_service.engines import tensorflow
+
+    monkeypatch.setattr(tensorflow, "_tell", lambda _: None)  # as where the rewriter does nothing
+    tensorflow._lowers.cache_clear()
+    with pytest.raises(ModelRefused, match="computes nothing in bfloat16 here") as refused:
+        tensorflow.TensorFlowEngine({}, load_manifest(prepared_seed_model()), BFLOAT16)
+    assert refused.value.reason == "ENGINE_CANNOT"
+    tensorflow._lowers.cache_clear()
+
+
+def test_openvino_that_is_not_installed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(ModelRefused, match=r"cannot be imported .*install penult\[serve\]") as refused:
+        openvino.runtime.__wrapped__()
+    assert refused.value.reason == "ENGINE_CANNOT"
+
+
 def test_files_that_are_missing_or_damaged_are_named(
     by_hand: Path, limited: Manifest, tmp_path: Path
 ) -> None:
