@@ -26,6 +26,7 @@ IR_FORM = "5"  # of what `ir.convert` writes: IRs of another form are made again
 ENGINE_CANNOT = "ENGINE_CANNOT"
 _TELEMETRY = "openvino_telemetry"
 _HINTS = {FLOAT32: "f32", BFLOAT16: "bf16"}
+_SHORT, _SHORT_ATTENTION = 128, {"SNIPPETS_MODE": "DISABLE"}  # tokens
 _SAID = 300  # characters of what OpenVINO says
 
 
@@ -177,7 +178,7 @@ class OpenVINOEngine:
             model = _core().read_model(self._ir / f"{file}.xml")
             if alone:
                 model = pooled_alone(model, alone)
-            return _Function(_core().compile_model(model, "CPU", options(precision, self._threads)))
+            return _Function(_compiled(model, options(precision, self._threads), self._manifest.max_length))
         except RuntimeError as error:
             raise ModelRefused(
                 f"OpenVINO cannot compile {self._manifest.source}: {first_line(error)}", reason=ENGINE_CANNOT
@@ -220,6 +221,21 @@ class OpenVINOEngine:
                 f"the model refuses these inputs, perhaps for their length: {first_line(error)}",
                 reason="REFUSED_BY_MODEL",
             ) from None
+
+
+def _compiled(model: Any, settings: Mapping[str, Any], longest: int) -> Any:
+    """The model compiled; the attention of short texts by a kernel that is faster for them.
+
+    OpenVINO has two: of 12 to 24 tokens the other one takes 5 to 10 % more of the whole time, of 128 as much, of 512 in
+    float32 10 % less. It is chosen by a setting that is not among the documented ones, so it may be refused.
+    """
+    attends = any(node.get_type_name() == "ScaledDotProductAttention" for node in model.get_ops())
+    if attends and longest <= _SHORT:
+        try:
+            return _core().compile_model(model, "CPU", {**settings, **_SHORT_ATTENTION})
+        except RuntimeError:
+            pass  # another release: as it comes
+    return _core().compile_model(model, "CPU", dict(settings))
 
 
 class _Function:

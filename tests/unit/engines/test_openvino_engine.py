@@ -174,6 +174,30 @@ def test_bfloat16_is_refused_where_the_processor_has_none(monkeypatch: pytest.Mo
         openvino.refuse_missing_precision(BFLOAT16)
 
 
+@pytest.mark.parametrize(("longest", "refuses", "asked"), [(128, False, 1), (128, True, 2), (512, False, 1)])
+def test_the_attention_of_short_texts_where_openvino_takes_that_setting(
+    monkeypatch: pytest.MonkeyPatch, longest: int, refuses: bool, asked: int
+) -> None:
+    given: list[dict[str, Any]] = []
+
+    class Node:
+        def get_type_name(self) -> str:
+            return "ScaledDotProductAttention"
+
+    class Core:
+        def compile_model(self, _: Any, __: str, settings: dict[str, Any]) -> str:
+            given.append(settings)
+            if refuses and "SNIPPETS_MODE" in settings:
+                raise RuntimeError("not a setting")
+            return "compiled"
+
+    monkeypatch.setattr(openvino, "_core", Core)
+    model = type("Model", (), {"get_ops": lambda _: [Node()]})()
+    assert openvino._compiled(model, {"NUM_STREAMS": 1}, longest) == "compiled"
+    assert len(given) == asked
+    assert ("SNIPPETS_MODE" in given[-1]) == (longest == 128 and not refuses)
+
+
 def test_bfloat16_is_refused_where_tensorflow_goes_on_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     from penult_service.engines import tensorflow
 
