@@ -22,9 +22,13 @@ LIBRARIES = {
 }
 
 
-def run(asked: Any, tokens: dict[str, list[int]]) -> dict[str, Any]:
-    """GFLOP/s of each library and precision, the best of each precision, and the texts a second that it allows."""
-    found: dict[str, dict[str, float]] = {}
+# GFLOP/s by precision and library.
+Rates = dict[str, dict[str, float]]
+
+
+def measured(asked: Any) -> Rates:
+    """What each library does now."""
+    found: Rates = {}
     for library, environment in LIBRARIES.items():
         python = str(environments.python(environment)) if environment else sys.executable
         command = [python, str(SCRIPT), library, str(asked.threads), "0.2" if asked.quick else "1.0"]
@@ -34,6 +38,20 @@ def run(asked: Any, tokens: dict[str, list[int]]) -> dict[str, Any]:
             continue
         for precision, rate in json.loads(said.stdout.splitlines()[-1]).items():
             found.setdefault(precision, {})[library] = rate
+    return found
+
+
+def allowed(before: Rates, after: Rates, tokens: dict[str, list[int]]) -> dict[str, Any]:
+    """The better of two measurements, the best library of each precision, and the texts a second that it allows."""
+    found = {
+        precision: {
+            library: max(
+                rates.get(library, 0.0) for rates in (before.get(precision, {}), after.get(precision, {}))
+            )
+            for library in {**before.get(precision, {}), **after.get(precision, {})}
+        }
+        for precision in {**before, **after}
+    }
     best = {precision: max(rates.values()) for precision, rates in found.items()}
     work = {name: sum(map(operations, lengths)) / len(lengths) for name, lengths in tokens.items()}
     return {

@@ -66,6 +66,17 @@ def test_operations_of_a_text_are_those_of_its_matrix_products():
     assert ceiling.operations(tokens) == ceiling.LAYERS * sum(2 * a * b * c for a, b, c in products)
 
 
+def test_a_ceiling_is_the_better_of_two_measurements_over_the_work_of_a_text():
+    import ceiling
+
+    before = {"float32": {"numpy": 100.0, "torch": 50.0}}
+    after = {"float32": {"numpy": 90.0, "torch": 120.0}, "bfloat16": {"torch": 300.0}}
+    found = ceiling.allowed(before, after, {"two": [3, 5]})
+    assert found["libraries"] == {"float32": {"numpy": 100.0, "torch": 120.0}, "bfloat16": {"torch": 300.0}}
+    work = (ceiling.operations(3) + ceiling.operations(5)) / 2
+    assert found["texts_per_second"]["float32"]["two"] == pytest.approx(120e9 / work)
+
+
 def test_chunks_are_sorted_by_length_and_answers_come_in_the_order_of_the_texts():
     import served
 
