@@ -14,7 +14,12 @@ Key = tuple[bytes | int, ...]
 
 
 def keys_of(encode: EncodePass, table: TokenTable, numbers: Sequence[int]) -> list[Key] | None:
-    """A key for each of the rows; rows are equal when their keys are. None: they hold what has no bytes of its own."""
+    """A key for each of the rows; rows are equal when their keys are.
+
+    None: they hold what has no bytes of its own, or the model is random at inference, so that equal rows differ.
+    """
+    if not encode.manifest.proof.proven:
+        return None
     tokens = [table.inputs[name] for name in sorted(table.inputs)]
     values = [table.values[name] for name in sorted(table.values)]
     if any(array.dtype == object for array in (*tokens, *values)):

@@ -7,6 +7,7 @@ import threading
 import tracemalloc
 from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -67,6 +68,14 @@ async def test_of_a_request(embedder: Embedder, options: EmbedOptions) -> None:
         expected = np.concatenate([getattr(each, name) for each in alone])
         np.testing.assert_allclose(getattr(found, name), expected, atol=1e-6)
     assert rows_of(model) == 4
+
+
+async def test_of_a_model_that_is_random_each_is_computed(embedder: Embedder) -> None:
+    model = fake_model()
+    proof = replace(model.manifest.proof, proven=False)
+    model = replace(model, manifest=replace(model.manifest, proof=proof))
+    await embedder.embed(model, ["a b", "a b", "c"])
+    assert rows_of(model) == 3
 
 
 async def test_in_flight(scheduler: Scheduler, counted: Counted) -> None:
