@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +117,12 @@ def workers() -> list[psutil.Process]:
 
 def busy() -> list[psutil.Process]:
     """Workers that compute."""
-    return [worker for worker in workers() if worker.cpu_percent(0.05) > 5]
+    found = []
+    for worker in workers():
+        with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+            if worker.cpu_percent(0.05) > 5:
+                found.append(worker)
+    return found
 
 
 def is_gone(worker: psutil.Process) -> bool:

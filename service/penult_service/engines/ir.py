@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -199,10 +200,23 @@ def _computed(model: Any, rows: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]
     return [np.asarray(found[output], np.float32) for output in compiled.outputs]
 
 
+@contextmanager
+def _logging_kept() -> Iterator[None]:
+    """OpenVINO's converter takes the log of the whole process for its own."""
+    root = logging.getLogger()
+    handlers, filters, level = root.handlers[:], root.filters[:], root.level
+    try:
+        yield
+    finally:
+        root.handlers[:], root.filters[:] = handlers, filters
+        root.setLevel(level)
+
+
 def _converted(function: Any, name: str, outputs: Iterable[str], directory: Path) -> Any:
     """OpenVINO's model of a signature, its outputs named as the signature's are."""
     try:
-        model = runtime().convert_model(function)
+        with _logging_kept():
+            model = runtime().convert_model(function)
     except Exception as error:  # whatever its converter raises
         raise ModelRefused(
             f"OpenVINO cannot convert the function {name!r} of {directory}: {first_line(error)}",

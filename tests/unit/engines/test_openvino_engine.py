@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 from dataclasses import replace
@@ -37,7 +38,10 @@ def limited(by_hand: Path) -> Manifest:
 @pytest.fixture(scope="module")
 def opened(by_hand: Path, limited: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Any:
     place = tmp_path_factory.mktemp("ir")
+    root = logging.getLogger()
+    before = (root.level, root.filters[:], root.handlers[:])
     making.convert(by_hand, limited, Functions(by_hand), place)
+    assert (root.level, root.filters, root.handlers) == before
     return open_engine(by_hand, limited, Setting(OPENVINO), ir=place)[0]
 
 
