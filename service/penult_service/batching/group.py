@@ -1,7 +1,8 @@
 """Rows that may share batches: whose turn it is among their callers, and what is packed next.
 
 Callers share alike, by tokens: rows are packed in windows, to which the caller with the fewest tokens served adds next
-(start-time fair queueing, Goyal, Vin and Cheng 1996: who comes anew starts where the least served stands).
+(start-time fair queueing, Goyal, Vin and Cheng 1996). Who comes anew starts where who waited all along would stand by
+now (Parekh and Gallager 1993), so that ever new callers do not hold up who stays.
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ class Group:
         self.waiting_since = turn
         self.rows = self.tokens = 0
         self._callers: dict[Hashable, _Caller] = {}
+        self._fair = 0.0  # tokens of a caller that waited all along, had all been served exactly alike
         self._planned: deque[list[Row]] = deque()
         self._window_full = False
         self._head: Batch | None = None
@@ -67,7 +69,7 @@ class Group:
         caller = self._callers.get(request.caller)
         if caller is None:
             least = min((other.served for other in self._callers.values()), default=0.0)
-            caller = self._callers[request.caller] = _Caller(least)
+            caller = self._callers[request.caller] = _Caller(max(least, self._fair))
             self._planned.clear()
         elif not self._window_full:
             self._planned.clear()
@@ -104,6 +106,7 @@ class Group:
     def take(self) -> Batch:
         """The next batch."""
         batch, self._head = self._head or self._next(), None
+        self._fair += batch.tokens / len(self._callers)
         for request, (numbers, tokens) in batch.shares.items():
             self._callers[request.caller].served += tokens
             request.waiting_rows -= len(numbers)

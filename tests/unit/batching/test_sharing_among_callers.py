@@ -78,6 +78,26 @@ def test_who_comes_late_is_not_given_what_the_others_had_before() -> None:
     assert abs(got["early"] - got["late"]) <= WINDOW
 
 
+def test_who_stays_gets_its_share_beside_ever_new_callers() -> None:
+    waiting, names = backlog(), map(str, range(10**9))
+
+    def waits(asked: Request | None, caller: str, rows: int) -> Request:
+        if asked is not None and asked.waiting_rows:
+            return asked
+        anew = request(caller, [20] * rows)
+        waiting.add(anew, None)
+        return anew
+
+    stays: list[Request | None] = [None] * 3
+    comers: list[Request | None] = [None] * 63
+    rows: Counter[bool] = Counter()
+    for _ in range(400):
+        stays = [waits(one, "stays", 10) for one in stays]
+        comers = [waits(one, next(names), 1) for one in comers]  # each on a connection of its own
+        rows.update(one.caller == "stays" for one, _ in take(waiting).rows)
+    assert 0.7 / 64 < rows[True] / rows.total() < 1.4 / 64
+
+
 def test_many_requests_are_no_larger_share_than_one() -> None:
     waiting = backlog(request("one", lengths(4000)), *(request("many", lengths(400, i)) for i in range(10)))
     got: Counter[str] = Counter()
