@@ -13,7 +13,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from penult_service.batching.group import Group
+from penult_service.batching.group import Group, Pace
 from penult_service.batching.plan import Limits
 from penult_service.batching.request import Batch, Lane, Request, Run
 from penult_service.errors import InvalidInput, ResourceExhausted
@@ -28,6 +28,9 @@ class Backlog:
     Args:
         max_waiting_tokens: The most that may wait in a queue (a model version).
         interactive_in_a_row: Interactive batches taken while bulk work waits before one of that is taken.
+
+    Attributes:
+        pace: To be kept by who takes batches: what would hardly be in time waits for what will be.
     """
 
     def __init__(self, *, max_waiting_tokens: int, interactive_in_a_row: int = 4) -> None:
@@ -36,6 +39,7 @@ class Backlog:
         self._groups: dict[Lane, dict[_Key, Group]] = {lane: {} for lane in Lane}
         self._waiting: dict[Hashable, int] = {}
         self._turns = itertools.count()
+        self.pace = Pace()
         self._leaving = _Leaving()
 
     def waiting(self, queue: Hashable) -> int:
@@ -75,7 +79,7 @@ class Backlog:
         request.turn = next(self._turns)
         groups, key = self._groups[request.lane], _key(request)
         if key not in groups:
-            groups[key] = Group(*key, request.turn)
+            groups[key] = Group(*key, request.turn, self.pace)
         groups[key].add(request)
         self._leaving.watch(request)
 

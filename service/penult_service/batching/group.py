@@ -3,6 +3,8 @@
 Callers share alike, by tokens: rows are packed in windows, to which the caller with the fewest tokens served adds next
 (start-time fair queueing, Goyal, Vin and Cheng 1996). Who comes anew starts where who waited all along would stand by
 now (Parekh and Gallager 1993), so that ever new callers do not hold up who stays.
+
+What has little time is not begun in vain: of more work than can be done in time, all would be begun and none ended.
 """
 
 from __future__ import annotations
@@ -10,7 +12,8 @@ from __future__ import annotations
 import heapq
 import math
 from collections import deque
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,6 +24,18 @@ from penult_service.batching.request import Batch, Request, Row, Run
 _WINDOW = 2048
 # Batches that they make, about, where several callers wait: each gets its share once in so many batches.
 _SHARED_WINDOW = 16
+# And at least, where requests have little time.
+_TIGHT_WINDOW = 2
+# A window may take so many times what its tokens say: padding, other lanes and models, a row left for the next one.
+_MARGIN = 1.5
+
+
+@dataclass
+class Pace:
+    """When a batch was taken last, on the clock of deadlines, and tokens a second of late; 0.0: not known."""
+
+    now: float = 0.0
+    tokens_per_second: float = 0.0
 
 
 class _Caller:
@@ -32,33 +47,20 @@ class _Caller:
         self.requests: dict[Request, None] = {}
         self.served = served
 
-    def chunks(self, quantum: int) -> Iterator[tuple[list[Row], int]]:
-        """Its rows in order, some at a time, with their tokens: so many or a row more."""
-        rows: list[Row] = []
-        tokens = 0
-        for request in self.requests:
-            lengths = request.lengths
-            for i in np.flatnonzero(request.left)[:_WINDOW].tolist():
-                rows.append((request, i))
-                tokens += lengths[i]
-                if tokens >= quantum:
-                    yield rows, tokens
-                    rows, tokens = [], 0
-        if rows:
-            yield rows, tokens
-
 
 class Group:
     """Waiting rows of one queue, run and limits. `waiting_since` is its turn among groups."""
 
-    def __init__(self, queue: Hashable, run: Run, limits: Limits, turn: int) -> None:
+    def __init__(self, queue: Hashable, run: Run, limits: Limits, turn: int, pace: Pace) -> None:
         self.queue, self.run, self.limits = queue, run, limits
         self.waiting_since = turn
+        self._pace = pace
         self.rows = self.tokens = 0
         self._callers: dict[Hashable, _Caller] = {}
         self._fair = 0.0  # tokens of a caller that waited all along, had all been served exactly alike
         self._planned: deque[list[Row]] = deque()
         self._window_full = False
+        self._given = 0.0  # seconds, the longest that a request may take
         self._head: Batch | None = None
 
     def __bool__(self) -> bool:
@@ -73,6 +75,8 @@ class Group:
             self._planned.clear()
         elif not self._window_full:
             self._planned.clear()
+        given = math.inf if request.deadline is None else request.deadline - request.arrived
+        self._given = max(self._given, given)
         caller.requests[request] = None
         self.rows += request.waiting_rows
         self.tokens += request.waiting_tokens
@@ -82,11 +86,13 @@ class Group:
         self._forget(request)
         self.rows -= request.waiting_rows
         self.tokens -= request.waiting_tokens
-        self._planned.clear()
         if self._head is not None and request in self._head.shares:
             for other, (numbers, _) in self._head.shares.items():
                 other.left[numbers] = True
+            self._planned.appendleft(list(self._head.rows))
             self._head = None
+        if not self._window_full:
+            self._planned.clear()
 
     def requests(self) -> list[Request]:
         """All that wait."""
@@ -125,21 +131,22 @@ class Group:
 
     def _next(self) -> Batch:
         """Of all planned batches that with the row whose turn was first; its rows are in no other."""
-        if not self._planned:
-            rows = self._window()
-            batches = plan([request.lengths[i] for request, i in rows], self.limits)
-            self._planned.extend([rows[i] for i in batch] for batch in sorted(batches, key=min))
-        batch = Batch(self.queue, self.run, self._planned.popleft(), self.limits)
+        rows: list[Row] = []
+        while not rows:
+            if not self._planned:
+                window = self._window()
+                batches = plan([request.lengths[i] for request, i in window], self.limits)
+                self._planned.extend([window[i] for i in batch] for batch in sorted(batches, key=min))
+            # Who has left takes its rows out of what is planned.
+            rows = [row for row in self._planned.popleft() if row[0].waiting_rows]
+        batch = Batch(self.queue, self.run, rows, self.limits)
         for request, (numbers, _) in batch.shares.items():
             request.left[numbers] = False
         return batch
 
     def _window(self) -> list[Row]:
         """Rows to plan together, in the order of their turns."""
-        most_rows, most_tokens = _WINDOW, math.inf
-        if len(self._callers) > 1:
-            most_rows = min(_WINDOW, _SHARED_WINDOW * self.limits.max_rows)
-            most_tokens = _SHARED_WINDOW * self.limits.token_budget
+        most_rows, most_tokens = self._most()
         rows: list[Row] = []
         tokens = 0
         self._window_full = False
@@ -151,16 +158,26 @@ class Group:
                 break
         return rows[:most_rows]
 
+    def _most(self) -> tuple[int, float]:
+        """Rows and tokens of a window: it ends within a quarter of the time that requests are given."""
+        rate, most_tokens = self._pace.tokens_per_second, math.inf
+        if rate:
+            most_tokens = max(rate * self._given / 4, float(_TIGHT_WINDOW * self.limits.token_budget))
+        if len(self._callers) == 1:
+            return _WINDOW, most_tokens
+        most_rows = min(_WINDOW, _SHARED_WINDOW * self.limits.max_rows)
+        return most_rows, min(most_tokens, _SHARED_WINDOW * self.limits.token_budget)
+
     def _turns(self) -> Iterator[tuple[list[Row], int]]:
         """Rows and their tokens, some of a caller at a time: of who was served least, then of who came first."""
         quantum = max(1, self.limits.token_budget // 4)
         if len(self._callers) == 1:
-            yield from next(iter(self._callers.values())).chunks(quantum)
+            yield from _chunks(self._in_order(next(iter(self._callers.values()))), quantum)
             return
         ways = {
             name: (caller.served, next(iter(caller.requests)).turn) for name, caller in self._callers.items()
         }
-        chunks = {name: caller.chunks(quantum) for name, caller in self._callers.items()}
+        chunks = {name: _chunks(self._in_order(caller), quantum) for name, caller in self._callers.items()}
         # `turn` is another for each caller, so that names are never compared.
         heap = [(*way, name) for name, way in ways.items()]
         heapq.heapify(heap)
@@ -170,3 +187,45 @@ class Group:
             if chunk is not None:
                 yield chunk
                 heapq.heappush(heap, (served + chunk[1], turn, name))
+
+    def _in_order(self, caller: _Caller) -> Iterator[Request]:
+        """Its requests as they came; those not begun that would hardly be in time go last, the latest first."""
+        most_rows, most_tokens = self._most()
+        window = min(most_tokens, self.tokens * min(1.0, most_rows / self.rows))
+        rows = tokens = 0
+        late = []
+        for request in caller.requests:
+            # A row is run within as many batches as there are rows before it, and within the window at the latest; and
+            # the others have their turns.
+            within = _MARGIN * min(window, (rows + request.waiting_rows) * self.limits.token_budget)
+            turns = (tokens + request.waiting_tokens) * (len(self._callers) - 1)
+            if self._in_time(request, min(self.tokens, within + turns)) or request.waiting_rows < len(
+                request.lengths
+            ):
+                rows += request.waiting_rows
+                tokens += request.waiting_tokens
+                yield request
+            else:
+                late.append(request)
+        yield from reversed(late)  # who came last has most time
+
+    def _in_time(self, request: Request, tokens: float) -> bool:
+        """Whether it is, when so many tokens are run first."""
+        now, rate = self._pace.now, self._pace.tokens_per_second
+        return request.deadline is None or not rate or now + tokens / rate <= request.deadline
+
+
+def _chunks(requests: Iterable[Request], quantum: int) -> Iterator[tuple[list[Row], int]]:
+    """Their rows in order, some at a time, with their tokens: so many or a row more."""
+    rows: list[Row] = []
+    tokens = 0
+    for request in requests:
+        lengths = request.lengths
+        for i in np.flatnonzero(request.left)[:_WINDOW].tolist():
+            rows.append((request, i))
+            tokens += lengths[i]
+            if tokens >= quantum:
+                yield rows, tokens
+                rows, tokens = [], 0
+    if rows:
+        yield rows, tokens

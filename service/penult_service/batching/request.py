@@ -47,7 +47,7 @@ class Request:
 
     Rows are packed together with those of other requests of the same queue, lane, limits and `run` (which is compared
     by equality). `lengths` are the tokens a row; `deadline` and `arrived` are seconds of the monotonic clock. Those of
-    one `caller` are served in the order of their arrival.
+    one `caller` are served in the order of their arrival, but for what would hardly be in time: that goes last.
     """
 
     queue: Hashable

@@ -96,7 +96,8 @@ class Scheduler:
             deadline: Seconds of the monotonic clock; what waits longer is dropped.
             lane: Interactive goes first; unless given, what is no more than a batch is interactive.
             limits: Of the batches.
-            caller: Callers share alike, whatever each has submitted; requests of one are served as they came.
+            caller: Callers share alike, whatever each has submitted; requests of one are served as they came, but for
+                what would hardly be in time: that goes last.
 
         Returns:
             The results in the order of the payloads. Cancelling it drops the rows that have not run.
@@ -163,13 +164,17 @@ class Scheduler:
     def _add(self, request: Request) -> None:
         if self._running is None and not self._backlog:
             self._progress = self._clock()
-        tokens, seconds = self._recent
-        self._backlog.add(request, tokens / max(seconds, 1e-6))
+        self._backlog.add(request, self._tokens_per_second())
         self._observe_queues([request.queue])
         if self._running is None:
             self._changed.notify_all()
         else:
             self._packer.wake()
+
+    def _tokens_per_second(self) -> float:
+        """Of late; 0.0: nothing has run."""
+        tokens, seconds = self._recent
+        return tokens / max(seconds, 1e-6)
 
     def _drop_gone(self, now: float) -> list[Request]:
         """Take out what nobody waits for; to be answered once the lock is released."""
@@ -197,7 +202,8 @@ class Scheduler:
                 self._running = None
                 while not self._backlog and not self._closing:
                     self._changed.wait()
-                self._progress = self._clock()
+                self._progress = self._backlog.pace.now = self._clock()
+                self._backlog.pace.tokens_per_second = self._tokens_per_second()
                 gone = self._drop_gone(self._progress)
                 batch = self._running = self._backlog.take()
                 if batch:
