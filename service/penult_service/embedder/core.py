@@ -228,17 +228,23 @@ class Embedder:
         asked, encode, flight = await self._runner.in_thread(
             _asked, model, given, truncate, encode, sharing, brief=_brief(model, given)
         )
-        if check:
-            check(asked.table.lengths)
         rows, costs = flight.rows, asked.costs
-        if not flight.plain:
-            missing = {row: cost for row, cost in zip(rows, costs, strict=True) if row.reading is None}
-            rows, costs = list(missing), list(missing.values())
-        await self._runner.submit(model, SharedPass(encode), rows, costs, deadline)
-        if sharing.keeps:
-            await self._runner.in_thread(sharing.keep, rows)
-        readings = [row.reading for row in flight.rows if row.reading is not None]
-        return Readings(given, asked.table, asked.rows, readings, asked.errors)
+        try:
+            if check:
+                check(asked.table.lengths)
+            if not flight.plain:
+                missing = {row: cost for row, cost in zip(rows, costs, strict=True) if row.reading is None}
+                rows, costs = list(missing), list(missing.values())
+                del missing
+            await self._runner.submit(model, SharedPass(encode), rows, costs, deadline)
+            if sharing.keeps:
+                await self._runner.in_thread(sharing.keep, rows)
+            readings = [row.reading for row in flight.rows if row.reading is not None]
+            return Readings(given, asked.table, asked.rows, readings, asked.errors)
+        finally:
+            flight.end()
+            # An error holds this frame, and is itself held until garbage is collected.
+            del asked, flight, rows
 
     async def _classified_whole(
         self, model: LoadedModel, given: Given, truncate: str, deadline: float | None

@@ -66,6 +66,7 @@ class Runner:
             limits=Limits(setting.token_budget, setting.max_rows, model.tuned.overhead),
             caller=CALLER.get(),
         )
+        del payloads, costs  # an error holds this frame, and is itself held until garbage is collected
         return await asyncio.wrap_future(future)
 
     async def in_thread(self, function: Callable[..., Value], *args: Any, brief: bool = False) -> Value:

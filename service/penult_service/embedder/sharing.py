@@ -85,7 +85,7 @@ class SharingObserver(Protocol):
 
 
 class Flight:
-    """Rows of a request that are in flight: for as long as this is held.
+    """Rows of a request that are in flight: until `end`, and no longer than this is held.
 
     Attributes:
         rows: In the order of the request; equal ones are one object, and some may have their reading already.
@@ -98,9 +98,14 @@ class Flight:
         self.rows, self.plain = rows, plain
         self._table, self._own = table, own
 
-    def __del__(self) -> None:
-        for key in self._own:
+    def end(self) -> None:
+        """None of them is found any more."""
+        own, self._own = self._own, ()
+        for key in own:
             self._table.pop(key, None)
+
+    def __del__(self) -> None:
+        self.end()
 
 
 class Sharing:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import time
 import tracemalloc
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -14,8 +16,9 @@ import pytest
 from penult_service.batching import Scheduler
 from penult_service.embedder import Embedder, EmbedOptions, Tensors
 from penult_service.embedder.passes import EncodePass
-from penult_service.embedder.sharing import Sharing
-from penult_service.errors import Internal
+from penult_service.embedder.sharing import SharedRow, Sharing
+from penult_service.errors import DeadlineExceeded, Internal
+from penult_service.tokenizing import TokenTable
 from support.fakes import fake_model
 
 WAYS = [
@@ -126,6 +129,24 @@ async def test_a_batch_that_fails_leaves_no_reading(embedder: Embedder) -> None:
     assert isinstance(alone, Internal)
     assert not isinstance(spared, BaseException)
     assert np.isfinite(spared.vectors).all()
+
+
+async def test_what_failed_is_not_held_by_its_error(embedder: Embedder) -> None:
+    def there() -> int:
+        return sum(type(one) in (SharedRow, TokenTable) for one in gc.get_objects())
+
+    gate = threading.Event()
+    model = fake_model(gate=gate)
+    gc.collect()
+    before = there()
+    with pytest.raises(DeadlineExceeded) as held:
+        await embedder.embed(model, ["a b", "c", "a b"], deadline=time.monotonic() + 0.1)
+    assert held.value.__traceback__ is not None
+    assert not embedder._sharing._flying
+    gate.set()
+    async with asyncio.timeout(10):
+        while there() > before:  # the executor's thread lets go of its batch
+            await asyncio.sleep(0.01)
 
 
 async def test_what_is_read_otherwise_is_computed(embedder: Embedder) -> None:
