@@ -74,6 +74,13 @@ def test_as_others_might_write_it() -> None:
     same(b"\x0a" + bytes([len(inner) & 0x7F | 0x80, len(inner) >> 7]) + inner)
 
 
+def test_numbers_without_an_end_are_given_up_at_once() -> None:
+    endless = b"\xff" * (1 << 20)
+    for broken in (endless, b"\x0a" + endless, b"\x0a\xff\x01" + endless):
+        with pytest.raises(DecodeError):
+            parse(broken)
+
+
 def test_what_is_cut_or_broken() -> None:
     written = reply(3).SerializeToString()
     for size in range(len(written)):

@@ -73,5 +73,10 @@ def test_on_the_way_out_of_the_reply(readings: Readings) -> None:
     assert 1.0 <= allocated(lambda: read(reply)) < 1.0 + MARGIN
 
 
+def test_the_reply_stays_where_it_is(readings: Readings) -> None:
+    reply = written(readings)
+    assert allocated(lambda: embedded.parse(reply)) < MARGIN
+
+
 def test_the_numbers_are_the_same(readings: Readings) -> None:
     np.testing.assert_array_equal(read(written(readings)), np.stack([row for row, _ in readings.readings]))

@@ -36,15 +36,15 @@ def parse(reply: bytes) -> Embedded:
     Raises:
         DecodeError: they are none.
     """
-    view = memoryview(reply)
     try:
-        rest, data = _apart(view)
+        cut = _apart(memoryview(reply))
     except IndexError:  # it ends too soon: protobuf says so
-        rest, data = reply, view[:0]
-    message = inference.EmbedResponse.FromString(rest)
-    if message.embeddings.data:  # it was not taken out
-        return of_message(inference.EmbedResponse.FromString(reply))
-    return Embedded(message, data)
+        cut = None
+    if cut is not None:
+        message = inference.EmbedResponse.FromString(cut[0])
+        if not message.embeddings.data:  # else some were not taken out
+            return Embedded(message, cut[1])
+    return of_message(inference.EmbedResponse.FromString(reply))
 
 
 def of_message(message: inference.EmbedResponse | Embedded) -> Embedded:
@@ -54,16 +54,15 @@ def of_message(message: inference.EmbedResponse | Embedded) -> Embedded:
     return Embedded(message, memoryview(message.embeddings.data))
 
 
-def _apart(view: memoryview) -> tuple[bytes, memoryview]:
-    """The reply without the numbers, and the numbers, where it begins as servers write it; else as it is, and none.
+def _apart(view: memoryview) -> tuple[bytes, memoryview] | None:
+    """The reply without the numbers, and the numbers; None where it does not begin as servers write it.
 
     Raises:
-        IndexError: it ends in the middle of a field.
+        IndexError: it ends in the middle of a field, or holds what is no number.
     """
-    nothing = bytes(view), view[:0]
     tag, start = _varint(view, 0)
     if tag != _EMBEDDINGS:
-        return nothing
+        return None
     size, start = _varint(view, start)
     at, end = start, start + size
     while at < end:
@@ -73,9 +72,9 @@ def _apart(view: memoryview) -> tuple[bytes, memoryview]:
             break
         at = after + (length if tag & 7 == _BYTES else 0)
         if tag & 7 not in (0, _BYTES):
-            return nothing
+            return None
     else:
-        return nothing
+        return None
     if after + length > end or end > len(view):
         raise IndexError
     inner = b"".join((view[start:at], view[after + length : end]))
@@ -84,14 +83,14 @@ def _apart(view: memoryview) -> tuple[bytes, memoryview]:
 
 
 def _varint(view: memoryview, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
+    value = 0
+    for shift in range(0, 70, 7):  # ten bytes at most
         byte = view[at]
         at += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
             return value, at
-        shift += 7
+    raise IndexError
 
 
 def _written(number: int) -> bytes:
