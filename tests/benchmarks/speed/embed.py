@@ -92,6 +92,10 @@ def _load(
     for side in opened:
         if side not in equally:
             progress(f"{side.side.id}: other vectors ({different[side.side.id]} of {len(texts)}); not timed")
+    if opened[0] not in equally:  # all ratios are to it
+        raise SystemExit(
+            f"{opened[0].side.id} gives other vectors than in {asked.precisions[0]}: nothing is told"
+        )
     processor: dict[str, float] = dict.fromkeys((s.side.id for s in equally), 0.0)
     done = dict.fromkeys(processor, 0)
 

@@ -92,6 +92,14 @@ def test_chunks_are_sorted_by_length_and_answers_come_in_the_order_of_the_texts(
     assert sent == [["abcde", "abcd"], ["abc", "ab"], ["a"]]
 
 
+def test_no_two_calls_of_the_overload_have_a_text_in_common():
+    import overload
+
+    texts = [f"text {i}" for i in range(2 * overload.TEXTS)]
+    asked = [text for number in range(10) for text in overload.request(texts, number).texts.texts]
+    assert len(asked) == len(set(asked)) == 10 * overload.TEXTS
+
+
 def test_cosines_are_row_by_row():
     import equal
 

@@ -33,7 +33,7 @@ class Side(side.Side):
         """As in `side.Side`, in the batches that the scheduler would make of them."""
         setting = self._loaded.tuned.setting
         table = self._loaded.tokenizer.tokenize(list(texts))
-        limits = Limits(token_budget=setting.token_budget, max_rows=setting.max_rows)
+        limits = Limits(setting.token_budget, setting.max_rows, self._loaded.tuned.overhead)
         packed = plan(table.lengths.tolist(), limits)
         found: NDArray[np.float32] | None = None
         seconds = []
