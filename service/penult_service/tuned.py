@@ -59,8 +59,8 @@ class Price:
         lowest_cosine, mean_cosine: Of the embeddings, each to its own.
         largest_difference: Of a number of an embedding.
         flipped: Share of the texts whose predicted class changed; None: the model is no classifier.
-        neighbors_kept: Mean share of the ten nearest other texts that stay among the ten nearest; None: fewer than 20
-            texts.
+        neighbors_kept: Mean share of the ten nearest other texts that stay among the ten nearest, of at most 2,000
+            texts; None: fewer than 20 texts.
     """
 
     texts: int

@@ -44,6 +44,16 @@ def test_neighbours_that_stay() -> None:
     assert few.neighbors_kept is None
 
 
+def test_of_many_texts_some_are_asked_for_their_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
+    exact = price(Read(WANTED), Read(FOUND), SOFTMAX).neighbors_kept
+    monkeypatch.setattr(pricing, "_BLOCK", 7)
+    assert price(Read(WANTED), Read(FOUND), SOFTMAX).neighbors_kept == exact
+    monkeypatch.setattr(pricing, "_ASKED", 100)
+    some = price(Read(WANTED), Read(FOUND), SOFTMAX).neighbors_kept
+    assert some != exact
+    assert some == pytest.approx(exact, abs=0.05)
+
+
 def test_the_same_costs_nothing_zeros_too() -> None:
     zeros = np.zeros((3, 4), np.float32)
     same = price(Read(zeros), Read(zeros.copy()), SOFTMAX)
