@@ -6,6 +6,7 @@ import os
 import shutil
 import stat
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from penult_service.errors import InvalidInput
@@ -33,8 +34,9 @@ def private(cache: Path) -> Path:
             reason="CACHE_NOT_PRIVATE",
         )
     for draft in cache.glob(".*.partial"):  # left by a child that was killed while it wrote
-        if time.time() - draft.stat().st_mtime > _DAY:
-            shutil.rmtree(draft, ignore_errors=True)
+        with suppress(FileNotFoundError):  # another process has just finished it
+            if time.time() - draft.stat().st_mtime > _DAY:
+                shutil.rmtree(draft, ignore_errors=True)
     return cache
 
 
