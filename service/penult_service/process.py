@@ -9,13 +9,11 @@ import signal
 import tempfile
 import threading
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from penult_service import logs
 from penult_service.config import ServeConfig
 from penult_service.embedder import LoadedModel
-from penult_service.guard.random_ops import RANDOM_OPS
 from penult_service.prepared import load_manifest
 from penult_service.preparing.cached import private
 from penult_service.repository.repository import prepare_and_load
@@ -78,16 +76,13 @@ def loader(config: ServeConfig) -> Callable[[Source], LoadedModel]:
         from penult_service.engines.opening import open_engine
 
         manifest = load_manifest(directory)
-        # Only where replies will say so: a manifest that claims to be proven has nothing random to hide.
-        random = RANDOM_OPS if config.allow_stochastic and not manifest.proof.proven else ()
-        allowed = (*config.allowed_ops, *random)
         for warning in manifest.warnings:
             _log.warning("%s: %s", name, warning)
-        wish = replace(wish_of(config), allow_ops=allowed)
+        wish = wish_of(config, manifest)
         chosen = choose(directory, manifest, wish, lambda: private(config.engines_cache))
         _log.info("%s: %s", name, described(chosen.tuned))
         engine, functions = open_engine(
-            directory, manifest, chosen.tuned.setting, ir=chosen.ir, allow_ops=allowed
+            directory, manifest, chosen.tuned.setting, ir=chosen.ir, allow_ops=wish.allow_ops
         )
         tokenizer = open_tokenizer(directory, manifest, lambda: functions)
         return LoadedModel(name, version, manifest, tokenizer, engine, chosen.tuned)

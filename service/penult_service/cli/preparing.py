@@ -183,7 +183,8 @@ def _run_here(source: Path, manifest: Manifest, config: ServeConfig, progress: A
 
     random = not manifest.proof.proven
     place = prepare(source, cache=config.cache, allow_ops=config.allowed_ops, allow_stochastic=random)
-    return tuned_of(place, manifest, config, progress=progress)
+    allowing = config.model_copy(update={"allow_stochastic": config.allow_stochastic or random})
+    return tuned_of(place, manifest, allowing, progress=progress)
 
 
 def texts_of(path: Path, column: str) -> list[str]:

@@ -39,6 +39,7 @@ def tune(
     force_precision: options.ForcePrecision = False,
     as_json: options.Json = False,
     allow_op: options.AllowOps = None,
+    allow_stochastic: options.AllowStochastic = False,
     data: options.Data = None,
 ) -> int:
     """Measure which engine is fastest for a model on this machine.
@@ -62,6 +63,7 @@ def tune(
         precision=precision,
         threads=threads,
         force_precision=force_precision or None,
+        allow_stochastic=allow_stochastic or None,
     )
     sample = texts_of(texts, text_column) if texts else None
     with stage_bar() as progress:
@@ -69,6 +71,7 @@ def tune(
             highest_version(model),
             cache=config.cache,
             allow_ops=config.allowed_ops,
+            allow_stochastic=config.allow_stochastic,
             timeout=config.prepare_timeout,
             memory_limit=config.prepare_memory_bytes,
             progress=progress,
@@ -98,7 +101,7 @@ def tuned_of(
     chosen = choose(
         prepared,
         manifest,
-        wish_of(config),
+        wish_of(config, manifest),
         lambda: private(config.engines_cache),
         texts=texts or TEXTS,
         again=again,

@@ -6,6 +6,7 @@ What has to be made or measured is done in a child process, once, and kept (`kep
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -14,12 +15,14 @@ from typing import Protocol
 
 from penult_service.decoding import decoded
 from penult_service.engines import machine
+from penult_service.engines.index import is_whole
 from penult_service.engines.kept import Kept, keep, places, recalled
 from penult_service.engines.launching import CRASHED, Progress, ask
 from penult_service.engines.measuring import Found, Job
 from penult_service.engines.texts import TEXTS
 from penult_service.errors import InvalidInput, ModelRefused
 from penult_service.files import new_directory
+from penult_service.guard.random_ops import RANDOM_OPS
 from penult_service.prepared import Manifest
 from penult_service.tuned import (
     AUTO,
@@ -38,6 +41,7 @@ _log = logging.getLogger(__name__)
 CANNOT, TOO_DEAR = "ENGINE_CANNOT", "PRECISION_REFUSED"
 _SECONDS = 900.0
 _FEW = 64  # texts are enough to see whether an engine computes the same in float32
+_FIRST, _LONGEST = 6, 4  # of them: the built-in ones begin with what is unlike the others
 _measuring = threading.Lock()  # two models that are timed at once would time each other
 
 
@@ -72,12 +76,20 @@ class Asked(Protocol):
     @property
     def force_precision(self) -> bool: ...
     @property
+    def allow_stochastic(self) -> bool: ...
+    @property
     def allowed_ops(self) -> tuple[str, ...]: ...
 
 
-def wish_of(config: Asked) -> Wish:
-    """What the settings of a server ask for."""
-    return Wish(config.engine, config.precision, config.threads, config.force_precision, config.allowed_ops)
+def wish_of(config: Asked, manifest: Manifest) -> Wish:
+    """What the settings of a server ask for, for this model.
+
+    Random operations are allowed only where replies will say so: a manifest that claims to be proven has nothing random
+    to hide.
+    """
+    random = RANDOM_OPS if config.allow_stochastic and not manifest.proof.proven else ()
+    allowed = (*config.allowed_ops, *random)
+    return Wish(config.engine, config.precision, config.threads, config.force_precision, allowed)
 
 
 @dataclass(frozen=True)
@@ -145,7 +157,7 @@ def choose(
 def _of_use(kept: Path, ir: Path) -> Kept | None:
     """What was chosen before, if it can still be served and was not measured on a busy machine."""
     found = recalled(kept)
-    if found is None or _busy_then(found.tuned) or (_needs(found) and not ir.is_dir()):
+    if found is None or _busy_then(found.tuned) or (_needs(found) and not is_whole(ir)):
         return None
     return found
 
@@ -202,14 +214,13 @@ def _found(
     load = machine.load()
     timed = measured or AUTO in (wish.engine, wish.precision)
     settings = settings_for(wish, machine.cores(), timed=timed)
-    few = wish.precision == FLOAT32 and len(texts) > _FEW
     job = Job(
         directory=str(directory.absolute()),
         ir=None,
         made=False,
         settings=tuple(settings),
         precision=wish.precision,
-        texts=tuple(texts[:: len(texts) // _FEW] if few else texts),
+        texts=_some(texts) if wish.precision == FLOAT32 else tuple(texts),
         time=timed,
         size=load <= machine.cores(),  # beside others the differences are smaller than what they do
         force=wish.force,
@@ -217,6 +228,16 @@ def _found(
     )
     answer = _asked(job, ir, progress)
     return answer, _chosen(answer, wish, load, timed=timed)
+
+
+def _some(texts: Sequence[str]) -> tuple[str, ...]:
+    """About as many as are enough: the first, the longest, and others at even distances."""
+    if len(texts) <= _FEW:
+        return tuple(texts)
+    longest = sorted(range(len(texts)), key=lambda i: len(texts[i]))[-_LONGEST:]
+    return tuple(
+        texts[i] for i in sorted({*range(_FIRST), *longest, *range(0, len(texts), len(texts) // _FEW)})
+    )
 
 
 def _asked(job: Job, ir: Path, progress: Progress | None) -> Found:
@@ -250,8 +271,13 @@ def _asked(job: Job, ir: Path, progress: Progress | None) -> Found:
 
 def _with_ir(job: Job, ir: Path, progress: Progress | None) -> Found:
     """The child's answer; the IR that it made is kept."""
-    if ir.is_dir():
-        return _child(replace(job, ir=str(ir), made=True), progress)
+    made = replace(job, ir=str(ir), made=True)
+    if is_whole(ir):
+        return _child(made, progress)
+    if ir.exists():
+        _log.warning("%s is not as it was written; it is made again", ir)
+        shutil.rmtree(ir, ignore_errors=True)
+    found: Found | None = None
     try:
         with new_directory(ir) as draft:  # removed where nothing comes of it
             found = _child(replace(job, ir=str(draft)), progress)
@@ -260,10 +286,10 @@ def _with_ir(job: Job, ir: Path, progress: Progress | None) -> Found:
     except _NoIR as without:
         return without.found
     except OSError as error:
-        if not ir.is_dir():  # else another process made it in the meantime
+        if not is_whole(ir):  # else another process made it in the meantime
             why = f"{ir.parent} cannot be written ({error.strerror or error}); name another place with --data DIR"
             raise ModelRefused(why, reason=CANNOT) from error
-    return found
+    return found or _child(made, progress)
 
 
 class _NoIR(Exception):
@@ -275,8 +301,8 @@ class _NoIR(Exception):
 
 
 def _child(job: Job, progress: Progress | None) -> Found:
-    threads = job.settings[0].threads
-    told = ask({"what": "tune", **asdict(job)}, threads=threads, seconds=_SECONDS, progress=progress)
+    threads, seconds = job.settings[0].threads, _SECONDS + len(job.texts)
+    told = ask({"what": "tune", **asdict(job)}, threads=threads, seconds=seconds, progress=progress)
     found: Found = decoded(Found, told, "answer")
     return found
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from penult_service.engines.index import Index
 from penult_service.engines.openvino import (
     ENGINE_CANNOT,
-    Index,
     first_line,
     options,
     pooled_alone,
@@ -23,7 +23,7 @@ from penult_service.engines.openvino import (
 from penult_service.engines.rewriting import rewrite
 from penult_service.engines.rewriting.first_rows import select_first_rows
 from penult_service.errors import ModelRefused
-from penult_service.prepared import CALLER, GRAPH, HEAD, TOKENIZE, Manifest
+from penult_service.prepared import CALLER, GRAPH, HEAD, TOKENIZE, Manifest, TokenInput
 from penult_service.tuned import FLOAT32
 
 _log = logging.getLogger(__name__)
@@ -60,7 +60,8 @@ def convert(directory: Path, manifest: Manifest, functions: Any, target: Path) -
         if name != HEAD:
             rows = _made_up(model, manifest, ranges)
             model = _as_good(model, _rewritten, rows, manifest)
-            pooled = pooled or _pools_alone(model, rows, manifest)
+        if name == next(iter(sets)):  # it is the one that gives the seam alone
+            pooled = _pools_alone(model, rows, manifest)
         runtime().save_model(model, target / f"{name}.xml", compress_to_fp16=False)
     if manifest.tokenizer == GRAPH:
         _write_tokenizing(functions, manifest, target / TOKENIZE)
@@ -106,6 +107,8 @@ def _refuse_unchecked(manifest: Manifest) -> None:
         )
     elif any(token.dtype == "bfloat16" for token in manifest.inputs):
         why = "it takes numbers of bfloat16"
+    elif any(token.role == "value" and -1 in token.shape for token in manifest.inputs):
+        why = "its callers give arrays of any length, and OpenVINO would not say when one does not fit"
     if why:
         raise ModelRefused(f"OpenVINO does not serve this model: {why}", reason=ENGINE_CANNOT)
 
@@ -163,22 +166,31 @@ def _as_good(
     except Exception as error:  # noqa: BLE001  (a form that nobody thought of; what was converted is there still)
         _log.warning("%s: left as OpenVINO converted it: %s", manifest.source, first_line(error))
         return model
-    apart = max(
-        float(np.abs(a - b).max() / max(1.0, np.abs(a).max())) for a, b in zip(before, after, strict=True)
-    )
+    apart = float(np.max([_apart(a, b) for a, b in zip(before, after, strict=True)]))  # NaN where one is
     if apart <= _SAME:
         return changed
     _log.warning("%s: left as OpenVINO converted it: changed it would differ by %.2g", manifest.source, apart)
     return model
 
 
+def _apart(a: NDArray[Any], b: NDArray[Any]) -> float:
+    """The largest difference, of the largest number or 1; NaN where only one of them is finite."""
+    same = (a == b) | (np.isnan(a) & np.isnan(b))
+    largest = np.abs(a[np.isfinite(a)]).max(initial=1.0)
+    return float(np.abs(np.where(same, 0, a) - np.where(same, 0, b)).max(initial=0.0) / largest)
+
+
 def _made_up(
     model: Any, manifest: Manifest, ranges: Mapping[str, tuple[int, int]]
 ) -> dict[str, NDArray[Any]]:
-    """Rows of several lengths, of any ids that there are."""
+    """Rows of several lengths, of any ids that there are.
+
+    Without a mask ids are 0 behind a row's length, and one row has no others: a model may make its mask of them.
+    """
     random, lengths = np.random.default_rng(0), np.array([24, 9, 5, 2])
     width = min(int(lengths.max()), manifest.max_length)
     roles = {token.name: token.role for token in manifest.inputs}
+    masked = list(roles.values()).count("mask") >= list(roles.values()).count("ids")
     rows = {}
     for one in model.inputs:
         name, dtype = one.any_name, one.element_type.to_dtype()
@@ -191,6 +203,9 @@ def _made_up(
         else:
             most = ranges.get(name, (0, manifest.vocabulary - 1 if roles[name] == "ids" else 0))[1]
             rows[name] = random.integers(0, max(most, 0), shape, endpoint=True).astype(dtype)
+            if roles[name] == "ids" and not masked:
+                used = np.arange(shape[1]) < np.where(lengths > 2, lengths, 0)[:, None]
+                rows[name] = np.where(used, rows[name], 0).astype(dtype)
     return rows
 
 
@@ -236,14 +251,14 @@ def _find_ranges(model: Any, manifest: Manifest, ranges: dict[str, tuple[int, in
 
     ModelRefused: ENGINE_CANNOT, a caller's number looks up a table in a way that is not seen through here.
     """
-    given = {token.name for token in manifest.inputs if token.role == "value" or manifest.tokenizer == CALLER}
+    given = {one.name for one in manifest.inputs if _of_caller(one, manifest)}
     for operation in model.get_ops():
         if operation.get_type_name() not in _LOOKUPS:
             continue
         table, indices = (operation.input_value(i) for i in (0, 1))
         name, wraps = _looked_up(indices)
         rows = table.get_partial_shape()
-        if name and operation.get_type_name() == "Gather" and rows.rank.is_static and rows[0].is_static:
+        if name and _takes_rows(operation) and rows.rank.is_static and rows[0].is_static:
             count = rows[0].get_length()
             least, most = ranges.get(name, (-count, count - 1))
             ranges[name] = (max(least, -count if wraps else 0), min(most, count - 1))
@@ -255,6 +270,21 @@ def _find_ranges(model: Any, manifest: Manifest, ranges: dict[str, tuple[int, in
                 "would not say when there is no such row",
                 reason=ENGINE_CANNOT,
             )
+
+
+def _of_caller(token: TokenInput, manifest: Manifest) -> bool:
+    """Whether its numbers are whatever a caller gives, also beside texts that a graph makes the tokens of."""
+    beside = manifest.tokenizer == GRAPH and bool(token.field)
+    return manifest.tokenizer == CALLER or token.role == "value" or beside
+
+
+def _takes_rows(operation: Any) -> bool:
+    """Whether it is a `Gather` of rows, along the first axis."""
+    if operation.get_type_name() != "Gather":
+        return False
+    axis = operation.input_value(2).get_node()
+    first = axis.get_type_name() == "Constant" and not np.any(axis.get_data())
+    return first and not operation.get_attributes()["batch_dims"]
 
 
 def _looked_up(value: Any) -> tuple[str, bool]:

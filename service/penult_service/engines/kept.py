@@ -18,7 +18,7 @@ from pathlib import Path
 
 from penult_service.decoding import decoded
 from penult_service.engines import machine
-from penult_service.engines.openvino import IR_FORM
+from penult_service.engines.index import IR_FORM
 from penult_service.prepared import MANIFEST_NAME
 from penult_service.tuned import Tuned
 from penult_service.vectors import digest_of_parts

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from penult_service.decoding import decoded
-from penult_service.engines import pricing
+from penult_service.engines import agreement, pricing
 from penult_service.engines.examples import Examples, of_texts
 from penult_service.engines.ir import convert
 from penult_service.engines.opening import open_engine
@@ -151,9 +151,17 @@ class _Bench:
             examples, wanted = self._wanted
             found = pricing.read(engine, self._manifest, examples)
             paid = pricing.price(wanted, found, self._manifest.head)
-            refused = pricing.refusal(setting.precision, paid)
-            self._prices[kind] = (paid, "" if self._job.force and setting.precision != FLOAT32 else refused)
+            forced = self._job.force and setting.precision != FLOAT32
+            self._prices[kind] = (paid, "" if forced else self._fault(setting, engine, found, paid))
         return self._prices[kind][1]
+
+    def _fault(self, setting: Setting, engine: pricing.Computes, found: pricing.Read, paid: Price) -> str:
+        examples, wanted = self._wanted
+        return (
+            pricing.refusal(setting.precision, paid)
+            or agreement.outputs_fault(setting.precision, wanted, found)
+            or agreement.readouts_fault(setting.precision, self._reference, engine, self._manifest, examples)
+        )
 
     @cached_property
     def _wanted(self) -> tuple[Examples, pricing.Read]:

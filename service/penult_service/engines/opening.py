@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from penult_service.errors import ModelRefused
 from penult_service.prepared import TOKENIZE, Manifest
 from penult_service.tuned import FLOAT32, OPENVINO, Setting
 
@@ -44,10 +46,10 @@ class Functions(Mapping[str, Any]):
             return self._loaded
 
     def _signatures(self, directory: Path) -> Mapping[str, Any]:
-        from penult_service.engines.tensorflow import signatures, use_threads
-
-        use_threads(self._threads)
-        return signatures(directory, self._allow_ops)
+        there = _tensorflow()
+        there.use_threads(self._threads)
+        found: Mapping[str, Any] = there.signatures(directory, self._allow_ops)
+        return found
 
     def __getitem__(self, name: str) -> Any:
         if name == TOKENIZE and self._tokenizing is not None and self._loaded is None:
@@ -93,9 +95,7 @@ def open_engine(
     functions = Functions(directory, allow_ops, setting.threads, tokenizing)
 
     def tensorflow(precision: str) -> Any:
-        from penult_service.engines.tensorflow import TensorFlowEngine
-
-        return TensorFlowEngine(functions.load(), manifest, precision)
+        return _tensorflow().TensorFlowEngine(functions.load(), manifest, precision)
 
     if setting.engine != OPENVINO:
         return tensorflow(setting.precision), functions
@@ -104,6 +104,20 @@ def open_engine(
     if ir is None:
         raise ValueError("OpenVINO needs the directory that ir.convert wrote")
     return OpenVINOEngine(ir, manifest, setting, _once(lambda: tensorflow(FLOAT32))), functions
+
+
+def _tensorflow() -> Any:
+    """Our module that imports TensorFlow. ModelRefused: ENGINE_CANNOT, it is not installed."""
+    try:
+        return import_module("penult_service.engines.tensorflow")
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("tensorflow", "tensorflow_text"):
+            raise
+        raise ModelRefused(
+            f"{error.name} is not installed: a model is converted and checked with it before another engine serves it; "
+            "pip install 'penult[tensorflow]'",
+            reason="ENGINE_CANNOT",
+        ) from error
 
 
 def _once(make: Any) -> Any:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from penult_service.engines.index import Index
 from penult_service.errors import InvalidInput, ModelRefused
 from penult_service.prepared import CALLER, EMBEDDING, HEAD, Manifest
 from penult_service.tuned import BFLOAT16, FLOAT32, OPENVINO, Setting
@@ -21,8 +20,6 @@ from penult_service.tuned import BFLOAT16, FLOAT32, OPENVINO, Setting
 if TYPE_CHECKING:
     from penult_service.masks import Draw
 
-INDEX = "ir.json"
-IR_FORM = "5"  # of what `ir.convert` writes: IRs of another form are made again
 ENGINE_CANNOT = "ENGINE_CANNOT"
 _TELEMETRY = "openvino_telemetry"
 _HINTS = {FLOAT32: "f32", BFLOAT16: "bf16"}
@@ -47,41 +44,6 @@ def runtime() -> Any:
             reason=ENGINE_CANNOT,
         ) from error
     return openvino
-
-
-@dataclass(frozen=True)
-class Index:
-    """What `ir.json` says.
-
-    Attributes:
-        encode: Name of a file -> the layers that it can read.
-        head: Whether there is a head.
-        pooled: Whether the seam alone is computed of the first token's row, where the last layer can do that.
-        ranges: Name of an input of integers -> the least and the greatest that its tables have rows for.
-    """
-
-    encode: Mapping[str, tuple[str, ...]]
-    head: bool
-    pooled: bool
-    ranges: Mapping[str, tuple[int, int]]
-
-    @classmethod
-    def read(cls, ir: Path) -> Index:
-        """InvalidInput: DAMAGED, it is not there, or makes no sense."""
-        try:
-            raw = json.loads((ir / INDEX).read_text(encoding="utf-8"))
-            encode = {str(name): tuple(map(str, layers)) for name, layers in raw["encode"].items()}
-            ranges = {str(n): (int(least), int(most)) for n, (least, most) in raw["ranges"].items()}
-            return cls(encode, bool(raw["head"]), bool(raw["pooled"]), ranges)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InvalidInput(
-                f"{ir / INDEX} cannot be read ({first_line(error)}); remove {ir}, and it is made again",
-                reason="DAMAGED",
-            ) from error
-
-    def write(self, ir: Path) -> None:
-        """Writes `ir.json`."""
-        (ir / INDEX).write_text(json.dumps(vars(self), indent=1) + "\n", encoding="utf-8")
 
 
 class OpenVINOEngine:

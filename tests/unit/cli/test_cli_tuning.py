@@ -96,6 +96,23 @@ def test_texts_of_one_s_own(asked: dict[str, Any], model: Path, tmp_path: Path) 
     assert (asked["texts"], asked["again"]) == (["one", "two"], True)
 
 
+@pytest.mark.parametrize("command", ["tune", "prepare", "verify"])
+def test_a_random_model_is_measured_with_its_operations(
+    asked: dict[str, Any], model: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    manifest = replace(fake_manifest(), files={"saved_model.pb": "0" * 64})
+    random = replace(manifest, proof=replace(manifest.proof, proven=False))
+    (model / MANIFEST_NAME).write_text(random.to_json())
+    monkeypatch.setattr("penult_service.prepared.load_manifest", lambda _: random)
+    monkeypatch.setattr(launch, "verify", lambda *_, **__: Verification(random, None))
+    words = ["--engine", "auto"] if command == "verify" else ["--allow-stochastic"]
+    assert main([command, str(model), *words]) == (1 if command == "verify" else 0)
+    assert "StatelessRandomUniformV2" in asked["wish"].allow_ops
+    asked.pop("wish")
+    assert main(["prepare", str(model)]) == 0
+    assert asked["wish"].allow_ops == ()
+
+
 def test_preparing_says_what_serves_and_its_price(
     asked: dict[str, Any], model: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

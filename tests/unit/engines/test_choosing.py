@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from penult_service.config import ServeConfig
 from penult_service.engines import choosing, kept, machine
 from penult_service.engines.choosing import Chosen, Wish, choose, settings_for
 from penult_service.engines.fake import Traits, fake_manifest
+from penult_service.engines.index import Index
 from penult_service.engines.measuring import Found, Job
+from penult_service.engines.texts import TEXTS
 from penult_service.engines.timing import best
 from penult_service.errors import InvalidInput, ModelRefused
+from penult_service.guard.random_ops import RANDOM_OPS
 from penult_service.prepared import MANIFEST_NAME
 from penult_service.tuned import AUTO, BFLOAT16, FLOAT32, OPENVINO, TENSORFLOW, Measured, Price, Setting
 
@@ -32,7 +37,8 @@ Answer = Callable[[Job], Found]
 def measuring(job: Job, price: Price = CHEAP) -> Found:
     """As the child would answer on a machine with these rates; it writes an IR where it is asked to."""
     if job.ir and not job.made:
-        (Path(job.ir) / "ir.json").write_text("{}")
+        (Path(job.ir) / "encode.bin").write_bytes(b"weights")
+        Index({}, True, False, {}).write(Path(job.ir))
     measured, prices = [], []
     for setting in job.settings:
         problem = "" if price is CHEAP or setting.precision == FLOAT32 or job.force else "it costs too much"
@@ -171,7 +177,7 @@ def test_tensorflow_named_is_timed_on_demand_too(here: Machine) -> None:
     assert [one.tokens_per_second for one in found.tuned.measured] == [800.0]
 
 
-@pytest.mark.parametrize("damage", ["cut", "no JSON", "another shape", "IR gone"])
+@pytest.mark.parametrize("damage", ["cut", "no JSON", "another shape", "IR gone", "weights", "index"])
 def test_what_is_damaged_is_made_again(here: Machine, damage: str) -> None:
     found = here.choose()
     (file,) = here.home.glob("tuned-*")
@@ -183,10 +189,15 @@ def test_what_is_damaged_is_made_again(here: Machine, damage: str) -> None:
         file.write_text('{"tuned": {"setting": 3}}')
     else:
         assert found.ir is not None
-        (found.ir / "ir.json").unlink()
-        found.ir.rmdir()
+        if damage == "weights":
+            (found.ir / "encode.bin").write_bytes(b"Weights")
+        elif damage == "index":
+            (found.ir / "ir.json").unlink()
+        else:
+            shutil.rmtree(found.ir)
     assert here.choose() == found
     assert len(here.asked) == 2
+    assert here.asked[1].made == (damage in ("cut", "no JSON", "another shape"))
     assert here.choose() == found
     assert len(here.asked) == 2
 
@@ -199,6 +210,46 @@ def test_a_named_engine_is_checked_and_not_timed(here: Machine) -> None:
     assert found.tuned.setting == Setting(OPENVINO, FLOAT32, 2)
     assert found.tuned.measured == ()
     assert found.tuned.price == CHEAP
+
+
+def test_of_many_texts_the_longest_and_the_strangest_are_among_the_few(here: Machine) -> None:
+    here.choose()
+    tried = here.asked[0].texts
+    assert {*TEXTS[:6], *TEXTS[::7]} <= set(tried)
+    assert len(set(tried)) == len(tried) <= 130
+    mine = [f"word {i}" for i in range(1000)]
+    mine[501] = "long " * 500
+    here.choose(OPENVINO, texts=mine, again=True)
+    assert mine[501] in here.asked[1].texts
+    here.choose(AUTO, BFLOAT16, texts=mine)
+    assert here.asked[2].texts == tuple(mine)
+
+
+def test_another_server_made_the_ir_in_the_meantime(here: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full:
+        def __init__(self, ir: Path) -> None:
+            self.ir = ir
+
+        def __enter__(self) -> Path:
+            self.ir.mkdir()
+            Index({}, True, False, {}).write(self.ir)
+            raise OSError("no space left")
+
+        def __exit__(self, *_: object) -> None:
+            raise AssertionError("it was never entered")
+
+    monkeypatch.setattr(choosing, "new_directory", Full)
+    assert here.choose(OPENVINO).tuned.setting.engine == OPENVINO
+    assert [job.made for job in here.asked] == [True]
+
+
+def test_random_operations_are_allowed_where_replies_say_so(here: Machine) -> None:
+    config = ServeConfig(allow_ops="Lgamma", allow_stochastic=True)
+    random = replace(here.manifest, proof=replace(here.manifest.proof, proven=False))
+    assert choosing.wish_of(config, here.manifest).allow_ops == ("Lgamma",)
+    assert choosing.wish_of(config, random).allow_ops == ("Lgamma", *RANDOM_OPS)
+    careful = config.model_copy(update={"allow_stochastic": False})
+    assert choosing.wish_of(careful, random).allow_ops == ("Lgamma",)
 
 
 def test_what_the_named_engine_cannot_is_refused_and_remembered(here: Machine) -> None:

@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from penult_service.engines import ir as making
 from penult_service.engines import openvino
+from penult_service.engines.index import Index, is_whole
 from penult_service.engines.opening import Functions, open_engine
 from penult_service.errors import InvalidInput, ModelRefused
-from penult_service.prepared import Manifest, TokenInput, load_manifest
+from penult_service.prepared import GRAPH, Manifest, TokenInput, load_manifest
 from penult_service.tuned import BFLOAT16, OPENVINO, TENSORFLOW, Setting
 from support import prepared_by_hand
 from support.engines import seed_ir, seed_model_on
@@ -90,6 +91,7 @@ def test_more_tokens_than_places_are_refused(opened: Any) -> None:
         ({}, "tokens of any length"),
         ({"readouts": (), "seam": "", "unread": "no cut"}, "nothing can be read"),
         ({"max_length": 9, "inputs": (TokenInput("x", "value", "bfloat16"),)}, "bfloat16"),
+        ({"max_length": 9, "inputs": (TokenInput("x", "value", "float32", "x", (-1,)),)}, "any length"),
     ],
 )
 def test_what_openvino_would_get_wrong_in_silence_is_not_converted(
@@ -135,6 +137,37 @@ def test_what_is_not_converted_is_said_in_a_sentence(
     with pytest.raises(ModelRefused, match=why) as refused:
         making.convert(Path("m"), manifest, a_model_that(compute, tmp_path / "saved"), tmp_path)
     assert refused.value.reason == "ENGINE_CANNOT"
+
+
+def test_ids_beside_texts_are_a_caller_s_too(limited: Manifest, tmp_path: Path) -> None:
+    manifest = replace(limited, readouts=limited.readouts[:1], inputs=limited.inputs[:1], tokenizer=GRAPH)
+    signatures = a_model_that(
+        lambda tf, ids: tf.reduce_mean(tf.gather(tf.ones((9, 3)), ids * 2), axis=1), tmp_path / "saved"
+    )
+    with pytest.raises(ModelRefused, match="computes places in a table from 'ids'"):
+        making.convert(Path("m"), manifest, signatures, tmp_path)
+
+
+def attending(tf: Any, ids: Any) -> Any:
+    """Attention whose mask is made of the ids, and gives nothing where there are none, as Keras has it."""
+    table = tf.constant(np.random.default_rng(1).standard_normal((30, 8)), tf.float32)
+    rows = tf.transpose(tf.reshape(tf.gather(table, ids), [tf.shape(ids)[0], -1, 2, 4]), [0, 2, 1, 3])
+    shown = tf.not_equal(ids, 0)[:, None, None, :]
+    scores = tf.where(shown, tf.matmul(rows, rows, transpose_b=True) * 0.5, -1e9)
+    shares = tf.where(shown, tf.nn.softmax(scores), 0.0)
+    mixed = tf.transpose(tf.matmul(shares, rows), [0, 2, 1, 3])
+    return tf.reshape(mixed, [tf.shape(ids)[0], -1, 8])[:, 0]
+
+
+def test_rows_of_padding_alone_are_what_tensorflow_makes_of_them(limited: Manifest, tmp_path: Path) -> None:
+    manifest = replace(limited, readouts=limited.readouts[:1], inputs=limited.inputs[:1])
+    signatures = a_model_that(attending, tmp_path / "saved")
+    ids = np.array([[3, 4, 5, 0], [0, 0, 0, 0]], np.int32)
+    wanted = signatures["encode_0"](ids=ids)["pooler"].numpy()
+    model = making._converted(signatures["encode_0"], "encode_0", ["pooler"], Path("m"))
+    model = making._as_good(model, making._rewritten, making._made_up(model, manifest, {}), manifest)
+    found = making._computed(model, {"ids": ids})[0]
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -220,15 +253,46 @@ def test_openvino_that_is_not_installed_is_said(monkeypatch: pytest.MonkeyPatch)
     assert refused.value.reason == "ENGINE_CANNOT"
 
 
+def test_tensorflow_that_is_not_installed_is_said(
+    monkeypatch: pytest.MonkeyPatch, by_hand: Path, limited: Manifest
+) -> None:
+    monkeypatch.delitem(sys.modules, "penult_service.engines.tensorflow", raising=False)
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    with pytest.raises(ModelRefused, match=r"tensorflow is not installed.*penult\[tensorflow\]") as refused:
+        open_engine(by_hand, limited, Setting(TENSORFLOW))
+    assert refused.value.reason == "ENGINE_CANNOT"
+
+
 def test_files_that_are_missing_or_damaged_are_named(
     by_hand: Path, limited: Manifest, tmp_path: Path
 ) -> None:
     with pytest.raises(InvalidInput, match=r"ir\.json cannot be read") as refused:
         open_engine(by_hand, limited, Setting(OPENVINO), ir=tmp_path)
     assert refused.value.reason == "DAMAGED"
-    openvino.Index({"encode_0_1": ("pooler", "encoder")}, True, False, {}).write(tmp_path)
+    Index({"encode_0_1": ("pooler", "encoder")}, True, False, {}).write(tmp_path)
     with pytest.raises(ModelRefused, match="cannot compile"):
         open_engine(by_hand, limited, Setting(OPENVINO), ir=tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["altered", "cut", "gone", "more", "index"])
+def test_what_is_not_as_it_was_written_is_not_whole(tmp_path: Path, damage: str) -> None:
+    (tmp_path / "tokenize").mkdir()
+    for name in ("encode_0.bin", "tokenize/saved_model.pb"):
+        (tmp_path / name).write_bytes(bytes(range(99)))
+    Index({"encode_0": ("pooler",)}, True, False, {"ids": (0, 9)}).write(tmp_path)
+    assert is_whole(tmp_path)
+    file = tmp_path / "tokenize" / "saved_model.pb"
+    if damage == "altered":
+        file.write_bytes(bytes(range(1, 100)))
+    elif damage == "cut":
+        file.write_bytes(bytes(range(98)))
+    elif damage == "gone":
+        file.unlink()
+    elif damage == "more":
+        (tmp_path / "head.bin").write_bytes(b"")
+    else:
+        (tmp_path / "ir.json").write_text("{}")
+    assert not is_whole(tmp_path)
 
 
 def test_nothing_is_written_at_home_and_no_telemetry_comes_in(tmp_path: Path) -> None:
