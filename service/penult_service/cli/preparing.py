@@ -121,7 +121,7 @@ def prepare(
     --output, which may be for another machine, only when one of these options is given. Exit codes: 0 prepared,
     1 refused, 2 usage.
     """
-    from penult_service.cli.tuning import say, tuned_of
+    from penult_service.cli.tuned import say, tuned_of
     from penult_service.prepared import MANIFEST_NAME, Manifest
     from penult_service.preparing.launch import prepare as run
 
@@ -178,7 +178,7 @@ def config_of(data: Path | None, allow_op: list[str] | None, **given: object) ->
 
 def _run_here(source: Path, manifest: Manifest, config: ServeConfig, progress: Any) -> Tuned:
     """How a model that has just been prepared is run."""
-    from penult_service.cli.tuning import tuned_of
+    from penult_service.cli.tuned import tuned_of
     from penult_service.preparing.launch import prepare
 
     random = not manifest.proof.proven

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.text import Text
 
-from penult_service.cli import tuning
+from penult_service.cli import tuned as tuned_words
 from penult_service.cli.console import out, print_table
 from penult_service.plots.words import number, percent
 from penult_service.prepared import NO_LIMIT, Figure, Manifest, Site
@@ -62,7 +62,7 @@ def show(found: Verification, *, own_texts: bool, tuned: Tuned | None = None) ->
             console.print()
     if tuned is not None:
         console.print(Text("How it is run here", style="bold"))
-        tuning.show(tuned)
+        tuned_words.show(tuned)
         console.print()
     if found.confined:
         _print_filled(console, f"The model ran in a process of its own: {found.confined}.")

@@ -13,13 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penult_service.engines.index import Index
-from penult_service.engines.openvino import (
-    ENGINE_CANNOT,
-    first_line,
-    options,
-    pooled_alone,
-    runtime,
-)
+from penult_service.engines.openvino import options, pooled_alone
+from penult_service.engines.openvino_runtime import ENGINE_CANNOT, first_line, runtime
 from penult_service.engines.rewriting import rewrite
 from penult_service.engines.rewriting.first_rows import select_first_rows
 from penult_service.errors import ModelRefused

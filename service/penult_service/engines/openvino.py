@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penult_service.engines.index import Index
+from penult_service.engines.openvino_runtime import ENGINE_CANNOT, core, first_line, runtime
 from penult_service.errors import InvalidInput, ModelRefused
 from penult_service.prepared import CALLER, EMBEDDING, HEAD, Manifest
 from penult_service.tuned import BFLOAT16, FLOAT32, OPENVINO, Setting
@@ -20,30 +19,8 @@ from penult_service.tuned import BFLOAT16, FLOAT32, OPENVINO, Setting
 if TYPE_CHECKING:
     from penult_service.masks import Draw
 
-ENGINE_CANNOT = "ENGINE_CANNOT"
-_TELEMETRY = "openvino_telemetry"
 _HINTS = {FLOAT32: "f32", BFLOAT16: "bf16"}
 _SHORT, _SHORT_ATTENTION = 128, {"SNIPPETS_MODE": "DISABLE"}  # tokens
-_SAID = 300  # characters of what OpenVINO says
-
-
-@cache
-def runtime() -> Any:
-    """The module `openvino`, without its telemetry: it sends nothing, and writes nothing into the home directory.
-
-    ModelRefused: ENGINE_CANNOT, it is not installed or does not start here.
-    """
-    # The package asks no variable. Where telemetry is not installed, it takes a stub of its own: so that is played.
-    if _TELEMETRY not in sys.modules:
-        sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
-    try:
-        import openvino
-    except ImportError as error:
-        raise ModelRefused(
-            f"OpenVINO cannot be imported ({first_line(error)}); install penult[serve], or take --engine tensorflow",
-            reason=ENGINE_CANNOT,
-        ) from error
-    return openvino
 
 
 class OpenVINOEngine:
@@ -137,7 +114,7 @@ class OpenVINOEngine:
 
     def _compiled(self, file: str, precision: str, alone: str = "") -> _Function:
         try:
-            model = _core().read_model(self._ir / f"{file}.xml")
+            model = core().read_model(self._ir / f"{file}.xml")
             if alone:
                 model = pooled_alone(model, alone)
             return _Function(_compiled(model, options(precision, self._threads), self._manifest.max_length))
@@ -194,10 +171,10 @@ def _compiled(model: Any, settings: Mapping[str, Any], longest: int) -> Any:
     attends = any(node.get_type_name() == "ScaledDotProductAttention" for node in model.get_ops())
     if attends and longest <= _SHORT:
         try:
-            return _core().compile_model(model, "CPU", {**settings, **_SHORT_ATTENTION})
+            return core().compile_model(model, "CPU", {**settings, **_SHORT_ATTENTION})
         except RuntimeError:
             pass  # another release: as it comes
-    return _core().compile_model(model, "CPU", dict(settings))
+    return core().compile_model(model, "CPU", dict(settings))
 
 
 class _Function:
@@ -236,7 +213,7 @@ def _single(array: NDArray[Any]) -> NDArray[Any]:
 
 def refuse_missing_precision(precision: str) -> None:
     """ModelRefused: ENGINE_CANNOT, this processor does not compute in that precision."""
-    if precision == BFLOAT16 and "BF16" not in _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+    if precision == BFLOAT16 and "BF16" not in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         raise ModelRefused(
             "this processor has no bfloat16 arithmetic; take --precision float32", reason=ENGINE_CANNOT
         )
@@ -255,17 +232,3 @@ def options(precision: str, threads: int) -> dict[str, Any]:
         "ENABLE_CPU_PINNING": False,
         "ENABLE_HYPER_THREADING": True,
     }
-
-
-@cache
-def _core() -> Any:
-    """One for the process: it holds the plugin, and threads."""
-    return runtime().Core()
-
-
-def first_line(error: Exception) -> str:
-    """The line that says most: OpenVINO begins with places in its own source, and lists reasons with two strokes."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    reasons = [line.removeprefix("-- ") for line in lines if line.startswith("-- ")]
-    said = [line for line in lines if not line.startswith(("Exception from", "Check '"))] or lines
-    return (reasons or said or [type(error).__name__])[0][:_SAID]

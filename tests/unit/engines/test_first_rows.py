@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from penult_service.engines.openvino import options, runtime
+from penult_service.engines.openvino import options
+from penult_service.engines.openvino_runtime import runtime
 from penult_service.engines.rewriting.first_rows import select_first_rows
 from penult_service.engines.rewriting.graph import operations
 from penult_service.tuned import FLOAT32

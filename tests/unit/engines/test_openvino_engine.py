@@ -206,7 +206,7 @@ def test_bfloat16_is_refused_where_the_processor_has_none(monkeypatch: pytest.Mo
         def get_property(self, *_: str) -> list[str]:
             return ["FP32", "INT8"]
 
-    monkeypatch.setattr(openvino, "_core", Core)
+    monkeypatch.setattr(openvino, "core", Core)
     with pytest.raises(ModelRefused, match="no bfloat16 arithmetic; take --precision float32"):
         openvino.refuse_missing_precision(BFLOAT16)
 
@@ -228,7 +228,7 @@ def test_the_attention_of_short_texts_where_openvino_takes_that_setting(
                 raise RuntimeError("not a setting")
             return "compiled"
 
-    monkeypatch.setattr(openvino, "_core", Core)
+    monkeypatch.setattr(openvino, "core", Core)
     model = type("Model", (), {"get_ops": lambda _: [Node()]})()
     assert openvino._compiled(model, {"NUM_STREAMS": 1}, longest) == "compiled"
     assert len(given) == asked
@@ -300,7 +300,7 @@ def test_nothing_is_written_at_home_and_no_telemetry_comes_in(tmp_path: Path) ->
 import socket, sys
 def refused(*_, **__): raise SystemExit("it asked the network")
 socket.socket.connect = socket.getaddrinfo = refused
-from penult_service.engines.openvino import runtime
+from penult_service.engines.openvino_runtime import runtime
 openvino = runtime()
 import numpy as np, openvino.opset8 as ops
 given = ops.parameter([-1], np.float32)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from penult_service.engines.openvino import runtime
+from penult_service.engines.openvino_runtime import runtime
 
 
 @cache
