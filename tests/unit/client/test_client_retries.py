@@ -153,3 +153,26 @@ def test_replies_come_in_the_order_of_the_rows():
         work.succeeded(part, part.start)
     assert [reply for _, reply in work.in_order()] == [0, 1, 2]
     assert work.rows_done == 3
+
+
+def test_where_no_time_is_left_for_another_attempt_the_last_refusal_is_told():
+    refused = ResourceExhaustedError("full", retry_after=0.5)
+    late = queue(deadline=Deadline(1.0, 1.0), jitter=lowest)
+    part, _ = late.take(0.0)
+    late.failed(part, refused, 0.1)
+    with pytest.raises(ResourceExhaustedError):  # it slept too long
+        late.take(1.01)
+    brief = queue(deadline=Deadline(1.0, 1.0), jitter=lowest)
+    part, _ = brief.take(0.0)
+    brief.failed(part, refused, 0.1)
+    part, seconds = brief.take(0.99)
+    assert seconds < FIRST_DELAY
+    with pytest.raises(ResourceExhaustedError):
+        brief.failed(part, DeadlineError("no answer"), 1.0)
+    # An attempt that had time, and did not end in it.
+    long = queue(deadline=Deadline(1.0, 1.0), jitter=lowest)
+    part, _ = long.take(0.0)
+    long.failed(part, refused, 0.1)
+    part, _ = long.take(0.6)
+    with pytest.raises(DeadlineError):
+        long.failed(part, DeadlineError("no answer"), 1.0)

@@ -61,14 +61,16 @@ class PartQueue(Generic[Reply]):
 
         Raises:
             DeadlineError: no time is left.
+            PenultError: nor was there any for an attempt after this.
         """
         part = self.waiting.popleft()
         if part.until is None:
             part.until = now + self._timeout if self._deadline.at is None else self._deadline.at
         left = part.until - now
         if left <= 0:
-            raise self._out_of_time()
-        return part, min(self._timeout, left)
+            raise part.refused or self._out_of_time()
+        part.given = min(self._timeout, left)
+        return part, part.given
 
     def succeeded(self, part: Part, reply: Reply) -> None:
         """Keeps the reply."""
@@ -80,10 +82,13 @@ class PartQueue(Generic[Reply]):
         if 0 < fits < len(part):
             self.waiting = deque(piece for each in (part, *self.waiting) for piece in each.split(fits))
             return 0.0
+        if isinstance(error, DeadlineError) and part.refused is not None and part.given < FIRST_DELAY:
+            raise part.refused  # what was left was no time for an answer
         delay = self._delay(part, error)
         if delay is None or (part.until is not None and now + delay >= part.until):
             raise count_from(part.start, error, self._called)
         part.attempts += error.retry_after is None
+        part.refused = count_from(part.start, error, self._called)
         self.waiting.appendleft(part)
         return delay
 

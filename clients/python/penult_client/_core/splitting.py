@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from penult_client._about import Limits
 from penult_client._core.inputs import Texts
 from penult_client._core.rows import Rows
-from penult_client._exceptions import InvalidInputError
+from penult_client._exceptions import InvalidInputError, PenultError
 
 # One part is some seconds of work even for a large encoder on a few cores, so that it ends within the default
 # timeout with another part ahead of it; and it is still many batches, so that packing by length pays. A function
@@ -25,12 +25,18 @@ _LIST_OVERHEAD = 16
 
 @dataclass
 class Part:
-    """Rows `start` to `stop` (exclusive) of a call, sent as one request."""
+    """Rows `start` to `stop` (exclusive) of a call, sent as one request.
+
+    `until` is when their time is out, `given` the seconds that the last attempt had, `refused` what the one before it
+    was told.
+    """
 
     start: int
     stop: int
     until: float | None = None
     attempts: int = 0
+    given: float = 0.0
+    refused: PenultError | None = None
 
     def __len__(self) -> int:
         return self.stop - self.start
