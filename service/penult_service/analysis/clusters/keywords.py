@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -105,12 +106,15 @@ class _Counted:
     of_pair: Ints  # [pairs, 2], the words of each
     pairs: _Counts
 
+    @cached_property
+    def texts_with_any(self) -> NDArray[np.float64]:
+        """How many texts have each word."""
+        return np.bincount(self.singles.term, self.texts_with, len(self.words))
+
     def common(self, number: int) -> NDArray[np.bool_]:
         """Which words of a document are in many texts of the others, two at least."""
         own = self.singles.entries(number)
-        term = self.singles.term[own]
-        in_all = np.bincount(self.singles.term, self.texts_with, len(self.words))
-        outside = in_all[term] - self.texts_with[own]
+        outside = self.texts_with_any[self.singles.term[own]] - self.texts_with[own]
         return np.asarray(outside > max(1.0, _COMMON * (self.texts.sum() - self.texts[number])))
 
 
