@@ -109,7 +109,7 @@ class _Counted:
     @cached_property
     def texts_with_any(self) -> NDArray[np.float64]:
         """How many texts have each word."""
-        return np.bincount(self.singles.term, self.texts_with, len(self.words))
+        return np.asarray(np.bincount(self.singles.term, self.texts_with, len(self.words)), dtype=np.float64)
 
     def common(self, number: int) -> NDArray[np.bool_]:
         """Which words of a document are in many texts of the others, two at least."""
