@@ -47,7 +47,7 @@ COMMANDS = {
     "dropout": "sampling.dropout",
     "explain": "explaining.group",
     "convert": "convert",
-    "train": "train",
+    "train": "training.group",
 }
 
 # typer brings a click of its own in newer releases, so its errors are reached through typer.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from penult_service.cli import train
+from penult_service.cli.training import bert as command
 from penult_service.errors import InvalidInput
 from penult_service.recipes import saving
 from penult_service.recipes.bert import BertSettings
@@ -38,10 +38,12 @@ def test_settings_out_of_range(name: str, value: Any) -> None:
 
 def test_the_command_line_has_the_defaults_of_the_recipe() -> None:
     defaults = asdict(BertSettings())
-    shown = {name: parameter.default for name, parameter in inspect.signature(train.bert).parameters.items()}
+    shown = {
+        name: parameter.default for name, parameter in inspect.signature(command.bert).parameters.items()
+    }
     for name in ("dropout", "epochs", "learning_rate", "max_length", "batch_size", "seed"):
         assert shown[name] == defaults[name]
-    assert defaults["valid_fraction"] == train.VALID_FRACTION
+    assert defaults["valid_fraction"] == command.VALID_FRACTION
 
 
 def test_the_next_version_is_one_above_the_highest(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`penult train`: recipes that make servable models."""
+"""`penult train bert`: a text classifier."""
 
 from __future__ import annotations
 
@@ -44,18 +44,6 @@ Preprocessor = Annotated[
 Weights = Annotated[
     Path | None, typer.Option(metavar="HF_DIR", help="Instead of both: a Hugging Face BERT directory.")
 ]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    recipes = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Train a servable classifier.")
-    recipes.command("bert")(bert)
-    recipes.callback()(_train)
-    app.add_typer(recipes, name="train")
-
-
-def _train() -> None:
-    """Train a servable classifier."""
 
 
 def bert(

@@ -1,0 +1,1 @@
+"""The commands `penult train RECIPE`."""
