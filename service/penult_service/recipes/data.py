@@ -50,14 +50,8 @@ def read(path: Path, columns: Columns) -> LabelledTexts:
         NotFound: There is no such file.
         InvalidInput: The file, or the cell that the message names, cannot be used.
     """
-    if not path.is_file():
-        raise NotFound(f"{path} is not a file", reason="FILE_NOT_FOUND")
-    readers = {".csv": _csv_rows, ".jsonl": _json_rows, ".parquet": _parquet_rows}
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
-        raise _bad(path, f"the name must end in one of {', '.join(readers)}", "FILE_TYPE")
     texts, labels, groups = [], [], []
-    for where, row in reader(path):
+    for where, row in rows(path):
         texts.append(_text(path, where, columns.text, row))
         labels.append(_name(path, where, columns.label, row))
         if columns.group is not None:
@@ -66,6 +60,22 @@ def read(path: Path, columns: Columns) -> LabelledTexts:
         raise _bad(path, "there are no rows", "NO_ROWS")
     found = tuple(groups) if columns.group is not None else None
     return LabelledTexts(path.name, sha256_file(path), tuple(texts), tuple(labels), found)
+
+
+def rows(path: Path) -> Iterator[Row]:
+    """The rows of a .csv, .jsonl or .parquet file, and where each stands in it.
+
+    Raises:
+        NotFound: There is no such file.
+        InvalidInput: It cannot be read; the message names the line.
+    """
+    if not path.is_file():
+        raise NotFound(f"{path} is not a file", reason="FILE_NOT_FOUND")
+    readers = {".csv": _csv_rows, ".jsonl": _json_rows, ".parquet": _parquet_rows}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise _bad(path, f"the name must end in one of {', '.join(readers)}", "FILE_TYPE")
+    yield from reader(path)
 
 
 def sorted_labels(labels: tuple[str, ...]) -> tuple[str, ...]:
