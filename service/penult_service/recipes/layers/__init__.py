@@ -1,0 +1,1 @@
+"""Layers of ours, for Keras 3 and tf_keras."""
