@@ -179,6 +179,10 @@ class _Timed:
         with self._seconds.time():
             return self._tokenizer.tokenize(*texts)
 
+    def brief(self, text: str) -> bool:
+        """The same."""
+        return self._tokenizer.brief(text)
+
 
 def _model_of(queue: Hashable) -> str:
     """The scheduler's queues are (model, version)."""

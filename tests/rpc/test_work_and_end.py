@@ -111,6 +111,9 @@ class Blabbing:
                 raise ValueError(f"what is this: {text}")
         return self._tokenizer.tokenize(texts)
 
+    def brief(self, text: str) -> bool:
+        return self._tokenizer.brief(text)
+
 
 def test_an_unexpected_fault_has_an_id_that_is_in_the_log(caplog: object) -> None:
     model = fake_model("m")

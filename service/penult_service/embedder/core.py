@@ -24,11 +24,11 @@ from penult_service.embedder.sharing import Flight, SharedPass, Sharing, Sharing
 from penult_service.embedder.tables import kind_of, whole_table
 from penult_service.embedder.warming import invented, warm_rows
 from penult_service.errors import PreconditionFailed
-from penult_service.prepared import GRAPH, LIBRARY
+from penult_service.prepared import GRAPH
 from penult_service.tokenizing import UNKNOWN, TokenTable
 
-# What the event loop does itself: numbers of a result, characters of a text that the library tokenizes.
-_FEW_NUMBERS, _SHORT = 8192, 500
+# Of a result that the event loop makes itself.
+_FEW_NUMBERS = 8192
 
 
 class Embedder:
@@ -268,10 +268,8 @@ class Embedder:
 
 
 def _brief(model: LoadedModel, given: Given) -> bool:
-    """Whether to tokenize it takes no time: one short text, by a library that is quick from the first on."""
-    if isinstance(given, Records | Tensors) or model.manifest.tokenizer != LIBRARY:
-        return False
-    return len(given) == 1 and len(given[0]) <= _SHORT
+    """Whether to tokenize it takes no time: one short text, where the tokenizer is quick from the first on."""
+    return not isinstance(given, Records | Tensors) and len(given) == 1 and model.tokenizer.brief(given[0])
 
 
 def _asked(

@@ -22,6 +22,10 @@ class Tokenizer(Protocol):
         """Tokens of n rows, in order: of n texts, or of as many lists of n texts as the model takes texts a row."""
         ...
 
+    def brief(self, text: str) -> bool:
+        """Whether this text alone takes less time than the way to another thread and back, 0.1 ms."""
+        ...
+
 
 class Engine(Protocol):
     """Runs a prepared model. Called from one thread at a time; blocking. Compared by identity.

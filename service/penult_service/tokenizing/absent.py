@@ -21,3 +21,7 @@ class NoTokenizer:
     def tokenize(self, *texts: Sequence[str]) -> TokenTable:  # noqa: ARG002
         """Raises PreconditionFailed (NO_TOKENIZER)."""
         raise PreconditionFailed(self._why, reason="NO_TOKENIZER")
+
+    def brief(self, text: str) -> bool:  # noqa: ARG002
+        """Nothing is done."""
+        return True

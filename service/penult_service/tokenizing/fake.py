@@ -39,6 +39,10 @@ class FakeTokenizer:
         mask = (ids != PADDING).astype(np.int32)
         return TokenTable({"ids": ids, "mask": mask}, mask.sum(axis=1, dtype=np.int32), truncations)
 
+    def brief(self, text: str) -> bool:  # noqa: ARG002
+        """No: as a graph."""
+        return False
+
     def _truncation(self, length: int) -> str:
         if length < self._max_length:
             return NONE

@@ -40,6 +40,10 @@ class GraphTokenizer:
             cuts = self._truncations(texts, lengths)
         return TokenTable(inputs, lengths, cuts)
 
+    def brief(self, text: str) -> bool:  # noqa: ARG002
+        """No: a call of the graph takes as long as 200 short texts."""
+        return False
+
     def _call(self, texts: Sequence[Sequence[str]]) -> dict[str, NDArray[Any]]:
         found = self._signature(**self._named(texts))
         return {name: found[name].numpy() for name in self._names}

@@ -18,6 +18,7 @@ from penult_service.tokenizing.table import CUT, NONE, TokenTable, token_lengths
 # A key of our own in `tokenizer.json`: false where pairs of texts cannot be cut as the model's own tokenizer does.
 PAIRS = "penult_pairs"
 _ROWS = 4096  # texts a call of the library: its objects are many times the result
+_SHORT = 500  # characters
 # Role of an input -> what the library calls it.
 _SAID = {"ids": "ids", "mask": "attention_mask", "types": "type_ids"}
 
@@ -80,6 +81,10 @@ class LibraryTokenizer:
         }
         filling = {token.name: self._padding for token in self._inputs if token.role == "ids"}
         return TokenTable(inputs, token_lengths(inputs, self._inputs), cuts, filling=filling)
+
+    def brief(self, text: str) -> bool:
+        """Whether it takes no time."""
+        return len(text) <= _SHORT
 
     def _encoded(self, rows: Sequence[Any], start: int) -> list[Any]:
         try:

@@ -17,6 +17,10 @@ class Tokenizer(Protocol):
         """Tokens of the rows, in order."""
         ...
 
+    def brief(self, text: str) -> bool:
+        """Whether this text alone takes less time than the way to another thread."""
+        ...
+
 
 def open_tokenizer(
     directory: Path, manifest: Manifest, functions: Callable[[], Mapping[str, Any]]
@@ -39,8 +43,11 @@ def open_tokenizer(
         signatures = functions()
         if TOKENIZE in signatures or not manifest.unread:
             from penult_service.tokenizing.graph import GraphTokenizer
+            from penult_service.tokenizing.recognised import word_pieces
+            from penult_service.tokenizing.short import with_short
 
-            return GraphTokenizer(signatures[TOKENIZE], manifest)
+            signature = signatures[TOKENIZE]
+            return with_short(GraphTokenizer(signature, manifest), word_pieces(signature), manifest)
     from penult_service.tokenizing.absent import NoTokenizer
 
     return NoTokenizer(manifest.unread or "this model takes tokens or numbers; nothing makes them of texts")
