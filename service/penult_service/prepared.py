@@ -59,7 +59,7 @@ _COST_WITHOUT_LIMIT = 512
 _GRAPH = "saved_model.pb"
 _KINDS = frozenset({"sigmoid", "softmax", "multilabel", "regression", "other"})
 _POOLINGS = frozenset({"pooled", "cls", "mean", "max", "tokens"})
-_ROLES = frozenset({"ids", "mask", "types", "other", "value"})
+_ROLES = frozenset({"ids", "mask", "types", "other", "steps", "value"})
 _NUMBERS = frozenset({"bool", "bfloat16", "float16", "float32", "float64"}) | frozenset(
     f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)
 )
@@ -87,10 +87,13 @@ class Field:
 
 @dataclass(frozen=True)
 class TokenInput:
-    """An input of `encode`: its name there, and its role: ``ids``, ``mask``, ``types``, ``other`` or ``value``.
+    """An input of `encode`: its name there, and its role.
 
-    Of role ``value`` is what the caller gives and no tokenizing touches, such as numbers beside a text: `shape` is that
-    of a row, and no batch is cut along it. `field` is the model's own input that it is, empty when tokenizing makes it.
+    Roles: ``ids``, ``mask``, ``types`` and ``other`` of tokens, ``steps`` and ``value``. Of role ``value`` is what the
+    caller gives and no tokenizing touches, such as numbers beside a text: `shape` is that of a row, and no batch is cut
+    along it. Of role ``steps`` are numbers for each token, such as the minutes between events: the first axis of
+    `shape` is that of the tokens, and is cut and filled up with them. `field` is the model's own input that it is,
+    empty when tokenizing makes it.
     `rows` are those of the table that ids look up; 0: the manifest's `vocabulary`.
     """
 

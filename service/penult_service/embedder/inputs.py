@@ -183,7 +183,7 @@ def _numbers(column: Any, slot: Slot, given: Given, trims: bool) -> NDArray[Any]
         if isinstance(value, str):
             raise error_at(given, i, slot.name, f"is a text, the model takes {slot.dtype}", "WRONG_TYPE")
     longest = max(value.size for value in column)
-    pads = trims and slot.role in ("ids", "mask", "types")
+    pads = trims and slot.role in ("ids", "mask", "types", "steps")
     for i, value in enumerate(column):
         if value.size != longest and not pads:
             raise error_at(

@@ -28,7 +28,7 @@ def keys_of(encode: EncodePass, table: TokenTable, numbers: Sequence[int]) -> li
     columns = []
     for array in tokens:  # cut to what is read where the model allows it, as `EncodePass` does
         row = array[:1].nbytes
-        cell = array.dtype.itemsize
+        cell = array[:1, :1].nbytes
         cells = (needed.clip(max=array.shape[1]) * cell).tolist() if encode.manifest.trims else None
         data = array.tobytes()
         starts = [number * row for number in numbers]

@@ -48,12 +48,14 @@ def _lengths(
     widths = {name: array.shape[1] for name, array in tokens.items()}
     # Where there are several rows of ids, each with its own texts, each has a length of its own.
     one = [token.role for token in manifest.inputs].count("ids") <= 1
-    if (one and len(set(widths.values())) > 1) or not min(widths.values()):
+    first = next(iter(widths.values()))
+    odd = next((name for name, width in widths.items() if not width or (one and width != first)), None)
+    if odd is not None:
         said = ", ".join(f"{_called(manifest, name)} {width}" for name, width in widths.items())
         raise InvalidInput(
             f"all token inputs have the same number of tokens a row, at least 1; these have: {said}",
             reason="WRONG_SHAPE",
-            field=place_of(given, 0).field,
+            field=place_of(given, 0, _called(manifest, odd)).field,
         )
     lengths = token_lengths(tokens, [token for token in manifest.inputs if token.name in tokens])
     read = lengths if manifest.trims else np.full(count, max(widths.values()))
@@ -108,7 +110,7 @@ def stacked(
     for name, like in first.inputs.items():
         widest = max(table.inputs[name].shape[1] for table, _ in rows)
         wide = min(widest, width or widest)
-        matrix = np.full((len(rows), wide), first.filling.get(name, 0), like.dtype)
+        matrix = np.full((len(rows), wide, *like.shape[2:]), first.filling.get(name, 0), like.dtype)
         for into, (table, i) in zip(matrix, rows, strict=True):
             row = table.inputs[name][i, :wide]
             into[: len(row)] = row

@@ -94,7 +94,8 @@ class Examples:
     def _made_up(self, texts: Sequence[str]) -> dict[str, NDArray[Any]]:
         """Token rows, as long as the texts have words; ids anywhere in the vocabulary, the padding 0.
 
-        Of several rows of ids each has its own ids, and in every second row another length.
+        Of several rows of ids each has its own ids, and in every second row another length. Numbers for each token are
+        above 0, as what passes between events.
         """
         inputs = {one.name: one for one in self._inputs}
         roles = {token.field: token.role for token in self._tokens if token.role != "value"}
@@ -106,12 +107,17 @@ class Examples:
         columns, seen = {}, dict.fromkeys(roles.values(), 0)
         for name, role in roles.items():
             own = (inputs[name].shape[1] if inputs[name].shape[1:] else None) or width
-            counts = np.clip(_moved(words, seen[role]), 2, own or _LENGTH)
+            # Numbers beside the tokens are as long as these.
+            counts = np.clip(_moved(words, 0 if role == "steps" else seen[role]), 2, own or _LENGTH)
             seen[role] += 1
             within = np.arange(own or counts.max()) < counts[:, None]
             column = within if role == "mask" else np.zeros(within.shape, np.int64)
             if role == "ids":
                 column = within * generator.integers(min(1, ids[name] - 1), ids[name], size=within.shape)
+            if role == "steps":
+                beside = [length or _ANY for length in inputs[name].shape[2:]]
+                drawn = np.abs(generator.normal(size=(*within.shape, *beside)))
+                column = np.where(within.reshape(*within.shape, *[1] * len(beside)), drawn, 0)
             columns[name] = column.astype(inputs[name].dtype.as_numpy_dtype)
         return columns
 

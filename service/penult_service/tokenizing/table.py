@@ -19,6 +19,8 @@ UNKNOWN, NONE, CUT = "unknown", "none", "cut"
 class TokenTable:
     """The tokens of n texts: token inputs by name, int [n, max_length], padded on the right.
 
+    Numbers for each token, of role ``steps``, are among them: [n, max_length, ...].
+
     `lengths` int32 [n] counts tokens without padding, special tokens included; `truncations` has one of
     ``unknown``, ``none``, ``cut`` a text. `values` has what the model takes beside tokens, by name, [n, ...]. Rows that
     join longer ones are filled up with 0, or with what `filling` says for that input. `reads` int32 [n] is how far each
@@ -59,7 +61,9 @@ def token_lengths(inputs: Mapping[str, NDArray[Any]], tokens: Sequence[TokenInpu
 
 def cells_read(tables: Iterable[NDArray[Any]]) -> NDArray[np.int32]:
     """How far rows of tokens reach that a caller made, int32 [n]: no model is known to pass over more than zeros."""
-    return np.max([_last(table != 0) for table in tables], axis=0).astype(np.int32)
+    used = (table != 0 for table in tables)
+    found = [_last(each if each.ndim == 2 else each.any(axis=tuple(range(2, each.ndim)))) for each in used]
+    return np.max(found, axis=0).astype(np.int32)
 
 
 def _last(used: NDArray[np.bool_]) -> NDArray[np.intp]:

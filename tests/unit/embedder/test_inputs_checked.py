@@ -119,7 +119,7 @@ WRONG: list[tuple[Manifest, Given, str, str, str]] = [
         IDS,
         tokens(attention_mask=np.ones((2, 4), np.int32)),
         "WRONG_SHAPE",
-        "tensors",
+        "tensors[attention_mask]",
         "input_ids 3, attention_mask 4",
     ),
     (

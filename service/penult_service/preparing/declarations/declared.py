@@ -71,6 +71,8 @@ def _refuse_other_inputs(source: Path, manifest: Manifest, declared: Declaration
             raise _wrong(source, f"the input {name!r}", _instead("input", name, fields))
         field = fields[name]
         found = "text" if field.dtype == "string" else roles.get(name, "value")
+        if found == "steps":  # numbers too
+            found = "value"
         if role != found and not manifest.unread:
             kind = f"{field.dtype} {list(field.shape)} a row" if field.dtype != "string" else "text"
             why = f"that input takes {kind}, and what reads it makes it {found}"

@@ -13,6 +13,7 @@ from penult_service.preparing.opened import Layer, Opened
 from penult_service.preparing.proof.clean import clean_function
 
 RANDOM = "RANDOM_AT_INFERENCE"
+_RECURRENT = ("LSTM", "GRU", "SimpleRNN", "RNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
 AS_SERVED = " as served"
 """What follows the name of a part of the prepared model that is looked at."""
 
@@ -108,9 +109,12 @@ def _refusal(report: Audit, what: str) -> ModelRefused:
             reason=RANDOM,
             metadata=metadata,
         )
+    layer = report.writes[0].layer
+    why = "a layer such as BatchNormalization is called with training=True; call it without"
+    if layer is not None and layer.class_name in _RECURRENT:
+        why = "a stateful layer goes on from what it was last asked, whoever asked; build it with stateful=False"
     return ModelRefused(
-        f"{what} changes itself while it answers: {report.refused[0]}{more}; a layer such as BatchNormalization is "
-        "called with training=True; call it without and save the model again",
+        f"{what} changes itself while it answers: {report.refused[0]}{more}; {why} and save the model again",
         reason="WRITES_AT_INFERENCE",
         metadata=metadata,
     )

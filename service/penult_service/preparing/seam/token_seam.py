@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import tensorflow as tf
@@ -19,6 +20,7 @@ Tokens = tuple[tuple[TokenInput, Ref], ...]
 """Each input of `encode` with its tensor."""
 
 _MOST_TOKEN_INPUTS = 6
+_STEPS = 5  # of the rows that numbers beside tokens are tried with
 _NO_NAME = r"\W"  # what no argument of a signature may have
 _ROLES = {"ids": "input_ids", "mask": "input_mask", "types": "input_types", "other": "input_other"}
 _GATHERS = frozenset({"GatherV2", "ResourceGather", "Gather"})
@@ -60,7 +62,8 @@ def token_seam(survey: Survey, declared: Mapping[str, str]) -> Tokens:
             rows = _rows(survey, ref, found) if role == "ids" else 0
             dtype = survey.tensors[ref].name
             tokens.append((TokenInput(numbered, role, dtype, fields.get(ref, ""), rows=rows), ref))
-    return (*tokens, *_values(survey, {token.field for token, _ in tokens}))
+    given = {token.field for token, _ in tokens}
+    return (*tokens, *_along(survey, given, [*_values(survey, given)]))
 
 
 def _find_masks(survey: Survey, roles: dict[Ref, str]) -> None:
@@ -100,6 +103,34 @@ def _values(survey: Survey, tokens: Collection[str]) -> Iterator[tuple[TokenInpu
             shape = tuple(length or -1 for length in one.shape[1:])
             name = f"value_{number}_{re.sub(_NO_NAME, '_', one.name)}"
             yield TokenInput(name, "value", one.dtype.name, one.name, shape), one.ref
+
+
+def _along(survey: Survey, tokens: Collection[str], values: Sequence[tuple[TokenInput, Ref]]) -> Tokens:
+    """The values, and which of them are ``steps``: numbers for each token that a caller gives, of any length as these.
+
+    Found by trying: the model runs where an input has as many steps as the others, and not where it has fewer.
+    """
+    free = {one.name for one in survey.opened.inputs if one.shape[1:2] == (None,)}
+    candidates = [token.field for token, _ in values if token.field in free]
+    if survey.opened.texts or not free.intersection(tokens) or not _runs(survey, {}):
+        return tuple(values)
+    steps = {name for name in candidates if not _runs(survey, {name: _STEPS - 1})}
+    return tuple(
+        (replace(token, role="steps"), ref) if token.field in steps else (token, ref) for token, ref in values
+    )
+
+
+def _runs(survey: Survey, steps: Mapping[str, int]) -> bool:
+    """Whether the model runs on zeros of so many steps; where nothing is said, of all the same."""
+    given = [
+        tf.zeros([2, *(length or steps.get(one.name, _STEPS) for length in one.shape[1:])], one.dtype)
+        for one in survey.opened.inputs
+    ]
+    try:
+        survey.opened.function(*given)
+    except (tf.errors.OpError, ValueError):  # ValueError: where it is a function without a fixed signature
+        return False
+    return True
 
 
 def past_assertions(survey: Survey, ref: Ref) -> Ref:

@@ -67,7 +67,7 @@ def time_gate_lstm_cell(keras: Any) -> type:
             self.state_size, self.output_size = [units, units], units
 
         def build(self, input_shape: Sequence[int | None]) -> None:
-            """Makes `kernel` [features, 4 units], `recurrent_kernel` [units, 4 units] and `bias` [4 units], their columns
+            """Makes `kernel` [features, 4 units], `recurrent_kernel` [units, 4 units] and `bias` [4 units], columns
             in the order i, f, z, o, and for `learned` `decay_weight` [units].
             """
             features = (input_shape[-1] or 0) - 1
