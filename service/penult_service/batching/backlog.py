@@ -8,12 +8,13 @@ from __future__ import annotations
 import heapq
 import itertools
 import weakref
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Hashable, Iterable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from penult_service.batching.group import Group, Pace
+from penult_service.batching.group import Group
+from penult_service.batching.pace import Pace
 from penult_service.batching.plan import Limits
 from penult_service.batching.request import Batch, Lane, Request, Run
 from penult_service.errors import InvalidInput, ResourceExhausted
@@ -83,6 +84,23 @@ class Backlog:
         groups[key].add(request)
         self._leaving.watch(request)
 
+    def until_run(self, queue: Hashable, caller: Hashable, lane: Lane, tokens: float) -> float:
+        """Tokens that run until so many more of that caller had run, if nothing else came: with those of its own that
+        wait, with as many of each other caller of the model, as many of each other model, and the other lane's turns.
+        """
+        groups = self._groups[lane].values()
+        here = [group for group in groups if group.queue == queue]
+        own = tokens + sum(group.tokens_of(caller) for group in here)
+        turns = tokens + sum(group.tokens_within(own) for group in here)
+        beside: Counter[Hashable] = Counter()
+        for group in groups:
+            if group.queue != queue:
+                beside[group.queue] += group.tokens
+        turns += sum(min(waiting, turns) for waiting in beside.values())
+        other = Lane.BULK if lane is Lane.INTERACTIVE else Lane.INTERACTIVE
+        share = 1 / self._in_a_row if lane is Lane.INTERACTIVE else self._in_a_row
+        return turns + min(share * turns, sum(group.tokens for group in self._groups[other].values()))
+
     def drop_gone(self, now: float) -> list[Request]:
         """Take out the requests for which nobody waits any more, and return them."""
         return self._drop(self._leaving.gone(now))
@@ -102,6 +120,7 @@ class Backlog:
         groups = self._groups[lane]
         key, group = _first(groups)
         batch = group.take()
+        batch.more = bool(group)
         # Waiting starts anew with every batch, so queues take turns and a long one blocks no other.
         group.waiting_since = next(self._turns)
         if not group:
@@ -213,5 +232,9 @@ def _first(groups: dict[_Key, Group]) -> tuple[_Key, Group]:
 
 def lane_for(lengths: Sequence[int], limits: Limits) -> Lane:
     """Interactive when the whole request is no more than a batch."""
-    fits = len(lengths) <= limits.max_rows and sum(lengths) <= limits.token_budget
-    return Lane.INTERACTIVE if fits or len(lengths) == 1 else Lane.BULK
+    return Lane.INTERACTIVE if fits_a_batch(len(lengths), sum(lengths), limits) else Lane.BULK
+
+
+def fits_a_batch(rows: int, tokens: float, limits: Limits) -> bool:
+    """Whether it is no more than a batch: a row alone always is."""
+    return rows == 1 or (rows <= limits.max_rows and tokens <= limits.token_budget)

@@ -13,10 +13,10 @@ import heapq
 import math
 from collections import deque
 from collections.abc import Hashable, Iterable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
+from penult_service.batching.pace import Pace
 from penult_service.batching.plan import Limits, plan
 from penult_service.batching.request import Batch, Request, Row, Run
 
@@ -30,22 +30,15 @@ _TIGHT_WINDOW = 2
 _MARGIN = 1.5
 
 
-@dataclass
-class Pace:
-    """When a batch was taken last, on the clock of deadlines, and tokens a second of late; 0.0: not known."""
-
-    now: float = 0.0
-    tokens_per_second: float = 0.0
-
-
 class _Caller:
-    """Who waits: its requests in the order of arrival, and the tokens that it was served."""
+    """Who waits: its requests in the order of arrival, their waiting tokens, and the tokens that it was served."""
 
-    __slots__ = ("requests", "served")
+    __slots__ = ("requests", "served", "tokens")
 
     def __init__(self, served: float) -> None:
         self.requests: dict[Request, None] = {}
         self.served = served
+        self.tokens = 0
 
 
 class Group:
@@ -78,11 +71,13 @@ class Group:
         given = math.inf if request.deadline is None else request.deadline - request.arrived
         self._given = max(self._given, given)
         caller.requests[request] = None
+        caller.tokens += request.waiting_tokens
         self.rows += request.waiting_rows
         self.tokens += request.waiting_tokens
 
     def remove(self, request: Request) -> None:
         """Its rows wait no longer."""
+        self._callers[request.caller].tokens -= request.waiting_tokens
         self._forget(request)
         self.rows -= request.waiting_rows
         self.tokens -= request.waiting_tokens
@@ -97,6 +92,15 @@ class Group:
     def requests(self) -> list[Request]:
         """All that wait."""
         return [request for caller in self._callers.values() for request in caller.requests]
+
+    def tokens_of(self, caller: Hashable) -> int:
+        """Tokens of one that wait."""
+        found = self._callers.get(caller)
+        return found.tokens if found else 0
+
+    def tokens_within(self, share: float) -> float:
+        """Tokens that are run until each caller was served that many, or all that it has."""
+        return sum(min(caller.tokens, share) for caller in self._callers.values())
 
     @property
     def wants_preparing(self) -> bool:
@@ -114,7 +118,9 @@ class Group:
         batch, self._head = self._head or self._next(), None
         self._fair += batch.tokens / len(self._callers)
         for request, (numbers, tokens) in batch.shares.items():
-            self._callers[request.caller].served += tokens
+            caller = self._callers[request.caller]
+            caller.served += tokens
+            caller.tokens -= tokens
             request.waiting_rows -= len(numbers)
             request.waiting_tokens -= tokens
             self.rows -= len(numbers)

@@ -92,10 +92,11 @@ Row = tuple[Request, int]
 
 
 class Batch:
-    """Rows that run together."""
+    """Rows that run together. `more`: when it was taken, others waited that could have been in it."""
 
     def __init__(self, queue: Hashable, run: Run, rows: Sequence[Row], limits: Limits) -> None:
         self.queue, self.run, self.rows, self.limits = queue, run, rows, limits
+        self.more = False
         shares: dict[Request, list[int]] = {}
         for request, i in rows:
             shares.setdefault(request, []).append(i)

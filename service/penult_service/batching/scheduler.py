@@ -10,8 +10,10 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import Future
 from typing import TypeVar
 
+from penult_service.batching.admission import check_time
 from penult_service.batching.ahead import Packer
-from penult_service.batching.backlog import Backlog, lane_for
+from penult_service.batching.backlog import Backlog, fits_a_batch, lane_for
+from penult_service.batching.pace import Stretch
 from penult_service.batching.plan import Limits
 from penult_service.batching.reports import BatchStats, Health, Observer
 from penult_service.batching.request import Batch, Lane, Request
@@ -67,6 +69,7 @@ class Scheduler:
         self._running: Batch | None = None
         self._progress = clock()
         self._recent = (0.0, 0.0)  # tokens and seconds of about ten batches
+        self._stretch = Stretch()
         self._deaths = 0
         self._recent_deaths: deque[float] = deque(maxlen=max_deaths)
         self._unproven = self._fatal = self._closing = False
@@ -125,6 +128,35 @@ class Scheduler:
             _answer_gone(gone)
         return request.future
 
+    def check_time(
+        self,
+        queue: Hashable,
+        rows: int,
+        tokens: float,
+        deadline: float | None,
+        *,
+        limits: Limits | None = None,
+        caller: Hashable = None,
+    ) -> None:
+        """Refuse a request that would not be done in time, before its rows are made; all as in `submit`.
+
+        `tokens` may be estimated. What has no deadline is bounded by `max_waiting_tokens` alone.
+
+        Raises:
+            ResourceExhausted: as `admission.check_time` (OVERLOADED).
+        """
+        if deadline is None or not self._stretch.tokens_per_second:
+            return
+        few = fits_a_batch(rows, tokens, limits or self._limits)
+        lane, left = Lane.INTERACTIVE if few else Lane.BULK, deadline - self._clock()
+        with self._changed:
+            check_time(self._backlog, self._stretch, tokens, left, queue=queue, caller=caller, lane=lane)
+
+    @property
+    def pressed(self) -> bool:
+        """Whether `check_time` may refuse; a moment ago."""
+        return self._stretch.tokens_per_second > 0
+
     def health(self) -> Health:
         """How it is, at this moment."""
         with self._changed:
@@ -164,6 +196,7 @@ class Scheduler:
     def _add(self, request: Request) -> None:
         if self._running is None and not self._backlog:
             self._progress = self._clock()
+            self._stretch.begin(self._progress)
         self._backlog.add(request, self._tokens_per_second())
         self._observe_queues([request.queue])
         if self._running is None:
@@ -242,6 +275,7 @@ class Scheduler:
         with self._changed:
             self._progress = now
             self._unproven = self._unproven and failed
+            self._stretch.ran(now, 0 if failed else batch.tokens, full=batch.more)
             if not failed:
                 tokens, seconds = self._recent
                 self._recent = (0.9 * tokens + batch.tokens, 0.9 * seconds + now - started)

@@ -36,7 +36,7 @@ class Embedder:
 
     Every method is called from the event loop, with at least one row: texts, `Records` or `Tensors`. `deadline` is in
     seconds of the monotonic clock; cancelling the awaiting task cancels the work. All of them raise what
-    `inputs.inputs_of`, `tables.table_of` and `Scheduler.submit` raise, and DeadlineExceeded; errors of single rows are
+    `inputs.inputs_of`, `tables.table_of`, `Scheduler.check_time` and `submit` raise, and DeadlineExceeded; errors of single rows are
     returned in the result.
 
     Args:
@@ -123,6 +123,7 @@ class Embedder:
             PreconditionFailed: an output is not one row a text (OUTPUT_NOT_BY_ROW), or a row is not finite
                 (NOT_FINITE, the field names the row).
         """
+        self._runner.check_time(model, given, deadline)
         async with within(deadline):
             table = await self._runner.in_thread(_whole_table, model, given)
             run = WholePass(model.engine, kind_of(table, model.manifest))
@@ -182,6 +183,7 @@ class Embedder:
                 than a call may hold (REQUEST_TOO_LARGE).
         """
         chosen = choose(model.manifest, options)
+        self._runner.check_time(model, given, deadline)
         async with within(deadline):
             return await sampled(self._runner, model, given, options, chosen, first_row, embeddings, deadline)
 
@@ -225,6 +227,8 @@ class Embedder:
     ) -> Readings:
         """Tokenize, hand all rows that are not known to the scheduler in one step, and wait."""
         sharing = Sharing() if anew else self._sharing
+        if not (anew or sharing.keeps):
+            self._runner.check_time(model, given, deadline)
         asked, encode, flight = await self._runner.in_thread(
             _asked, model, given, truncate, encode, sharing, brief=_brief(model, given)
         )
@@ -236,6 +240,8 @@ class Embedder:
                 missing = {row: cost for row, cost in zip(rows, costs, strict=True) if row.reading is None}
                 rows, costs = list(missing), list(missing.values())
                 del missing
+            if rows and sharing.keeps:  # what is in the cache takes no time
+                self._runner.check_costs(model, len(rows), sum(costs), deadline)
             await self._runner.submit(model, SharedPass(encode), rows, costs, deadline)
             if sharing.keeps:
                 await self._runner.in_thread(sharing.keep, rows)

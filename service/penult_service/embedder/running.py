@@ -14,7 +14,7 @@ import numpy as np
 
 from penult_service.batching import Limits, Scheduler
 from penult_service.embedder.callers import CALLER
-from penult_service.embedder.given import Given
+from penult_service.embedder.given import Given, Records, Tensors
 from penult_service.embedder.inputs import inputs_of
 from penult_service.embedder.protocols import LoadedModel
 from penult_service.embedder.results import too_long
@@ -23,6 +23,9 @@ from penult_service.errors import DeadlineExceeded, PenultError
 from penult_service.tokenizing import TokenTable
 
 Value = TypeVar("Value")
+
+# A token has about so many characters; and a row has so many tokens at least: the first, one more, the last.
+_CHARACTERS, _LEAST_TOKENS = 5, 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +50,17 @@ class Runner:
         """The most tokens that may wait for a model."""
         return self._scheduler.max_waiting_tokens
 
+    def check_time(self, model: LoadedModel, given: Given, deadline: float | None) -> None:
+        """Refuse early what would not be done in time, as `Scheduler.check_time`; the tokens are estimated."""
+        if deadline is not None and self._scheduler.pressed:
+            self.check_costs(model, len(given), about_tokens(model, given), deadline)
+
+    def check_costs(self, model: LoadedModel, rows: int, tokens: float, deadline: float | None) -> None:
+        """The same, of rows whose tokens are known."""
+        self._scheduler.check_time(
+            (model.name, model.version), rows, tokens, deadline, limits=_limits(model), caller=CALLER.get()
+        )
+
     async def submit(
         self,
         model: LoadedModel,
@@ -56,14 +70,13 @@ class Runner:
         deadline: float | None,
     ) -> list[Value]:
         """As `Scheduler.submit`, and the wait for it."""
-        setting = model.tuned.setting
         future = self._scheduler.submit(
             (model.name, model.version),
             run,
             payloads,
             costs,
             deadline=deadline,
-            limits=Limits(setting.token_budget, setting.max_rows, model.tuned.overhead),
+            limits=_limits(model),
             caller=CALLER.get(),
         )
         del payloads, costs  # an error holds this frame, and is itself held until garbage is collected
@@ -92,6 +105,22 @@ async def within(deadline: float | None) -> AsyncIterator[None]:
             yield
     except TimeoutError as error:
         raise DeadlineExceeded("the deadline passed before the work was done") from error
+
+
+def about_tokens(model: LoadedModel, given: Given) -> float:
+    """What rows cost, about, before they are tokenized: rather less than more."""
+    manifest = model.manifest
+    if not manifest.trims:
+        return float(len(given) * manifest.padded_cost)
+    if isinstance(given, Records | Tensors):
+        return float(len(given) * _LEAST_TOKENS)
+    most = manifest.max_length * _CHARACTERS
+    return sum(min(len(text), most) for text in given) / _CHARACTERS + _LEAST_TOKENS * len(given)
+
+
+def _limits(model: LoadedModel) -> Limits:
+    setting = model.tuned.setting
+    return Limits(setting.token_budget, setting.max_rows, model.tuned.overhead)
 
 
 def table_for(model: LoadedModel, given: Given) -> TokenTable:

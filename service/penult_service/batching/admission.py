@@ -1,0 +1,53 @@
+"""Refusing early what could not be done in time: before it is tokenized, when what waits ahead of it takes too long."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+from penult_service.batching.backlog import Backlog
+from penult_service.batching.pace import Stretch
+from penult_service.batching.request import Lane
+from penult_service.errors import ResourceExhausted
+
+# Of the time that a call has, where there is too much work: what may pass before its turn. The rest is for its turn, as
+# rows of many calls are run together: a window's quarter, and half of that (see `group`).
+_BEFORE_ITS_TURN = 0.625
+_LEAST, _MOST = 0.05, 60.0  # seconds until it is told to come back
+
+
+def check_time(
+    backlog: Backlog,
+    stretch: Stretch,
+    tokens: float,
+    left: float,
+    *,
+    queue: Hashable,
+    caller: Hashable,
+    lane: Lane,
+) -> None:
+    """Whether so many tokens more of a caller can be run within the seconds that are left.
+
+    Nothing is refused while no more waits than can be done in time. Once there is, calls are taken that will have their
+    turn early enough to be ended: else as many wait as can hardly be begun in time.
+
+    Raises:
+        ResourceExhausted: they cannot (OVERLOADED). `retry_after` is when they could, and at least half of the wait: a
+            caller that comes back at once is as much work again.
+    """
+    pace = stretch.tokens_per_second
+    if not pace or not backlog or left <= 0:
+        return
+    until = backlog.until_run(queue, caller, lane, tokens)
+    ends, begins = until / pace, (until - tokens) / pace
+    over = max(ends - left, begins - _BEFORE_ITS_TURN * left if stretch.too_much else 0.0)
+    if over <= 0:
+        return
+    stretch.too_much = True
+    delay = min(_MOST, max(_LEAST, over, begins / 2))
+    raise ResourceExhausted(
+        f"too much work waits: this call would be done in {ends:.1f} s, and has {left:.1f} s; try again in "
+        f"{delay:.1f} s, or give it more time",
+        reason="OVERLOADED",
+        retry_after=delay,
+        metadata={"wait_seconds": f"{ends:.1f}", "left_seconds": f"{left:.1f}"},
+    )
