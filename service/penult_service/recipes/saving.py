@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from penult_service.errors import InvalidInput
@@ -37,13 +38,19 @@ def next_version(output: Path) -> int:
 
 
 def save_version(
-    model: Any, output: Path, labels: Sequence[str], record: dict[str, Any], started: float
+    model: Any,
+    output: Path,
+    labels: Sequence[str],
+    record: dict[str, Any],
+    started: float,
+    files: Mapping[str, str] = MappingProxyType({}),
 ) -> Path:
     """Saves a tf_keras model, without optimizer slots, as the next version; returns its directory.
 
     Args:
         labels: Class names in the order of the outputs; (negative, positive) for a single sigmoid.
         record: What `training.json` says; `seconds` since `started` (of `time.monotonic`) is added.
+        files: Name -> text of what else lies in it, such as `penult.toml`.
     """
     target = output / str(next_version(output))
     with new_directory(target) as draft:
@@ -51,6 +58,8 @@ def save_version(
         record = record | {"seconds": round(time.monotonic() - started, 1)}
         _write_json(draft / LABELS, list(labels))
         _write_json(draft / TRAINING, record)
+        for name, text in files.items():
+            (draft / name).write_text(text, encoding="utf-8")
     return target
 
 
