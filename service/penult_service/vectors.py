@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -39,8 +40,13 @@ class Space:
     @property
     def digest(self) -> str:
         """The `embedding_space` of replies: 32 hex digits of SHA-256 over the fields in a fixed order."""
-        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
+        return _digest(self)
+
+
+@lru_cache(maxsize=256)
+def _digest(space: Space) -> str:
+    text = json.dumps(asdict(space), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def matrix_from_bytes(data: bytes, rows: int, columns: int, field: str) -> FloatMatrix:

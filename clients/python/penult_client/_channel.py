@@ -53,7 +53,13 @@ class AsyncChannel:
         self._address = address
 
     def start(
-        self, rpc: Rpc[Request, Reply], request: Request, timeout: float, metadata: Metadata
+        self,
+        rpc: Rpc[Request, Reply],
+        request: Request,
+        timeout: float,
+        metadata: Metadata,
+        *,
+        alone: bool = False,  # noqa: ARG002  (here it is all one)
     ) -> AsyncCall[Reply]:
         """Sends the request and returns at once."""
         method = _method(self._channel, self._methods, rpc)
@@ -90,10 +96,18 @@ class SyncChannel:
         self._address = address
 
     def start(
-        self, rpc: Rpc[Request, Reply], request: Request, timeout: float, metadata: Metadata
-    ) -> SyncCall[Reply]:
-        """Sends the request and returns at once."""
+        self,
+        rpc: Rpc[Request, Reply],
+        request: Request,
+        timeout: float,
+        metadata: Metadata,
+        *,
+        alone: bool = False,
+    ) -> SyncCall[Reply] | SyncAlone[Reply]:
+        """Sends the request and returns at once; with `alone` it is sent when its result is asked for."""
         method = _method(self._channel, self._methods, rpc)
+        if alone:
+            return SyncAlone(method, request, self._address, timeout, metadata)
         return SyncCall(method.future(request, timeout=timeout, metadata=metadata), self._address, timeout)
 
     def send(
@@ -164,6 +178,28 @@ class SyncCall(Generic[Reply]):
     def cancel(self) -> None:
         """Ends the call; without effect when it has ended."""
         self._call.cancel()
+
+
+class SyncAlone(Generic[Reply]):
+    """A call that the thread which waits for it also drives: gRPC's own thread, and the way to it, are left out.
+
+    It cannot be ended before it is answered, unless the channel is closed.
+    """
+
+    def __init__(self, method: Any, request: Any, address: str, timeout: float, metadata: Metadata) -> None:
+        self._method, self._request, self._metadata = method, request, metadata
+        self._address, self._timeout = address, timeout
+
+    def result(self) -> Reply:
+        """The reply, or the error, as one of ours."""
+        try:
+            reply: Reply = self._method(self._request, timeout=self._timeout, metadata=self._metadata)
+        except grpc.RpcError as error:
+            raise _error(error, self._address, self._timeout) from None
+        return reply
+
+    def cancel(self) -> None:
+        """Without effect."""
 
 
 class AsyncMessages(Generic[Reply]):

@@ -337,5 +337,6 @@ def _fail(requests: Iterable[Request], error: PenultError) -> None:
         request.fail(error)
 
 
-def _answer_gone(requests: Iterable[Request]) -> None:
-    _fail(requests, DeadlineExceeded("the deadline passed while this waited for its turn"))
+def _answer_gone(requests: Sequence[Request]) -> None:
+    if requests:  # an error is made with care for what it says, which takes as long as to queue a short text
+        _fail(requests, DeadlineExceeded("the deadline passed while this waited for its turn"))

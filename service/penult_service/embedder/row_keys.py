@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from hashlib import blake2b
 from itertools import repeat
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
 
 from penult_service.embedder.passes import EncodePass
+from penult_service.prepared import Manifest
 from penult_service.tokenizing import TokenTable
 
 # Of the pass, the tokens a row, and what the model reads of it.
 Key = tuple[bytes | int, ...]
+
+# Of an engine, by what is asked of it: to make a digest anew takes longer than all else of a short text's key.
+_known: WeakKeyDictionary[Any, dict[Hashable, tuple[Manifest, bytes]]] = WeakKeyDictionary()
+_MOST = 64
 
 
 def keys_of(encode: EncodePass, table: TokenTable, numbers: Sequence[int]) -> list[Key] | None:
@@ -29,7 +38,7 @@ def keys_of(encode: EncodePass, table: TokenTable, numbers: Sequence[int]) -> li
     for array in tokens:  # cut to what is read where the model allows it, as `EncodePass` does
         row = array[:1].nbytes
         cell = array[:1, :1].nbytes
-        cells = (needed.clip(max=array.shape[1]) * cell).tolist() if encode.manifest.trims else None
+        cells = (np.minimum(needed, array.shape[1]) * cell).tolist() if encode.manifest.trims else None
         data = array.tobytes()
         starts = [number * row for number in numbers]
         sizes = repeat(row) if cells is None else map(cells.__getitem__, numbers)
@@ -54,9 +63,19 @@ def _about(encode: EncodePass) -> bytes:
 
     Engine and precision are no part of a model's identity, but replies name them; inputs and head may be declared.
     """
+    asked = (encode.layer, encode.pooling, encode.probabilities, encode.kind)
+    known = _known.setdefault(encode.engine, {})
+    found = known.get(asked)
+    if found is None or found[0] is not encode.manifest:
+        if len(known) >= _MOST:
+            known.clear()
+        found = known[asked] = (encode.manifest, _digest(encode, asked))
+    return found[1]
+
+
+def _digest(encode: EncodePass, asked: Hashable) -> bytes:
     manifest, head = encode.manifest, encode.manifest.head
     of_model = (manifest.model_digest, manifest.seam, manifest.trims, manifest.inputs)
     of_engine = (encode.engine.name, encode.engine.precision)
-    asked = (encode.layer, encode.pooling, encode.probabilities, encode.kind)
     of_head = (head.kind, head.output, head.activation, manifest.head_values) if encode.probabilities else ()
     return blake2b(repr((of_model, of_engine, asked, of_head)).encode(), digest_size=32).digest()

@@ -39,8 +39,13 @@ class AsyncReceiving(Protocol[Reply_co]):
 class AsyncTransport(Protocol):
     """What a client needs of its transport."""
 
-    def start(self, rpc: Rpc[Request, Reply], request: Request, timeout: float) -> AsyncPending[Reply]:
-        """Sends the request and returns at once; the call may take `timeout` seconds."""
+    def start(
+        self, rpc: Rpc[Request, Reply], request: Request, timeout: float, *, alone: bool = False
+    ) -> AsyncPending[Reply]:
+        """Sends the request and returns at once; the call may take `timeout` seconds.
+
+        With `alone` nothing else is done before its result is asked for, and it is soon answered.
+        """
 
     def send(
         self, rpc: Rpc[Request, Reply], requests: Iterator[Request], timeout: float
@@ -65,9 +70,11 @@ class AsyncGrpcTransport:
         self._metadata = tuple(metadata)
         self._channel: AsyncChannel | None = None
 
-    def start(self, rpc: Rpc[Request, Reply], request: Request, timeout: float) -> AsyncPending[Reply]:
+    def start(
+        self, rpc: Rpc[Request, Reply], request: Request, timeout: float, *, alone: bool = False
+    ) -> AsyncPending[Reply]:
         """Sends the request and returns at once; the call may take `timeout` seconds."""
-        return self._opened().start(rpc, request, timeout, self._metadata)
+        return self._opened().start(rpc, request, timeout, self._metadata, alone=alone)
 
     def send(
         self, rpc: Rpc[Request, Reply], requests: Iterator[Request], timeout: float
@@ -102,9 +109,11 @@ class AsyncMockTransport:
     def __init__(self, handler: Callable[[str, Any], Message | Sequence[Message]]) -> None:
         self._handler = handler
 
-    def start(self, rpc: Rpc[Request, Reply], request: Request, timeout: float) -> AsyncPending[Reply]:
+    def start(
+        self, rpc: Rpc[Request, Reply], request: Request, timeout: float, *, alone: bool = False
+    ) -> AsyncPending[Reply]:
         """A call that the handler answers when its result is asked for."""
-        del timeout
+        del timeout, alone
         return _AsyncMocked(self._handler, rpc.method, request)
 
     def send(

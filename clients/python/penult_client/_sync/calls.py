@@ -20,7 +20,10 @@ from penult_client._core.rows import Rows
 from penult_client._core.rpcs import Reply, Request, Rpc
 from penult_client._core.splitting import Part, patience, split_rows
 from penult_client._core.timing import NO_DEADLINE, Deadline, analysis_seconds
-from penult_client._exceptions import ClientClosedError, PenultError
+from penult_client._exceptions import ClientClosedError, PenultError, ResourceExhaustedError
+
+# Rows that the server computes in no time: should the caller leave, they need no cancelling.
+_FEW = 8
 
 
 class Caller:
@@ -86,6 +89,7 @@ class Caller:
             queue,
             report,
             Flight(limits, longest),
+            len(rows) * passes <= _FEW,
         )
 
     def send_rows(
@@ -146,6 +150,7 @@ class Caller:
         queue: PartQueue[Reply],
         report: Report,
         flight: Flight | None = None,
+        few: bool = False,
     ) -> list[tuple[Part, Reply]]:
         flying: deque[tuple[Part, Pending[Reply], float]] = deque()
         try:
@@ -153,12 +158,15 @@ class Caller:
                 while queue.waiting and len(flying) < (flight.most if flight else 1):
                     now = time.monotonic()
                     part, seconds = queue.take(now)
-                    flying.append((part, self._start(rpc, build(part), seconds), now))
+                    alone = few and not (flying or queue.waiting)
+                    flying.append((part, self._start(rpc, build(part), seconds, alone=alone), now))
                 part, pending, sent = flying[0]
                 try:
                     reply = pending.result()
                 except PenultError as error:
                     flying.popleft()
+                    if flight and isinstance(error, ResourceExhaustedError):
+                        flight.refused()
                     sync_sleep(queue.failed(part, error, time.monotonic()))
                 else:
                     flying.popleft()
@@ -172,11 +180,13 @@ class Caller:
                 pending.cancel()
         return queue.in_order()
 
-    def _start(self, rpc: Rpc[Request, Reply], request: Any, seconds: float) -> Pending[Reply]:
+    def _start(
+        self, rpc: Rpc[Request, Reply], request: Any, seconds: float, *, alone: bool
+    ) -> Pending[Reply]:
         self._check_open()
         if rpc.sends == "stream":
             return self._transport.send(rpc, request, seconds)
-        return self._transport.start(rpc, request, seconds)
+        return self._transport.start(rpc, request, seconds, alone=alone)
 
     def _check_open(self) -> None:
         if self._closed:

@@ -40,8 +40,13 @@ class Receiving(Protocol[Reply_co]):
 class Transport(Protocol):
     """What a client needs of its transport."""
 
-    def start(self, rpc: Rpc[Request, Reply], request: Request, timeout: float) -> Pending[Reply]:
-        """Sends the request and returns at once; the call may take `timeout` seconds."""
+    def start(
+        self, rpc: Rpc[Request, Reply], request: Request, timeout: float, *, alone: bool = False
+    ) -> Pending[Reply]:
+        """Sends the request and returns at once; the call may take `timeout` seconds.
+
+        With `alone` nothing else is done before its result is asked for, and it is soon answered.
+        """
 
     def send(
         self, rpc: Rpc[Request, Reply], requests: Iterator[Request], timeout: float
@@ -66,9 +71,11 @@ class GrpcTransport:
         self._metadata = tuple(metadata)
         self._channel: SyncChannel | None = None
 
-    def start(self, rpc: Rpc[Request, Reply], request: Request, timeout: float) -> Pending[Reply]:
+    def start(
+        self, rpc: Rpc[Request, Reply], request: Request, timeout: float, *, alone: bool = False
+    ) -> Pending[Reply]:
         """Sends the request and returns at once; the call may take `timeout` seconds."""
-        return self._opened().start(rpc, request, timeout, self._metadata)
+        return self._opened().start(rpc, request, timeout, self._metadata, alone=alone)
 
     def send(
         self, rpc: Rpc[Request, Reply], requests: Iterator[Request], timeout: float
@@ -103,9 +110,11 @@ class MockTransport:
     def __init__(self, handler: Callable[[str, Any], Message | Sequence[Message]]) -> None:
         self._handler = handler
 
-    def start(self, rpc: Rpc[Request, Reply], request: Request, timeout: float) -> Pending[Reply]:
+    def start(
+        self, rpc: Rpc[Request, Reply], request: Request, timeout: float, *, alone: bool = False
+    ) -> Pending[Reply]:
         """A call that the handler answers when its result is asked for."""
-        del timeout
+        del timeout, alone
         return _Mocked(self._handler, rpc.method, request)
 
     def send(
