@@ -12,6 +12,7 @@ import grpc
 import numpy as np
 import penult_client
 import pytest
+from grpc_status.rpc_status import to_status
 from penult.v1 import common_pb2 as common
 from penult.v1 import inference_service_pb2_grpc as inference_grpc
 from penult.v1 import server_service_pb2_grpc as server_grpc
@@ -325,6 +326,26 @@ def test_how_many_depends_on_its_queue_and_its_speed(flavour, script, queue, pau
     server.stop(None)
     assert script.most_running == most
     np.testing.assert_array_equal(made.vectors, np.array([vector_of(t) for t in texts], dtype=np.float32))
+
+
+def test_parts_that_a_busy_server_refuses_go_one_by_one(flavour, script):
+    """Parts of 8. The server takes one at a time: every other is told to come back when the first may be done."""
+    running = threading.Lock()
+
+    def meets(_request, context):
+        if not running.acquire(blocking=False):
+            refused = status(grpc.StatusCode.RESOURCE_EXHAUSTED, "busy", reason="OVERLOADED", retry=0.3)
+            context.abort_with_status(to_status(refused))
+        context.add_callback(running.release)
+        time.sleep(0.05)
+
+    script.fail("Embed", *[meets] * 100)
+    texts = [str(i) for i in range(80)]
+    server, where = wire_server.start(script, {"max_queued_tokens": 1 << 20})
+    made = flavour.run(flavour.client(where).embed(texts))
+    server.stop(None)
+    np.testing.assert_array_equal(made.vectors, np.array([vector_of(t) for t in texts], dtype=np.float32))
+    assert 11 <= len(script.asked("Embed")) <= 16
 
 
 def test_of_four_under_way_one_that_fails_ends_the_others(flavour, script):

@@ -36,8 +36,8 @@ class Embedder:
 
     Every method is called from the event loop, with at least one row: texts, `Records` or `Tensors`. `deadline` is in
     seconds of the monotonic clock; cancelling the awaiting task cancels the work. All of them raise what
-    `inputs.inputs_of`, `tables.table_of`, `Scheduler.check_time` and `submit` raise, and DeadlineExceeded; errors of single rows are
-    returned in the result.
+    `inputs.inputs_of`, `tables.table_of`, `Scheduler.check_time` and `Scheduler.submit` raise, and DeadlineExceeded;
+    errors of single rows are returned in the result.
 
     Args:
         scheduler: Runs the models.

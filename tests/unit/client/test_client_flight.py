@@ -39,3 +39,12 @@ def test_no_more_than_the_queue_holds(queue: int, few: int, many: int) -> None:
     assert flight.most == few
     flight.landed(0.0)
     assert flight.most == many
+
+
+def test_one_at_a_time_once_the_server_has_refused_one() -> None:
+    flight = Flight(LIMITS, timeout=24.0)
+    flight.landed(0.1)
+    flight.refused()
+    seen = [flight.most]
+    flight.landed(0.1)
+    assert [*seen, flight.most] == [1, 1]

@@ -176,3 +176,36 @@ def test_where_no_time_is_left_for_another_attempt_the_last_refusal_is_told():
     part, _ = long.take(0.6)
     with pytest.raises(DeadlineError):
         long.failed(part, DeadlineError("no answer"), 1.0)
+
+
+def refusal(seconds: float = 8.0) -> ResourceExhaustedError:
+    return ResourceExhaustedError("too much work", reason="OVERLOADED", retry_after=seconds)
+
+
+def test_parts_refused_together_wait_once():
+    work = queue(Part(0, 1), Part(1, 2), jitter=lowest)
+    first, second = work.take(0.0)[0], work.take(0.1)[0]
+    assert work.failed(first, refusal(), 0.2, 0.0) == 8.0
+    assert work.failed(second, refusal(), 7.6, 7.6) == pytest.approx(0.5)  # since 0.1
+    assert work.failed(work.take(8.1)[0], refusal(), 20.0, 8.1) == 8.0  # told after a while
+
+
+def test_a_part_that_was_refused_while_others_got_through_has_its_time_anew():
+    work = queue(Part(0, 1), Part(1, 2), timeout=30.0, jitter=lowest)
+    first, second = work.take(0.0)[0], work.take(0.0)[0]
+    work.succeeded(first, "reply")
+    assert work.failed(second, refusal(), 25.0, 25.0) == 0.0
+    assert work.take(25.0) == (second, 30.0)
+    # Nobody else got through since: its time goes on.
+    assert work.failed(second, refusal(), 26.0, 25.0) == 8.0
+    assert work.take(34.0) == (second, 21.0)
+    with pytest.raises(ResourceExhaustedError):
+        work.failed(second, refusal(21.1), 34.0, 34.0)
+
+
+def test_the_deadline_of_a_call_is_not_moved_by_refusals():
+    work = queue(Part(0, 1), Part(1, 2), deadline=Deadline(10.0, 10.0), jitter=lowest)
+    first, second = work.take(0.0)[0], work.take(0.0)[0]
+    work.succeeded(first, "reply")
+    assert work.failed(second, refusal(), 8.0, 8.0) == 0.0
+    assert work.take(8.0) == (second, 2.0)

@@ -160,13 +160,14 @@ class AsyncCaller:
                     alone = few and not (flying or queue.waiting)
                     flying.append((part, self._start(rpc, build(part), seconds, alone=alone), now))
                 part, pending, sent = flying[0]
+                looked = time.monotonic()
                 try:
                     reply = await pending.result()
                 except PenultError as error:
                     flying.popleft()
                     if flight and isinstance(error, ResourceExhaustedError):
                         flight.refused()
-                    await async_sleep(queue.failed(part, error, time.monotonic()))
+                    await async_sleep(queue.failed(part, error, time.monotonic(), looked))
                 else:
                     flying.popleft()
                     if flight:

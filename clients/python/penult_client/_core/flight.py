@@ -28,6 +28,10 @@ class Flight:
         self._quick = timeout / _SHARE
         self.most = self._few
 
+    def refused(self) -> None:
+        """One was: the others of this call are work enough for the server, and go one by one from now on."""
+        self._few = self._many = self.most = 1
+
     def landed(self, seconds: float) -> None:
         """One was answered, so many seconds after it was sent: a slow server, or a busy one, is sent few."""
         self.most = self._many if seconds < self._quick * self.most else self._few

@@ -69,15 +69,18 @@ class PartQueue(Generic[Reply]):
         left = part.until - now
         if left <= 0:
             raise part.refused or self._out_of_time()
-        part.given = min(self._timeout, left)
+        part.given, part.sent, part.seen = min(self._timeout, left), now, len(self.done)
         return part, part.given
 
     def succeeded(self, part: Part, reply: Reply) -> None:
         """Keeps the reply."""
         self.done.append((part, reply))
 
-    def failed(self, part: Part, error: PenultError, now: float) -> float:
-        """Puts the part back and returns the seconds to wait, or raises the error when it is final."""
+    def failed(self, part: Part, error: PenultError, now: float, looked: float | None = None) -> float:
+        """Puts the part back and returns the seconds to wait, or raises the error when it is final.
+
+        `looked` is when its answer was first looked for: until then others were waited for.
+        """
         fits = _rows_that_fit(part, error)
         if 0 < fits < len(part):
             self.waiting = deque(piece for each in (part, *self.waiting) for piece in each.split(fits))
@@ -85,6 +88,10 @@ class PartQueue(Generic[Reply]):
         if isinstance(error, DeadlineError) and part.refused is not None and part.given < FIRST_DELAY:
             raise part.refused  # what was left was no time for an answer
         delay = self._delay(part, error)
+        if delay is not None and isinstance(error, ResourceExhaustedError):
+            delay = max(0.0, delay - (0.0 if looked is None else looked - part.sent))  # so much has passed
+            if len(self.done) > part.seen and self._deadline.at is None:
+                part.until = None  # the call goes on: this part has not had its time yet
         if delay is None or (part.until is not None and now + delay >= part.until):
             raise count_from(part.start, error, self._called)
         part.attempts += error.retry_after is None

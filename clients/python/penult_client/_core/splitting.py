@@ -27,8 +27,8 @@ _LIST_OVERHEAD = 16
 class Part:
     """Rows `start` to `stop` (exclusive) of a call, sent as one request.
 
-    `until` is when their time is out, `given` the seconds that the last attempt had, `refused` what the one before it
-    was told.
+    `until` is when their time is out; `given` the seconds that the last attempt had, `sent` when it began, and `seen`
+    how many others of the call were done by then; `refused` is what the one before it was told.
     """
 
     start: int
@@ -36,6 +36,8 @@ class Part:
     until: float | None = None
     attempts: int = 0
     given: float = 0.0
+    sent: float = 0.0
+    seen: int = 0
     refused: PenultError | None = None
 
     def __len__(self) -> int:
