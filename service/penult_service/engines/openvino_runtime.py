@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from functools import cache
 from typing import Any
@@ -11,6 +12,8 @@ from penult_service.errors import ModelRefused
 ENGINE_CANNOT = "ENGINE_CANNOT"
 _TELEMETRY = "openvino_telemetry"
 _SAID = 300  # characters of what OpenVINO says
+# Kernels that its library keeps beside OpenVINO's own cache, which alone finds them again; by itself 1024, 90 MB.
+_KEPT_BELOW = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "16")
 
 
 @cache
@@ -22,6 +25,7 @@ def runtime() -> Any:
     # The package asks no variable. Where telemetry is not installed, it takes a stub of its own: so that is played.
     if _TELEMETRY not in sys.modules:
         sys.modules[_TELEMETRY] = None  # type: ignore[assignment]
+    os.environ.setdefault(*_KEPT_BELOW)  # read when the first kernel is made, not later
     try:
         import openvino
     except ImportError as error:
