@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from penult_service.preparing.graph import Ref, node_of
 from penult_service.preparing.naming import layer_at
 from penult_service.preparing.opened import Layer, Mark
+from penult_service.preparing.seam.around import may_be_read, only_input
 from penult_service.preparing.seam.survey import FLOATS, Survey
 from penult_service.preparing.seam.training import Scope, Training, scope_of
 from penult_service.preparing.seam.unmarked import fronts, in_front
@@ -29,6 +30,7 @@ _DROP_INSIDE = frozenset(
 _DRAWS = "draws random numbers for whole texts, of which the inference graph holds nothing"
 _PRODUCTS = frozenset({"MatMul", "BatchMatMul", "BatchMatMulV2", "Einsum"})
 _CANDIDATES = 12  # that a message lists
+_OTHER_WAYS = "and the head takes the model's inputs beside it: other ways lead around it"
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,8 @@ def by_dropouts(survey: Survey, known: Sequence[Mark]) -> Place | None:
     ]
     own = [one for one in last if common and root_of(survey, one.before) == root_of(survey, common[-1])]
     if not own or not survey.rows(common[-1], 2):
+        if len(last) == 1 and may_be_read(survey, last[0].before):
+            return Place(last[0].before, last[0].after, f"in front of the dropout {names}, {_OTHER_WAYS}")
         return Place(
             unread=f"the last dropouts ({names}) read different tensors, and in front of all of them stands none that "
             "one of them reads: no single tensor is the input of the head"
@@ -134,7 +138,11 @@ def scope_in(survey: Survey, one: Mark) -> Scope:
 
 def by_weights(survey: Survey, why: str = "no dropout stands on whole texts") -> Place:
     """In front of the last layer with trained weights."""
-    names, ref = last_trained(survey)
+    names, ref, nodes = last_trained(survey)
+    beside = only_input(survey, nodes) if ref is None and len(names) == 1 else None
+    if beside is not None:
+        what = f"{why}; what is read is the input of the last trained layer, {names[0]}, {_OTHER_WAYS}"
+        return Place(beside, beside, what)
     if ref is None or not names:
         return Place(
             unread=f"{why}, and no single tensor stands in front of the last layers that were trained"

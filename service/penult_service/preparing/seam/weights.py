@@ -84,8 +84,8 @@ def pooled(survey: Survey) -> Callable[[Ref], bool]:
     )
 
 
-def last_trained(survey: Survey) -> tuple[list[str], Ref | None]:
-    """The layers with trained weights that stand last, by name, and the tensor that all of them read."""
+def last_trained(survey: Survey) -> tuple[list[str], Ref | None, list[str]]:
+    """The layers with trained weights that stand last, by name; the tensor that all of them read; their operations."""
     groups: dict[str, str] = {}
     names: dict[str, str] = {}
     for use in uses(survey):
@@ -95,4 +95,5 @@ def last_trained(survey: Survey) -> tuple[list[str], Ref | None]:
             names[groups[use.node]] = layer.name if layer else use.node
     last = last_groups(survey, groups)
     nodes = [node for node, group in groups.items() if group in last]
-    return [names[group] for group in names if group in last], in_front_of(survey, nodes, pooled(survey))
+    front = in_front_of(survey, nodes, pooled(survey))
+    return [names[group] for group in names if group in last], front, nodes
