@@ -7,10 +7,11 @@ import typer
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    from penult_service.cli.training import bert
+    from penult_service.cli.training import bert, events
 
     group = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
     group.command("bert")(bert.bert)
+    group.command("events")(events.events)
     group.callback()(_train)
     app.add_typer(group, name="train", help="Train a servable model.")
 
