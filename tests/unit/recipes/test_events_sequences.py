@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from penult_service.cli.app import main
 from penult_service.cli.training import events as command
 from penult_service.errors import InvalidInput, NotFound
 from penult_service.recipes.events import sequences as recipe
@@ -179,3 +180,30 @@ def test_the_command_line_has_the_defaults_of_the_recipe() -> None:
     shown = {name: each.default for name, each in inspect.signature(command.events).parameters.items()}
     for name, default in defaults.items():
         assert (command.VALID_FRACTION if name == "valid_fraction" else shown[name]) == default
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--variant", "lstm"], "variant is 'lstm'; it must be one of none, concat, conv1x1, time-gate, all"),
+        (
+            ["--split-field", "split", "--valid-fraction", "0.1"],
+            "give --split-field or --valid-fraction, not both",
+        ),
+        (["--epochs", "0"], "epochs is 0; it must be at least 1"),
+        (
+            ["--event-field", "types"],
+            "line 1 has no 'types'; there are 'event', 'minutes_since_prev', 'split'",
+        ),
+        (["--report", "report.txt"], "report.txt"),
+    ],
+)
+def test_what_cannot_be_trained_is_said_in_a_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], says: str
+) -> None:
+    file = written(tmp_path, row(), row())
+    assert main(["train", "events", str(file), "--output", str(tmp_path / "models" / "m"), *words]) == 2
+    said = capsys.readouterr().err
+    assert says in said
+    assert "Traceback" not in said
+    assert not (tmp_path / "models").exists()
