@@ -48,7 +48,7 @@ def save_version(
     """Saves a tf_keras model, without optimizer slots, as the next version; returns its directory.
 
     Args:
-        labels: Class names in the order of the outputs; (negative, positive) for a single sigmoid.
+        labels: Class names in the order of the outputs; (negative, positive) for a single sigmoid; none: no `labels.json`.
         record: What `training.json` says; `seconds` since `started` (of `time.monotonic`) is added.
         files: Name -> text of what else lies in it, such as `penult.toml`.
     """
@@ -56,7 +56,8 @@ def save_version(
     with new_directory(target) as draft:
         model.save(str(draft), save_format="tf", include_optimizer=False)
         record = record | {"seconds": round(time.monotonic() - started, 1)}
-        _write_json(draft / LABELS, list(labels))
+        if labels:
+            _write_json(draft / LABELS, list(labels))
         _write_json(draft / TRAINING, record)
         for name, text in files.items():
             (draft / name).write_text(text, encoding="utf-8")

@@ -7,11 +7,12 @@ import typer
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    from penult_service.cli.training import bert, events
+    from penult_service.cli.training import bert, events, forecaster
 
     group = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
     group.command("bert")(bert.bert)
     group.command("events")(events.events)
+    group.command("forecaster")(forecaster.forecaster)
     group.callback()(_train)
     app.add_typer(group, name="train", help="Train a servable model.")
 
