@@ -37,7 +37,8 @@ class PenultError(Exception):
         self, message: str, *, reason: str = "", field: str = "", metadata: dict[str, str] | None = None
     ) -> None:
         # One line, and nothing that a terminal would obey: names in it may be a stranger's.
-        self.message = "".join(c if c.isprintable() else " " for c in message)
+        clean = message if message.isprintable() else "".join(c if c.isprintable() else " " for c in message)
+        self.message = clean
         super().__init__(self.message)
         self.reason = reason or self.default_reason
         self.field = field

@@ -84,6 +84,8 @@ class Embedder:
             check_classifier(model.manifest)
         pooling = options.pooling or ""
         encode = EncodePass(model.engine, model.manifest, readout.layer, pooling, probabilities)
+        if not anew:
+            self._check_time(model, given, deadline)
         async with within(deadline):
             readings = await self._read(model, given, encode, options.truncate, deadline, check, anew)
             few = len(given) * readout.dimension <= _FEW_NUMBERS and pooling != TOKENS
@@ -109,6 +111,7 @@ class Embedder:
         if not model.manifest.readouts:
             return await self._classified_whole(model, given, truncate, deadline)
         encode = EncodePass(model.engine, model.manifest, None, "pooled", probabilities=True)
+        self._check_time(model, given, deadline)
         async with within(deadline):
             readings = await self._read(model, given, encode, truncate, deadline)
             few = len(given) * model.manifest.head.classes <= _FEW_NUMBERS
@@ -215,6 +218,11 @@ class Embedder:
         """End the threads; the scheduler is closed by who made it."""
         self._runner.close()
 
+    def _check_time(self, model: LoadedModel, given: Given, deadline: float | None) -> None:
+        """Refuse early, but where there is a cache: what it has takes no time, and is known once it is tokenized."""
+        if not self._sharing.keeps:
+            self._runner.check_time(model, given, deadline)
+
     async def _read(
         self,
         model: LoadedModel,
@@ -227,8 +235,6 @@ class Embedder:
     ) -> Readings:
         """Tokenize, hand all rows that are not known to the scheduler in one step, and wait."""
         sharing = Sharing() if anew else self._sharing
-        if not (anew or sharing.keeps):
-            self._runner.check_time(model, given, deadline)
         asked, encode, flight = await self._runner.in_thread(
             _asked, model, given, truncate, encode, sharing, brief=_brief(model, given)
         )

@@ -114,8 +114,10 @@ def about_tokens(model: LoadedModel, given: Given) -> float:
         return float(len(given) * manifest.padded_cost)
     if isinstance(given, Records | Tensors):
         return float(len(given) * _LEAST_TOKENS)
-    most = manifest.max_length * _CHARACTERS
-    return sum(min(len(text), most) for text in given) / _CHARACTERS + _LEAST_TOKENS * len(given)
+    most, lengths = manifest.max_length * _CHARACTERS, list(map(len, given))
+    if max(lengths) > most:
+        lengths = [min(length, most) for length in lengths]
+    return sum(lengths) / _CHARACTERS + _LEAST_TOKENS * len(lengths)
 
 
 def _limits(model: LoadedModel) -> Limits:

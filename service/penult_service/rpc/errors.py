@@ -75,15 +75,13 @@ def retry_after(error: errors.PenultError) -> float | None:
 
 def trailing_metadata(error: errors.PenultError) -> tuple[tuple[str, str | bytes], ...]:
     """The trailers of a failed RPC: the rich status, and the pushback that gRPC's own retries obey."""
-    trailers = tuple(to_status(status_of(error)).trailing_metadata)
-    delay = retry_after(error)
-    return trailers if delay is None else (*trailers, (PUSHBACK_KEY, str(round(delay * 1000))))
+    return _trailers(error, status_of(error))
 
 
 async def abort(context: grpc.aio.ServicerContext, error: errors.PenultError) -> None:
     """End the RPC with this error. Raises gRPC's abort."""
     status = status_of(error)
-    await context.abort(code_of(error), status.message, trailing_metadata(error))
+    await context.abort(code_of(error), status.message, _trailers(error, status))
 
 
 def internal(error: BaseException, method: str) -> errors.Internal:
@@ -103,6 +101,12 @@ def internal(error: BaseException, method: str) -> errors.Internal:
         f"a fault of the server (error id {error_id}); its log has the details",
         metadata={"error_id": error_id},
     )
+
+
+def _trailers(error: errors.PenultError, status: Status) -> tuple[tuple[str, str | bytes], ...]:
+    trailers = tuple(to_status(status).trailing_metadata)
+    delay = retry_after(error)
+    return trailers if delay is None else (*trailers, (PUSHBACK_KEY, str(round(delay * 1000))))
 
 
 def _places(error: BaseException) -> str:

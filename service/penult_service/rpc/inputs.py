@@ -34,8 +34,9 @@ def texts(message: common_pb2.TextList, field: str, limits: Limits) -> list[str]
     """
     _check_count(len(message.texts), "texts", "text (an empty text is one)", field, limits)
     found = list(message.texts)
-    for i, text in enumerate(found):
-        _check_text(text, f"{field}[{i}]", limits)
+    if 4 * max(map(len, found)) > limits.max_text_bytes:  # as in `_check_text`
+        for i, text in enumerate(found):
+            _check_text(text, f"{field}[{i}]", limits)
     return found
 
 
