@@ -40,7 +40,10 @@ def fitted(array: NDArray[Any], slot: Slot, given: Given) -> NDArray[Any]:
             (column != 0) & (column != 1),
             slot,
             given,
-            lambda value: f"holds {value}; a mask has 1 for a token and 0 for padding",
+            lambda value: (
+                f"holds {value}; a mask has 1 for a token and 0 for padding. When it is none, declare it: "
+                f'inputs = {{ "{slot.name}" = "value" }} in penult.toml'
+            ),
         )
     return column
 

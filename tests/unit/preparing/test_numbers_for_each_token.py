@@ -169,3 +169,48 @@ def test_a_model_that_remembers_the_last_call_is_refused(
     with pytest.raises(ModelRefused, match=words) as caught:
         prepared(saved(kit, model, tmp_path), tmp_path)
     assert caught.value.reason == reason
+
+
+def test_the_lengths_and_whole_numbers_of_the_question(tmp_path: Path) -> None:
+    """Types int32 [50] and minutes [50, 1], as `Getting keras LSTM layer to accept two inputs?` has them."""
+    kit = Kit(KERAS)
+    layers = kit.layers
+    events = layers.Input((50,), dtype="int32", name="main_input")
+    minutes = layers.Input((50, 1), dtype="float32", name="aux_input")
+    table = layers.Embedding(IDS, 4, mask_zero=True, embeddings_initializer=kit.normal(1))
+    both = layers.Concatenate()([table(events), minutes])
+    state = layers.LSTM(UNITS, bias_initializer=kit.normal(3))(both, mask=table.compute_mask(events))
+    model = kit.model([events, minutes], kit.dense(1, activation="sigmoid")(kit.dropout()(state)))
+    served = prepared(saved(kit, model, tmp_path), tmp_path)
+    given = [np.zeros((5, 50), np.int32), np.zeros((5, 50, 1), np.float32)]
+    given[0][:, -9:], given[1][:, -9:, 0] = rows("left")
+    wanted = kit.keras.Model([events, minutes], state).predict(given, verbose=0)
+    for chosen in ([0, 1, 2, 3, 4], [3], [4, 1]):
+        one = Tensors({"main_input": given[0][chosen], "aux_input": given[1][chosen].astype(np.int64)})
+        other = Tensors({"main_input": given[0][chosen], "aux_input": given[1][chosen]})
+        assert_near(with_embedder(lambda e, g=other: e.embed(served, g)).vectors, wanted[chosen])
+        assert with_embedder(lambda e, g=one: e.embed(served, g)).vectors.shape == (len(chosen), UNITS)
+    short = Tensors({"main_input": given[0][:, :49], "aux_input": given[1]})
+    with pytest.raises(InvalidInput, match=r"rows of shape \[49\], the model takes \[50\]") as caught:
+        with_embedder(lambda e: e.embed(served, short))
+    assert caught.value.field == "tensors[main_input]"
+
+
+def test_minutes_that_are_whole_numbers_are_declared(tmp_path: Path) -> None:
+    """They look like a mask: what says that they are none is `penult.toml`."""
+    kit = Kit(KERAS)
+    layers = kit.layers
+    events, minutes = (layers.Input((None,), dtype="int32", name=name) for name in ("events", "minutes"))
+    table = layers.Embedding(IDS, 4, mask_zero=True, embeddings_initializer=kit.normal(1))
+    steps = layers.Rescaling(0.1)(layers.Reshape((-1, 1))(minutes))
+    state = layers.LSTM(UNITS)(layers.Concatenate()([table(events), steps]), mask=table.compute_mask(events))
+    model = kit.model([events, minutes], kit.dense(3)(kit.dropout()(state)))
+    source = saved(kit, model, tmp_path)
+    (tmp_path / "penult.toml").write_text('inputs = { minutes = "value" }\n')
+    served = prepared(source, tmp_path)
+    assert [token.role for token in served.manifest.inputs] == ["ids", "steps"]
+    given = rows("right")[0], np.rint(rows("right")[1]).astype(np.int32)
+    found = with_embedder(
+        lambda e: e.embed(served, Tensors(dict(zip(("events", "minutes"), given, strict=True))))
+    )
+    assert_near(found.vectors, kit.keras.Model([events, minutes], state).predict([*given], verbose=0))
