@@ -7,10 +7,11 @@ import typer
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    from penult_service.cli.training import bert, events, forecaster
+    from penult_service.cli.training import autoencoder, bert, events, forecaster
 
     group = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
     group.command("bert")(bert.bert)
+    group.command("autoencoder")(autoencoder.autoencoder)
     group.command("events")(events.events)
     group.command("forecaster")(forecaster.forecaster)
     group.callback()(_train)

@@ -1,0 +1,143 @@
+"""`penult train autoencoder`: columns of numbers through a bottleneck, with noise on chosen columns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from penult_service.cli import options
+from penult_service.cli.stages import quiet_tensorflow, stages
+from penult_service.errors import InvalidInput
+
+# The defaults of recipes.autoencoder.AutoencoderSettings, written out so that --help does not import NumPy; a test
+# compares.
+BOTTLENECK, HIDDEN, RATE, EPOCHS, LEARNING_RATE, BATCH_SIZE = 5, 32, 0.2, 50, 3e-3, 64
+VALID_FRACTION, BLOCKS, SEED, SEEDS = 0.2, 20, 42, 1
+NOISES, ALL = ("feature", "dropout", "gaussian", "none"), "all"
+
+File = Annotated[
+    Path, typer.Argument(metavar="FILE", help="Rows in the order of time: .csv, .jsonl or .parquet.")
+]
+Output = Annotated[Path, typer.Option(metavar="DIR/MODEL", help="Saved as the next version in it: 1, 2, ...")]
+Columns = Annotated[
+    str | None,
+    typer.Option(metavar="NAME,NAME,...", help="Columns to read. [default: all that hold numbers]"),
+]
+Ignore = Annotated[
+    list[str] | None, typer.Option(metavar="NAME", help="A column to leave out, such as a label; repeatable.")
+]
+DropFeature = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME|INDEX", help="A column that noise drops, and reports leave out; repeatable."),
+]
+Rate = Annotated[float, typer.Option(help="The probability to drop a number.")]
+NoRescale = Annotated[
+    bool, typer.Option("--no-rescale", help="Of feature noise: do not divide what is kept by 1 - rate.")
+]
+Noise = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KIND",
+        help="feature (chosen columns), dropout (all), gaussian (of the same variance), none; all compares them. "
+        "[default: feature with --drop-feature, else dropout]",
+    ),
+]
+Hidden = Annotated[
+    list[int] | None,
+    typer.Option(
+        metavar="UNITS", help=f"A layer of the encoder, mirrored in the decoder. [default: {HIDDEN}]"
+    ),
+]
+ValidFraction = Annotated[float, typer.Option(help="The share held out; 0: measure on the rows trained on.")]
+Blocks = Annotated[
+    int, typer.Option(help="Rows are cut into so many blocks by time, and whole ones are held out.")
+]
+Outliers = Annotated[
+    float | None,
+    typer.Option(metavar="K", help="Leave out rows over K robust deviations from a column's median."),
+]
+Seeds = Annotated[int, typer.Option(help="Trainings of each kind, with seeds from --seed on.")]
+Report = Annotated[Path | None, typer.Option(metavar="FILE.md", help="Tables as Markdown.")]
+Plot = Annotated[Path | None, typer.Option(metavar="FILE", help="A picture: .png or .svg.")]
+
+
+def autoencoder(
+    file: File,
+    output: Output,
+    columns: Columns = None,
+    ignore: Ignore = None,
+    drop_feature: DropFeature = None,
+    rate: Rate = RATE,
+    no_rescale: NoRescale = False,
+    noise: Noise = None,
+    bottleneck: Annotated[int, typer.Option(help="Its width: what is embedded.")] = BOTTLENECK,
+    hidden: Hidden = None,
+    epochs: Annotated[int, typer.Option(help="Passes over the rows.")] = EPOCHS,
+    learning_rate: Annotated[float, typer.Option(help="At the start; it falls to 0.")] = LEARNING_RATE,
+    batch_size: Annotated[int, typer.Option(help="Rows a step.")] = BATCH_SIZE,
+    valid_fraction: ValidFraction = VALID_FRACTION,
+    blocks: Blocks = BLOCKS,
+    outliers: Outliers = None,
+    seed: Annotated[int, typer.Option(help="Of the weights, the order, the noise.")] = SEED,
+    seeds: Seeds = SEEDS,
+    report: Report = None,
+    plot: Plot = None,
+    overwrite: options.Overwrite = False,
+) -> None:
+    """Train an autoencoder on columns of numbers, with noise on chosen ones; its embedding is the bottleneck.
+
+    It gives back what went in without the noise, so it learns to do without the chosen columns. Standardisation is
+    inside the saved model: it takes and gives the file's own units. Reported is how well rows that were held out are
+    reconstructed with the chosen columns and without, beside PCA of the same width.
+    """
+    from penult_service.recipes import autoencoder as recipe
+    from penult_service.recipes import numeric
+
+    noises = _noises(noise, bool(drop_feature))
+    _check_places(report, plot, file, overwrite)
+
+    settings = recipe.AutoencoderSettings(
+        bottleneck=bottleneck,
+        hidden=tuple(hidden or [HIDDEN]),
+        rate=rate,
+        rescale=not no_rescale,
+        epochs=epochs,
+        learning_rate=learning_rate,
+        batch_size=batch_size,
+        valid_fraction=valid_fraction,
+        blocks=blocks,
+        outliers=outliers,
+        seed=seed,
+        seeds=seeds,
+    )
+    names = [name.strip() for name in columns.split(",")] if columns else None
+    rows = numeric.read(file, names, ignore or ())
+    with quiet_tensorflow(), stages() as progress:
+        found = recipe.train(rows, drop_feature or (), noises, output, settings, progress)
+    from penult_service.cli.training import autoencoder_words as words
+
+    words.write(found, report, plot)
+    words.show(found)
+
+
+def _noises(noise: str | None, chosen: bool) -> tuple[str, ...]:
+    """The kinds of noise to train with."""
+    if noise is None:
+        return ("feature",) if chosen else ("dropout",)
+    options.one_of("--noise", noise, (*NOISES, ALL))
+    if noise in ("feature", ALL) and not chosen:
+        what = f"--noise {noise} needs a column to drop; name it with --drop-feature"
+        raise InvalidInput(what, reason="NO_COLUMN_CHOSEN", field="--drop-feature")
+    return NOISES if noise == ALL else (noise,)
+
+
+def _check_places(report: Path | None, plot: Path | None, file: Path, overwrite: bool) -> None:
+    """Refuse, before any work, what cannot be written, drawn or trained."""
+    from penult_service.cli import analyses, tables
+
+    for place, endings in ((report, (".md",)), (plot, (".png", ".svg"))):
+        if place is not None:
+            tables.check_places([place], [file], overwrite, endings)
+    analyses.require("tensorflow", "tf_keras", *(["matplotlib"] if plot else []))
