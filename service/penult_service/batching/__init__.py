@@ -1,8 +1,8 @@
 """Rows of many requests, packed into batches and run by one thread; every caller gets an answer."""
 
-from penult_service.batching.plan import Limits, plan
+from penult_service.batching.plan import Limits, plan, stepped
 from penult_service.batching.reports import BatchStats, Health, Observer
 from penult_service.batching.request import Lane, TwoSteps
 from penult_service.batching.scheduler import Scheduler
 
-__all__ = ["BatchStats", "Health", "Lane", "Limits", "Observer", "Scheduler", "TwoSteps", "plan"]
+__all__ = ["BatchStats", "Health", "Lane", "Limits", "Observer", "Scheduler", "TwoSteps", "plan", "stepped"]

@@ -153,8 +153,8 @@ class Batch:
 
     @property
     def padded_tokens(self) -> int:
-        """Tokens computed: the longest row times the rows."""
-        return self.longest * len(self.rows)
+        """Tokens computed: what the longest row is padded to, times the rows."""
+        return self.limits.padded(self.longest) * len(self.rows)
 
     def _payloads(self) -> list[Any]:
         return [request.payloads[i] for request, i in self.rows]

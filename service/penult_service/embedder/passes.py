@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from penult_service.embedder.options import TOKENS
 from penult_service.embedder.protocols import Engine
-from penult_service.embedder.tables import stacked
+from penult_service.embedder.tables import stacked, width_of
 from penult_service.errors import PenultError, PreconditionFailed
 from penult_service.prepared import Head, Manifest
 from penult_service.tokenizing import TokenTable
@@ -54,9 +54,7 @@ class EncodePass:
     def prepare(self, rows: Sequence[TokenRow]) -> Stacked:
         """Rows of any tables of that kind, in the arrays that the engine takes; on any thread."""
         lengths = np.array([table.lengths[i] for table, i in rows], np.int32)
-        # Cut to the longest row where the model allows it.
-        width = max(1, *(table.needed(i) for table, i in rows)) if self.manifest.trims else None
-        return Stacked(*stacked(rows, width=width), lengths)
+        return Stacked(*stacked(rows, width=width_of(rows, self.manifest)), lengths)
 
     def compute(self, batch: Stacked) -> list[Reading]:
         """A reading for each row, in order."""

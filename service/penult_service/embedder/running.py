@@ -18,7 +18,7 @@ from penult_service.embedder.given import Given, Records, Tensors
 from penult_service.embedder.inputs import inputs_of
 from penult_service.embedder.protocols import LoadedModel
 from penult_service.embedder.results import too_long
-from penult_service.embedder.tables import table_of
+from penult_service.embedder.tables import in_steps, table_of
 from penult_service.errors import DeadlineExceeded, PenultError
 from penult_service.tokenizing import TokenTable
 
@@ -122,7 +122,9 @@ def about_tokens(model: LoadedModel, given: Given) -> float:
 
 def _limits(model: LoadedModel) -> Limits:
     setting = model.tuned.setting
-    return Limits(setting.token_budget, setting.max_rows, model.tuned.overhead)
+    return Limits(
+        setting.token_budget, setting.max_rows, model.tuned.overhead, stepped=in_steps(model.manifest)
+    )
 
 
 def table_for(model: LoadedModel, given: Given) -> TokenTable:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from penult_service.embedder.passes import check_by_row, class_probabilities
 from penult_service.embedder.protocols import Engine
-from penult_service.embedder.tables import stacked
+from penult_service.embedder.tables import stacked, width_of
 from penult_service.masks import Draw, Keys
 from penult_service.prepared import Manifest
 from penult_service.tokenizing import TokenTable
@@ -54,9 +54,9 @@ class _SamplePass:
     kind: Hashable = ()
 
     def _stacked(self, rows: Sequence[SampleRow]) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
-        """Tokens and values by name; of a model that allows it, cut to the longest row."""
-        width = max(1, *(row.table.needed(row.row) for row in rows)) if self.manifest.trims else None
-        return stacked([(row.table, row.row) for row in rows], width=width)
+        """Tokens and values by name."""
+        of_tables = [(row.table, row.row) for row in rows]
+        return stacked(of_tables, width=width_of(of_tables, self.manifest))
 
     def _draw(self, row_keys: Keys, shared_keys: Keys) -> Draw:
         return Draw(row_keys, shared_keys, np.array(self.rates, np.float32))

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from penult_service.batching import stepped
 from penult_service.embedder.given import Given, place_of
 from penult_service.embedder.inputs import Inputs
 from penult_service.embedder.protocols import Tokenizer
 from penult_service.embedder.slots import slots
 from penult_service.errors import InvalidInput
-from penult_service.prepared import GRAPH, Manifest
+from penult_service.prepared import GRAPH, NO_LIMIT, Manifest
 from penult_service.tokenizing import NONE, UNKNOWN, TokenTable, cells_read, token_lengths
 
 
@@ -94,22 +95,39 @@ def kind_of(table: TokenTable, manifest: Manifest) -> Hashable:
     return (values, widths)
 
 
+def in_steps(manifest: Manifest) -> bool:
+    """Whether batches may be padded beyond their longest row: it must be known how much the model reads."""
+    return manifest.trims and manifest.max_length < NO_LIMIT
+
+
+def width_of(rows: Sequence[tuple[TokenTable, int]], manifest: Manifest) -> int | None:
+    """Tokens that a batch of them is cut or padded to, where the model allows it: its longest row's, or a step more."""
+    if not manifest.trims:
+        return None
+    longest = max(1, *(table.needed(i) for table, i in rows))
+    return max(longest, min(stepped(longest), manifest.max_length)) if in_steps(manifest) else longest
+
+
 def stacked(
     rows: Sequence[tuple[TokenTable, int]], *, width: int | None = None
 ) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
     """Token inputs int [n, width] and values [n, ...] of rows of any tables of one kind.
 
-    Shorter rows are filled up. Each input is as wide as the widest table has it, or that width at most.
+    Shorter rows are filled up. Inputs that are all as wide as each other get that width; others, which have texts of
+    their own, are as wide as the widest table has them, or that width at most.
     """
     first = rows[0][0]
-    if all(table is first for table, _ in rows):  # one copy, without a step for each row
-        numbers = [i for _, i in rows]
-        tokens = {name: array[:, :width][numbers] for name, array in first.inputs.items()}
+    tables = list({id(table): table for table, _ in rows}.values())
+    widest = {name: max(table.inputs[name].shape[1] for table in tables) for name in first.inputs}
+    alike = len(set(widest.values())) == 1
+    wides = {name: width if width and alike else min(most, width or most) for name, most in widest.items()}
+    if len(tables) == 1 and all(wides[name] <= most for name, most in widest.items()):
+        numbers = [i for _, i in rows]  # one copy, without a step for each row
+        tokens = {name: array[:, : wides[name]][numbers] for name, array in first.inputs.items()}
         return tokens, {name: array[numbers] for name, array in first.values.items()}
     tokens = {}
     for name, like in first.inputs.items():
-        widest = max(table.inputs[name].shape[1] for table, _ in rows)
-        wide = min(widest, width or widest)
+        wide = wides[name]
         matrix = np.full((len(rows), wide, *like.shape[2:]), first.filling.get(name, 0), like.dtype)
         for into, (table, i) in zip(matrix, rows, strict=True):
             row = table.inputs[name][i, :wide]

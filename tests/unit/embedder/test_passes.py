@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from penult_service.embedder.passes import EncodePass, class_probabilities
-from penult_service.prepared import Head
+from penult_service.prepared import NO_LIMIT, Head
 from penult_service.tokenizing import TokenTable
 from support.fakes import fake_model
 
@@ -95,3 +95,45 @@ def test_logits_that_are_not_finite_are_no_probabilities(activation: str, value:
             Head(kind, "o", 2, activation=activation), np.array([[value, 0.0], [0, 1]])
         )
     assert np.isfinite(found).all(axis=1).tolist() == [False, True]
+
+
+@pytest.mark.parametrize(("length", "width"), [(16, 16), (17, 18), (33, 36), (41, 42)])
+def test_batches_are_padded_to_steps_no_further_than_the_model_reads(length: int, width: int) -> None:
+    """Also where the table itself, padded to its longest row, is not as wide; with what fills its rows."""
+    ids = np.arange(1, 2 * length + 1, dtype=np.int32).reshape(2, length)
+    table = TokenTable(
+        {"ids": ids, "mask": np.ones_like(ids)},
+        np.array([length, 3], np.int32),
+        ["none"] * 2,
+        filling={"ids": 7},
+    )
+    table.inputs["mask"][1, 3:] = 0
+    manifest = replace(MODEL.manifest, max_length=42)
+    inputs = replace(PASS, manifest=manifest).prepare([(table, 1), (table, 0)]).inputs
+    assert {array.shape for array in inputs.values()} == {(2, width)}
+    np.testing.assert_array_equal(inputs["ids"][:, :length], ids[::-1])
+    assert (inputs["ids"][:, length:] == 7).all()
+    assert not inputs["mask"][:, length:].any()
+
+
+def test_a_model_that_nobody_knows_the_limit_of_is_given_no_more_than_there_is() -> None:
+    table = TokenTable({"ids": np.ones((1, 41), np.int32)}, np.array([41], np.int32), ["none"])
+    manifest = replace(MODEL.manifest, max_length=NO_LIMIT)
+    (batch,) = replace(PASS, manifest=manifest).prepare([(table, 0)]).inputs.values()
+    assert batch.shape == (1, 41)
+
+
+def test_inputs_with_widths_of_their_own_are_not_padded_beyond_them() -> None:
+    """Each may have a longest of its own, which nobody knows here."""
+    wide, narrow = np.ones((2, 40), np.int32), np.ones((2, 9), np.int32)
+    table = TokenTable({"ids": wide, "mask": narrow}, np.array([33, 20], np.int32), ["none"] * 2)
+    inputs = PASS.prepare([(table, 0), (table, 1)]).inputs
+    assert {name: array.shape for name, array in inputs.items()} == {"ids": (2, 36), "mask": (2, 9)}
+
+
+def test_a_model_whose_batches_are_not_trimmed_gets_what_the_table_has() -> None:
+    table = TokenTable({"ids": np.ones((1, 40), np.int32)}, np.array([5], np.int32), ["none"])
+    (batch,) = (
+        replace(PASS, manifest=replace(MODEL.manifest, trims=False)).prepare([(table, 0)]).inputs.values()
+    )
+    assert batch.shape == (1, 40)

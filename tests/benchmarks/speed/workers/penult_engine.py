@@ -12,6 +12,7 @@ import side
 from numpy.typing import NDArray
 from penult_service.batching.plan import Limits, plan
 from penult_service.config import serve_config
+from penult_service.embedder.tables import in_steps
 from penult_service.process import loader
 from penult_service.repository.sources import from_paths
 from penult_service.vectors import pool_tokens
@@ -33,12 +34,13 @@ class Side(side.Side):
         """As in `side.Side`, in the batches that the scheduler would make of them."""
         setting = self._loaded.tuned.setting
         table = self._loaded.tokenizer.tokenize(list(texts))
-        limits = Limits(setting.token_budget, setting.max_rows, self._loaded.tuned.overhead)
+        steps = in_steps(self._loaded.manifest)
+        limits = Limits(setting.token_budget, setting.max_rows, self._loaded.tuned.overhead, stepped=steps)
         packed = plan(table.lengths.tolist(), limits)
         found: NDArray[np.float32] | None = None
         seconds = []
         for rows in packed:
-            width = int(table.lengths[rows].max())
+            width = limits.padded(int(table.lengths[rows].max()))
             inputs = {name: array[rows, :width] for name, array in table.inputs.items()}
             began = time.perf_counter()
             read = self._loaded.engine.encode(inputs, (self._layer,))[self._layer]
@@ -53,7 +55,9 @@ class Side(side.Side):
             "longest_batch_seconds": max(seconds),
             "median_batch_seconds": float(np.median(seconds)),
             "tokens": int(table.lengths.sum()),
-            "padded_tokens": sum(len(rows) * int(table.lengths[rows].max()) for rows in packed),
+            "padded_tokens": sum(
+                len(rows) * limits.padded(int(table.lengths[rows].max())) for rows in packed
+            ),
         }
         return found
 
