@@ -5,17 +5,15 @@ TensorFlow is imported when training starts, not with this module: the command l
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from penult_service.errors import InvalidInput
-from penult_service.files import new_directory
 from penult_service.recipes import autoencoder_measures as measures
 from penult_service.recipes import saving
 from penult_service.recipes.autoencoder_measures import Errors
@@ -23,9 +21,17 @@ from penult_service.recipes.autoencoder_record import record_of
 from penult_service.recipes.autoencoder_rows import Rows, columns_of, prepared_rows
 from penult_service.recipes.numeric import Numbers
 
+if TYPE_CHECKING:
+    from penult_service.recipes.autoencoder_model import Autoencoder
+
 Progress = Callable[[str, int, int, str], None]
 """Called with a stage, what is done of it, its total, and a note such as the running loss."""
 
+DECLARATION = """\
+# Written by `penult train autoencoder`: what is embedded is the bottleneck, what is predicted is the reconstruction.
+readouts = ["bottleneck"]
+head = "regression"
+"""
 NOISES = ("feature", "dropout", "gaussian", "none")
 """FeatureDropout of the chosen columns, Dropout of all, GaussianNoise on all, and no noise."""
 
@@ -91,7 +97,7 @@ class AutoencoderReport:
     """What was saved, and how good it is.
 
     Attributes:
-        path: The version that was saved: the first noise and the first seed.
+        paths: Noise -> the version that was saved, which is that of the first seed.
         names: The columns.
         dropped: Places of the chosen ones.
         rows: What was trained on, and what measured on.
@@ -101,7 +107,7 @@ class AutoencoderReport:
         seconds: Of the whole recipe.
     """
 
-    path: Path
+    paths: Mapping[str, Path]
     names: tuple[str, ...]
     dropped: tuple[int, ...]
     rows: Rows
@@ -121,7 +127,9 @@ def train(
     settings: AutoencoderSettings,
     progress: Progress,
 ) -> AutoencoderReport:
-    """Trains one autoencoder for each noise and seed; saves the first as `output/<next number>`.
+    """Trains one autoencoder for each noise and seed; saves those of the first seed.
+
+    They are `output/<next number>`, or of several noises `output-<noise>/<next number>` each.
 
     Args:
         data: The rows, in the order of time.
@@ -134,9 +142,12 @@ def train(
         InvalidInput: A column, the split, or the bottleneck is not possible, or `output` cannot be written to.
     """
     started = time.monotonic()
-    saving.check_output(output)
+    kinds = tuple(dict.fromkeys(noises))
+    places = {one: output if len(kinds) == 1 else output.with_name(f"{output.name}-{one}") for one in kinds}
+    for place in places.values():
+        saving.check_output(place)
     chosen = columns_of(data, dropped)
-    if "feature" in noises and not chosen:
+    if "feature" in kinds and not chosen:
         what = "the noise 'feature' drops chosen columns; name one with --drop-feature"
         raise InvalidInput(what, reason="NO_COLUMN_CHOSEN", field="drop_feature")
     if settings.bottleneck >= len(data.names):
@@ -145,10 +156,11 @@ def train(
         )
         raise InvalidInput(what, reason="SETTING_OUT_OF_RANGE", field="bottleneck")
     rows = prepared_rows(data, settings)
-    runs, first = _runs(rows, chosen, noises, settings, progress)
+    networks: dict[str, Autoencoder] = {}
+    runs = tuple(_runs(rows, chosen, kinds, settings, networks, progress))
     pca = measures.Pca(rows.trained, settings.bottleneck)
     report = AutoencoderReport(
-        path=output / str(saving.next_version(output)),
+        paths={one: place / str(saving.next_version(place)) for one, place in places.items()},
         names=data.names,
         dropped=chosen,
         rows=rows,
@@ -159,12 +171,11 @@ def train(
         pca_trained_error=float(np.square(pca.reconstruct(rows.trained, ()) - rows.trained).mean()),
         seconds=time.monotonic() - started,
     )
-    progress("saving", 0, 1, "")
-    with new_directory(report.path) as draft:
-        first.save(draft)
-        record = json.dumps(record_of(report, data), indent=2, ensure_ascii=False)
-        (draft / saving.TRAINING).write_text(record + "\n", encoding="utf-8")
-    progress("saving", 1, 1, "")
+    for number, (one, place) in enumerate(places.items()):
+        progress("saving", number, len(places), "")
+        network, record = networks[one], record_of(report, data, one)
+        saving.save_version(network.model, place, (), record, started, {"penult.toml": DECLARATION})
+    progress("saving", len(places), len(places), "")
     return report
 
 
@@ -173,26 +184,32 @@ def _runs(
     chosen: tuple[int, ...],
     noises: Sequence[str],
     settings: AutoencoderSettings,
+    networks: dict[str, Autoencoder],
     progress: Progress,
-) -> tuple[tuple[Run, ...], Any]:
-    """Every training, and the network of the first."""
+) -> Iterator[Run]:
+    """Every training; `networks` gets those of the first seed, by noise."""
     progress("loading", 0, 1, "")
     from penult_service.recipes.autoencoder_model import Autoencoder
 
     progress("loading", 1, 1, "")
-    runs, first = [], None
-    for noise in dict.fromkeys(noises):
+    for noise in noises:
         for seed in range(settings.seed, settings.seed + settings.seeds):
-            stage = f"noise {noise}, seed {seed}"
-            curve: list[dict[str, float]] = []
-
-            def told(epoch: int, loss: float, error: float, stage: str = stage, curve: Any = curve) -> None:
-                curve.append({"epoch": epoch, "loss": loss, "error": error})
-                progress(stage, epoch, settings.epochs, f"loss {loss:.4f}, measured error {error:.4f}")
-
             network = Autoencoder(rows.mean, rows.deviation, noise, chosen, settings, seed)
-            network.fit(rows.trained, rows.measured, told)
-            errors = measures.errors_of(network.reconstruct, rows.measured, chosen)
-            runs.append(Run(noise, seed, tuple(curve), errors, network.error(rows.trained)))
-            first = first or network
-    return tuple(runs), first
+            networks.setdefault(noise, network)
+            yield _run(network, rows, chosen, noise, seed, progress)
+
+
+def _run(
+    network: Autoencoder, rows: Rows, chosen: tuple[int, ...], noise: str, seed: int, progress: Progress
+) -> Run:
+    """A training, and what is measured after it."""
+    curve: list[dict[str, float]] = []
+
+    def told(epoch: int, loss: float, error: float) -> None:
+        curve.append({"epoch": epoch, "loss": loss, "error": error})
+        words = f"loss {loss:.4f}, measured error {error:.4f}"
+        progress(f"noise {noise}, seed {seed}", epoch, network.epochs, words)
+
+    network.fit(rows.trained, rows.measured, told)
+    errors = measures.errors_of(network.reconstruct, rows.measured, chosen)
+    return Run(noise, seed, tuple(curve), errors, network.error(rows.trained))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,12 +16,6 @@ from penult_service.recipes.layers.feature_dropout import feature_dropout
 if TYPE_CHECKING:
     from penult_service.recipes.autoencoder import AutoencoderSettings
 
-BOTTLENECK = "bottleneck"
-DECLARATION = f"""\
-# Written by `penult train autoencoder`: what is embedded is the bottleneck, what is predicted is the reconstruction.
-readouts = ["{BOTTLENECK}"]
-head = "regression"
-"""
 ROWS = 4096
 """Rows that are measured at once."""
 
@@ -54,7 +47,7 @@ class Autoencoder:
                 layers.Dense(units, "relu", name=f"encoder_{number}")
                 for number, units in enumerate(settings.hidden, start=1)
             ),
-            layers.Dense(settings.bottleneck, name=BOTTLENECK),
+            layers.Dense(settings.bottleneck, name="bottleneck"),
             *(
                 layers.Dense(units, "relu", name=f"decoder_{number}")
                 for number, units in enumerate(reversed(settings.hidden), start=1)
@@ -77,6 +70,11 @@ class Autoencoder:
         for layer in [*self._noise, *self._inner]:
             tensor = layer(tensor)
         return tensor
+
+    @property
+    def epochs(self) -> int:
+        """How many `fit` goes through."""
+        return self._settings.epochs
 
     def fit(self, rows: NDArray[np.float64], valid: NDArray[np.float64], told: Told) -> None:
         """Trains on standardised rows [n, k], to give them back without the noise; `valid` is measured alone."""
@@ -102,11 +100,6 @@ class Autoencoder:
     def error(self, rows: NDArray[np.float64]) -> float:
         """The mean squared error on standardised rows, without noise."""
         return float(np.square(self.reconstruct(rows) - rows).mean())
-
-    def save(self, directory: Path) -> None:
-        """Writes the SavedModel, without optimizer slots, and what preparing it needs to be told."""
-        self.model.save(str(directory), save_format="tf", include_optimizer=False)
-        (directory / "penult.toml").write_text(DECLARATION, encoding="utf-8")
 
 
 def _noise(kind: str, dropped: Sequence[int], settings: AutoencoderSettings, seed: int) -> list[Any]:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 PACKAGES = ("penult", "tensorflow", "tf_keras", "numpy")
 
 
-def record_of(report: AutoencoderReport, data: Numbers) -> dict[str, Any]:
-    """What `training.json` says."""
+def record_of(report: AutoencoderReport, data: Numbers, noise: str) -> dict[str, Any]:
+    """What `training.json` says of the model that was trained with this noise; `seconds` are added when it is saved."""
     rows, names = report.rows, report.names
 
     def told(errors: Errors) -> dict[str, Any]:
@@ -31,6 +31,7 @@ def record_of(report: AutoencoderReport, data: Numbers) -> dict[str, Any]:
         {"noise": run.noise, "seed": run.seed, "trained_error": run.trained_error}
         | {"error": float(run.errors.clean.mean()), "errors": told(run.errors), "curve": list(run.curve)}
         for run in report.runs
+        if run.noise == noise
     ]
     return {
         "recipe": "autoencoder",
@@ -45,7 +46,7 @@ def record_of(report: AutoencoderReport, data: Numbers) -> dict[str, Any]:
             for name, mean, deviation in zip(names, rows.mean, rows.deviation, strict=True)
         },
         "dropped": [names[place] for place in report.dropped],
-        "saved": {"noise": report.runs[0].noise, "seed": report.runs[0].seed},
+        "saved": {"noise": noise, "seed": report.settings.seed},
         "settings": asdict(report.settings),
         "rows": {
             "trained": len(rows.trained),
@@ -57,5 +58,4 @@ def record_of(report: AutoencoderReport, data: Numbers) -> dict[str, Any]:
         "pca": {"trained_error": report.pca_trained_error, "error": float(report.pca.clean.mean())}
         | {"errors": told(report.pca), "errors_by_least_squares": told(report.pca_others)},
         "versions": {package: version(package) for package in PACKAGES},
-        "seconds": round(report.seconds, 1),
     }

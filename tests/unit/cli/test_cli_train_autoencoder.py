@@ -34,7 +34,7 @@ def test_all_kinds_of_noise_with_a_report_and_a_picture(
     report, plot = tmp_path / "report.md", tmp_path / "errors.svg"
     command = ["train", "autoencoder", str(rows), "--output", str(output), "--ignore", "state", *COMMON]
     command += ["--drop-feature", "left", "--noise", "all", "--outliers", "50"]
-    assert main([*command, "--report", str(report), "--plot", str(plot)]) == 0
+    assert main([*command, "--report", str(report), "--report", str(plot)]) == 0
     said = capsys.readouterr()
     assert "noise gaussian, seed 42: 2 of 2" in said.err
     assert "warning" not in said.err
@@ -42,17 +42,24 @@ def test_all_kinds_of_noise_with_a_report_and_a_picture(
     for name in ("FeatureDropout", "Dropout", "GaussianNoise", "no noise", "PCA, 1 components"):
         assert f"\n{name} " in said.out
         assert f"| {name} |" in report.read_text()
-    assert f"saved {output / '1'} (noise feature, seed 42)" in said.out
-    record = json.loads((output / "1" / "training.json").read_text())
-    assert record["data"]["skipped"] == ["time", "state"]
     text = report.read_text()
-    assert f"{record['runs'][3]['error']:#.3g}" in text
+    assert sorted(path.name for path in output.parent.iterdir()) == [
+        f"pairs-{noise}" for noise in ("dropout", "feature", "gaussian", "none")
+    ]
+    for noise in ("feature", "none"):
+        path = output.with_name(f"pairs-{noise}") / "1"
+        assert f"saved {path} (noise {noise})" in said.out
+        record = json.loads((path / "training.json").read_text())
+        assert record["data"]["skipped"] == ["time", "state"]
+        assert record["saved"] == {"noise": noise, "seed": 42}
+        (run,) = record["runs"]
+        assert f"{run['error']:#.3g}" in text
     assert "| left (chosen) |" in text
     assert "![reconstruction](errors.svg)" in text
     assert plot.read_bytes().startswith(b"<?xml")
     assert main([*command, "--report", str(report)]) == 2
     assert "report.md is there already; --overwrite replaces it" in capsys.readouterr().err
-    assert not (output / "2").exists()
+    assert not (path.parent / "2").exists()
 
 
 @pytest.mark.tensorflow
@@ -62,16 +69,20 @@ def test_faults_are_told_of_and_the_default_noise_is_on_all_columns(
     rows, output = write_rows(tmp_path / "rows.csv"), tmp_path / "pairs"
     columns = ["--columns", "other,left,right"]
     command = ["train", "autoencoder", str(rows), "--output", str(output), *columns, *COMMON]
-    assert main(command) == 0
+    assert main([*command, "--json"]) == 0
     said = capsys.readouterr()
     assert (
         "warning: row 40 (from 0) lies over 20 robust deviations off (left is 1e+06 in row 40, " in said.err
     )
     assert "--outliers 20 leaves them out" in said.err
-    assert "one missing, on average" in said.out
+    told = json.loads(said.out)
     record = json.loads((output / "1" / "training.json").read_text())
     assert list(record["columns"]) == ["other", "left", "right"]
     assert record["saved"]["noise"] == "dropout"
+    assert told["saved"] == {"dropout": str(output / "1")}
+    assert told["rows"]["far"] == [40]
+    (run,) = told["runs"]
+    assert run["itself_missing"] == list(record["runs"][0]["errors"]["itself_missing"].values())
 
 
 @pytest.mark.parametrize(
@@ -79,13 +90,17 @@ def test_faults_are_told_of_and_the_default_noise_is_on_all_columns(
     [
         (["--noise", "feature"], "--noise feature needs a column to drop; name it with --drop-feature"),
         (["--noise", "all"], "--noise all needs a column to drop"),
-        (["--noise", "loud"], "--noise is one of feature, dropout, gaussian, none, all, not 'loud'"),
+        (
+            ["--noise", "loud"],
+            "--noise 'loud': it is one of feature, dropout, gaussian, none, several of them",
+        ),
         (["--drop-feature", "up"], "there is no column 'up' to drop; there are 0 'left'"),
         (["--columns", "left,up"], "has no column 'up'"),
         (["--columns", "left,time"], "column 'time': '2026-01-01 0' is not a finite number"),
         (["--bottleneck", "4"], "bottleneck is 4; it must be below the number of columns, 4"),
         (["--rate", "1"], "rate is 1.0; it must be at least 0 and below 1"),
-        (["--plot", "errors.pdf"], "ends in one of .png, .svg"),
+        (["--noise", "none,loud"], "--noise 'loud'"),
+        (["--report", "errors.pdf"], "ends in one of .md, .png, .svg"),
         (["--report", "none/report.md"], "there is no directory none"),
     ],
 )

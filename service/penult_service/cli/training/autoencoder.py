@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -15,12 +17,18 @@ from penult_service.errors import InvalidInput
 # compares.
 BOTTLENECK, HIDDEN, RATE, EPOCHS, LEARNING_RATE, BATCH_SIZE = 5, 32, 0.2, 50, 3e-3, 64
 VALID_FRACTION, BLOCKS, SEED, SEEDS = 0.2, 20, 42, 1
-NOISES, ALL = ("feature", "dropout", "gaussian", "none"), "all"
+NOISES, ALL, REPORTS = ("feature", "dropout", "gaussian", "none"), "all", (".md", ".png", ".svg")
 
 File = Annotated[
     Path, typer.Argument(metavar="FILE", help="Rows in the order of time: .csv, .jsonl or .parquet.")
 ]
-Output = Annotated[Path, typer.Option(metavar="DIR/MODEL", help="Saved as the next version in it: 1, 2, ...")]
+Output = Annotated[
+    Path,
+    typer.Option(
+        metavar="DIR/MODEL",
+        help="Saved as the next version in it; of several kinds of noise in DIR/MODEL-KIND each.",
+    ),
+]
 Columns = Annotated[
     str | None,
     typer.Option(metavar="NAME,NAME,...", help="Columns to read. [default: all that hold numbers]"),
@@ -40,8 +48,8 @@ Noise = Annotated[
     str | None,
     typer.Option(
         metavar="KIND",
-        help="feature (chosen columns), dropout (all), gaussian (of the same variance), none; all compares them. "
-        "[default: feature with --drop-feature, else dropout]",
+        help="feature (chosen columns), dropout (all), gaussian (of the same variance), none; several with "
+        "commas, or all. [default: feature with --drop-feature, else dropout]",
     ),
 ]
 Hidden = Annotated[
@@ -59,8 +67,12 @@ Outliers = Annotated[
     typer.Option(metavar="K", help="Leave out rows over K robust deviations from a column's median."),
 ]
 Seeds = Annotated[int, typer.Option(help="Trainings of each kind, with seeds from --seed on.")]
-Report = Annotated[Path | None, typer.Option(metavar="FILE.md", help="Tables as Markdown.")]
-Plot = Annotated[Path | None, typer.Option(metavar="FILE", help="A picture: .png or .svg.")]
+Reports = Annotated[
+    list[Path] | None,
+    typer.Option(
+        metavar="FILE", help="Tables as .md, or a picture as .png or .svg; may be named several times."
+    ),
+]
 
 
 def autoencoder(
@@ -82,8 +94,8 @@ def autoencoder(
     outliers: Outliers = None,
     seed: Annotated[int, typer.Option(help="Of the weights, the order, the noise.")] = SEED,
     seeds: Seeds = SEEDS,
-    report: Report = None,
-    plot: Plot = None,
+    report: Reports = None,
+    as_json: options.Json = False,
     overwrite: options.Overwrite = False,
 ) -> None:
     """Train an autoencoder on columns of numbers, with noise on chosen ones; its embedding is the bottleneck.
@@ -95,9 +107,8 @@ def autoencoder(
     from penult_service.recipes import autoencoder as recipe
     from penult_service.recipes import numeric
 
-    noises = _noises(noise, bool(drop_feature))
-    _check_places(report, plot, file, overwrite)
-
+    noises, reports = _noises(noise, bool(drop_feature)), report or []
+    _check_places(reports, file, overwrite)
     settings = recipe.AutoencoderSettings(
         bottleneck=bottleneck,
         hidden=tuple(hidden or [HIDDEN]),
@@ -118,26 +129,33 @@ def autoencoder(
         found = recipe.train(rows, drop_feature or (), noises, output, settings, progress)
     from penult_service.cli.training import autoencoder_words as words
 
-    words.write(found, report, plot)
-    words.show(found)
+    words.write(found, reports)
+    if as_json:
+        print(json.dumps(words.facts(found), indent=1, ensure_ascii=False))
+    else:
+        words.show(found)
 
 
-def _noises(noise: str | None, chosen: bool) -> tuple[str, ...]:
-    """The kinds of noise to train with."""
-    if noise is None:
+def _noises(words: str | None, chosen: bool) -> tuple[str, ...]:
+    """The kinds of noise asked for, in the order asked for."""
+    if words is None:
         return ("feature",) if chosen else ("dropout",)
-    options.one_of("--noise", noise, (*NOISES, ALL))
-    if noise in ("feature", ALL) and not chosen:
-        what = f"--noise {noise} needs a column to drop; name it with --drop-feature"
-        raise InvalidInput(what, reason="NO_COLUMN_CHOSEN", field="--drop-feature")
-    return NOISES if noise == ALL else (noise,)
+    names = NOISES if words == ALL else tuple(dict.fromkeys(name.strip() for name in words.split(",")))
+    wrong = next((name for name in names if name not in NOISES), None)
+    if wrong is not None:
+        what = f"--noise {wrong!r}: it is one of {', '.join(NOISES)}, several of them with commas, or all"
+        raise InvalidInput(what, reason="NOISE", field="noise")
+    if "feature" in names and not chosen:
+        what = f"--noise {words} needs a column to drop; name it with --drop-feature"
+        raise InvalidInput(what, reason="NO_COLUMN_CHOSEN", field="drop_feature")
+    return names
 
 
-def _check_places(report: Path | None, plot: Path | None, file: Path, overwrite: bool) -> None:
+def _check_places(reports: Sequence[Path], file: Path, overwrite: bool) -> None:
     """Refuse, before any work, what cannot be written, drawn or trained."""
     from penult_service.cli import analyses, tables
 
-    for place, endings in ((report, (".md",)), (plot, (".png", ".svg"))):
-        if place is not None:
-            tables.check_places([place], [file], overwrite, endings)
-    analyses.require("tensorflow", "tf_keras", *(["matplotlib"] if plot else []))
+    tables.check_places(reports, (file,), overwrite, REPORTS)
+    analyses.require("tensorflow", "tf_keras")
+    if any(place.suffix.lower() != ".md" for place in reports):
+        analyses.require("matplotlib")

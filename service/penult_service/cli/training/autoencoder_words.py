@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -48,7 +50,7 @@ def view_of(report: AutoencoderReport) -> shown.ReconstructionView:
         chosen=report.dropped,
         title=f"Reconstruction of {counted(len(report.names), 'column')} through {report.settings.bottleneck}: "
         f"noise{rate} at rate {report.settings.rate:g}",
-        caption=" · ".join(facts(report)),
+        caption=" · ".join(said_of(report)),
     )
 
 
@@ -64,7 +66,7 @@ def _kind(name: str, trained: list[float], errors: list[Errors], baseline: bool 
     )
 
 
-def facts(report: AutoencoderReport) -> list[str]:
+def said_of(report: AutoencoderReport) -> list[str]:
     """What was trained on and how, in short sentences."""
     rows, settings = report.rows, report.settings
     measured = (
@@ -101,29 +103,70 @@ def _rows(rows: tuple[int, ...]) -> str:
 
 def show(report: AutoencoderReport) -> None:
     """The table and what was saved, on the screen."""
-    told = warning(report)
-    if told:
-        note(told)
-    for fact in facts(report):
+    for fact in said_of(report):
         print(fact)
     print("mean squared error of standardised numbers (1: what naming the mean scores)\n")
     head, rows = shown.overview(view_of(report))
     print_table(head, rows, right=range(1, len(head)), whole=[0])
-    print(
-        f"\n{report.seconds:.0f} s; saved {report.path} (noise {report.runs[0].noise}, seed {report.runs[0].seed})"
-    )
+    print(f"\n{report.seconds:.0f} s; of seed {report.settings.seed}:")
+    for noise, path in report.paths.items():
+        print(f"saved {path} (noise {noise})")
 
 
-def as_markdown(report: AutoencoderReport, picture: Path | None) -> str:
-    """The same with a table by column, and the picture where there is one."""
-    view = view_of(report)
-    return "\n".join(_lines(report, view, picture)) + "\n"
+def facts(report: AutoencoderReport) -> dict[str, Any]:
+    """The same as JSON has it: errors of all columns, of each one, and with columns missing."""
+    rows = report.rows
+    return {
+        "columns": list(report.names),
+        "chosen": [report.names[place] for place in report.dropped],
+        "rows": {
+            "trained": len(rows.trained),
+            "held_out": len(rows.measured) if rows.held_out else 0,
+            "left_out": list(rows.left_out),
+            "far": list(rows.far),
+        },
+        "settings": asdict(report.settings),
+        "runs": [
+            {"noise": run.noise, "seed": run.seed, "trained": run.trained_error} | _errors(run.errors)
+            for run in report.runs
+        ],
+        "pca": {"trained": report.pca_trained_error} | _errors(report.pca),
+        "pca_least_squares": {"trained": report.pca_trained_error} | _errors(report.pca_others),
+        "saved": {noise: str(path) for noise, path in report.paths.items()},
+        "seconds": round(report.seconds, 1),
+    }
 
 
-def _lines(report: AutoencoderReport, view: shown.ReconstructionView, picture: Path | None) -> Iterator[str]:
+def _errors(errors: Errors) -> dict[str, Any]:
+    """By column: with nothing missing, while it alone is missing, and while all chosen ones are."""
+    parts = {"clean": errors.clean, "itself_missing": errors.itself, "chosen_missing": errors.chosen}
+    return {name: values.tolist() for name, values in parts.items()}
+
+
+def write(report: AutoencoderReport, places: Sequence[Path]) -> None:
+    """The files that were asked for; and a warning, where there is one, on stderr."""
+    told = warning(report)
+    if told:
+        note(told)
+    pictures = [place for place in places if place.suffix.lower() != ".md"]
+    with drafts(*places) as made:
+        for place, draft in zip(places, made, strict=True):
+            if place in pictures:
+                from penult_service.plots.reconstruction import picture
+
+                draft.write_bytes(picture(view_of(report), place.suffix[1:].lower()))
+            else:
+                text = "\n".join(_lines(report, view_of(report), pictures))
+                draft.write_text(text + "\n", encoding="utf-8")
+
+
+def _lines(
+    report: AutoencoderReport, view: shown.ReconstructionView, pictures: Sequence[Path]
+) -> Iterator[str]:
+    """A Markdown document: the table, one by column, and the pictures that are written beside it."""
     yield f"# {markdown.plain(view.title)}"
     yield ""
-    yield from (f"- {markdown.plain(fact, 1000)}" for fact in facts(report))
+    yield from (f"- {markdown.plain(fact, 1000)}" for fact in said_of(report))
     told = warning(report)
     if told:
         yield f"- {markdown.plain(told, 1000)}"
@@ -135,18 +178,4 @@ def _lines(report: AutoencoderReport, view: shown.ReconstructionView, picture: P
     for title, (head, rows) in zip(titles, (shown.overview(view), shown.by_column(view)), strict=True):
         cells = [[markdown.plain(row[0]), *row[1:]] for row in rows]
         yield from markdown.section(title, markdown.table([markdown.plain(cell) for cell in head], cells))
-    if picture is not None:
-        yield f"![reconstruction]({picture.name})"
-
-
-def write(report: AutoencoderReport, text: Path | None, picture: Path | None) -> None:
-    """The files that were asked for."""
-    view, places = view_of(report), [place for place in (text, picture) if place is not None]
-    with drafts(*places) as made:
-        for place, draft in zip(places, made, strict=True):
-            if place == picture:
-                from penult_service.plots.reconstruction import picture as drawn
-
-                draft.write_bytes(drawn(view, place.suffix[1:].lower()))
-            else:
-                draft.write_text(as_markdown(report, picture), encoding="utf-8")
+    yield from (f"![reconstruction]({picture.name})" for picture in pictures)
