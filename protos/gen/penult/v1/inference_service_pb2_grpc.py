@@ -27,6 +27,10 @@ if _version_not_supported:
 
 class InferenceServiceStub(object):
     """Embeddings, probabilities, outputs and tokens.
+
+    Too much work is RESOURCE_EXHAUSTED, with RetryInfo: reason OVERLOADED when the call's deadline would pass while it
+    waits for its caller's share of the model (told at once, before anything is computed), QUEUE_FULL when no more tokens
+    may wait (`Limits.max_queued_tokens`).
     """
 
     def __init__(self, channel):
@@ -64,6 +68,10 @@ class InferenceServiceStub(object):
 
 class InferenceServiceServicer(object):
     """Embeddings, probabilities, outputs and tokens.
+
+    Too much work is RESOURCE_EXHAUSTED, with RetryInfo: reason OVERLOADED when the call's deadline would pass while it
+    waits for its caller's share of the model (told at once, before anything is computed), QUEUE_FULL when no more tokens
+    may wait (`Limits.max_queued_tokens`).
     """
 
     def Embed(self, request, context):
@@ -141,6 +149,10 @@ def add_InferenceServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class InferenceService(object):
     """Embeddings, probabilities, outputs and tokens.
+
+    Too much work is RESOURCE_EXHAUSTED, with RetryInfo: reason OVERLOADED when the call's deadline would pass while it
+    waits for its caller's share of the model (told at once, before anything is computed), QUEUE_FULL when no more tokens
+    may wait (`Limits.max_queued_tokens`).
     """
 
     @staticmethod
