@@ -12,16 +12,23 @@ from numpy.typing import NDArray
 
 from penult_service.prepared import WORDPIECES, Manifest
 from penult_service.tokenizing.table import CUT, NONE, UNKNOWN, TokenTable, token_lengths
+from penult_service.tokenizing.wordpieces import WordPieces, is_plain
 
 _ROWS = 4096  # texts a call of the graph: its ragged tensors are several times the result
 
 
 class GraphTokenizer:
-    """Fulfils `embedder.Tokenizer`; takes as many lists of texts as the model has inputs of text."""
+    """Fulfils `embedder.Tokenizer`; takes as many lists of texts as the model has inputs of text.
+
+    Attributes:
+        pieces: The same word pieces of plain texts, where they are known: whether a text was cut is told without
+            calling the graph once more for each.
+    """
 
     def __init__(self, signature: Callable[..., Mapping[str, Any]], manifest: Manifest) -> None:
         self._signature = signature
         self._manifest = manifest
+        self.pieces: WordPieces | None = None
         self._arguments = [field.argument for field in manifest.texts]
         self._names = [token.name for token in manifest.inputs if token.role != "value" and not token.field]
 
@@ -58,7 +65,10 @@ class GraphTokenizer:
             return NONE
         if not self._manifest.counts_wordpieces:
             return UNKNOWN
-        return CUT if self._pieces([[text]]) > length - self._special else NONE
+        room = length - self._special
+        if self.pieces is not None and is_plain(text):
+            return CUT if self.pieces.more_than(room, text) else NONE
+        return CUT if self._pieces([[text]]) > room else NONE
 
     def _truncations(self, texts: Sequence[Sequence[str]], lengths: NDArray[np.int32]) -> list[str]:
         """Whether rows of several texts were cut: each text may have a length of its own, so room tells nothing."""

@@ -24,6 +24,8 @@ _PIECES_A_ROW = 50
 
 
 class _Graph(Protocol):
+    pieces: WordPieces | None
+
     def tokenize(self, *texts: Sequence[str]) -> TokenTable:
         """As of `GraphTokenizer`."""
         ...
@@ -93,6 +95,7 @@ def with_short(graph: _Graph, pieces: WordPieces | None, manifest: Manifest) -> 
         return graph
     short = ShortTokenizer(graph, pieces, empty, manifest)
     if _same(graph, short, trial_texts(pieces.plain, manifest.max_length)):
+        graph.pieces = pieces
         return short
     _log.warning("short texts are tokenized by the graph: what it was recognised as gives other tokens")
     return graph

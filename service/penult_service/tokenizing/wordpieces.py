@@ -57,6 +57,10 @@ class WordPieces:
                 found.append(id_)
         return found
 
+    def more_than(self, most: int, text: str) -> bool:
+        """Whether a plain text has so many pieces; sooner told than `ids` where it has as many words."""
+        return len(_WORDS.findall(text)) > most or len(self.ids(text)) > most
+
     def _cut(self, word: str) -> list[int]:
         if len(word) > self._longest:
             return [self._unknown]

@@ -49,11 +49,19 @@ def test_only_printable_ascii_and_line_breaks_are_plain() -> None:
     assert not any(map(is_plain, ("a\x00", "naïve", "a\n\x0b")))
 
 
+def test_pieces_are_counted_as_they_are_cut() -> None:
+    pieces = WordPieces(VOCABULARY, 1, lower=True)
+    for text in ("", "a b", "unaffable", "unaffable a!", "x unaffable"):
+        count = len(pieces.ids(text))
+        assert [pieces.more_than(most, text) for most in range(8)] == [count > most for most in range(8)]
+
+
 class Counted:
     """A tokenizer, and how many texts each call had."""
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer, self.calls = tokenizer, list[int]()
+        self.pieces: WordPieces | None = None
 
     def tokenize(self, *texts: Sequence[str]) -> TokenTable:
         self.calls.append(len(texts[0]))
@@ -140,6 +148,23 @@ def test_whether_a_text_was_cut_is_as_unknown_as_the_graph_says(signature: Any, 
     assert isinstance(short, ShortTokenizer)
     assert short.tokenize(["w " * 250]).truncations == [UNKNOWN]
     assert short.tokenize(["w"]).truncations == [NONE]
+
+
+@pytest.mark.tensorflow
+def test_whether_long_plain_texts_were_cut_needs_no_further_call(signature: Any, manifest: Manifest) -> None:
+    from penult_service.tokenizing.graph import GraphTokenizer
+
+    slow, quick = GraphTokenizer(signature, manifest), GraphTokenizer(signature, manifest)
+    with_short(quick, recognised(signature), manifest)
+    room = manifest.max_length - 2
+    texts = ["a " * n for n in (room - 1, room, room + 1, 3 * room)]
+    texts += [f"{text} é" for text in texts]
+    expected = slow.tokenize(texts).truncations
+    assert expected == [NONE, NONE, CUT, CUT, NONE, CUT, CUT, CUT]
+    calls: list[int] = []
+    quick._pieces = lambda rows: calls.append(len(rows[0])) or slow._pieces(rows)  # type: ignore[method-assign]
+    assert quick.tokenize(texts).truncations == expected
+    assert calls == [1] * 4  # those that are not plain and fill all
 
 
 @pytest.mark.tensorflow
