@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from penult_service.recipes.events.train import Comparison
 
 # The defaults of recipes.events.settings.Settings, written out so that --help does not import NumPy; a test compares.
-UNITS, EMBEDDING, DROPOUT, EPOCHS, LEARNING_RATE, BATCH_SIZE, LENGTH = 64, 32, 0.2, 8, 4e-3, 32, 128
+UNITS, EMBEDDING, DROPOUT, EPOCHS, LEARNING_RATE, BATCH_SIZE, LENGTH = 64, 32, 0.2, 6, 4e-3, 32, 128
 GATE_UNIT, TIME_WEIGHT, VALID_FRACTION, SEED, SEEDS = 1.0, 0.2, 0.3, 42, 1
 REPORTS = (".md", ".png", ".svg")
 HEADINGS = ("variant", "accuracy", "log loss", "time RMSE, days", "time MAE, days", "s a run")

@@ -55,7 +55,7 @@ class Settings:
     units: int = 64
     embedding: int = 32
     dropout: float = 0.2
-    epochs: int = 8
+    epochs: int = 6
     learning_rate: float = 4e-3
     batch_size: int = 32
     length: int = 128
