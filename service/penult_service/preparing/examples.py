@@ -12,6 +12,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from penult_service.prepared import CALLER, GRAPH, LIBRARY, TEXT, Field, TokenInput
+from penult_service.preparing import scales
 from penult_service.preparing.graph import Ref
 from penult_service.preparing.opened import Input, Opened
 from penult_service.tokenizing.library import LibraryTokenizer
@@ -45,6 +46,7 @@ class Examples:
     """
 
     def __init__(self, opened: Opened, tokens: Sequence[TokenInput] = (), vocabulary: int = 2) -> None:
+        self._opened = opened
         self._inputs = opened.inputs
         self._texts = opened.texts
         self._tokens = tuple(tokens)
@@ -86,9 +88,10 @@ class Examples:
         for one in self._inputs:
             if not one.is_text and (self._texts or one.name not in given):
                 shape = (count, *(length or _ANY for length in one.shape[1:]))
-                dtype = one.dtype.as_numpy_dtype
                 numbers = generator.normal(size=shape)
-                found[one.name] = numbers.astype(dtype) if one.dtype.is_floating else np.zeros(shape, dtype)
+                floating = one.dtype.is_floating
+                empty = np.zeros(shape, one.dtype.as_numpy_dtype)
+                found[one.name] = scales.expected(self._opened, one, numbers) if floating else empty
         return found
 
     def _made_up(self, texts: Sequence[str]) -> dict[str, NDArray[Any]]:

@@ -27,9 +27,11 @@ Build = Callable[[Any], tuple[Any, Any]]
 
 
 def corrects(window: Any, *, front: Any = None, behind: Any = None, **own: Any) -> tuple[Any, Any]:
-    """The last step, and an LSTM's correction."""
+    """The last step, and a correction: an LSTM's, or for a short test a dense layer's."""
     layers = tf_keras.layers
-    state = layers.LSTM(5, name="lstm", **own)(front(window) if front else window)
+    given = front(window) if front else window
+    dense = layers.Dense(5, "tanh", name="state")
+    state = layers.LSTM(5, name="state", **own)(given) if own else dense(layers.Flatten()(given))
     correction = layers.Dense(3, name="correction")(behind(state) if behind else state)
     last = layers.Flatten()(layers.Cropping1D((5, 0))(window))
     return layers.Add()([correction, last]), state
@@ -54,7 +56,7 @@ def recurrent(window: Any) -> tuple[Any, Any]:
 def trained_around(window: Any) -> tuple[Any, Any]:
     """The other way is learned as well: none of the two is the embedding."""
     layers = tf_keras.layers
-    state = layers.LSTM(5, name="lstm")(window)
+    state = layers.Dense(5, "tanh", name="state")(layers.Flatten()(window))
     linear = layers.Dense(3, name="linear")(layers.Flatten()(window))
     return layers.Add()([layers.Dense(3, name="correction")(layers.Dropout(0.5)(state)), linear]), state
 
@@ -80,9 +82,9 @@ def opened(build: Build, folder: Path) -> tuple[Survey, np.ndarray, Any]:
 
 def head_of(survey: Survey, seams: Seams) -> tuple[np.ndarray, np.ndarray]:
     """What `encode` reads, and what the head makes of it and of the windows."""
-    built = parts.build(survey.opened, seams, {("lstm",): "encode"}, Plan(()))
+    built = parts.build(survey.opened, seams, {("state",): "encode"}, Plan(()))
     assert len(parts.head_values(survey.opened, seams)) == 1
-    read = built["encode"](tf.constant(WINDOWS))["lstm"]
+    read = built["encode"](tf.constant(WINDOWS))["state"]
     (output,) = built["head"](read, tf.constant(WINDOWS)).values()
     return read.numpy(), output.numpy()
 
@@ -91,7 +93,7 @@ def head_of(survey: Survey, seams: Seams) -> tuple[np.ndarray, np.ndarray]:
 def test_the_state_is_read_and_the_head_takes_the_window_beside_it(tmp_path: Path, build: Build) -> None:
     survey, expected, model = opened(build, tmp_path / "model")
     seams = find_seams(survey)
-    assert (seams.seam, seams.read[0][0].dimension) == ("lstm", 5)
+    assert (seams.seam, seams.read[0][0].dimension) == ("state", 5)
     assert any("other ways lead around it" in note for note in seams.notes)
     assert [site.place for site in seams.sites] == {"after": ["at"], "before": ["before"]}.get(
         build.__name__, []
