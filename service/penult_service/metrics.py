@@ -68,6 +68,8 @@ class Metrics:
             buckets=_SECONDS,
             registry=registry,
         )
+        self._waited, self._encoded = (self._stages.labels(stage) for stage in ("queue", "encode"))
+        self._queues: dict[Hashable, tuple[Gauge, Counter, Counter]] = {}
         self._states = Gauge(
             "penult_model_state",
             "1 for the state that a version is in.",
@@ -108,18 +110,27 @@ class Metrics:
 
     def queue_changed(self, queue: Hashable, waiting_tokens: int) -> None:
         """As in `batching.Observer`."""
-        self._queue.labels(_model_of(queue)).set(waiting_tokens)
+        self._of(queue)[0].set(waiting_tokens)
 
     def batch_finished(self, stats: BatchStats) -> None:
         """As in `batching.Observer`."""
         self._batch_rows.observe(stats.rows)
         self._batch_tokens.observe(stats.tokens)
         self._batch_padded.observe(stats.padded_tokens)
-        model = _model_of(stats.queue)
-        self._computed.labels(model, "text").inc(stats.tokens)
-        self._computed.labels(model, "padding").inc(stats.padded_tokens - stats.tokens)
-        self._stages.labels("queue").observe(stats.waited)
-        self._stages.labels("encode").observe(stats.seconds)
+        _, text, padding = self._of(stats.queue)
+        text.inc(stats.tokens)
+        padding.inc(stats.padded_tokens - stats.tokens)
+        self._waited.observe(stats.waited)
+        self._encoded.observe(stats.seconds)
+
+    def _of(self, queue: Hashable) -> tuple[Gauge, Counter, Counter]:
+        """Of a model: the tokens that wait, those of texts and of padding. The library's own way to them is longer."""
+        found = self._queues.get(queue)
+        if found is None:
+            model = _model_of(queue)
+            computed = [self._computed.labels(model, kind) for kind in ("text", "padding")]
+            found = self._queues[queue] = (self._queue.labels(model), computed[0], computed[1])
+        return found
 
     def rows_read(self, *, repeated: int, in_flight: int, cached: int, computed: int) -> None:
         """As in `embedder.sharing.SharingObserver`."""

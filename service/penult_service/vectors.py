@@ -99,11 +99,12 @@ def pool_tokens(tokens: NDArray[Any], mask: NDArray[Any], how: str) -> FloatMatr
     tokens = np.asarray(tokens, dtype=np.float32)
     if how == "cls":
         return np.ascontiguousarray(tokens[:, 0])
-    weights = np.asarray(mask, dtype=np.float32)[:, :, None]
-    if how == "mean":
-        return np.asarray((tokens * weights).sum(axis=1) / np.maximum(weights.sum(axis=1), 1.0))
+    weights = np.asarray(mask, dtype=np.float32)
+    if how == "mean":  # summed in order, as `sum` does, but without all products in memory
+        sums = np.einsum("nl,nld->nd", weights, tokens)
+        return np.asarray(sums / np.maximum(weights.sum(axis=1, keepdims=True), 1.0))
     if how == "max":
-        return np.asarray(np.where(weights > 0, tokens, -np.inf).max(axis=1), dtype=np.float32)
+        return np.asarray(np.where(weights[:, :, None] > 0, tokens, -np.inf).max(axis=1), dtype=np.float32)
     raise ValueError(how)
 
 
