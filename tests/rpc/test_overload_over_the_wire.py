@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from penult_service.batching.pace import Stretch
 from penult_service.embedder import TokenTable
 from penult_service.embedder.protocols import Tokenizer
 from penult_service.engines.fake import FakeEngine
+from penult_service.rpc import handlers
 from support.bad_input import embed, sample, texts
 from support.calling import METHODS, call
 from support.fakes import fake_model
@@ -119,4 +121,27 @@ def test_what_the_cache_has_is_not_refused(busy: Busy) -> None:
         assert call(channel, "Embed", embed(*(f"known {i}" for i in range(40))), timeout=5.0).code == "OK"
         refused = call(channel, "Embed", embed(*(f"new {i}" for i in range(40))), timeout=5.0)
         assert refused.reason == "OVERLOADED"
+        busy.ends_well()
+
+
+def test_of_many_refusals_one_a_second_is_logged_with_their_number() -> None:
+    too_much = handlers._TooMuch()
+    times = [10.0, 10.1, 10.9, 11.0, 11.5, 15.0]
+    assert [too_much.said(now) for now in times] == [1, 0, 0, 3, 0, 2]
+
+
+def test_refusals_are_counted_one_by_one_and_logged_together(
+    busy: Busy, caplog: pytest.LogCaptureFixture
+) -> None:
+    with serving(busy.model) as server, server.channel() as channel:
+        busy.fill(server, channel)
+        with caplog.at_level(logging.INFO, "penult_service"):
+            for _ in range(5):
+                assert call(channel, "Embed", embed(*MANY), timeout=5.0).reason == "OVERLOADED"
+            counted = server._server._metrics.registry
+            wait_until(
+                lambda: counted.get_sample_value("penult_refusals_total", {"reason": "OVERLOADED"}) == 5
+            )
+        lines = [one for one in caplog.records if getattr(one, "facts", {}).get("reason") == "OVERLOADED"]
+        assert 1 <= len(lines) < 5
         busy.ends_well()

@@ -9,9 +9,9 @@ from penult_service.batching.pace import Stretch
 from penult_service.batching.request import Lane
 from penult_service.errors import ResourceExhausted
 
-# Of the time that a call has, where there is too much work: what may pass before its turn. The rest is for its turn, as
-# rows of many calls are run together: a window's quarter, and half of that (see `group`).
-_BEFORE_ITS_TURN = 0.625
+# Of the time that a call has, where there is too much work: what may pass before its turn. Its turn takes a window's
+# quarter and half of that, as rows of many calls are run together (see `group`); and the pace is never quite steady.
+_BEFORE_ITS_TURN = 0.5
 _LEAST, _MOST = 0.05, 60.0  # seconds until it is told to come back
 
 
@@ -45,8 +45,8 @@ def check_time(
     stretch.too_much = True
     delay = min(_MOST, max(_LEAST, over, begins / 2))
     raise ResourceExhausted(
-        f"too much work waits: this call would be done in {ends:.1f} s, and has {left:.1f} s; try again in "
-        f"{delay:.1f} s, or give it more time",
+        f"too much work waits: of its {left:.1f} s this call would wait {begins:.1f} s for its turn, and be done in "
+        f"{ends:.1f} s; try again in {delay:.1f} s, or give it more time",
         reason="OVERLOADED",
         retry_after=delay,
         metadata={"wait_seconds": f"{ends:.1f}", "left_seconds": f"{left:.1f}"},

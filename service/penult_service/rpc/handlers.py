@@ -22,6 +22,8 @@ from penult_service.rpc import errors, wire
 from penult_service.rpc.laid import Laid
 
 _log = logging.getLogger(__name__)
+# Reasons of calls that are refused because there is too much work.
+TOO_MUCH = ("OVERLOADED", "QUEUE_FULL")
 
 
 @dataclass
@@ -78,6 +80,7 @@ class Gate:
         self._idle = asyncio.Event()
         self._idle.set()
         self._draining = False
+        self._too_much = _TooMuch()
 
     def handlers(self, service: ServiceDescriptor, servicer: object) -> grpc.GenericRpcHandler:
         """The methods of a service: those of `servicer` in snake_case, as of `Method`."""
@@ -160,7 +163,10 @@ class Gate:
 
     def _tell(self, call: Call) -> None:
         self._observer.call_ended(call)
-        _log_call(call)
+        if call.reason not in TOO_MUCH:
+            _log_call(call)
+        elif count := self._too_much.said(time.monotonic()):
+            _log_call(call, refused=count)
 
     def _count(self, context: grpc.aio.ServicerContext) -> None:
         """The call runs until its reply is sent."""
@@ -172,6 +178,21 @@ class Gate:
         self._running -= 1
         if not self._running:
             self._idle.set()
+
+
+class _TooMuch:
+    """Of calls refused for too much work one is logged a second: each line takes a tenth of what the refusal does."""
+
+    def __init__(self) -> None:
+        self._count, self._next = 0, 0.0
+
+    def said(self, now: float) -> int:
+        """How many there were since the last that was logged, when it is time for one again; else 0."""
+        self._count += 1
+        if now < self._next:
+            return 0
+        count, self._count, self._next = self._count, 0, now + 1.0
+        return count
 
 
 def _written(reply: Message | Laid) -> bytes:
@@ -189,7 +210,7 @@ async def _parsed_each(requests: AsyncIterator[Message | PenultError]) -> AsyncG
         yield _parsed(request)
 
 
-def _log_call(call: Call) -> None:
+def _log_call(call: Call, *, refused: int = 1) -> None:
     facts = {
         "method": call.method,
         "code": call.code,
@@ -199,6 +220,7 @@ def _log_call(call: Call) -> None:
         "tokens": call.tokens,
         "rows": call.rows or "",
         "ms": round(call.seconds * 1000, 2),
+        "refused": refused if refused > 1 else "",
     }
     _log.info("call", extra={"facts": {name: value for name, value in facts.items() if value != ""}})
 

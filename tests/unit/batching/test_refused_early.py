@@ -84,7 +84,7 @@ def check(backlog: Backlog, stretch: Stretch, left: float, caller: str = "me", t
 def test_a_call_that_would_be_late_is_told_when_to_come_back() -> None:
     backlog, stretch = backlog_with(("m", "me", BULK, 900)), stretch_of(100.0)
     check(backlog, stretch, left=10.5)
-    with pytest.raises(ResourceExhausted, match=r"done in 10\.0 s, and has 7\.0 s") as refused:
+    with pytest.raises(ResourceExhausted, match=r"of its 7\.0 s .* done in 10\.0 s") as refused:
         check(backlog, stretch, left=7.0)
     assert refused.value.reason == "OVERLOADED"
     assert refused.value.retry_after == pytest.approx(
@@ -103,7 +103,7 @@ def test_once_there_is_too_much_a_call_must_have_its_turn_early() -> None:
         check(backlog, stretch, left=9.0)
     with pytest.raises(ResourceExhausted):
         check(backlog, stretch, left=12.0)  # nine seconds before its turn
-    check(backlog, stretch, left=15.0)
+    check(backlog, stretch, left=18.5)
     stretch.begin(100.0)  # the executor had nothing to do meanwhile
     assert not stretch.too_much
 
@@ -201,7 +201,7 @@ def test_ten_times_too_much_is_refused_and_what_is_taken_is_done(
     world.run(6 * seconds)
     done, late, refused = (sum(counts.values()) for counts in (world.done, world.late, world.refused))
     assert done > least * CAPACITY * 3 * seconds
-    assert late < 0.1 * done
+    assert late < 0.05 * done
     assert refused > 8 * done
     assert world.most_waiting < 1.1 * RATE * seconds
 
@@ -291,7 +291,7 @@ def test_the_scheduler_refuses_by_the_pace_since_it_has_been_busy(held: Held) ->
         held.check(2.5)
     assert refused.value.reason == "OVERLOADED"
     assert refused.value.metadata == {"wait_seconds": "2.8", "left_seconds": "2.5"}
-    held.check(4.0)
+    held.check(5.0)
     held.check(2.5, caller="b")
     held.check(0.2, rows=1)  # overtakes
     held.check(None)
