@@ -19,6 +19,8 @@ from penult_service.plots.themes import LIGHT, Theme
 # Inches.
 PANEL, ROW, EDGE, LINE, NAMES, GAP, BELOW = 2.9, 0.3, 0.16, 0.2, 1.5, 0.35, 0.55
 SIZE = 9.0
+DASHES = ("--", ":", "-.")
+FAR = 2.0  # times what is shown already: a baseline further off is named at the edge
 
 
 @dataclass(frozen=True)
@@ -83,13 +85,15 @@ def _figure(view: EventsView, theme: Theme) -> Figure:
         axes = figure.add_axes(
             (left / wide, 1 - (above + high) / tall, PANEL / wide, high / tall), facecolor="none"
         )
+        _draw(axes, panel, theme)
         word(
             panel.title, left, above - LINE * (len(panel.lines) + 0.9), fonts.font(SIZE, bold=True), theme.ink
         )
         for place, (name, value) in enumerate(panel.lines):
-            told = f"{('--', ':', '-.')[place % 3]}  {name}: {_said(value, panel.percent)}"
+            least, largest = axes.get_xlim()
+            sign = "←" if value < least else "→" if value > largest else DASHES[place % 3]
+            told = f"{sign}  {name}: {_said(value, panel.percent)}"
             word(told, left, above - LINE * (len(panel.lines) - place - 0.4), small, theme.pale)
-        _draw(axes, panel, theme)
     return figure
 
 
@@ -97,18 +101,31 @@ def _said(value: float, percent: bool) -> str:
     return f"{100 * value:.2f} %" if percent else f"{value:.2f}"
 
 
+def _ends(panel: Panel) -> tuple[float, float]:
+    """What is shown: every seed, the nearest baseline, and others that are not far beyond it."""
+    values = [value for _, each in panel.bars for value in each]
+    low, high = min(values), max(values)
+    reach = 0.0
+    for value in sorted((value for _, value in panel.lines), key=lambda one: max(low - one, one - high)):
+        beyond = max(low - value, value - high)
+        if reach and beyond > FAR * reach:
+            break
+        reach = max(reach, high - low, beyond)
+        low, high = min(low, value), max(high, value)
+    room = 0.08 * (high - low) or 0.05 * abs(high) or 1.0
+    return low - room, high + room
+
+
 def _draw(axes: Axes, panel: Panel, theme: Theme) -> None:
     """A dot for each seed and a mark for their mean; baselines are lines across all."""
-    values = [value for _, each in panel.bars for value in each] + [value for _, value in panel.lines]
-    low, high = min(values), max(values)
-    room = 0.08 * (high - low) or 0.05 * abs(high) or 1.0
+    low, high = _ends(panel)
     for place, (_, each) in enumerate(panel.bars):
         colour = theme.hues[place % len(theme.hues)]
         axes.plot(each, [place] * len(each), "o", color=colour, ms=5, alpha=0.55, markeredgewidth=0)
         axes.plot([sum(each) / len(each)], [place], "|", color=colour, ms=15, markeredgewidth=2.2)
     for place, (_, value) in enumerate(panel.lines):
-        axes.axvline(value, color=theme.pale, linewidth=1.2, linestyle=("--", ":", "-.")[place % 3])
-    axes.set_xlim(low - room, high + room)
+        axes.axvline(value, color=theme.pale, linewidth=1.2, linestyle=DASHES[place % 3])
+    axes.set_xlim(low, high)
     axes.set_ylim(len(panel.bars) - 0.5, -0.5)
     axes.set_yticks([])
     axes.grid(axis="x", color=theme.line, linewidth=0.6)

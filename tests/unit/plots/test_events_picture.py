@@ -46,3 +46,12 @@ def test_panels_of_other_variants_are_refused() -> None:
         EventsView([])
     with pytest.raises(InvalidInput):
         EventsView([ACCURACY, Panel("other", [("none", [1.0])], [])])
+
+
+def test_a_baseline_far_off_is_named_at_the_edge() -> None:
+    lines = [("Markov", 0.44), ("repeat", 0.2), ("oracle", 1.0)]
+    figure = _figure(EventsView([Panel("Next event", ACCURACY.bars, lines, True)]), LIGHT)
+    low, high = figure.axes[0].get_xlim()
+    assert 0.3 < low < 0.4 < 0.45 < high < 0.6
+    words = [text.get_text() for text in figure.texts]
+    assert {"--  Markov: 44.00 %", "←  repeat: 20.00 %", "→  oracle: 100.00 %"} <= set(words)

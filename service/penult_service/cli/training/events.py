@@ -193,7 +193,7 @@ def _write(found: Comparison, reports: list[Path]) -> None:
 def _markdown(found: Comparison) -> str:
     from penult_service.plots.markdown import plain, table
 
-    rows = [[plain(cell) for cell in row] for row in _rows(found)]
+    rows = [[plain(name), *figures] for name, *figures in _rows(found)]
     return "\n".join([*table(HEADINGS, rows), "", plain(_about(found), 400), ""])
 
 
