@@ -51,22 +51,29 @@ async def _run(address: str, server: psutil.Process, texts: list[str], seconds: 
     async with grpc.aio.insecure_channel(address) as channel:
         # Bytes: on the same processors, what the sender does is taken from the server.
         embed = channel.unary_unary(EMBED)
-        await _capacity(embed, texts, 2.0)
-        before = await _capacity(embed, texts, min(seconds, 10.0))
+        await _capacity(embed, server, texts, 2.0)
+        before, cost_before = await _capacity(embed, server, texts, min(seconds, 10.0))
         progress(f"capacity {before:.0f} texts/s")
         rate = before / TEXTS * TIMES
         prepared = [request(texts, number).SerializeToString() for number in range(int(rate * seconds))]
         overload = await _overload(embed, server, prepared, rate, seconds)
         await asyncio.sleep(1.0)
-        after = await _capacity(embed, texts, min(seconds, 10.0))
+        after, cost_after = await _capacity(embed, server, texts, min(seconds, 10.0))
     progress(f"{overload['codes']}, goodput {overload['goodput']:.0f} texts/s; afterwards {after:.0f}")
-    return {"capacity_before": before, "capacity_after": after, **overload}
+    return {
+        "capacity_before": before,
+        "capacity_after": after,
+        "capacity_processor_seconds": (cost_before + cost_after) / 2,
+        **overload,
+    }
 
 
-async def _capacity(embed: Any, texts: list[str], seconds: float) -> float:
-    """Texts a second of many callers that each wait for each answer."""
+async def _capacity(
+    embed: Any, server: psutil.Process, texts: list[str], seconds: float
+) -> tuple[float, float]:
+    """Texts a second of many callers that each wait for each answer; processor seconds of the server a text."""
     done = 0
-    began = time.perf_counter()
+    began, used = time.perf_counter(), _used(server)
 
     async def caller(first: int) -> None:
         nonlocal done
@@ -77,7 +84,7 @@ async def _capacity(embed: Any, texts: list[str], seconds: float) -> float:
             number += CALLERS
 
     await asyncio.gather(*(caller(first) for first in range(CALLERS)))
-    return done / (time.perf_counter() - began)
+    return done / (time.perf_counter() - began), (_used(server) - used) / done
 
 
 async def _overload(
@@ -128,6 +135,7 @@ async def _overload(
         "goodput": codes["OK"] * TEXTS / max(ended - began, seconds),
         "sender_processors": used / took,
         "server_processors": server_used / took,
+        "processor_seconds": server_used / max(1, codes["OK"] * TEXTS),
         "p50": percentile(taken, 0.5) if taken else 0.0,
         "p99": percentile(taken, 0.99) if taken else 0.0,
         "sent_late_seconds": max(late, default=0.0),

@@ -32,5 +32,17 @@ def told(found: dict[str, Any], page: Path) -> str:
             f"{milliseconds(found['p99'])} (p99); the caller sent at most {milliseconds(found['sent_late_seconds'])} "
             f"late; the server held {found['memory'][0] / 2**20:,.0f} MiB at first and "
             f"{max(found['memory']) / 2**20:,.0f} MiB at most.\n",
+            *_processors(found),
         ]
     )
+
+
+def _processors(found: dict[str, Any]) -> list[str]:
+    """Where the rest went; results that were kept before it was measured do not say it."""
+    if "sender_processors" not in found:
+        return []
+    return [
+        f"The sender's {found['sender_processors']:.0%} of a processor were the server's otherwise. A text took "
+        f"{milliseconds(found['capacity_processor_seconds'])} of the server's processor time at its capacity, "
+        f"{milliseconds(found['processor_seconds'])} under ten times as much, the refusals with it.\n"
+    ]
