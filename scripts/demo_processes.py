@@ -78,14 +78,14 @@ class Server:
             self._check(begun)
         self.address = self._file.read_text().strip()
 
-    def wait_for_model(self, client: Client, model: str) -> None:
-        """Until a model has answered; DemoError when it cannot."""
+    def wait_for_model(self, client: Client, model: str, rows: Any = ("Is anybody there?",)) -> None:
+        """Until a model has answered with embeddings of the rows; DemoError when it cannot."""
         begun = time.monotonic()
         while (now := client.model(model)).state != "ready":
             if now.state == "failed":
                 raise DemoError(f"{model} is not served: {now.state_message} (more in {self._log})")
             self._check(begun)
-        client.embed(["Is anybody there?"], model=model)
+        client.embed(rows, model=model)
         print(f"      {model} answers at {self.address}", flush=True)
 
     def wait_for_analysis(self, client: Client) -> None:
