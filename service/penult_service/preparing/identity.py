@@ -16,7 +16,7 @@ from penult_service.preparing.formats.hf_files import MAX_CONFIG
 from penult_service.vectors import digest_of_parts
 
 # Raised whenever the same files would be prepared to something else.
-PREPARER = "penult-preparer-4"
+PREPARER = "penult-preparer-5"
 TOKENIZER_FILES = (
     *("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "merges.txt"),
     *("vocabulary.txt", "vocabulary.json", "vocabulary.spm", "spiece.model"),  # of KerasHub
