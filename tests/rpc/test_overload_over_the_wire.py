@@ -74,7 +74,8 @@ class Busy:
 
 @pytest.fixture
 def busy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Busy]:
-    monkeypatch.setattr(Stretch, "tokens_per_second", 10.0)
+    monkeypatch.setattr(Stretch, "known", True)
+    monkeypatch.setattr(Stretch, "seconds", lambda _, tokens: sum(tokens.values()) / 10.0)
     one = Busy()
     yield one
     one.gate.set()

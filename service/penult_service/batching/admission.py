@@ -27,22 +27,22 @@ def check_time(
 ) -> None:
     """Whether so many tokens more of a caller can be run within the seconds that are left.
 
-    Nothing is refused while no more waits than can be done in time. Once there is, calls are taken that will have their
-    turn early enough to be ended: else as many wait as can hardly be begun in time.
+    Nothing is refused while no more waits than can be done in time. Once there is, and for as long as the refused had,
+    calls are taken that will have their turn early enough to be ended: else as many wait as can hardly be begun in
+    time.
 
     Raises:
         ResourceExhausted: they cannot (OVERLOADED). `retry_after` is when they could, and at least half of the wait: a
             caller that comes back at once is as much work again.
     """
-    pace = stretch.tokens_per_second
-    if not pace or not backlog or left <= 0:
+    if not stretch.known or not backlog or left <= 0:
         return
-    until = backlog.until_run(queue, caller, lane, tokens)
-    ends, begins = until / pace, (until - tokens) / pace
+    ends = stretch.seconds(backlog.until_run(queue, caller, lane, tokens))
+    begins = max(0.0, ends - stretch.seconds({queue: tokens}))
     over = max(ends - left, begins - _BEFORE_ITS_TURN * left if stretch.too_much else 0.0)
     if over <= 0:
         return
-    stretch.too_much = True
+    stretch.refused(left)
     delay = min(_MOST, max(_LEAST, over, begins / 2))
     raise ResourceExhausted(
         f"too much work waits: of its {left:.1f} s this call would wait {begins:.1f} s for its turn, and be done in "

@@ -84,22 +84,28 @@ class Backlog:
         groups[key].add(request)
         self._leaving.watch(request)
 
-    def until_run(self, queue: Hashable, caller: Hashable, lane: Lane, tokens: float) -> float:
-        """Tokens that run until so many more of that caller had run, if nothing else came: with those of its own that
-        wait, with as many of each other caller of the model, as many of each other model, and the other lane's turns.
+    def until_run(
+        self, queue: Hashable, caller: Hashable, lane: Lane, tokens: float
+    ) -> dict[Hashable, float]:
+        """Tokens of each model that run until so many more of that caller had run, if nothing else came: with those of
+        its own that wait, with as many of each other caller of the model, as many of each other model, and the other
+        lane's turns.
         """
         groups = self._groups[lane].values()
         here = [group for group in groups if group.queue == queue]
         own = tokens + sum(group.tokens_of(caller) for group in here)
         turns = tokens + sum(group.tokens_within(own) for group in here)
-        beside: Counter[Hashable] = Counter()
-        for group in groups:
-            if group.queue != queue:
-                beside[group.queue] += group.tokens
-        turns += sum(min(waiting, turns) for waiting in beside.values())
+        until: dict[Hashable, float] = {
+            name: min(waiting, turns) for name, waiting in _by_queue(groups).items() if name != queue
+        }
+        until[queue] = turns
         other = Lane.BULK if lane is Lane.INTERACTIVE else Lane.INTERACTIVE
         share = 1 / self._in_a_row if lane is Lane.INTERACTIVE else self._in_a_row
-        return turns + min(share * turns, sum(group.tokens for group in self._groups[other].values()))
+        beside = _by_queue(self._groups[other].values())
+        part = min(1.0, share * sum(until.values()) / max(1.0, sum(beside.values())))
+        for name, waiting in beside.items():
+            until[name] = until.get(name, 0.0) + part * waiting
+        return until
 
     def drop_gone(self, now: float) -> list[Request]:
         """Take out the requests for which nobody waits any more, and return them."""
@@ -223,6 +229,14 @@ def _waits(request: Request | None) -> bool:
 
 def _key(request: Request) -> _Key:
     return (request.queue, request.run, request.limits)
+
+
+def _by_queue(groups: Iterable[Group]) -> Counter[Hashable]:
+    """Tokens that wait."""
+    found: Counter[Hashable] = Counter()
+    for group in groups:
+        found[group.queue] += group.tokens
+    return found
 
 
 def _first(groups: dict[_Key, Group]) -> tuple[_Key, Group]:

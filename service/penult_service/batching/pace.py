@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
-# Seconds of work without a pause, before its pace is believed.
+# Seconds of a queue's batches, before their pace is believed.
 _KNOWN = 1.0
 # Seconds after which a batch counts for a third.
 _MEMORY = 5.0
@@ -19,38 +20,92 @@ class Pace:
     tokens_per_second: float = 0.0
 
 
-class Stretch:
-    """Work without a pause: the pace that who comes can count on.
-
-    It is that of batches behind which more waited, with the time between them: others were as small as what had come.
-    Where the executor has waited for work, it begins anew.
-
-    Attributes:
-        too_much: Some work of it was refused, as it could not have been done in time.
-    """
+class Recent:
+    """Of about ten batches, by the time that they took themselves."""
 
     def __init__(self) -> None:
-        self.too_much = False
-        self._last: float | None = None
-        self._whole = self._tokens = self._seconds = 0.0
+        self._tokens = self._seconds = 0.0
 
     @property
     def tokens_per_second(self) -> float:
-        """0.0: not known."""
-        return self._tokens / self._seconds if self._whole >= _KNOWN else 0.0
+        """0.0: nothing has run."""
+        return self._tokens / max(self._seconds, 1e-6)
+
+    def ran(self, tokens: int, seconds: float) -> None:
+        """One has."""
+        self._tokens = 0.9 * self._tokens + tokens
+        self._seconds = 0.9 * self._seconds + seconds
+
+
+@dataclass
+class _Own:
+    """Of a queue: when a batch of it ended last; tokens and seconds of its batches, of late; and all their seconds."""
+
+    ended: float
+    tokens: float = 0.0
+    seconds: float = 0.0
+    whole: float = 0.0
+
+    @property
+    def known(self) -> bool:
+        """Whether its pace is believed."""
+        return self.whole >= _KNOWN and self.tokens > 0
+
+    def ran(self, now: float, tokens: int, seconds: float) -> None:
+        """A batch has ended, so many seconds after the one before."""
+        kept = math.exp((self.ended - now) / _MEMORY)
+        self.ended = now
+        self.tokens = kept * self.tokens + tokens
+        self.seconds = kept * self.seconds + seconds
+        self.whole += seconds
+
+
+class Stretch:
+    """Work without a pause: the pace of each queue (a model version) that who comes can count on.
+
+    It is that of batches behind which more waited, with the time between them: others were as small as what had come.
+    The first of them does not count: it may have been slow because it was the first. Where the executor has waited for
+    work, all begins anew.
+    """
+
+    def __init__(self) -> None:
+        self._last = 0.0
+        self._too_much_until = -math.inf
+        self._known = False
+        self._of: dict[Hashable, _Own] = {}
+
+    @property
+    def known(self) -> bool:
+        """Whether the pace of any queue is."""
+        return self._known
+
+    @property
+    def too_much(self) -> bool:
+        """Whether of late some work could not have been done in time."""
+        return self._last < self._too_much_until
+
+    def seconds(self, tokens: Mapping[Hashable, float]) -> float:
+        """How long so many tokens of each queue take; none for those of a queue whose pace is not known."""
+        found = ((number, self._of.get(queue)) for queue, number in tokens.items())
+        return sum(number * own.seconds / own.tokens for number, own in found if own and own.known)
+
+    def refused(self, left: float) -> None:
+        """Some work was, as there is more than can be done in so many seconds: for as long there is too much."""
+        self._too_much_until = max(self._too_much_until, self._last + left)
 
     def begin(self, now: float) -> None:
         """Work has come, after a pause."""
-        self.too_much = False
-        self._last = now
-        self._whole = self._tokens = self._seconds = 0.0
+        self._last, self._too_much_until, self._known = now, -math.inf, False
+        self._of.clear()
 
-    def ran(self, now: float, tokens: int, *, full: bool) -> None:
-        """A batch of so many tokens has ended (0: in vain), behind which more waited, or not."""
-        since, self._last = now - (now if self._last is None else self._last), now
+    def ran(self, queue: Hashable, now: float, tokens: int, *, full: bool) -> None:
+        """A batch of so many tokens has ended. `full`: well, and behind it more waited."""
+        since, self._last = now - self._last, now
         if not full:
             return
-        kept = math.exp(-since / _MEMORY)
-        self._tokens = kept * self._tokens + tokens
-        self._seconds = kept * self._seconds + since
-        self._whole += since
+        own = self._of.get(queue)
+        if own is None:
+            self._of[queue] = _Own(now)
+            return
+        own.ran(now, tokens, since)
+        self._known = self._known or own.known

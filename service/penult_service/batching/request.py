@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import threading
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penult_service.batching.plan import Limits
+from penult_service.batching.reports import BatchStats
 from penult_service.errors import PenultError
 
 Run = Callable[[Sequence[Any]], Sequence[Any]]
@@ -87,6 +88,12 @@ class Request:
             self.future.set_exception(error)
 
 
+def fail_all(requests: Iterable[Request], error: PenultError) -> None:
+    """Answer each with this error, as `Request.fail`."""
+    for request in requests:
+        request.fail(error)
+
+
 # A row: its request, and its number there.
 Row = tuple[Request, int]
 
@@ -155,6 +162,12 @@ class Batch:
     def padded_tokens(self) -> int:
         """Tokens computed: what the longest row is padded to, times the rows."""
         return self.limits.padded(self.longest) * len(self.rows)
+
+    def stats(self, started: float, ended: float, *, failed: bool) -> BatchStats:
+        """What observers are told of it, once it has ended."""
+        waited = started - min(request.arrived for request in self.requests)
+        rows, padded = len(self.rows), self.padded_tokens
+        return BatchStats(self.queue, rows, self.tokens, padded, waited, ended - started, failed)
 
     def _payloads(self) -> list[Any]:
         return [request.payloads[i] for request, i in self.rows]

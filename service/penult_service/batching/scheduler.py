@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import Future
 from typing import TypeVar
@@ -13,16 +12,12 @@ from typing import TypeVar
 from penult_service.batching.admission import check_time
 from penult_service.batching.ahead import Packer
 from penult_service.batching.backlog import Backlog, fits_a_batch, lane_for
-from penult_service.batching.pace import Stretch
+from penult_service.batching.pace import Recent, Stretch
 from penult_service.batching.plan import Limits
-from penult_service.batching.reports import BatchStats, Health, Observer
-from penult_service.batching.request import Batch, Lane, Request
-from penult_service.errors import (
-    DeadlineExceeded,
-    Internal,
-    PenultError,
-    Unavailable,
-)
+from penult_service.batching.reports import Health, Observer
+from penult_service.batching.request import Batch, Lane, Request, fail_all
+from penult_service.batching.vitals import Vitals
+from penult_service.errors import DeadlineExceeded, Internal, PenultError, Unavailable
 
 Payload = TypeVar("Payload")
 Result = TypeVar("Result")
@@ -61,18 +56,14 @@ class Scheduler:
         self._limits = Limits(token_budget, max_rows)
         self._backlog = Backlog(max_waiting_tokens=max_waiting_tokens)
         self.max_waiting_tokens = max_waiting_tokens
-        self._stall_seconds, self._max_deaths = stall_seconds, max_deaths
         self._observer, self._on_fatal = observer, fatal
         self._clock = clock
         lock = threading.Lock()
         self._changed = threading.Condition(lock)
         self._running: Batch | None = None
-        self._progress = clock()
-        self._recent = (0.0, 0.0)  # tokens and seconds of about ten batches
-        self._stretch = Stretch()
-        self._deaths = 0
-        self._recent_deaths: deque[float] = deque(maxlen=max_deaths)
-        self._unproven = self._fatal = self._closing = False
+        self._vitals = Vitals(stall_seconds, max_deaths, clock())
+        self._recent, self._stretch = Recent(), Stretch()
+        self._closing = False
         self._packer = Packer(lock, self._backlog)
         self._thread = self._start()
 
@@ -145,7 +136,7 @@ class Scheduler:
         Raises:
             ResourceExhausted: as `admission.check_time` (OVERLOADED).
         """
-        if deadline is None or not self._stretch.tokens_per_second:
+        if deadline is None or not self._stretch.known:
             return
         few = fits_a_batch(rows, tokens, limits or self._limits)
         lane, left = Lane.INTERACTIVE if few else Lane.BULK, deadline - self._clock()
@@ -155,17 +146,13 @@ class Scheduler:
     @property
     def pressed(self) -> bool:
         """Whether `check_time` may refuse; a moment ago."""
-        return self._stretch.tokens_per_second > 0
+        return self._stretch.known
 
     def health(self) -> Health:
         """How it is, at this moment."""
         with self._changed:
             busy = self._running is not None or bool(self._backlog)
-            since = self._clock() - self._progress
-            alive = self._thread.is_alive()
-            stalled = busy and since > self._stall_seconds
-            healthy = alive and not (stalled or self._fatal or self._unproven)
-            return Health(healthy, busy, alive, stalled, self._fatal, self._deaths, since)
+            return self._vitals.health(self._clock(), busy=busy, alive=self._thread.is_alive())
 
     def waiting_tokens(self, queue: Hashable) -> int:
         """Tokens that wait in the queue; what runs is not counted."""
@@ -181,33 +168,28 @@ class Scheduler:
         with self._changed:
             rest = self._everything()
             self._packer.end()
-        _fail(
-            rest, Unavailable("the server is shutting down; send it to another, or later", reason="DRAINING")
-        )
+        ending = Unavailable("the server is shutting down; send it to another, or later", reason="DRAINING")
+        fail_all(rest, ending)
 
     def _check_open(self) -> None:
         if self._closing:
             raise Unavailable("the server is shutting down; try another, or later", reason="DRAINING")
-        if self._fatal:
+        if self._vitals.fatal:
             raise Unavailable(
                 "the executor died too often; the server has to be restarted", reason="EXECUTOR_DIED"
             )
 
     def _add(self, request: Request) -> None:
         if self._running is None and not self._backlog:
-            self._progress = self._clock()
-            self._stretch.begin(self._progress)
-        self._backlog.add(request, self._tokens_per_second())
+            now = self._clock()
+            self._vitals.began(now)
+            self._stretch.begin(now)
+        self._backlog.add(request, self._recent.tokens_per_second)
         self._observe_queues([request.queue])
         if self._running is None:
             self._changed.notify_all()
         else:
             self._packer.wake()
-
-    def _tokens_per_second(self) -> float:
-        """Of late; 0.0: nothing has run."""
-        tokens, seconds = self._recent
-        return tokens / max(seconds, 1e-6)
 
     def _drop_gone(self, now: float) -> list[Request]:
         """Take out what nobody waits for; to be answered once the lock is released."""
@@ -235,9 +217,10 @@ class Scheduler:
                 self._running = None
                 while not self._backlog and not self._closing:
                     self._changed.wait()
-                self._progress = self._backlog.pace.now = self._clock()
-                self._backlog.pace.tokens_per_second = self._tokens_per_second()
-                gone = self._drop_gone(self._progress)
+                now = self._backlog.pace.now = self._clock()
+                self._vitals.began(now)
+                self._backlog.pace.tokens_per_second = self._recent.tokens_per_second
+                gone = self._drop_gone(now)
                 batch = self._running = self._backlog.take()
                 if batch:
                     self._observe_queues([batch.queue])
@@ -268,42 +251,28 @@ class Scheduler:
                 if any(not request.future.done() for request in own.requests):
                     self._run(own)
         else:
-            _fail(batch.requests, failure)
+            fail_all(batch.requests, failure)
 
     def _finished(self, batch: Batch, started: float, *, failed: bool) -> None:
         now = self._clock()
         with self._changed:
-            self._progress = now
-            self._unproven = self._unproven and failed
-            self._stretch.ran(now, 0 if failed else batch.tokens, full=batch.more)
+            self._vitals.ended(now, failed=failed)
+            self._stretch.ran(batch.queue, now, batch.tokens, full=batch.more and not failed)
             if not failed:
-                tokens, seconds = self._recent
-                self._recent = (0.9 * tokens + batch.tokens, 0.9 * seconds + now - started)
+                self._recent.ran(batch.tokens, now - started)
         if self._observer:
-            waited = started - min(request.arrived for request in batch.requests)
-            self._observer.batch_finished(
-                BatchStats(
-                    batch.queue,
-                    len(batch.rows),
-                    batch.tokens,
-                    batch.padded_tokens,
-                    waited,
-                    now - started,
-                    failed,
-                )
-            )
+            self._observer.batch_finished(batch.stats(started, now, failed=failed))
 
     def _died(self, death: BaseException) -> None:
         """Fail all who wait, and start again unless it happens too often."""
         now = self._clock()
         with self._changed:
             victims = self._everything()
-            self._deaths += 1
-            self._recent_deaths.append(now)
-            often = len(self._recent_deaths) == self._max_deaths and now - self._recent_deaths[0] < 60.0
-            self._unproven, self._fatal = True, often or not (self._closing or self._restart())
-            fatal = self._fatal
-        _fail(victims, Unavailable("the executor died while this waited; try again", reason="EXECUTOR_DIED"))
+            often = self._vitals.died(now)
+            fatal = self._vitals.fatal = often or not (self._closing or self._restart())
+        fail_all(
+            victims, Unavailable("the executor died while this waited; try again", reason="EXECUTOR_DIED")
+        )
         log.critical("the executor died (%s)", type(death).__name__, exc_info=death)
         if fatal and self._on_fatal:
             self._on_fatal(death)
@@ -332,11 +301,6 @@ class Scheduler:
                 self._observer.queue_changed(queue, self._backlog.waiting(queue))
 
 
-def _fail(requests: Iterable[Request], error: PenultError) -> None:
-    for request in requests:
-        request.fail(error)
-
-
 def _answer_gone(requests: Sequence[Request]) -> None:
     if requests:  # an error is made with care for what it says, which takes as long as to queue a short text
-        _fail(requests, DeadlineExceeded("the deadline passed while this waited for its turn"))
+        fail_all(requests, DeadlineExceeded("the deadline passed while this waited for its turn"))

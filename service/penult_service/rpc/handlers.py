@@ -23,7 +23,7 @@ from penult_service.rpc.laid import Laid
 
 _log = logging.getLogger(__name__)
 # Reasons of calls that are refused because there is too much work.
-TOO_MUCH = ("OVERLOADED", "QUEUE_FULL")
+_TOO_MUCH = ("OVERLOADED", "QUEUE_FULL")
 
 
 @dataclass
@@ -163,7 +163,7 @@ class Gate:
 
     def _tell(self, call: Call) -> None:
         self._observer.call_ended(call)
-        if call.reason not in TOO_MUCH:
+        if call.reason not in _TOO_MUCH:
             _log_call(call)
         elif count := self._too_much.said(time.monotonic()):
             _log_call(call, refused=count)

@@ -25,9 +25,19 @@ def stretch_of(pace: float, *, seconds: float = 2.0) -> Stretch:
     """Work without a pause at that pace."""
     stretch = Stretch()
     stretch.begin(0.0)
-    for i in range(1, 1 + round(seconds * 10)):
-        stretch.ran(i / 10, round(pace / 10), full=True)
+    go_on(stretch, "m", pace, seconds)
     return stretch
+
+
+def go_on(stretch: Stretch, queue: str, pace: float, seconds: float, since: float = 0.0) -> None:
+    """Ten batches a second."""
+    for i in range(1, 1 + round(seconds * 10)):
+        stretch.ran(queue, since + i / 10, round(pace / 10), full=True)
+
+
+def pace_of(stretch: Stretch, queue: str = "m") -> float:
+    """Tokens a second."""
+    return 1 / stretch.seconds({queue: 1})
 
 
 def backlog_with(*waiting: tuple[str, str, Lane, int]) -> Backlog:
@@ -40,6 +50,11 @@ def backlog_with(*waiting: tuple[str, str, Lane, int]) -> Backlog:
 
 
 BULK, QUICK = Lane.BULK, Lane.INTERACTIVE
+
+
+def run(backlog: Backlog, lane: Lane = BULK) -> float:
+    """Tokens until 50 more of "me" have run."""
+    return sum(backlog.until_run("m", "me", lane, 50).values())
 
 
 @pytest.mark.parametrize(
@@ -60,25 +75,43 @@ BULK, QUICK = Lane.BULK, Lane.INTERACTIVE
     ],
 )
 def test_what_runs_before_a_call_has_ended(waiting: list[Any], lane: Lane, until: float) -> None:
-    assert backlog_with(*waiting).until_run("m", "me", lane, 50) == pytest.approx(until)
+    assert run(backlog_with(*waiting), lane) == pytest.approx(until)
+
+
+def test_what_runs_is_told_of_each_model() -> None:
+    waiting = [("m", "a", BULK, 30), ("n", "a", BULK, 1000), ("n", "b", QUICK, 90), ("o", "b", QUICK, 30)]
+    # Another model as much as this one; of the other lane, which has 120 and might have 4 * 160, all.
+    expected = {"m": 50 + 30, "n": 80 + 90, "o": 30}
+    assert backlog_with(*waiting).until_run("m", "me", BULK, 50) == pytest.approx(expected)
+    # Of the other lane a quarter, in equal parts.
+    of_lane = (50 + 50 + 30) / 4
+    expected = {"m": 50 + 30 * of_lane / 1030, "n": 50 + 1000 * of_lane / 1030, "o": 30}
+    assert backlog_with(*waiting).until_run("m", "me", QUICK, 50) == pytest.approx(expected)
 
 
 def test_what_was_taken_or_has_left_is_not_counted() -> None:
     backlog = backlog_with(("m", "me", BULK, 300))
     gone = Request("m", len, [10] * 20, [10] * 20, BULK, 0.0, None, LIMITS, "me")
     backlog.add(gone, None)
-    assert backlog.until_run("m", "me", BULK, 50) == 550
+    assert run(backlog) == 550
     batch = backlog.take()
     assert batch is not None
     assert batch.more
-    assert backlog.until_run("m", "me", BULK, 50) == 550 - batch.tokens
+    assert run(backlog) == 550 - batch.tokens
     gone.future.cancel()
     backlog.drop_gone(0.0)
-    assert backlog.until_run("m", "me", BULK, 50) == 50 + backlog.waiting("m")
+    assert run(backlog) == 50 + backlog.waiting("m")
 
 
-def check(backlog: Backlog, stretch: Stretch, left: float, caller: str = "me", tokens: float = 100) -> None:
-    check_time(backlog, stretch, tokens, left, queue="m", caller=caller, lane=BULK)
+def check(
+    backlog: Backlog,
+    stretch: Stretch,
+    left: float,
+    caller: str = "me",
+    tokens: float = 100,
+    queue: str = "m",
+) -> None:
+    check_time(backlog, stretch, tokens, left, queue=queue, caller=caller, lane=BULK)
 
 
 def test_a_call_that_would_be_late_is_told_when_to_come_back() -> None:
@@ -108,6 +141,51 @@ def test_once_there_is_too_much_a_call_must_have_its_turn_early() -> None:
     assert not stretch.too_much
 
 
+def test_too_much_for_little_time_is_not_too_much_for_long() -> None:
+    """Else one call with hardly any time would have others refused for as long as the executor has something to do."""
+    backlog, stretch = backlog_with(("m", "me", BULK, 900)), stretch_of(100.0)
+    with pytest.raises(ResourceExhausted):
+        check(backlog, stretch, left=0.5)
+    with pytest.raises(ResourceExhausted):
+        check(backlog, stretch, left=0.5)
+    go_on(stretch, "m", 100.0, 0.6, since=2.0)
+    assert not stretch.too_much
+    check(backlog, stretch, left=12.0)  # nine seconds before its turn
+    with pytest.raises(ResourceExhausted):
+        check(backlog, stretch, left=7.0)
+    go_on(stretch, "m", 100.0, 6.0, since=2.6)
+    with pytest.raises(ResourceExhausted):
+        check(backlog, stretch, left=12.0)
+
+
+def test_a_pace_is_that_of_its_model_alone() -> None:
+    stretch = Stretch()
+    stretch.begin(0.0)
+    go_on(stretch, "slow", 10.0, 5.0)
+    assert stretch.known
+    quick = backlog_with(("m", "other", BULK, 1000))
+    check(quick, stretch, left=0.1, tokens=1000)  # of its model nothing is known
+    go_on(stretch, "m", 10_000.0, 2.0, since=5.0)
+    check(quick, stretch, left=0.3, tokens=1000)
+    with pytest.raises(ResourceExhausted, match=r"done in 0\.2 s"):
+        check(quick, stretch, left=0.1, tokens=1000)
+    slow = backlog_with(("slow", "other", BULK, 1000))
+    with pytest.raises(ResourceExhausted, match=r"wait 10\.0 s for its turn, and be done in 20\.0 s"):
+        check(slow, stretch, left=5.0, tokens=100, queue="slow")
+    # Each has its turns: as many tokens of both.
+    with pytest.raises(ResourceExhausted, match=r"done in 10\.0 s"):
+        check(slow, stretch, left=5.0, tokens=100)
+
+
+def test_a_first_batch_that_is_slow_is_no_pace() -> None:
+    stretch = Stretch()
+    stretch.begin(0.0)
+    stretch.ran("m", 5.0, 100, full=True)
+    assert not stretch.known
+    go_on(stretch, "m", 10_000.0, 2.0, since=5.0)
+    assert pace_of(stretch) == pytest.approx(10_000.0)
+
+
 def test_nothing_is_refused_by_a_pace_that_is_not_known_or_on_an_idle_server() -> None:
     waits = backlog_with(("m", "me", BULK, 10**6))
     check(waits, Stretch(), left=0.1)
@@ -118,15 +196,15 @@ def test_nothing_is_refused_by_a_pace_that_is_not_known_or_on_an_idle_server() -
 
 def test_the_pace_is_of_full_batches_of_late_with_the_time_between_them() -> None:
     stretch = stretch_of(1000.0, seconds=60.0)
-    assert stretch.tokens_per_second == pytest.approx(1000.0)
+    assert pace_of(stretch) == pytest.approx(1000.0)
     for i in range(1, 100):  # small ones, as nothing else waited
-        stretch.ran(60 + i / 10, 1, full=False)
-    assert stretch.tokens_per_second == pytest.approx(1000.0)
-    for i in range(1, 151):
-        stretch.ran(69.9 + i / 10, 50, full=True)
-    assert stretch.tokens_per_second == pytest.approx(500.0, rel=0.1)
+        stretch.ran("m", 60 + i / 10, 1, full=False)
+    assert pace_of(stretch) == pytest.approx(1000.0)
+    go_on(stretch, "m", 500.0, 15.0, since=69.9)
+    assert pace_of(stretch) == pytest.approx(500.0, rel=0.1)
     stretch.begin(90.0)
-    assert stretch.tokens_per_second == 0.0
+    assert not stretch.known
+    assert stretch.seconds({"m": 1000}) == 0.0
 
 
 class World:
@@ -164,7 +242,7 @@ class World:
             self.now += 0.001
             return
         self.now += batch.padded_tokens / self._pace
-        self.stretch.ran(self.now, batch.tokens, full=batch.more)
+        self.stretch.ran("m", self.now, batch.tokens, full=batch.more)
         batch.deliver([None] * len(batch.rows))
         for one in batch.requests:
             if not one.missing:
@@ -238,7 +316,7 @@ def test_parts_of_a_large_call_do_not_refuse_each_other(rate: float, flying: int
             batch = backlog.take()
             assert batch is not None
             now += batch.padded_tokens / rate
-            stretch.ran(now, batch.tokens, full=batch.more)
+            stretch.ran("m", now, batch.tokens, full=batch.more)
             batch.deliver([None] * len(batch.rows))
         assert now <= (waiting.pop(0).deadline or 0.0)
 
@@ -249,10 +327,14 @@ class Held:
     def __init__(self) -> None:
         self.now, self.gate, self.entered = 100.0, threading.Semaphore(0), threading.Semaphore(0)
         self.scheduler = Scheduler(token_budget=40, max_rows=4, clock=lambda: self.now)
+        self.batches, self.fails = 0, range(0)
 
     def run(self, payloads: Any) -> Any:
         self.entered.release()
         assert self.gate.acquire(timeout=WAIT)
+        self.batches += 1
+        if self.batches in self.fails:
+            raise ValueError("in vain")
         return payloads
 
     def submit(self, rows: int, caller: str = "a") -> Any:
@@ -295,3 +377,14 @@ def test_the_scheduler_refuses_by_the_pace_since_it_has_been_busy(held: Held) ->
     held.check(2.5, caller="b")
     held.check(0.2, rows=1)  # overtakes
     held.check(None)
+
+
+def test_batches_that_fail_make_the_pace_no_slower(held: Held) -> None:
+    held.fails = range(5, 8)
+    for _ in range(16):
+        held.submit(4)
+    held.end(batches=7, seconds=0.4)
+    assert held.entered.acquire(timeout=WAIT)
+    held.check(4.1)  # of the 16 calls eight wait: with these 80 tokens 400, 100 a second
+    with pytest.raises(ResourceExhausted, match=r"done in 4\.0 s"):
+        held.check(3.0)
