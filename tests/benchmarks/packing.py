@@ -28,7 +28,7 @@ from penult_service.batching.request import Request
 from penult_service.config import serve_config
 from penult_service.embedder import Embedder, LoadedModel
 from penult_service.embedder.callers import CALLER
-from penult_service.embedder.tables import in_steps
+from penult_service.embedder.running import limits_of
 from penult_service.repository.sources import Source
 
 ROUNDS = 5
@@ -49,9 +49,7 @@ def main() -> None:
 
 
 def _tell_padding(model: LoadedModel, mixes: Mapping[str, Sequence[str]]) -> None:
-    setting = model.tuned.setting
-    steps = in_steps(model.manifest)
-    limits = Limits(setting.token_budget, setting.max_rows, model.tuned.overhead, stepped=steps)
+    limits = limits_of(model)
     print(
         f"\nbatches of at most {limits.token_budget} tokens and {limits.max_rows} rows; a batch costs "
         f"{limits.overhead} tokens beside its own\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -23,21 +24,24 @@ class Limits:
             kept apart where that saves more padding than this.
         stepped: Whether rows and lengths come in steps: engines make kernels for each new shape of a batch, and keep
             those of some, so that few shapes are faster. A batch is padded to `stepped` of its longest row then.
+        longest: Tokens that the model reads, at most: no row is padded beyond.
     """
 
     token_budget: int = 2048
     max_rows: int = 32
     overhead: int = 64
     stepped: bool = False
+    longest: int = sys.maxsize
 
     def padded(self, longest: int) -> int:
         """Tokens that each row of a batch is padded to."""
-        return stepped(longest) if self.stepped else longest
+        return stepped(longest, self.longest) if self.stepped else longest
 
 
-def stepped(length: int) -> int:
-    """The next length of those that batches are padded to: at most an eighth more, up to 16 none."""
-    return _up(length, _LENGTH_DIGITS)
+def stepped(length: int, most: int = sys.maxsize) -> int:
+    """The next length of those that batches are padded to: at most an eighth more, up to 16 none; no more than `most`,
+    unless it is itself."""
+    return max(length, min(most, _up(length, _LENGTH_DIGITS)))
 
 
 def _up(number: int, digits: int) -> int:

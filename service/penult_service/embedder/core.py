@@ -12,20 +12,26 @@ from numpy.typing import NDArray
 from penult_service.batching import Scheduler
 from penult_service.embedder.answers import classify_result, embed_result, joined
 from penult_service.embedder.dropouts import SampleOptions, choose
-from penult_service.embedder.given import Given, Records, Tensors
-from penult_service.embedder.inputs import inputs_of
+from penult_service.embedder.given import Given
 from penult_service.embedder.options import TOKENS, EmbedOptions, check_classifier, choose_readout
 from penult_service.embedder.passes import EncodePass, WholePass, class_probabilities
 from penult_service.embedder.protocols import LoadedModel
 from penult_service.embedder.results import ClassifyResult, EmbedResult, Readings, TokenizeResult
-from penult_service.embedder.running import Runner, Tokenized, table_for, tokenized, within
+from penult_service.embedder.running import (
+    Runner,
+    Tokenized,
+    brief,
+    table_for,
+    tokenized,
+    whole_table_for,
+    within,
+)
 from penult_service.embedder.sampling import SampleResult, sampled
 from penult_service.embedder.sharing import Flight, SharedPass, Sharing, SharingObserver
-from penult_service.embedder.tables import kind_of, whole_table
+from penult_service.embedder.tables import kind_of, whole_cost
 from penult_service.embedder.warming import invented, warm_rows
 from penult_service.errors import PreconditionFailed
-from penult_service.prepared import GRAPH
-from penult_service.tokenizing import UNKNOWN, TokenTable
+from penult_service.tokenizing import UNKNOWN
 
 # Of a result that the event loop makes itself.
 _FEW_NUMBERS = 8192
@@ -127,10 +133,16 @@ class Embedder:
                 (NOT_FINITE, the field names the row).
         """
         self._runner.check_time(model, given, deadline)
+        return await self._predicted(model, given, deadline)
+
+    async def _predicted(
+        self, model: LoadedModel, given: Given, deadline: float | None
+    ) -> dict[str, NDArray[Any]]:
+        """As `predict`, however much waits."""
         async with within(deadline):
-            table = await self._runner.in_thread(_whole_table, model, given)
+            table = await self._runner.in_thread(whole_table_for, model, given)
             run = WholePass(model.engine, kind_of(table, model.manifest))
-            costs = [_whole_cost(model, table)] * len(given)
+            costs = [whole_cost(model.manifest, table)] * len(given)
             rows = await self._runner.submit(
                 model, run, [(table, i) for i in range(len(given))], costs, deadline
             )
@@ -195,7 +207,8 @@ class Embedder:
         return max(1, self._runner.holds // 2 // model.manifest.padded_cost)
 
     async def warm(self, model: LoadedModel, *, deadline: float | None = None) -> None:
-        """A real inference, all the way: at load, and to see that an idle server still works.
+        """A real inference, all the way: at load, however much other models have to do, and to see that an idle server
+        still works.
 
         Raises:
             PenultError: it does not.
@@ -204,7 +217,7 @@ class Embedder:
         classifier = manifest.head.kind not in ("other", "regression")
         try:
             if not manifest.readouts:
-                await self.predict(model, given, deadline=deadline)
+                await self._predicted(model, given, deadline)
                 return
             result = await self.embed(model, given, probabilities=classifier, deadline=deadline, anew=True)
             for error in result.row_errors.values():
@@ -236,7 +249,7 @@ class Embedder:
         """Tokenize, hand all rows that are not known to the scheduler in one step, and wait."""
         sharing = Sharing() if anew else self._sharing
         asked, encode, flight = await self._runner.in_thread(
-            _asked, model, given, truncate, encode, sharing, brief=_brief(model, given)
+            _asked, model, given, truncate, encode, sharing, brief=brief(model, given)
         )
         rows, costs = flight.rows, asked.costs
         try:
@@ -279,11 +292,6 @@ class Embedder:
         )
 
 
-def _brief(model: LoadedModel, given: Given) -> bool:
-    """Whether to tokenize it takes no time: one short text, where the tokenizer is quick from the first on."""
-    return not isinstance(given, Records | Tensors) and len(given) == 1 and model.tokenizer.brief(given[0])
-
-
 def _asked(
     model: LoadedModel, given: Given, truncate: str, encode: EncodePass, sharing: Sharing
 ) -> tuple[Tokenized, EncodePass, Flight]:
@@ -291,14 +299,3 @@ def _asked(
     asked = tokenized(model, given, truncate)
     encode = replace(encode, kind=kind_of(asked.table, model.manifest))
     return asked, encode, sharing.rows(encode, asked.table, asked.rows)
-
-
-def _whole_table(model: LoadedModel, given: Given) -> TokenTable:
-    return whole_table(model.manifest, model.tokenizer, inputs_of(model.manifest, given), given)
-
-
-def _whole_cost(model: LoadedModel, table: TokenTable) -> int:
-    """Tokens that a row of the whole function costs."""
-    if model.manifest.tokenizer == GRAPH:
-        return model.manifest.padded_cost
-    return max(1, *(array.shape[1] for array in table.inputs.values()), 1)

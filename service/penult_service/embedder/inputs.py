@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -52,6 +53,8 @@ def inputs_of(manifest: Manifest, given: Given) -> Inputs:
         elif slot.name in columns:
             column = _numbers(columns[slot.name], slot, given, manifest.trims)
             arrays[slot.name] = fitted(column, slot, given)
+    if isinstance(given, Records):
+        _check_steps(known, columns, given)
     return Inputs(len(given), texts, arrays)
 
 
@@ -191,6 +194,18 @@ def _numbers(column: Any, slot: Slot, given: Given, trims: bool) -> NDArray[Any]
             )
     matrix = np.stack([np.pad(value, (0, longest - value.size)) for value in column])
     return whole_numbers(_in_shape(matrix, slot, given), slot, given)
+
+
+def _check_steps(known: Mapping[str, Slot], columns: Mapping[str, Any], given: Records) -> None:
+    """Refuse a record with other numbers of steps than of ids, which is filled up where another record is longer."""
+    ids = [slot.name for slot in known.values() if slot.role == "ids" and slot.name in columns]
+    steps = [slot for slot in known.values() if slot.role == "steps" and slot.name in columns]
+    for slot in steps if len(ids) == 1 else ():
+        each = math.prod(slot.shape[1:])
+        for i, (numbers, row) in enumerate(zip(columns[slot.name], columns[ids[0]], strict=True)):
+            if numbers.size != each * row.size:
+                what = f"has {numbers.size} numbers for the {row.size} of {ids[0]}; give {each} for each"
+                raise error_at(given, i, slot.name, what, "WRONG_SHAPE")
 
 
 def _in_shape(matrix: NDArray[np.float64], slot: Slot, given: Given) -> NDArray[np.float64]:

@@ -18,7 +18,7 @@ from penult_service.embedder.given import Given, Records, Tensors
 from penult_service.embedder.inputs import inputs_of
 from penult_service.embedder.protocols import LoadedModel
 from penult_service.embedder.results import too_long
-from penult_service.embedder.tables import in_steps, table_of
+from penult_service.embedder.tables import in_steps, table_of, whole_table
 from penult_service.errors import DeadlineExceeded, PenultError
 from penult_service.tokenizing import TokenTable
 
@@ -58,7 +58,7 @@ class Runner:
     def check_costs(self, model: LoadedModel, rows: int, tokens: float, deadline: float | None) -> None:
         """The same, of rows whose tokens are known."""
         self._scheduler.check_time(
-            (model.name, model.version), rows, tokens, deadline, limits=_limits(model), caller=CALLER.get()
+            (model.name, model.version), rows, tokens, deadline, limits=limits_of(model), caller=CALLER.get()
         )
 
     async def submit(
@@ -76,7 +76,7 @@ class Runner:
             payloads,
             costs,
             deadline=deadline,
-            limits=_limits(model),
+            limits=limits_of(model),
             caller=CALLER.get(),
         )
         del payloads, costs  # an error holds this frame, and is itself held until garbage is collected
@@ -120,16 +120,31 @@ def about_tokens(model: LoadedModel, given: Given) -> float:
     return sum(lengths) / _CHARACTERS + _LEAST_TOKENS * len(lengths)
 
 
-def _limits(model: LoadedModel) -> Limits:
-    setting = model.tuned.setting
+def brief(model: LoadedModel, given: Given) -> bool:
+    """Whether to tokenize it takes no time: one short text, where the tokenizer is quick from the first on."""
+    return not isinstance(given, Records | Tensors) and len(given) == 1 and model.tokenizer.brief(given[0])
+
+
+def limits_of(model: LoadedModel) -> Limits:
+    """Of its batches."""
+    setting, manifest = model.tuned.setting, model.manifest
     return Limits(
-        setting.token_budget, setting.max_rows, model.tuned.overhead, stepped=in_steps(model.manifest)
+        setting.token_budget,
+        setting.max_rows,
+        model.tuned.overhead,
+        stepped=in_steps(manifest),
+        longest=manifest.max_length,
     )
 
 
 def table_for(model: LoadedModel, given: Given) -> TokenTable:
     """Tokens and values of the rows. Raises as `inputs_of` and `table_of`."""
     return table_of(model.manifest, model.tokenizer, inputs_of(model.manifest, given), given)
+
+
+def whole_table_for(model: LoadedModel, given: Given) -> TokenTable:
+    """The same for the whole function. Raises as `inputs_of` and `whole_table`."""
+    return whole_table(model.manifest, model.tokenizer, inputs_of(model.manifest, given), given)
 
 
 def tokenized(model: LoadedModel, given: Given, truncate: str) -> Tokenized:

@@ -88,6 +88,13 @@ def whole_table(manifest: Manifest, tokenizer: Tokenizer, inputs: Inputs, given:
     return TokenTable({}, np.ones(inputs.count, np.int32), [UNKNOWN] * inputs.count, columns)
 
 
+def whole_cost(manifest: Manifest, table: TokenTable) -> int:
+    """Tokens that a row of the whole function costs."""
+    if manifest.tokenizer == GRAPH:
+        return manifest.padded_cost
+    return max(1, *(array.shape[1] for array in table.inputs.values()), 1)
+
+
 def kind_of(table: TokenTable, manifest: Manifest) -> Hashable:
     """Rows of tables of one kind can share a batch: what is not cut or filled up is of one shape."""
     values = tuple((name, array.shape[1:]) for name, array in sorted(table.values.items()))
@@ -96,8 +103,11 @@ def kind_of(table: TokenTable, manifest: Manifest) -> Hashable:
 
 
 def in_steps(manifest: Manifest) -> bool:
-    """Whether batches may be padded beyond their longest row: it must be known how much the model reads."""
-    return manifest.trims and manifest.max_length < NO_LIMIT
+    """Whether batches may be padded beyond their longest row: it must be known how much the model reads. Of several
+    rows of ids each may have a longest of its own, which nobody knows here.
+    """
+    one = [token.role for token in manifest.inputs].count("ids") <= 1
+    return one and manifest.trims and manifest.max_length < NO_LIMIT
 
 
 def width_of(rows: Sequence[tuple[TokenTable, int]], manifest: Manifest) -> int | None:
@@ -105,7 +115,7 @@ def width_of(rows: Sequence[tuple[TokenTable, int]], manifest: Manifest) -> int 
     if not manifest.trims:
         return None
     longest = max(1, *(table.needed(i) for table, i in rows))
-    return max(longest, min(stepped(longest), manifest.max_length)) if in_steps(manifest) else longest
+    return stepped(longest, manifest.max_length) if in_steps(manifest) else longest
 
 
 def stacked(

@@ -50,6 +50,8 @@ def test_lengths_are_padded_to_the_step_above() -> None:
     for length in range(1, 257):
         assert stepped(length) == min(step for step in STEPS_OF_LENGTHS if step >= length)
     assert Limits(stepped=True).padded(17) == 18
+    capped = Limits(stepped=True, longest=50)
+    assert [capped.padded(length) for length in (17, 48, 49, 50, 51)] == [18, 48, 50, 50, 51]
     assert Limits().padded(17) == 17
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from penult_service.batching import Scheduler
 from penult_service.embedder import Embedder, EmbedOptions, LoadedModel, Records, Tensors
-from penult_service.errors import InvalidInput, PreconditionFailed
+from penult_service.errors import InvalidInput, PreconditionFailed, ResourceExhausted
 from support.fakes import fake_model
 
 A = ["a premise", "", "one two three four", "again", "b " * 30]
@@ -190,6 +192,22 @@ async def test_every_kind_of_model_is_warmed(embedder: Embedder, traits: dict[st
     model = fake_model(**traits)
     await embedder.warm(model)
     assert model.engine.batches
+
+
+@pytest.mark.parametrize("whole_only", [True, False])
+async def test_a_model_is_warmed_however_much_waits(
+    embedder: Embedder, monkeypatch: pytest.MonkeyPatch, whole_only: bool
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise ResourceExhausted("too much work waits", reason="OVERLOADED")
+
+    monkeypatch.setattr(Scheduler, "pressed", True)
+    monkeypatch.setattr(Scheduler, "check_time", refuse)
+    model, deadline = fake_model(whole_only=whole_only), time.monotonic() + 60
+    await embedder.warm(model, deadline=deadline)
+    for ask in (embedder.predict, embedder.classify):
+        with pytest.raises(ResourceExhausted):
+            await ask(model, A, deadline=deadline)
 
 
 async def test_a_model_is_warmed_with_the_texts_that_were_declared(embedder: Embedder) -> None:

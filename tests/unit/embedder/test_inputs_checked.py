@@ -29,6 +29,18 @@ def with_numbers(dtype: str, *shape: int) -> Manifest:
     return replace(TEXT, fields=fields, inputs=(*TEXT.inputs, token))
 
 
+def with_steps(*shape: int) -> Manifest:
+    """A model of ids and of numbers for each, of that shape."""
+    token = TokenInput("minutes", "steps", "float32", "minutes", shape)
+    ids, _ = IDS.fields
+    fields = (ids, Field("minutes", "minutes", "float32", shape))
+    return replace(IDS, fields=fields, inputs=(IDS.inputs[0], token))
+
+
+def events(ids: int, numbers: int) -> dict[str, Any]:
+    return {"input_ids": np.ones(ids), "minutes": np.ones(numbers)}
+
+
 def tokens(**given: Any) -> Tensors:
     return Tensors({"input_ids": ONES, "attention_mask": ONES} | given)
 
@@ -143,6 +155,20 @@ WRONG: list[tuple[Manifest, Given, str, str, str]] = [
         "WRONG_SHAPE",
         "records[0].n",
         "send tensors",
+    ),
+    (
+        with_steps(-1),
+        Records([events(3, 2), events(2, 3)]),
+        "WRONG_SHAPE",
+        "records[0].minutes",
+        "has 2 numbers for the 3 of input_ids; give 1 for each",
+    ),
+    (
+        with_steps(-1, 2),
+        Records([events(3, 6), events(2, 6)]),
+        "WRONG_SHAPE",
+        "records[1].minutes",
+        "has 6 numbers for the 2 of input_ids; give 2 for each",
     ),
     # Ranges
     (

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from penult_service.embedder.passes import EncodePass, class_probabilities
-from penult_service.prepared import NO_LIMIT, Head
+from penult_service.embedder.running import limits_of
+from penult_service.prepared import NO_LIMIT, Head, TokenInput
 from penult_service.tokenizing import TokenTable
 from support.fakes import fake_model
 
@@ -129,6 +130,21 @@ def test_inputs_with_widths_of_their_own_are_not_padded_beyond_them() -> None:
     table = TokenTable({"ids": wide, "mask": narrow}, np.array([33, 20], np.int32), ["none"] * 2)
     inputs = PASS.prepare([(table, 0), (table, 1)]).inputs
     assert {name: array.shape for name, array in inputs.items()} == {"ids": (2, 36), "mask": (2, 9)}
+
+
+def test_several_rows_of_ids_are_not_padded_beyond_the_longest() -> None:
+    """One of them may read no more than that, also where all are as wide by chance."""
+    two = TokenInput("other", "ids", "int32", "other")
+    manifest = replace(MODEL.manifest, inputs=(*MODEL.manifest.inputs, two), max_length=64)
+    table = TokenTable(dict.fromkeys(("ids", "other"), np.ones((1, 17), np.int32)), np.array([17]), ["none"])
+    inputs = replace(PASS, manifest=manifest).prepare([(table, 0)]).inputs
+    assert {array.shape for array in inputs.values()} == {(1, 17)}
+    assert limits_of(replace(MODEL, manifest=manifest)).padded(17) == 17
+
+
+def test_no_padding_is_counted_that_is_not_there() -> None:
+    limits = limits_of(fake_model(max_length=50))
+    assert [limits.padded(length) for length in (17, 49, 50)] == [18, 50, 50]
 
 
 def test_a_model_whose_batches_are_not_trimmed_gets_what_the_table_has() -> None:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import side
 from numpy.typing import NDArray
-from penult_service.batching.plan import Limits, plan
+from penult_service.batching.plan import plan
 from penult_service.config import serve_config
-from penult_service.embedder.tables import in_steps
+from penult_service.embedder.running import limits_of
 from penult_service.process import loader
 from penult_service.repository.sources import from_paths
 from penult_service.vectors import pool_tokens
@@ -32,10 +32,8 @@ class Side(side.Side):
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """As in `side.Side`, in the batches that the scheduler would make of them."""
-        setting = self._loaded.tuned.setting
         table = self._loaded.tokenizer.tokenize(list(texts))
-        steps = in_steps(self._loaded.manifest)
-        limits = Limits(setting.token_budget, setting.max_rows, self._loaded.tuned.overhead, stepped=steps)
+        limits = limits_of(self._loaded)
         packed = plan(table.lengths.tolist(), limits)
         found: NDArray[np.float32] | None = None
         seconds = []
