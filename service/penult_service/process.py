@@ -26,6 +26,7 @@ from penult_service.tuned import Setting, Tuned, described
 
 _log = logging.getLogger(__name__)
 _ARENA_MAX, _ARENAS = -8, 2  # glibc's number of that option, in malloc.h
+_ARENA_TUNABLE = "glibc.malloc.arena_max"
 
 
 def serve(config: ServeConfig) -> int:
@@ -104,9 +105,13 @@ def _fake(name: str) -> LoadedModel:
 
 
 def _share_heaps() -> None:
-    """Few heaps for all threads, where malloc is glibc's: with one for each the gaps in them grow for hours."""
-    if "MALLOC_ARENA_MAX" not in os.environ:
-        with suppress(OSError, AttributeError):
+    """Few heaps for all threads, where malloc is glibc's: with one for each the gaps in them grow for hours.
+
+    Unless the environment says how many.
+    """
+    said = "MALLOC_ARENA_MAX" in os.environ or _ARENA_TUNABLE in os.environ.get("GLIBC_TUNABLES", "")
+    if not said:
+        with suppress(OSError, AttributeError, TypeError):  # there is no such library, or function
             ctypes.CDLL(None).mallopt(_ARENA_MAX, _ARENAS)
 
 

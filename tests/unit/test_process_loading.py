@@ -121,6 +121,40 @@ def test_a_tokenizer_beside_the_model_makes_its_tokens_and_no_values(
     assert found == (tmp_path, list(manifest.inputs))
 
 
+@pytest.mark.parametrize(
+    ("environment", "heaps"),
+    [
+        ({}, [(-8, 2)]),
+        ({"GLIBC_TUNABLES": "glibc.malloc.check=3"}, [(-8, 2)]),
+        ({"MALLOC_ARENA_MAX": "8"}, []),
+        ({"GLIBC_TUNABLES": "glibc.malloc.check=3:glibc.malloc.arena_max=8"}, []),
+    ],
+)
+def test_heaps_are_few_unless_the_environment_says_how_many(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], heaps: list[tuple[int, int]]
+) -> None:
+    said: list[tuple[int, int]] = []
+    malloc = SimpleNamespace(mallopt=lambda option, value: said.append((option, value)))
+    monkeypatch.setattr(process.os, "environ", environment)
+    monkeypatch.setattr(process.ctypes, "CDLL", lambda _: malloc)
+    process._share_heaps()
+    assert said == heaps
+
+
+@pytest.mark.parametrize("malloc", [SimpleNamespace(), None])
+def test_another_malloc_is_left_alone(monkeypatch: pytest.MonkeyPatch, malloc: object) -> None:
+    """Of another C library, or where none is found by no name."""
+
+    def library(_: None) -> object:
+        if malloc is None:
+            raise TypeError("argument of type 'NoneType' is not iterable")
+        return malloc
+
+    monkeypatch.setattr(process.os, "environ", dict[str, str]())
+    monkeypatch.setattr(process.ctypes, "CDLL", library)
+    process._share_heaps()
+
+
 def test_threads_are_set_before_tensorflow_comes(monkeypatch: pytest.MonkeyPatch) -> None:
     environment: dict[str, str] = {}
     monkeypatch.setattr(process.os, "environ", environment)
