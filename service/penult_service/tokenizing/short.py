@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,7 +20,6 @@ _log = logging.getLogger(__name__)
 _SHORT = 500
 _PLAIN = "\t\n\r" + "".join(map(chr, range(0x20, 0x7F)))
 _ROLES = frozenset({"ids", "mask", "types"})
-_PIECES_A_ROW = 50
 
 
 class _Graph(Protocol):
@@ -94,24 +93,39 @@ def with_short(graph: _Graph, pieces: WordPieces | None, manifest: Manifest) -> 
     if int(empty.lengths[0]) != 2 or ids.shape[1] != manifest.max_length:
         return graph
     short = ShortTokenizer(graph, pieces, empty, manifest)
-    if _same(graph, short, trial_texts(pieces.plain, manifest.max_length)):
+    if _same(graph, short, trial_texts(pieces, manifest.max_length)):
         graph.pieces = pieces
         return short
     _log.warning("short texts are tokenized by the graph: what it was recognised as gives other tokens")
     return graph
 
 
-def trial_texts(vocabulary: Sequence[str], longest: int) -> list[str]:
+def trial_texts(pieces: WordPieces, longest: int) -> list[str]:
     """Texts on which the two are compared; all are plain, and the same each time."""
     drawn = random.Random(0)
-    words = [word for word in vocabulary if word and is_plain(word)]
+    words = [word for word in pieces.plain if word]
     texts = [part for one in _PLAIN for part in (one, f"a{one}B", f"1{one * 2}z{one}")]
-    texts += [" ".join(words[i : i + _PIECES_A_ROW]) for i in range(0, len(words), _PIECES_A_ROW)]
+    texts += _uncut(words, pieces, longest)
     texts += [" ".join(drawn.choices(words or ["a"], k=n)) for n in range(longest + 3)]
     texts += ["".join(drawn.choices(_PLAIN, k=n)) for n in range(0, 240, 2)]
     few = "abcdefghij XYZ.,'#[]0189"
     texts += ["".join(drawn.choices(few, k=n)) for n in range(0, 240, 2)]
     return [*texts, *("a" * n for n in (99, 100, 101, 250)), "[UNK] [CLS] [SEP] [PAD] [MASK] ##a [unused1]"]
+
+
+def _uncut(words: Iterable[str], pieces: WordPieces, longest: int) -> Iterator[str]:
+    """All words, as many in a text as leave room for one piece more: what is cut off would not be compared."""
+    text: list[str] = []
+    room = most = longest - 3  # the first token, the last, and one more
+    for word in words:
+        needed = len(pieces.ids(word))
+        if text and needed > room:
+            yield " ".join(text)
+            text, room = [], most
+        text.append(word)
+        room -= needed
+    if text:
+        yield " ".join(text)
 
 
 def _usual(manifest: Manifest) -> bool:

@@ -56,6 +56,14 @@ def test_pieces_are_counted_as_they_are_cut() -> None:
         assert [pieces.more_than(most, text) for most in range(8)] == [count > most for most in range(8)]
 
 
+def test_every_word_is_tried_where_texts_are_cut_early() -> None:
+    words = [f"w{i}" for i in range(500)]
+    pieces = WordPieces({word: i for i, word in enumerate([*words, "#", "##w1"])}, 0, lower=True)
+    for longest in (8, 32, 512):
+        kept = {id_ for text in trial_texts(pieces, longest) for id_ in pieces.ids(text)[: longest - 2]}
+        assert set(range(500)) <= kept
+
+
 class Counted:
     """A tokenizer, and how many texts each call had."""
 
@@ -233,7 +241,7 @@ def test_the_tokenizer_of_tf_text_is_known(tmp_path: Path, manifest: Manifest, l
     assert pieces is not None
     assert isinstance(used, ShortTokenizer)
     assert pieces.ids("Unaffable Aff a!") == ([4, 5, 6, 1, 8, 10] if lower else [1, 12, 8, 10])
-    texts = trial_texts(pieces.plain, 8)[::7]
+    texts = trial_texts(pieces, 8)[::7]
     expected = made(texts)
     for row, text in enumerate(texts):
         if used.brief(text):
