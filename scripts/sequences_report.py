@@ -91,7 +91,8 @@ def _code(recipe: str) -> list[Path]:
     """What the results depend on."""
     folders = {"forecaster": "forecasting", "events": "events"}
     own = [RECIPES / folders[recipe]] if recipe in folders else sorted(RECIPES.glob(f"{recipe}*.py"))
-    return [*own, RECIPES / "layers"]
+    shared = ("checks.py", "data.py", "numeric.py", "saving.py", "splits.py")
+    return [*own, RECIPES / "layers", *(RECIPES / name for name in shared)]
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import numpy as np
 
 from penult_service.errors import InvalidInput
 from penult_service.recipes import autoencoder_measures as measures
-from penult_service.recipes import saving
+from penult_service.recipes import checks, saving
 from penult_service.recipes.autoencoder_measures import Errors
 from penult_service.recipes.autoencoder_record import record_of
 from penult_service.recipes.autoencoder_rows import Rows, columns_of, prepared_rows
@@ -59,7 +59,7 @@ class AutoencoderSettings:
     seeds: int = 1
 
     def __post_init__(self) -> None:
-        checks = {
+        wanted = {
             "bottleneck": (self.bottleneck >= 1, "at least 1"),
             "hidden": (all(units >= 1 for units in self.hidden), "at least 1 each"),
             "rate": (0 <= self.rate < 1, "at least 0 and below 1"),
@@ -75,10 +75,7 @@ class AutoencoderSettings:
                 "at least 0, and below 2^32 with all seeds",
             ),
         }
-        for name, (fine, allowed) in checks.items():
-            if not fine:
-                what = f"{name} is {getattr(self, name)}; it must be {allowed}"
-                raise InvalidInput(what, reason="SETTING_OUT_OF_RANGE", field=name)
+        checks.in_range(self, wanted)
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,13 +136,12 @@ def train(
         progress: See `Progress`.
 
     Raises:
-        InvalidInput: A column, the split, or the bottleneck is not possible, or `output` cannot be written to.
+        InvalidInput: A column, the split, or the bottleneck is not possible, `output` cannot be written to, or a
+            training diverges.
     """
     started = time.monotonic()
     kinds = tuple(dict.fromkeys(noises))
-    places = {one: output if len(kinds) == 1 else output.with_name(f"{output.name}-{one}") for one in kinds}
-    for place in places.values():
-        saving.check_output(place)
+    places = saving.places(output, kinds)
     chosen = columns_of(data, dropped)
     if "feature" in kinds and not chosen:
         what = "the noise 'feature' drops chosen columns; name one with --drop-feature"
@@ -204,11 +200,12 @@ def _run(
 ) -> Run:
     """A training, and what is measured after it."""
     curve: list[dict[str, float]] = []
+    called = f"noise {noise}, seed {seed}"
 
     def told(epoch: int, loss: float, error: float) -> None:
+        checks.refuse_diverged(loss + error, called)
         curve.append({"epoch": epoch, "loss": loss, "error": error})
-        words = f"loss {loss:.4f}, measured error {error:.4f}"
-        progress(f"noise {noise}, seed {seed}", epoch, network.epochs, words)
+        progress(called, epoch, network.epochs, f"loss {loss:.4f}, measured error {error:.4f}")
 
     network.fit(rows.trained, rows.measured, told)
     errors = measures.errors_of(network.reconstruct, rows.measured, chosen)

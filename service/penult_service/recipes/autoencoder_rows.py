@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from penult_service.errors import InvalidInput
 from penult_service.recipes import autoencoder_measures as measures
 from penult_service.recipes.autoencoder_measures import Matrix
-from penult_service.recipes.numeric import Numbers
+from penult_service.recipes.numeric import Numbers, mean_and_scale
 
 if TYPE_CHECKING:
     from penult_service.recipes.autoencoder import AutoencoderSettings
@@ -48,7 +48,7 @@ def prepared_rows(data: Numbers, settings: AutoencoderSettings) -> Rows:
     """The rows trained on and those measured, standardised by the former.
 
     Raises:
-        InvalidInput: Nothing is left to train on, or nothing to hold out.
+        InvalidInput: Nothing is left to train on, or nothing to hold out; or a column is nothing for float32.
     """
     held_out = measures.held_out_blocks(len(data), settings.valid_fraction, settings.blocks)
     distances = measures.robust_distances(data.values, ~held_out)
@@ -59,8 +59,7 @@ def prepared_rows(data: Numbers, settings: AutoencoderSettings) -> Rows:
     if len(trained) < 2 or not len(measured):
         what = f"{data.source}: {len(trained)} rows are left to train on and {len(measured)} to measure on"
         raise InvalidInput(what, reason="TOO_FEW_ROWS", field="valid_fraction")
-    mean, deviation = trained.mean(axis=0), trained.std(axis=0)
-    deviation = np.where(deviation > 1e-12 * np.abs(mean), deviation, 1.0)
+    mean, deviation = mean_and_scale(data, trained)
     far = np.flatnonzero((worst > FAR) & ~left_out)
     return Rows(
         trained=(trained - mean) / deviation,

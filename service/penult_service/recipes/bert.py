@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from penult_service.errors import InvalidInput
 from penult_service.preparing.formats import hub_network
 from penult_service.recipes import saving, splits
+from penult_service.recipes.checks import in_range
 from penult_service.recipes.data import LabelledTexts, sorted_labels
 
 if TYPE_CHECKING:
@@ -56,10 +57,7 @@ class BertSettings:
             "valid_fraction": (0 < self.valid_fraction < 1, "above 0 and below 1"),
             "seed": (0 <= self.seed < 2**32, "at least 0 and below 2^32"),
         }
-        for name, (fine, allowed) in checks.items():
-            if not fine:
-                what = f"{name} is {getattr(self, name)}; it must be {allowed}"
-                raise InvalidInput(what, reason="SETTING_OUT_OF_RANGE", field=name)
+        in_range(self, checks)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,12 @@ from penult_service.recipes import data
 MISSING = ("", "na", "n/a", "nan", "null", "none")
 """What stands in a csv cell where there is no number, in lower case."""
 
+LARGEST = float(np.finfo(np.float32).max)
+# Keras' Normalization takes the square of a deviation in float32, and none below its epsilon; and float32 has 24 bits
+# for what the deviation is a part of: at a millionth, rounding is 6 % of it.
+_LEAST, _MOST, _PART = 1e-7, 1e18, 1e-6
+_CONSTANT = 1e-12  # of the largest number: less is the rounding of a mean
+
 
 @dataclass(frozen=True)
 class Numbers:
@@ -62,6 +68,39 @@ def read(path: Path, columns: Sequence[str] | None = None, ignored: Sequence[str
     )
     skipped = tuple(name for name in there if name not in names)
     return Numbers(path.name, sha256_file(path), names, values, skipped)
+
+
+def mean_and_scale(
+    numbers: Numbers, trained: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation of the rows trained on, for a layer in float32 that standardises by them.
+
+    Args:
+        numbers: Whose columns they are.
+        trained: Rows of them, [n, names].
+
+    Returns:
+        float64 [names] each; the deviation of a column that never changes is 1.
+
+    Raises:
+        InvalidInput: A column is too large, or changes too little or too much, for float32.
+    """
+    largest = np.abs(trained).max(axis=0)
+    with np.errstate(over="ignore"):
+        mean, scale = trained.mean(axis=0), trained.std(axis=0)
+    constant = scale <= _CONSTANT * np.maximum(largest, 1e-300)
+    scale[constant] = 1.0
+    apart = (scale >= np.maximum(_LEAST, _PART * largest)) & (scale <= _MOST)
+    wrong = np.flatnonzero(~(constant | apart) | (largest > LARGEST))
+    if len(wrong):
+        name, at = numbers.names[wrong[0]], wrong[0]
+        what = (
+            f"{numbers.source}: column {name!r} goes up to {largest[at]:.3g} with a standard deviation of "
+            f"{scale[at]:.3g}, which a model in float32 cannot standardise; take another unit or zero point, or "
+            "leave it out"
+        )
+        raise InvalidInput(what, reason="SCALE", field=name)
+    return mean, scale
 
 
 def _chosen(

@@ -30,6 +30,23 @@ def check_output(output: Path) -> None:
         raise InvalidInput(f"{there} cannot be written to", reason="OUTPUT_NOT_WRITABLE", field="output")
 
 
+def places(output: Path, names: Sequence[str]) -> dict[str, Path]:
+    """Where models of these names go: `output`, or of several `output-<name>` each; all can be written to.
+
+    Raises:
+        InvalidInput: As `check_output`; or nothing can be added to the name of `output`.
+    """
+    if len(names) > 1 and output.name in ("", ".."):
+        what = (
+            f"--output {output}: several models are saved in DIR/MODEL-{names[0]} and so on; give it a name"
+        )
+        raise InvalidInput(what, reason="OUTPUT_WITHOUT_NAME", field="output")
+    found = {one: output if len(names) == 1 else output.with_name(f"{output.name}-{one}") for one in names}
+    for place in found.values():
+        check_output(place)
+    return found
+
+
 def next_version(output: Path) -> int:
     """One more than the highest numbered directory in `output`; 1 when there is none."""
     if not output.exists():
@@ -48,7 +65,8 @@ def save_version(
     """Saves a tf_keras model, without optimizer slots, as the next version; returns its directory.
 
     Args:
-        labels: Class names in the order of the outputs; (negative, positive) for a single sigmoid; none: no `labels.json`.
+        labels: Class names in the order of the outputs; (negative, positive) for a single sigmoid; without any there
+            is no `labels.json`.
         record: What `training.json` says; `seconds` since `started` (of `time.monotonic`) is added.
         files: Name -> text of what else lies in it, such as `penult.toml`.
     """

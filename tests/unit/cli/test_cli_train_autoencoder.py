@@ -55,7 +55,7 @@ def test_all_kinds_of_noise_with_a_report_and_a_picture(
         (run,) = record["runs"]
         assert f"{run['error']:#.3g}" in text
     assert "| left (chosen) |" in text
-    assert "![reconstruction](errors.svg)" in text
+    assert text.endswith("![errors](errors.svg)\n")
     assert plot.read_bytes().startswith(b"<?xml")
     assert main([*command, "--report", str(report)]) == 2
     assert "report.md is there already; --overwrite replaces it" in capsys.readouterr().err

@@ -121,6 +121,31 @@ def test_the_time_gate_opens_without_our_code(compared: Any, tmp_path: Path) -> 
     np.testing.assert_allclose(np.load(tmp_path / "said.npy"), wanted, atol=1e-6)
 
 
+@pytest.mark.parametrize("minutes", [0.0, 5.1])
+def test_events_at_regular_times(minutes: float) -> None:
+    """The deviation of what is always the same is rounding: nothing is divided by it."""
+    from penult_service.recipes.events import train
+
+    rows = [replace(one, minutes=np.full(len(one), minutes, np.float32)) for one in told_by_time(40).rows]
+    scale = train._scale(rows)
+    assert (scale.log_deviation, scale.deviation_days) == (1, 1)
+    brief = replace(SMALL, epochs=1)
+    network = train._fitted(Variant("concat"), rows, 2, scale, brief, lambda *_: None, "")
+    run = train._measured(network, rows, 42, 0.0)
+    assert run.log_loss < 1
+    assert run.mae_days < 1
+
+
+def test_a_training_that_diverges_is_not_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from penult_service.errors import InvalidInput
+    from penult_service.recipes.events import network, train
+
+    monkeypatch.setattr(network.EventNetwork, "train_step", lambda *_: float("nan"))
+    with pytest.raises(InvalidInput, match="none: its error is nan by now"):
+        train.train(told_by_time(20), ["a", "b"], [Variant("none")], tmp_path / "m", SMALL, lambda *_: None)
+    assert not (tmp_path / "m").exists()
+
+
 def test_one_seed_gives_one_model() -> None:
     from penult_service.recipes.events import train
 

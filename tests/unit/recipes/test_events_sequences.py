@@ -6,6 +6,7 @@ import inspect
 import json
 from collections import Counter
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,8 @@ def test_minutes_before_the_last_event_are_turned(tmp_path: Path) -> None:
         (row(minutes=[0.0, float("nan"), 1.0]), "NOT_A_NUMBER", "nan is not a finite number of minutes"),
         (row(minutes=[0.0, None, 1.0]), "NOT_A_NUMBER", "is not a finite number of minutes"),
         (row(minutes=[0.0, "1", 1.0]), "NOT_A_NUMBER", "'1' is not a finite number of minutes"),
+        (row(minutes=[0.0, 10**400, 1.0]), "NOT_A_NUMBER", "0 is not a finite number of minutes"),
+        (row(minutes=[0.0, 1e39, 1.0]), "NOT_A_NUMBER", "1e+39 is not a finite number of minutes"),
         (row(minutes=[0.0, -1.0, 1.0]), "OUT_OF_RANGE", "event 2 is before the one in front of it"),
         (row(split="valid"), "NOT_A_SPLIT", "'valid' is neither 'train' nor 'test'"),
         ({"event": [1, 2]}, "COLUMN_MISSING", "line 2 has no 'minutes_since_prev'; there are 'event'"),
@@ -133,6 +136,19 @@ def test_baselines_counted_by_hand() -> None:
     assert (mean.rmse_days, median.mae_days) == (1.0, 1.0)
 
 
+def test_markov_is_that_of_a_table_and_takes_few_numbers_of_many_events() -> None:
+    rng = np.random.default_rng(3)
+    train, test = ([rng.integers(1, 7, 30).tolist() for _ in range(20)] for _ in range(2))
+    counts = np.zeros((7, 7))
+    for one in train:
+        for before, after in pairwise(one):
+            counts[before, after] += 1
+    said = [counts[before].argmax() == after for one in test for before, after in pairwise(one)]
+    assert baselines(made(*train), made(*test), 6)[0].accuracy == pytest.approx(np.mean(said))
+    high = made([1, recipe.MOST_TYPES, 1, recipe.MOST_TYPES])
+    assert baselines(high, high, recipe.MOST_TYPES)[0].accuracy == 1
+
+
 @pytest.mark.skipif(not BADGES.is_file(), reason="the StackOverflow badges are not here")
 def test_the_badges_give_the_known_figures() -> None:
     found = recipe.read(BADGES, recipe.Columns())
@@ -149,8 +165,10 @@ def test_variants() -> None:
     assert [one.called for one in variants("all", "inverse")] == [
         "none", "concat", "conv1x1", "time-gate, inverse", "time-gate, learned",
     ]  # fmt: skip
-    for words in (("lstm", "learned"), ("time-gate", "linear")):
-        with pytest.raises(InvalidInput, match="it must be one of"):
+    several = (Variant("time-gate", "inverse"), Variant("none"))
+    assert variants("time-gate, none,none", "inverse") == several
+    for words in (("lstm", "learned"), ("none,lstm", "learned"), ("time-gate", "linear")):
+        with pytest.raises(InvalidInput, match="it is one of"):
             variants(*words)
 
 
@@ -185,7 +203,12 @@ def test_the_command_line_has_the_defaults_of_the_recipe() -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--variant", "lstm"], "variant is 'lstm'; it must be one of none, concat, conv1x1, time-gate, all"),
+        (["--variant", "lstm"], "--variant 'lstm': it is one of none, concat, conv1x1, time-gate, several"),
+        (["--decay", "linear"], "--decay 'linear': it is one of inverse, learned"),
+        (
+            ["--seed", str(2**31 - 1), "--seeds", "2"],
+            "seed is 2147483648; it must be at least 0 and below 2^31",
+        ),
         (
             ["--split-field", "split", "--valid-fraction", "0.1"],
             "give --split-field or --valid-fraction, not both",

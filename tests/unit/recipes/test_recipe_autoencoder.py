@@ -161,6 +161,28 @@ def test_a_seed_repeats_the_training_and_another_does_not(tmp_path: Path) -> Non
     assert weights[0].read_bytes() == weights[1].read_bytes()
 
 
+@pytest.mark.tensorflow
+def test_kinds_of_noise_differ_in_the_noise_alone(tmp_path: Path) -> None:
+    """At rate 0 all come out equal: the same weights at the beginning, the same rows in the same order."""
+    settings = replace(SETTINGS, epochs=2, rate=0.0)
+    found = autoencoder.train(table(300), ["a"], autoencoder.NOISES, tmp_path / "m", settings, ignore)
+    first, *others = found.runs
+    for run in others:
+        assert run.curve == first.curve
+        np.testing.assert_array_equal(run.errors.alone, first.errors.alone)
+
+
+@pytest.mark.tensorflow
+def test_a_training_that_diverges_is_not_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from penult_service.recipes.autoencoder_model import Autoencoder
+
+    monkeypatch.setattr(Autoencoder, "error", lambda *_: float("nan"))
+    with pytest.raises(InvalidInput, match="noise none, seed 42: its error is nan") as caught:
+        autoencoder.train(table(300), [], ["none"], tmp_path / "m", SETTINGS, ignore)
+    assert caught.value.field == "learning_rate"
+    assert not (tmp_path / "m").exists()
+
+
 def test_rows_that_are_faults_are_left_out_or_told_of() -> None:
     clean, spoiled = table(), table(faults=True)
     kept = autoencoder_rows.prepared_rows(spoiled, SETTINGS)

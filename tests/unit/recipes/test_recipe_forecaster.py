@@ -14,7 +14,7 @@ from penult_service.cli.training import forecaster_words as words
 from penult_service.errors import InvalidInput
 from penult_service.recipes.forecasting import train as recipe
 from penult_service.recipes.forecasting import windows
-from penult_service.recipes.forecasting.settings import PLACEMENTS, ForecastSettings
+from penult_service.recipes.forecasting.settings import PLACEMENTS, ForecastSettings, dropout_of
 from penult_service.recipes.numeric import Numbers
 
 pytestmark = pytest.mark.tensorflow
@@ -139,7 +139,7 @@ def test_what_is_told_of_it(found: recipe.Comparison, calls: list[tuple[str, int
     assert [row[0] for row in table] == ["after", "before", "inside", "last value", "seasonal"]
     first = [run.test.mse for run in found.outcomes[0].runs]
     assert table[0][1] == f"{np.mean(first):.4f} ± {np.std(first, ddof=1):.4f}"
-    page = words.markdown(found)
+    page = "\n".join(words.markdown(found))
     assert "| before | Dropout on the steps in front of the LSTM |" in page
     assert "below the baseline" in page
     facts = json.loads(json.dumps(words.facts(found)))
@@ -221,3 +221,49 @@ def test_too_many_seeds_and_a_place_that_is_a_file(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="m-after is a file"):
         recipe.train(series(), (), ("none", "after"), tmp_path / "m", SETTINGS, 1, ignore)
     assert [path.name for path in tmp_path.iterdir()] == ["m-after"]
+    late = replace(SETTINGS, seed=2**32 - 2)
+    with pytest.raises(InvalidInput, match="seed is 4294967296"):  # the third, before the first is trained
+        recipe.train(series(), (), ("none",), tmp_path / "m", late, 3, ignore)
+    with pytest.raises(InvalidInput, match="give it a name"):
+        recipe.train(series(), (), ("none", "after"), Path(), SETTINGS, 1, ignore)
+
+
+@pytest.mark.parametrize(
+    ("errors", "kept"), [([0.5, 0.4, float("nan")], 2), ([0.5, float("inf"), 0.1], 1), ([float("nan")], 0)]
+)
+def test_a_training_that_diverges(monkeypatch: pytest.MonkeyPatch, errors: list[float], kept: int) -> None:
+    """What was good before is kept; nothing is saved of one that never was."""
+    from penult_service.recipes.forecasting import network
+
+    class Diverging:
+        def __init__(self, *_: Any) -> None:
+            self.seen, self.kept = iter([*errors, 0.3, 0.3]), 0
+
+        def train_step(self, _: Any) -> float:
+            return 1.0
+
+        def evaluate(self, _: Any) -> windows.Scores:
+            self.kept += 1
+            return windows.Scores(next(self.seen), 0.0, {})
+
+        def weights(self) -> Any:
+            return self.kept
+
+        def set_weights(self, _: Any) -> None:
+            self.seen = iter([0.3, 0.3])
+
+    monkeypatch.setattr(network, "Forecaster", Diverging)
+    split = windows.series_of(series(), (), SETTINGS)
+    if not kept:
+        with pytest.raises(InvalidInput, match="seed 7: its error is nan by now, the training diverged"):
+            recipe._fitted(split, SETTINGS, "seed 7", ignore)
+        return
+    run, weights = recipe._fitted(split, SETTINGS, "", ignore)
+    assert ([one["valid_mse"] for one in run.curve], run.best_epoch, weights) == (errors[:kept], kept, kept)
+
+
+def test_own_masks_are_told_of() -> None:
+    assert "noise_shape (1, steps, 1)" in dropout_of("steps", own_masks=False)
+    assert "noise_shape (None, steps, 1)" in dropout_of("steps", own_masks=True)
+    assert "noise_shape (None, 1, features)" in dropout_of("features", own_masks=True)
+    assert dropout_of("samples", own_masks=True) == PLACEMENTS["samples"]

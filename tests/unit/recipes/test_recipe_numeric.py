@@ -92,6 +92,31 @@ def test_missing_numbers_of_parquet(tmp_path: Path) -> None:
         numeric.read(path)
 
 
+def test_mean_and_scale_of_the_rows_trained_on() -> None:
+    values = np.random.default_rng(1).normal(size=(50, 3)) * [1e-6, 3, 1e17] + [0, 1e6, 0]
+    values = np.column_stack([values, np.full(50, 0.1)])
+    table = numeric.Numbers("loads.csv", "0" * 64, ("small", "far", "large", "constant"), values, ())
+    mean, scale = numeric.mean_and_scale(table, values[:30])
+    np.testing.assert_array_equal(mean, values[:30].mean(axis=0))
+    np.testing.assert_array_equal(scale, [*values[:30, :3].std(axis=0), 1])
+
+
+@pytest.mark.parametrize(
+    ("scale", "offset"),
+    [(1e-9, 0.0), (1.0, 1e7), (1e20, 0.0), (0.0, 1e39), (1e200, 0.0)],
+    ids=["tiny", "far off", "large", "constant", "squares overflow"],
+)
+def test_a_column_that_is_nothing_for_float32(scale: float, offset: float) -> None:
+    """A layer in float32 would standardise it to something else than what was trained on."""
+    values = np.random.default_rng(1).normal(size=(20, 2)) * [1, scale] + [0, offset]
+    table = numeric.Numbers("loads.csv", "0" * 64, ("a", "b"), values, ())
+    with pytest.raises(
+        InvalidInput, match=r"loads.csv: column 'b' goes up to .* float32 cannot standardise"
+    ) as caught:
+        numeric.mean_and_scale(table, values)
+    assert caught.value.field == "b"
+
+
 def test_no_such_file_and_no_such_format(tmp_path: Path) -> None:
     with pytest.raises(NotFound):
         numeric.read(tmp_path / "loads.csv")

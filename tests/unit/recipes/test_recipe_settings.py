@@ -53,6 +53,15 @@ def test_the_next_version_is_one_above_the_highest(tmp_path: Path) -> None:
     assert saving.next_version(tmp_path) == 11
 
 
+def test_places_of_several_models(tmp_path: Path) -> None:
+    assert saving.places(tmp_path / "m", ["a"]) == {"a": tmp_path / "m"}
+    assert saving.places(Path(), ["a"]) == {"a": Path()}
+    assert saving.places(tmp_path / "m", ["a", "b"]) == {"a": tmp_path / "m-a", "b": tmp_path / "m-b"}
+    for nameless in (Path(), Path(".."), Path("/")):
+        with pytest.raises(InvalidInput, match="give it a name"):
+            saving.places(nameless, ["a", "b"])
+
+
 def test_places_where_nothing_can_be_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     saving.check_output(tmp_path / "models" / "reviews")
     assert not any(tmp_path.iterdir())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -11,13 +10,14 @@ import typer
 
 from penult_service.cli import options
 from penult_service.cli.stages import quiet_tensorflow, stages
+from penult_service.cli.training import reports
 from penult_service.errors import InvalidInput
 
 # The defaults of recipes.autoencoder.AutoencoderSettings, written out so that --help does not import NumPy; a test
 # compares.
 BOTTLENECK, HIDDEN, RATE, EPOCHS, LEARNING_RATE, BATCH_SIZE = 5, 32, 0.2, 50, 3e-3, 64
 VALID_FRACTION, BLOCKS, SEED, SEEDS = 0.2, 20, 42, 1
-NOISES, ALL, REPORTS = ("feature", "dropout", "gaussian", "none"), "all", (".md", ".png", ".svg")
+NOISES = ("feature", "dropout", "gaussian", "none")
 
 File = Annotated[
     Path, typer.Argument(metavar="FILE", help="Rows in the order of time: .csv, .jsonl or .parquet.")
@@ -67,12 +67,6 @@ Outliers = Annotated[
     typer.Option(metavar="K", help="Leave out rows over K robust deviations from a column's median."),
 ]
 Seeds = Annotated[int, typer.Option(help="Trainings of each kind, with seeds from --seed on.")]
-Reports = Annotated[
-    list[Path] | None,
-    typer.Option(
-        metavar="FILE", help="Tables as .md, or a picture as .png or .svg; may be named several times."
-    ),
-]
 
 
 def autoencoder(
@@ -94,7 +88,7 @@ def autoencoder(
     outliers: Outliers = None,
     seed: Annotated[int, typer.Option(help="Of the weights, the order, the noise.")] = SEED,
     seeds: Seeds = SEEDS,
-    report: Reports = None,
+    report: reports.Reports = None,
     as_json: options.Json = False,
     overwrite: options.Overwrite = False,
 ) -> None:
@@ -107,8 +101,8 @@ def autoencoder(
     from penult_service.recipes import autoencoder as recipe
     from penult_service.recipes import numeric
 
-    noises, reports = _noises(noise, bool(drop_feature)), report or []
-    _check_places(reports, file, overwrite)
+    noises, places = _noises(noise, bool(drop_feature)), report or []
+    reports.check(places, (file,), overwrite)
     settings = recipe.AutoencoderSettings(
         bottleneck=bottleneck,
         hidden=tuple(hidden or [HIDDEN]),
@@ -129,7 +123,7 @@ def autoencoder(
         found = recipe.train(rows, drop_feature or (), noises, output, settings, progress)
     from penult_service.cli.training import autoencoder_words as words
 
-    words.write(found, reports)
+    words.write(found, places)
     if as_json:
         print(json.dumps(words.facts(found), indent=1, ensure_ascii=False))
     else:
@@ -140,22 +134,10 @@ def _noises(words: str | None, chosen: bool) -> tuple[str, ...]:
     """The kinds of noise asked for, in the order asked for."""
     if words is None:
         return ("feature",) if chosen else ("dropout",)
-    names = NOISES if words == ALL else tuple(dict.fromkeys(name.strip() for name in words.split(",")))
-    wrong = next((name for name in names if name not in NOISES), None)
-    if wrong is not None:
-        what = f"--noise {wrong!r}: it is one of {', '.join(NOISES)}, several of them with commas, or all"
-        raise InvalidInput(what, reason="NOISE", field="noise")
+    from penult_service.recipes import checks
+
+    names = checks.chosen(words, NOISES, "noise")
     if "feature" in names and not chosen:
         what = f"--noise {words} needs a column to drop; name it with --drop-feature"
         raise InvalidInput(what, reason="NO_COLUMN_CHOSEN", field="drop_feature")
     return names
-
-
-def _check_places(reports: Sequence[Path], file: Path, overwrite: bool) -> None:
-    """Refuse, before any work, what cannot be written, drawn or trained."""
-    from penult_service.cli import analyses, tables
-
-    tables.check_places(reports, (file,), overwrite, REPORTS)
-    analyses.require("tensorflow", "tf_keras")
-    if any(place.suffix.lower() != ".md" for place in reports):
-        analyses.require("matplotlib")

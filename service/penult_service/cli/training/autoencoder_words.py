@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from penult_service.cli.console import note, print_table
-from penult_service.cli.outputs import drafts
+from penult_service.cli.training import reports
 from penult_service.plots import markdown
 from penult_service.plots import reconstruction_view as shown
 from penult_service.plots.words import counted, said
@@ -91,7 +91,8 @@ def warning(report: AutoencoderReport) -> str:
         return ""
     return (
         f"warning: {_rows(rows.far)} {'lies' if len(rows.far) == 1 else 'lie'} over {FAR:g} robust deviations off "
-        f"({rows.farthest}). Such rows decide mean, deviation and error of a column; --outliers {FAR:g} leaves them out"
+        f"({said(rows.farthest)}). Such rows decide mean, deviation and error of a column; "
+        f"--outliers {FAR:g} leaves them out"
     )
 
 
@@ -148,22 +149,18 @@ def write(report: AutoencoderReport, places: Sequence[Path]) -> None:
     told = warning(report)
     if told:
         note(told)
-    pictures = [place for place in places if place.suffix.lower() != ".md"]
-    with drafts(*places) as made:
-        for place, draft in zip(places, made, strict=True):
-            if place in pictures:
-                from penult_service.plots.reconstruction import picture
+    view = view_of(report)
 
-                draft.write_bytes(picture(view_of(report), place.suffix[1:].lower()))
-            else:
-                text = "\n".join(_lines(report, view_of(report), pictures))
-                draft.write_text(text + "\n", encoding="utf-8")
+    def picture(kind: str) -> bytes:
+        from penult_service.plots import reconstruction
+
+        return reconstruction.picture(view, kind)
+
+    reports.write(places, lambda: [*_lines(report, view)], picture)
 
 
-def _lines(
-    report: AutoencoderReport, view: shown.ReconstructionView, pictures: Sequence[Path]
-) -> Iterator[str]:
-    """A Markdown document: the table, one by column, and the pictures that are written beside it."""
+def _lines(report: AutoencoderReport, view: shown.ReconstructionView) -> Iterator[str]:
+    """A Markdown document: the table, and one by column."""
     yield f"# {markdown.plain(view.title)}"
     yield ""
     yield from (f"- {markdown.plain(fact, 1000)}" for fact in said_of(report))
@@ -178,4 +175,3 @@ def _lines(
     for title, (head, rows) in zip(titles, (shown.overview(view), shown.by_column(view)), strict=True):
         cells = [[markdown.plain(row[0]), *row[1:]] for row in rows]
         yield from markdown.section(title, markdown.table([markdown.plain(cell) for cell in head], cells))
-    yield from (f"![reconstruction]({picture.name})" for picture in pictures)

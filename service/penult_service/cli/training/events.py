@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from penult_service import __version__
-from penult_service.cli import analyses, options, tables
-from penult_service.cli.console import note, print_table
-from penult_service.cli.outputs import drafts
+from penult_service.cli import options
+from penult_service.cli.console import print_table
 from penult_service.cli.stages import quiet_tensorflow, stages
+from penult_service.cli.training import reports
 from penult_service.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 # The defaults of recipes.events.settings.Settings, written out so that --help does not import NumPy; a test compares.
 UNITS, EMBEDDING, DROPOUT, EPOCHS, LEARNING_RATE, BATCH_SIZE, LENGTH = 64, 32, 0.2, 6, 4e-3, 32, 128
 GATE_UNIT, TIME_WEIGHT, VALID_FRACTION, SEED, SEEDS = 1.0, 0.2, 0.3, 42, 1
-REPORTS = (".md", ".png", ".svg")
 HEADINGS = ("variant", "accuracy", "log loss", "time RMSE, days", "time MAE, days", "s a run")
 
 File = Annotated[
@@ -36,7 +35,12 @@ Output = Annotated[
     ),
 ]
 ChosenVariant = Annotated[
-    str, typer.Option(help="How the minutes reach the LSTM: concat, conv1x1, time-gate, none, or all.")
+    str,
+    typer.Option(
+        metavar="KIND",
+        help="How the minutes reach the LSTM: concat, conv1x1, time-gate, none; several with commas, or all (with "
+        "both kinds of --decay).",
+    ),
 ]
 Decay = Annotated[str, typer.Option(help="Of time-gate: inverse, 1 / (minutes + 1), or learned.")]
 EventField = Annotated[str, typer.Option(metavar="NAME", help="The list of event types, from 1 on.")]
@@ -54,12 +58,6 @@ ValidFraction = Annotated[
 Names = Annotated[
     Path | None,
     typer.Option(metavar="FILE.csv", help="What the events are called: a number and a name a line."),
-]
-Reports = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--report", metavar="FILE", help="The comparison as .md, .png or .svg; may be named several times."
-    ),
 ]
 
 
@@ -85,7 +83,7 @@ def events(
     time_weight: Annotated[float, typer.Option(help="Of the time's error beside the event's.")] = TIME_WEIGHT,
     seed: Annotated[int, typer.Option(help="The first, of weights, order, dropout.")] = SEED,
     seeds: Annotated[int, typer.Option(help="How often each variant is trained.")] = SEEDS,
-    report: Reports = None,
+    report: reports.Reports = None,
     as_json: options.Json = False,
     overwrite: options.Overwrite = False,
 ) -> None:
@@ -103,17 +101,15 @@ def events(
         units, embedding, dropout, epochs, learning_rate, batch_size, length, gate_unit, time_weight,
         VALID_FRACTION if valid_fraction is None else valid_fraction, seed, seeds,
     )  # fmt: skip
-    reports = report or []
-    tables.check_places(reports, (file, names), overwrite, REPORTS)
-    if any(place.suffix.lower() != ".md" for place in reports):
-        analyses.require("matplotlib")
+    places = report or []
+    reports.check(places, (file, names), overwrite)
     rows = sequences.read(file, sequences.Columns(event_field, minutes_field, split_field, before_last))
     labels = sequences.names(names, rows.types)
     with quiet_tensorflow(), stages() as progress:
         from penult_service.recipes.events import train
 
         found = train.train(rows, labels, chosen, output, how, progress)
-    _write(found, reports)
+    reports.write(places, lambda: _markdown(found), lambda kind: _picture(found, kind))
     if as_json:
         print(json.dumps(_facts(found), indent=1, ensure_ascii=False))
         return
@@ -179,22 +175,12 @@ def _facts(found: Comparison) -> dict[str, Any]:
     }
 
 
-def _write(found: Comparison, reports: list[Path]) -> None:
-    if not reports:
-        return
-    with drafts(*reports) as made:
-        for place, draft in zip(reports, made, strict=True):
-            kind = place.suffix.lower().removeprefix(".")
-            draft.write_bytes(_markdown(found).encode() if kind == "md" else _picture(found, kind))
-    for place in reports:
-        note(f"wrote {place}")
-
-
-def _markdown(found: Comparison) -> str:
+def _markdown(found: Comparison) -> list[str]:
     from penult_service.plots.markdown import plain, table
 
     rows = [[plain(name), *figures] for name, *figures in _rows(found)]
-    return "\n".join([*table(HEADINGS, rows), "", plain(_about(found), 400), ""])
+    title = "# The next event, and the days to it"
+    return [title, "", *table(HEADINGS, rows), "", plain(_about(found), 400), ""]
 
 
 def _picture(found: Comparison, kind: str) -> bytes:

@@ -8,14 +8,13 @@ from typing import Annotated
 
 import typer
 
-from penult_service.cli import analyses, options, tables
+from penult_service.cli import options
 from penult_service.cli.stages import quiet_tensorflow, stages
-from penult_service.errors import InvalidInput
+from penult_service.cli.training import reports
 
 # The defaults of recipes.forecasting.settings, written out so that --help does not import NumPy; a test compares.
 PLACEMENT, RATE, STEPS, HORIZON, SEASON, UNITS = "after", 0.3, 96, 24, 24, 64
 EPOCHS, PATIENCE, LEARNING_RATE, BATCH_SIZE, SPLIT, SEED, SEEDS = 10, 3, 1e-3, 64, "0.7,0.1,0.2", 42, 1
-ALL, REPORTS = "all", (".md", ".png", ".svg")
 
 File = Annotated[
     Path,
@@ -66,12 +65,6 @@ Split = Annotated[
         metavar="TRAIN,VALID,TEST", help="In the order of time: shares, or rows such as 8640,2880,2880."
     ),
 ]
-Reports = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--report", metavar="FILE", help="The comparison as .md, .png or .svg; may be named several times."
-    ),
-]
 
 
 def forecaster(
@@ -96,7 +89,7 @@ def forecaster(
     split: Split = SPLIT,
     seed: Annotated[int, typer.Option(help="The first, of weights, order, dropout.")] = SEED,
     seeds: Annotated[int, typer.Option(help="How often each placement is trained.")] = SEEDS,
-    report: Reports = None,
+    report: reports.Reports = None,
     as_json: options.Json = False,
     overwrite: options.Overwrite = False,
 ) -> None:
@@ -107,43 +100,28 @@ def forecaster(
     its last one, corrected by the LSTM, whose last state is the embedding. Errors are on the standardised scale, beside
     those of repeating the last value or the last season. Of several seeds the best on validation is saved.
     """
-    from penult_service.recipes import numeric
+    from penult_service.recipes import checks, numeric
     from penult_service.recipes.forecasting import settings as choices
 
-    chosen = _placements(placement, list(choices.PLACEMENTS))
+    chosen = checks.chosen(placement, list(choices.PLACEMENTS), "placement")
     settings = choices.ForecastSettings(
         chosen[0], rate, own_masks, steps, horizon, season, units, epochs, patience, learning_rate, batch_size,
         choices.split_of(split), seed,
     )  # fmt: skip
-    reports = report or []
-    tables.check_places(reports, (file,), overwrite, REPORTS)
-    analyses.require("tensorflow", "tf_keras")
-    if any(place.suffix.lower() != ".md" for place in reports):
-        analyses.require("matplotlib")
-    rows = numeric.read(file, _names(columns), [date_column] if date_column else ())
+    places = report or []
+    reports.check(places, (file,), overwrite)
+    rows = numeric.read(file, _names(columns), [date_column] if date_column is not None else ())
     with quiet_tensorflow(), stages() as progress:
         from penult_service.recipes.forecasting import train
 
         found = train.train(rows, _names(target) or (), chosen, output, settings, seeds, progress)
     from penult_service.cli.training import forecaster_words as words
 
-    words.write(found, reports)
+    words.write(found, places)
     if as_json:
         print(json.dumps(words.facts(found), indent=1, ensure_ascii=False))
     else:
         words.show(found)
-
-
-def _placements(words: str, known: list[str]) -> list[str]:
-    """Those asked for, in the order asked for."""
-    if words == ALL:
-        return known
-    names = list(dict.fromkeys(name.strip() for name in words.split(",")))
-    wrong = next((name for name in names if name not in known), None)
-    if wrong is not None:
-        what = f"--placement {wrong!r}: it is one of {', '.join(known)}, several of them with commas, or all"
-        raise InvalidInput(what, reason="PLACEMENT", field="placement")
-    return names
 
 
 def _names(words: str | None) -> list[str] | None:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from penult_service import __version__
-from penult_service.cli.console import note, print_table
-from penult_service.cli.outputs import drafts
-from penult_service.recipes.forecasting.settings import PLACEMENTS
+from penult_service.cli.console import print_table
+from penult_service.cli.training import reports
+from penult_service.plots.words import said
+from penult_service.recipes.forecasting.settings import dropout_of
 from penult_service.recipes.forecasting.windows import Scores
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def about(found: Comparison) -> str:
     same = " Equal seeds begin with equal weights and see the windows in the same order." if several else ""
     spread = f", mean ± standard deviation of {seeds} seeds" if seeds > 1 else ""
     what = (
-        ", ".join(found.targets)
+        ", ".join(map(said, found.targets))
         if len(found.targets) < len(found.series)
         else f"all {len(found.series)} series"
     )
@@ -74,7 +75,7 @@ def remarks(found: Comparison) -> Iterator[str]:
     yield f"{chosen}test MSE {mse:.4f}, {_than(mse, base)} the baseline '{name}' ({base.mse:.4f})"
     raw = [run.test for run in best.runs]
     units = ", ".join(
-        f"{one} {np.mean([s.series[one]['mae_raw'] for s in raw]):.4g}" for one in found.targets
+        f"{said(one)} {np.mean([s.series[one]['mae_raw'] for s in raw]):.4g}" for one in found.targets
     )
     yield f"mean absolute error in the file's own units, {best.placement}: {units}"
     for equal in _equal(found.outcomes):
@@ -113,7 +114,7 @@ def facts(found: Comparison) -> dict[str, Any]:
         "baselines": {name: asdict(scores) for name, scores in found.baselines.items()},
         "placements": {
             one.placement: {
-                "dropout": PLACEMENTS[one.placement],
+                "dropout": dropout_of(one.placement, found.settings.own_masks),
                 "saved": str(one.path),
                 "saved_seed": one.saved_seed,
                 "runs": [asdict(run) for run in one.runs],
@@ -127,31 +128,24 @@ def facts(found: Comparison) -> dict[str, Any]:
 
 def write(found: Comparison, places: Sequence[Path]) -> None:
     """The comparison as files, each as its ending says; all of them or none."""
-    if not places:
-        return
-    with drafts(*places) as made:
-        for place, draft in zip(places, made, strict=True):
-            kind = place.suffix.lower()
-            if kind == ".md":
-                draft.write_text(markdown(found), encoding="utf-8")
-            else:
-                from penult_service.plots import placements
 
-                draft.write_bytes(placements.picture(view(found), kind.removeprefix(".")))
-    for place in places:
-        note(f"wrote {place}")
+    def picture(kind: str) -> bytes:
+        from penult_service.plots import placements
+
+        return placements.picture(view(found), kind)
+
+    reports.write(places, lambda: markdown(found), picture)
 
 
-def markdown(found: Comparison) -> str:
+def markdown(found: Comparison) -> list[str]:
     """A title, the table, and what is said of it."""
     from penult_service.plots.markdown import plain, table
 
-    lines = [
-        (name, plain(PLACEMENTS.get(name, "nothing is trained")), *cells) for name, *cells in rows(found)
-    ]
+    what = {one.placement: dropout_of(one.placement, found.settings.own_masks) for one in found.outcomes}
+    lines = [(name, plain(what.get(name, "nothing is trained")), *cells) for name, *cells in rows(found)]
     heads = (HEADINGS[0], "dropout", *HEADINGS[1:])
-    said = [plain(about(found), 1000), "", *(f"- {plain(line, 1000)}" for line in remarks(found))]
-    return "\n".join(["# Where the dropout stands", "", *table(heads, lines), "", *said, ""])
+    told = [plain(about(found), 1000), "", *(f"- {plain(line, 1000)}" for line in remarks(found))]
+    return ["# Where the dropout stands", "", *table(heads, lines), "", *told, ""]
 
 
 def view(found: Comparison) -> PlacementsView:

@@ -28,12 +28,15 @@ def days_to_next(rows: Sequence[EventSequence]) -> NDArray[np.float64]:
 
 def baselines(train: Sequence[EventSequence], test: Sequence[EventSequence], types: int) -> list[Baseline]:
     """Fitted on `train`, measured on every next event of `test`. Of equal counts the lower event is taken."""
-    counts = np.zeros((types + 1, types + 1), np.int64)
-    for row in train:
-        np.add.at(counts, (row.events[:-1], row.events[1:]), 1)
+    # Of the pairs that there are: a table of all would be as large as the square of the highest event.
+    pairs = np.concatenate([row.events[:-1].astype(np.int64) * (types + 1) + row.events[1:] for row in train])
+    pairs, counts = np.unique(pairs, return_counts=True)
+    first, second = np.divmod(pairs, types + 1)
     often = np.bincount(np.concatenate([row.events for row in train]), minlength=types + 1)
     commonest = int(often.argmax())
-    follows = np.where(counts.any(axis=1), counts.argmax(axis=1), commonest)
+    follows = np.full(types + 1, commonest)
+    order = np.lexsort((-second, counts))  # what is assigned last stays: the most often, of equals the lower
+    follows[first[order]] = second[order]
     before = np.concatenate([row.events[:-1] for row in test])
     after = np.concatenate([row.events[1:] for row in test])
     learned, days = days_to_next(train), days_to_next(test)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from penult_service.errors import InvalidInput, NotFound
 from penult_service.files import sha256_file
 from penult_service.recipes import data
+from penult_service.recipes.numeric import LARGEST
 
 MOST_TYPES = 100_000
 MINUTES_A_DAY = 1440.0
@@ -209,11 +209,13 @@ def _sequence(path: Path, where: str, row: Mapping[str, Any], columns: Columns) 
         raise _bad(path, what, "WRONG_SHAPE", columns.minutes)
     for event in events:
         if isinstance(event, bool) or not isinstance(event, int) or not 1 <= event <= MOST_TYPES:
-            what = f"{where}, {columns.events!r}: {event!r} is no event type: whole numbers from 1 to {MOST_TYPES:,}"
-            raise _bad(path, what, "NOT_AN_EVENT", columns.events)
+            what = f"{where}, {columns.events!r}: {event!r:.40} is no event type"
+            raise _bad(
+                path, f"{what}: whole numbers from 1 to {MOST_TYPES:,}", "NOT_AN_EVENT", columns.events
+            )
     wrong = next((m for m in minutes if isinstance(m, bool) or not _finite(m)), None)
     if wrong is not None or any(m is None for m in minutes):
-        what = f"{where}, {columns.minutes!r}: {wrong!r} is not a finite number of minutes"
+        what = f"{where}, {columns.minutes!r}: {wrong!r:.40} is not a finite number of minutes"
         raise _bad(path, what, "NOT_A_NUMBER", columns.minutes)
     values = np.asarray(minutes, np.float64)
     values = since_previous(values) if columns.before_last else values
@@ -225,7 +227,8 @@ def _sequence(path: Path, where: str, row: Mapping[str, Any], columns: Columns) 
 
 
 def _finite(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+    """Whether it is a number, and one in float32 too."""
+    return isinstance(value, int | float) and abs(value) <= LARGEST
 
 
 def _field(path: Path, where: str, row: Mapping[str, Any], name: str) -> Any:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from penult_service.errors import InvalidInput
+from penult_service.recipes.checks import ALL, chosen, in_range
 
 NONE, CONCAT, CONV, GATE = "none", "concat", "conv1x1", "time-gate"
 VARIANTS = (NONE, CONCAT, CONV, GATE)
-ALL = "all"
 DECAYS = ("inverse", "learned")
 
 
@@ -30,17 +30,18 @@ class Variant:
         return f"{self.name}-{self.decay}" if self.decay else self.name
 
 
-def variants(name: str, decay: str) -> tuple[Variant, ...]:
-    """Those asked for; of `all`, `time-gate` with both decays.
+def variants(words: str, decay: str) -> tuple[Variant, ...]:
+    """Those asked for, with commas between; of `all`, `time-gate` with both decays.
 
     Raises:
         InvalidInput: There is none of that name, or no such decay.
     """
-    for field, word, known in (("variant", name, (*VARIANTS, ALL)), ("decay", decay, DECAYS)):
-        if word not in known:
-            raise InvalidInput(f"{field} is {word!r}; it must be one of {', '.join(known)}", field=field)
-    if name != ALL:
-        return (Variant(name, decay if name == GATE else ""),)
+    if decay not in DECAYS:
+        what = f"--decay {decay!r}: it is one of {', '.join(DECAYS)}"
+        raise InvalidInput(what, reason="DECAY", field="decay")
+    if words != ALL:
+        names = chosen(words, VARIANTS, "variant")
+        return tuple(Variant(one, decay if one == GATE else "") for one in names)
     return (*(Variant(one) for one in VARIANTS if one != GATE), *(Variant(GATE, one) for one in DECAYS))
 
 
@@ -80,10 +81,7 @@ class Settings:
             "seed": (0 <= self.seed < 2**31, "at least 0 and below 2^31"),
             "seeds": (1 <= self.seeds <= 100, "from 1 to 100"),
         }
-        for name, (fine, allowed) in checks.items():
-            if not fine:
-                what = f"{name} is {getattr(self, name)}; it must be {allowed}"
-                raise InvalidInput(what, reason="SETTING_OUT_OF_RANGE", field=name)
+        in_range(self, checks)
 
     @property
     def overlap(self) -> int:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from penult_service.recipes import saving, splits
+from penult_service.recipes import checks, saving, splits
 from penult_service.recipes.events.baselines import Baseline, baselines, days_to_next
 from penult_service.recipes.events.sequences import EventSequence, Sequences, batch, sides, windows
 from penult_service.recipes.events.settings import Settings, Variant
@@ -76,19 +77,16 @@ def train(
         progress: Called with a stage, what is done of it, its total, and a note.
 
     Raises:
-        InvalidInput: Nothing is held out, or `output` cannot be written to.
+        InvalidInput: Nothing is held out, `output` cannot be written to, or a training diverges.
     """
     started = time.monotonic()
-    places = {
-        one: output if len(chosen) == 1 else output.with_name(f"{output.name}-{one.slug}") for one in chosen
-    }
-    for place in places.values():
-        saving.check_output(place)
+    replace(settings, seed=settings.seed + settings.seeds - 1)  # the last may be out of range
+    places = saving.places(output, [one.slug for one in chosen])
     kept, held_out = sides(sequences, settings.valid_fraction, settings.seed)
     scale = _scale(kept)
     outcomes = []
-    for variant, place in places.items():
-        runs, path = [], place
+    for variant in chosen:
+        runs, path = [], places[variant.slug]
         for seed in range(settings.seed, settings.seed + settings.seeds):
             begun = time.monotonic()
             own = replace(settings, seed=seed)
@@ -100,7 +98,7 @@ def train(
             if seed == settings.seed:
                 record = _record(sequences, variant, own, run, scale, (len(kept), len(held_out)))
                 files = {"penult.toml": DECLARATION}
-                path = saving.save_version(network.finished(), place, labels, record, begun, files)
+                path = saving.save_version(network.finished(), path, labels, record, begun, files)
         outcomes.append(Outcome(variant, tuple(runs), path))
     return Comparison(
         sequences.source,
@@ -118,9 +116,13 @@ def _scale(rows: Sequence[EventSequence]) -> Scale:
 
     logs = np.log1p(np.concatenate([row.minutes for row in rows]).astype(np.float64))
     days = days_to_next(rows)
-    return Scale(
-        float(logs.mean()), float(logs.std()) or 1.0, float(days.mean()) or 1.0, float(days.std()) or 1.0
-    )
+    return Scale(float(logs.mean()), _deviation(logs), float(days.mean()) or 1.0, _deviation(days))
+
+
+def _deviation(values: NDArray[np.float64]) -> float:
+    """The standard deviation; of what is always the same, but for rounding, 1."""
+    deviation = float(values.std())
+    return deviation if deviation > 1e-6 * float(np.abs(values).max()) else 1.0
 
 
 def _fitted(
@@ -150,6 +152,7 @@ def _fitted(
             step += 1
             note = f"epoch {epoch} of {settings.epochs}, loss {np.mean(losses):.3f}"
             progress(f"training {called}", step, steps, note)
+        checks.refuse_diverged(float(np.mean(losses)), called)
     return network
 
 

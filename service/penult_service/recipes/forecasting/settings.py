@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from penult_service.errors import InvalidInput
+from penult_service.recipes.checks import in_range
 
 PLACEMENTS = {
     "none": "no dropout",
@@ -69,10 +70,13 @@ class ForecastSettings:
             "batch_size": (self.batch_size >= 1, "at least 1"),
             "seed": (0 <= self.seed < 2**32, "at least 0 and below 2^32"),
         }
-        for name, (fine, allowed) in checks.items():
-            if not fine:
-                what = f"{name} is {getattr(self, name)}; it must be {allowed}"
-                raise InvalidInput(what, reason="SETTING_OUT_OF_RANGE", field=name)
+        in_range(self, checks)
+
+
+def dropout_of(placement: str, own_masks: bool) -> str:
+    """What a placement is, in words."""
+    words = PLACEMENTS[placement]
+    return words.replace("noise_shape (1,", "noise_shape (None,") if own_masks else words
 
 
 def split_of(words: str) -> Split:

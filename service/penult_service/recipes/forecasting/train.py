@@ -5,6 +5,7 @@ TensorFlow is imported when training starts, not with this module.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -13,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from penult_service.errors import InvalidInput
-from penult_service.recipes import saving
-from penult_service.recipes.forecasting.settings import PLACEMENTS, ForecastSettings
+from penult_service.recipes import checks, saving
+from penult_service.recipes.forecasting.settings import ForecastSettings, dropout_of
 from penult_service.recipes.forecasting.windows import Scores, Series, baselines, batches, series_of
 from penult_service.recipes.numeric import Numbers
 
@@ -84,17 +85,16 @@ def train(
         progress: See `Progress`.
 
     Raises:
-        InvalidInput, NotFound: See `windows.series_of`; or `output` cannot be written to.
+        InvalidInput, NotFound: See `windows.series_of`; or `output` cannot be written to; or a training diverges.
     """
     started = time.monotonic()
     if not 1 <= seeds <= 1000:
         raise InvalidInput(
             f"seeds is {seeds}; it must be 1 to 1000", reason="SETTING_OUT_OF_RANGE", field="seeds"
         )
+    replace(settings, seed=settings.seed + seeds - 1)  # the last may be out of range
     own = {one: replace(settings, placement=one) for one in placements}
-    places = {one: output if len(own) == 1 else output.with_name(f"{output.name}-{one}") for one in own}
-    for place in places.values():
-        saving.check_output(place)
+    places = saving.places(output, [*own])
     series = series_of(numbers, tuple(targets), settings)
     base = baselines(series, series.test, settings)
     outcomes = tuple(
@@ -149,7 +149,12 @@ def _fitted(
     curve: list[dict[str, float]] = []
     best, weights = 0, network.weights()
     for epoch in range(settings.epochs):
-        curve.append(_epoch(network, series, settings, epoch, called, progress))
+        told = _epoch(network, series, settings, epoch, called, progress)
+        if not curve:
+            checks.refuse_diverged(told["valid_mse"], called)
+        elif not math.isfinite(told["valid_mse"]):
+            break  # what it was before is kept
+        curve.append(told)
         if curve[-1]["valid_mse"] < curve[best]["valid_mse"] or epoch == 0:
             best, weights = epoch, network.weights()
         elif epoch - best >= settings.patience:
@@ -203,7 +208,7 @@ def _record(
             name: {"mean": float(series.mean[at]), "scale": float(series.scale[at])}
             for at, name in enumerate(numbers.names)
         },
-        "dropout": PLACEMENTS[settings.placement],
+        "dropout": dropout_of(settings.placement, settings.own_masks),
         "settings": asdict(settings),
         "metrics": {
             "valid": asdict(best.valid),

@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 
 from penult_service.errors import InvalidInput, NotFound
 from penult_service.recipes.forecasting.settings import ForecastSettings, row_counts
-from penult_service.recipes.numeric import Numbers
+from penult_service.recipes.numeric import LARGEST, Numbers, mean_and_scale
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
-_LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -69,14 +68,14 @@ def series_of(numbers: Numbers, targets: tuple[str, ...], settings: ForecastSett
 
     Raises:
         NotFound: No column has the name of a target.
-        InvalidInput: A part is too short for a window, or a number too large for float32.
+        InvalidInput: A part is too short for a window, or a column nothing for float32.
     """
     missing = next((name for name in targets if name not in numbers.names), None)
     if missing is not None:
         what = f"{numbers.source}: no series is called {missing!r}; there are {', '.join(map(repr, numbers.names))}"
         raise NotFound(what, reason="NO_SUCH_TARGET", field="target")
     columns = tuple(numbers.names.index(name) for name in dict.fromkeys(targets or numbers.names))
-    large = np.argwhere(np.abs(numbers.values) > _LARGEST)
+    large = np.argwhere(np.abs(numbers.values) > LARGEST)
     if len(large):
         what = f"{numbers.source}: row {large[0][0] + 1}, column {numbers.names[large[0][1]]!r}: too large for float32"
         raise InvalidInput(what, reason="TOO_LARGE", field=numbers.names[large[0][1]])
@@ -89,14 +88,10 @@ def series_of(numbers: Numbers, targets: tuple[str, ...], settings: ForecastSett
             what = f"{numbers.source}: {there} rows to {'train on' if name == 'training' else f'use as {name}'}, and "
             what += f"a window of {settings.steps} steps with a horizon of {settings.horizon} needs {wanted}"
             raise InvalidInput(what, reason="TOO_FEW_ROWS", field="split")
-    train = numbers.values[:seen]
-    scale = train.std(axis=0)
-    scale[scale <= 1e-12 * np.maximum(np.abs(train).max(axis=0), 1e-300)] = 1.0
     return Series(
         numbers,
         columns,
-        train.mean(axis=0),
-        scale,
+        *mean_and_scale(numbers, numbers.values[:seen]),
         np.arange(seen - window + 1),
         np.arange(seen, seen + rows[1] - settings.horizon + 1) - settings.steps,
         np.arange(seen + rows[1], sum(rows) - settings.horizon + 1) - settings.steps,
