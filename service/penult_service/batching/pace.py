@@ -81,7 +81,7 @@ class Stretch:
 
     @property
     def too_much(self) -> bool:
-        """Whether of late some work could not have been done in time."""
+        """Whether some work was late, not long ago."""
         return self._last < self._too_much_until
 
     def seconds(self, tokens: Mapping[Hashable, float]) -> float:
@@ -89,9 +89,9 @@ class Stretch:
         found = ((number, self._of.get(queue)) for queue, number in tokens.items())
         return sum(number * own.seconds / own.tokens for number, own in found if own and own.known)
 
-    def refused(self, left: float) -> None:
-        """Some work was, as there is more than can be done in so many seconds: for as long there is too much."""
-        self._too_much_until = max(self._too_much_until, self._last + left)
+    def late(self, given: float) -> None:
+        """Some work was, or would have been, that had so many seconds: for as long there is too much."""
+        self._too_much_until = max(self._too_much_until, self._last + given)
 
     def begin(self, now: float) -> None:
         """Work has come, after a pause."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import Future
 from typing import TypeVar
 
-from penult_service.batching.admission import check_time
+from penult_service.batching.admission import check_time, note_late
 from penult_service.batching.ahead import Packer
 from penult_service.batching.backlog import Backlog, fits_a_batch, lane_for
 from penult_service.batching.pace import Recent, Stretch
@@ -194,6 +194,7 @@ class Scheduler:
     def _drop_gone(self, now: float) -> list[Request]:
         """Take out what nobody waits for; to be answered once the lock is released."""
         gone = self._backlog.drop_gone(now)
+        note_late(self._stretch, gone, now)
         self._observe_queues(request.queue for request in gone)
         return gone
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 from penult_service.batching import Lane, Limits, Scheduler
-from penult_service.batching.admission import check_time
+from penult_service.batching.admission import check_time, note_late
 from penult_service.batching.backlog import Backlog
 from penult_service.batching.pace import Stretch
 from penult_service.batching.request import Request
-from penult_service.errors import ResourceExhausted
+from penult_service.errors import DeadlineExceeded, ResourceExhausted
 
 LIMITS = Limits(token_budget=100, max_rows=10, overhead=0)
 BIG = Limits(token_budget=512, max_rows=32)
@@ -229,7 +229,9 @@ class World:
                 while self._next[name] <= self.now:
                     self._come(name, self._next[name])
                     self._next[name] += 1 / rate
-            for one in self.backlog.drop_gone(self.now):
+            gone = self.backlog.drop_gone(self.now)
+            note_late(self.stretch, gone, self.now)
+            for one in gone:
                 one.future.cancel()
                 self.late[str(one.caller)] += 1
             self.most_waiting = max(self.most_waiting, self.backlog.waiting("m"))
@@ -282,6 +284,18 @@ def test_ten_times_too_much_is_refused_and_what_is_taken_is_done(
     assert late < 0.05 * done
     assert refused > 8 * done
     assert world.most_waiting < 1.1 * RATE * seconds
+
+
+@pytest.mark.parametrize(("load", "callers"), [(1.1, 1), (1.2, 1), (1.1, 30)])
+def test_a_little_too_much_is_refused_as_well(load: float, callers: int) -> None:
+    """Who is late goes last, so that by what waits for whom all would be in time."""
+    world = World({str(i): load * CAPACITY / callers for i in range(callers)}, rows=32, seconds=10.0)
+    world.run(30.0)
+    world.run(90.0)
+    done, late, refused = (sum(counts.values()) for counts in (world.done, world.late, world.refused))
+    assert done > 0.95 * CAPACITY * 60
+    assert late < 0.05 * done
+    assert refused > 0.5 * (load - 1.0) * CAPACITY * 60
 
 
 def test_who_asks_for_little_is_not_refused_for_what_another_floods() -> None:
@@ -387,4 +401,19 @@ def test_batches_that_fail_make_the_pace_no_slower(held: Held) -> None:
     assert held.entered.acquire(timeout=WAIT)
     held.check(4.1)  # of the 16 calls eight wait: with these 80 tokens 400, 100 a second
     with pytest.raises(ResourceExhausted, match=r"done in 4\.0 s"):
+        held.check(3.0)
+
+
+def test_a_call_that_waited_in_vain_is_a_sign_of_too_much(held: Held) -> None:
+    held.submit(40)
+    held.end(batches=4, seconds=0.4)
+    assert held.entered.acquire(timeout=WAIT)
+    held.check(3.0)
+    late = held.scheduler.submit("m", held.run, list(range(8)), [10] * 8, deadline=held.now + 0.3, caller="a")
+    held.now += 0.4
+    held.gate.release()
+    assert held.entered.acquire(timeout=WAIT)
+    with pytest.raises(DeadlineExceeded):
+        late.result(WAIT)
+    with pytest.raises(ResourceExhausted, match=r"wait 1\.6 s"):
         held.check(3.0)
