@@ -73,12 +73,17 @@ def _given(token: TokenInput, manifest: Manifest) -> bool:
 
 
 def _made_up(token: TokenInput, manifest: Manifest, lengths: NDArray[np.int32]) -> NDArray[Any]:
-    """[n, width]: ids drawn evenly, masks of 1, all else 0; 0 behind a row's length. Of numbers, [n, width, ...]."""
+    """[n, width]: ids drawn evenly, masks of 1, all else 0; 0 behind a row's length.
+
+    Numbers for each token, [n, width, ...], are drawn too, above 0 as what passes between events.
+    """
     width = int(lengths.max()) if manifest.trims else manifest.padded_cost
     used = np.arange(width) < lengths[:, None]
     if token.role == "steps":
         beside = [_ANY if length < 0 else length for length in token.shape[1:]]
-        return np.zeros((*used.shape, *beside), "float32" if token.dtype == "bfloat16" else token.dtype)
+        drawn = np.abs(np.random.default_rng(_SEED).standard_normal((*used.shape, *beside)))
+        drawn *= used.reshape(*used.shape, *[1] * len(beside))
+        return drawn.astype("float32" if token.dtype == "bfloat16" else token.dtype)
     if token.role == "ids":
         limit = min(token.rows or manifest.vocabulary or 2, _VOCABULARY)
         drawn = np.random.default_rng(_SEED).integers(1, max(limit, 2), used.shape)

@@ -29,10 +29,13 @@ def expected(opened: Opened, one: Input, drawn: NDArray[np.float64]) -> NDArray[
         return drawn.astype(dtype)
     behind = cut(opened.flat, {one.ref: tf.TensorSpec(one.shape, one.dtype)}, {"end": end})
     shape = (1, *drawn.shape[1:])
-    zero, at_one = (
-        np.asarray(behind(tf.constant(value, one.dtype))["end"], np.float64)
-        for value in (np.zeros(shape), np.ones(shape))
-    )
+    try:
+        zero, at_one = (
+            np.asarray(behind(tf.constant(value, one.dtype))["end"], np.float64)
+            for value in (np.zeros(shape), np.ones(shape))
+        )
+    except (tf.errors.OpError, ValueError):  # not of that shape: said where the whole model is tried
+        return drawn.astype(dtype)
     slope = at_one - zero
     with np.errstate(divide="ignore", invalid="ignore"):
         found: NDArray[Any] = ((drawn - zero) / slope).astype(dtype)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from penult_service.embedder.protocols import LoadedModel
 from penult_service.engines import machine, pricing
 from penult_service.engines.examples import of_lengths, of_texts
 from penult_service.engines.texts import SENTENCES, TEXTS
+from penult_service.prepared import TokenInput
 from support.fakes import fake_model
 
 KINDS = ("text", "pair", "numbers", "ids", "file")
@@ -59,6 +62,19 @@ def test_batches_are_cut_to_their_longest_row_where_the_model_allows_it() -> Non
     whole = of_lengths(fake_model(trims=False, max_length=64).manifest, [5, 9, 30])
     assert whole.batch([0, 1])["ids"].shape == (2, 64)
     assert whole.costs.tolist() == [64, 64, 64]
+
+
+@pytest.mark.parametrize("shape", [(-1,), (-1, 2)])
+def test_numbers_for_each_token_are_not_all_alike(shape: tuple[int, ...]) -> None:
+    """Engines that agree on zeros alone may not on what comes."""
+    manifest = fake_model(takes="ids", max_length=64).manifest
+    minutes = TokenInput("minutes", "steps", "float32", "minutes", shape)
+    found = of_lengths(replace(manifest, inputs=(*manifest.inputs, minutes)), [5, 9]).tokens["minutes"]
+    assert found.shape == (2, 9, *shape[1:])
+    assert not found[0, 5:].any()
+    used = np.concatenate([found[0, :5].ravel(), found[1].ravel()])
+    assert (used > 0).all()
+    assert len(set(used.tolist())) == used.size
 
 
 def test_the_built_in_texts_are_many_and_all_different() -> None:

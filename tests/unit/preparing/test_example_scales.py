@@ -83,3 +83,15 @@ def switched_off(layers: Any, x: Any) -> Any:
 def test_otherwise_they_are_what_was_drawn(tmp_path: Path, first: Any) -> None:
     model, _ = opened(tmp_path / "model", first)
     np.testing.assert_array_equal(scales.expected(model, model.inputs[0], DRAWN), DRAWN.astype(np.float32))
+
+
+def test_constants_of_another_width_are_left_to_the_model_to_refuse(tmp_path: Path) -> None:
+    """The input says nothing of its width: what is tried has another one than the constants."""
+    module = tf.Module()
+    module.kernel = tf.Variable(tf.ones([5, 2]))
+    signature = [tf.TensorSpec([None, None], tf.float32, name="x")]
+    module.f = tf.function(lambda x: {"y": tf.matmul(x / tf.range(1.0, 6.0), module.kernel)}, signature)
+    tf.saved_model.save(module, str(tmp_path / "model"), signatures=module.f)
+    model = open_model(tmp_path / "model")
+    drawn = DRAWN[:, 0]
+    np.testing.assert_array_equal(scales.expected(model, model.inputs[0], drawn), drawn.astype(np.float32))

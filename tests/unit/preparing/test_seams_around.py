@@ -61,6 +61,14 @@ def trained_around(window: Any) -> tuple[Any, Any]:
     return layers.Add()([layers.Dense(3, name="correction")(layers.Dropout(0.5)(state)), linear]), state
 
 
+def frozen_around(window: Any) -> tuple[Any, Any]:
+    """As it was, learned before."""
+    layers = tf_keras.layers
+    state = layers.Dense(5, "tanh", name="state")(layers.Flatten()(window))
+    linear = layers.Dense(3, name="linear", trainable=False)(layers.Flatten()(window))
+    return layers.Add()([layers.Dense(3, name="correction")(layers.Dropout(0.5)(state)), linear]), state
+
+
 def trained_behind(window: Any) -> tuple[Any, Any]:
     """A residual block: the layer behind it was trained on both ways."""
     layers = tf_keras.layers
@@ -103,7 +111,9 @@ def test_the_state_is_read_and_the_head_takes_the_window_beside_it(tmp_path: Pat
     np.testing.assert_allclose(output, model.predict(WINDOWS, verbose=0), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("build", [trained_around, trained_behind], ids=lambda build: build.__name__)
+@pytest.mark.parametrize(
+    "build", [trained_around, frozen_around, trained_behind], ids=lambda build: build.__name__
+)
 def test_where_the_other_way_was_trained_nothing_is_read(tmp_path: Path, build: Build) -> None:
     survey, _, _ = opened(build, tmp_path / "model")
     seams = find_seams(survey)

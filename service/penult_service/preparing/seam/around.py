@@ -13,7 +13,7 @@ from penult_service.preparing.seam.weights import uses
 
 
 def may_be_read(survey: Survey, ref: Ref) -> bool:
-    """Whether the tensor is a row of numbers each, and all that was trained stands in front of it or behind it.
+    """Whether the tensor is a row of numbers each, and all that was learned stands in front of it or behind it.
 
     Of a model of numbers alone: of texts and tokens the head is given none, since these are packed and padded for the
     encoder.
@@ -21,8 +21,11 @@ def may_be_read(survey: Survey, ref: Ref) -> bool:
     numbers = all(not one.is_text and one.dtype in FLOATS for one in survey.opened.inputs)
     if not numbers or survey.tensors.get(ref) not in FLOATS or not survey.rows(ref, 2):
         return False
-    trained = {use.node for use in uses(survey) if use.variable.trainable}
-    return node_of(ref) in survey.path and not trained & _around(survey, ref)
+    # A matrix was learned, even one that is frozen now; what standardises is a row.
+    learned = {
+        use.node for use in uses(survey) if use.variable.trainable or use.variable.shape.rank not in (0, 1)
+    }
+    return node_of(ref) in survey.path and not learned & _around(survey, ref)
 
 
 def only_input(survey: Survey, nodes: Collection[str]) -> Ref | None:
