@@ -61,11 +61,21 @@ def trained_around(window: Any) -> tuple[Any, Any]:
     return layers.Add()([layers.Dense(3, name="correction")(layers.Dropout(0.5)(state)), linear]), state
 
 
+class Frozen(tf_keras.layers.Layer):  # type: ignore[misc]
+    """A matrix that is a weight, and not trained here: Keras' own layers keep theirs trainable whatever one says."""
+
+    def build(self, input_shape: Any) -> None:
+        self.kernel = self.add_weight(name="kernel", shape=(input_shape[-1], 3), trainable=False)
+
+    def call(self, inputs: Any) -> Any:
+        return tf.matmul(inputs, self.kernel)
+
+
 def frozen_around(window: Any) -> tuple[Any, Any]:
     """As it was, learned before."""
     layers = tf_keras.layers
     state = layers.Dense(5, "tanh", name="state")(layers.Flatten()(window))
-    linear = layers.Dense(3, name="linear", trainable=False)(layers.Flatten()(window))
+    linear = Frozen(name="linear")(layers.Flatten()(window))
     return layers.Add()([layers.Dense(3, name="correction")(layers.Dropout(0.5)(state)), linear]), state
 
 

@@ -149,6 +149,12 @@ def test_what_is_told_of_it(found: recipe.Comparison, calls: list[tuple[str, int
     np.testing.assert_array_equal(view.errors[0, 0], first)
 
 
+def test_series_that_repeat_themselves_leave_a_baseline_without_error(found: recipe.Comparison) -> None:
+    perfect = replace(found, baselines={"seasonal": windows.Scores(0.0, 0.0, {})})
+    first = next(words.remarks(perfect))
+    assert first.endswith("beside the baseline 'seasonal' (0.0000)")
+
+
 def test_training_stops_when_validation_no_longer_falls(tmp_path: Path) -> None:
     """A learning rate that ruins it from the second epoch on; what is kept are the weights of the best."""
     settings = replace(SETTINGS, epochs=20, learning_rate=0.5, patience=2)

@@ -83,6 +83,8 @@ def remarks(found: Comparison) -> Iterator[str]:
 
 
 def _than(mse: float, base: Scores) -> str:
+    if not base.mse:
+        return "beside"  # as of series that repeat themselves
     return f"{100 * abs(mse / base.mse - 1):.1f} % {'below' if mse < base.mse else 'above'}"
 
 
