@@ -183,6 +183,17 @@ def test_equal_seeds_begin_with_equal_weights(networks: dict[str, Any]) -> None:
             np.testing.assert_array_equal(mine, theirs)
 
 
+@pytest.mark.full
+def test_placements_differ_in_the_dropout_alone() -> None:
+    """At rate 0 all come out equal: the same weights at the beginning, the same windows in the same order."""
+    settings = replace(SETTINGS, rate=0.0, epochs=2)
+    split = windows.series_of(series(), (), settings)
+    curves = [
+        recipe._fitted(split, replace(settings, placement=one), "", ignore)[0].curve for one in PLACEMENTS
+    ]
+    assert all(curve == curves[0] for curve in curves)
+
+
 @pytest.mark.parametrize(
     ("placement", "constant", "varies"),
     [

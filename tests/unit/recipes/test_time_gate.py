@@ -189,7 +189,8 @@ np.save(sys.argv[2] + ".out.npy", list(out.values())[0].numpy())
 """
 
 
-@pytest.mark.parametrize("name", KERASES)
+# What tf_keras saves, the quick tests open too: that of the recipe of events.
+@pytest.mark.parametrize("name", ["keras", pytest.param("tf_keras", marks=pytest.mark.full)])
 def test_a_saved_model_opens_without_our_code(name: str, tmp_path: Path) -> None:
     keras, (x, minutes) = keras_of(name), drawn(8)
     model = network(keras, sequences=False)
