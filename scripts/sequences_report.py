@@ -89,10 +89,9 @@ def _trained(name: str, data: Path) -> dict[str, Any]:
 
 def _code(recipe: str) -> list[Path]:
     """What the results depend on."""
-    folders = {"forecaster": "forecasting", "events": "events"}
-    own = [RECIPES / folders[recipe]] if recipe in folders else sorted(RECIPES.glob(f"{recipe}*.py"))
+    folders = {"forecaster": "forecasting", "autoencoder": "autoencoding", "events": "events"}
     shared = ("checks.py", "data.py", "numeric.py", "saving.py", "splits.py")
-    return [*own, RECIPES / "layers", *(RECIPES / name for name in shared)]
+    return [RECIPES / folders[recipe], RECIPES / "layers", *(RECIPES / name for name in shared)]
 
 
 if __name__ == "__main__":

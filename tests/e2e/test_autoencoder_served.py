@@ -14,8 +14,10 @@ from penult_service import process
 from penult_service.config import serve_config
 from penult_service.preparing import pipeline
 from penult_service.preparing.declarations import declaring
-from penult_service.recipes import autoencoder, numeric
-from penult_service.recipes.autoencoder import AutoencoderReport, AutoencoderSettings
+from penult_service.recipes import numeric
+from penult_service.recipes.autoencoding import train as recipe
+from penult_service.recipes.autoencoding.report import AutoencoderReport
+from penult_service.recipes.autoencoding.settings import AutoencoderSettings
 from penult_service.recipes.numeric import Numbers
 from penult_service.repository.sources import Source
 from support.pretrained import shared_data
@@ -42,7 +44,7 @@ def rows(count: int, seed: int) -> NDArray[np.float64]:
 def report(tmp_path_factory: pytest.TempPathFactory) -> AutoencoderReport:
     table = Numbers("rows.csv", "0" * 64, ("v", "w", "x", "y", "z"), rows(400, 1), ())
     output = tmp_path_factory.mktemp("models") / "sensors"
-    return autoencoder.train(table, ["x"], NOISES, output, SETTINGS, lambda *_: None)
+    return recipe.train(table, ["x"], NOISES, output, SETTINGS, lambda *_: None)
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +102,7 @@ def test_eeg_is_reconstructed_better_than_by_pca(width: int, pca: float, tmp_pat
     """On the rows trained on, all but the four faults; PCA's errors stand in the data's own description."""
     table = numeric.read(shared_data("eeg_eye_state.csv"), None, ["eyeDetection"])
     settings = AutoencoderSettings(bottleneck=width, epochs=20, outliers=20, valid_fraction=0)
-    found = autoencoder.train(table, ["F3"], ["none"], tmp_path / "eeg", settings, lambda *_: None)
+    found = recipe.train(table, ["F3"], ["none"], tmp_path / "eeg", settings, lambda *_: None)
     assert found.rows.left_out == (898, 10386, 11509, 13179)
     assert found.pca_trained_error == pytest.approx(pca, abs=6e-4)
     assert found.runs[0].trained_error < found.pca_trained_error
@@ -112,7 +114,7 @@ def test_eeg_with_a_sensor_missing(tmp_path: Path) -> None:
     table = numeric.read(shared_data("eeg_eye_state.csv"), None, ["eyeDetection"])
     settings = AutoencoderSettings(outliers=20, seeds=2)
     noises = ["feature", "none"]
-    found = autoencoder.train(table, ["F3"], noises, tmp_path / "eeg", settings, lambda *_: None)
+    found = recipe.train(table, ["F3"], noises, tmp_path / "eeg", settings, lambda *_: None)
     feature, none = ([run.errors for run in found.runs if run.noise == noise] for noise in noises)
     assert max(one.chosen.mean() for one in feature) < min(one.chosen.mean() for one in none)
     assert max(one.chosen[2] for one in feature) < min(one.chosen[2] for one in none)

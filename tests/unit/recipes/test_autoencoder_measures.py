@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 from penult_service.errors import InvalidInput
-from penult_service.recipes import autoencoder_measures as measures
+from penult_service.recipes.autoencoding import measures
 from sklearn.decomposition import PCA
 
 

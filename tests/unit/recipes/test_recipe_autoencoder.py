@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 from penult_service.cli.training import autoencoder as command
 from penult_service.errors import InvalidInput
-from penult_service.recipes import autoencoder, autoencoder_rows
-from penult_service.recipes.autoencoder import AutoencoderReport, AutoencoderSettings
+from penult_service.recipes.autoencoding import rows as recipe_rows
+from penult_service.recipes.autoencoding import train as recipe
+from penult_service.recipes.autoencoding.report import AutoencoderReport
+from penult_service.recipes.autoencoding.settings import NOISES, AutoencoderSettings
 from penult_service.recipes.numeric import Numbers
 
 SETTINGS = AutoencoderSettings(bottleneck=2, hidden=(16,), epochs=30, learning_rate=1e-2, rescale=False)
@@ -49,7 +51,7 @@ def calls() -> list[tuple[str, int, int, str]]:
 @pytest.fixture(scope="module")
 def report(output: Path, calls: list[Any]) -> AutoencoderReport:
     noises = ("feature", "none")
-    return autoencoder.train(table(), ["a"], noises, output, SETTINGS, lambda *call: calls.append(call))
+    return recipe.train(table(), ["a"], noises, output, SETTINGS, lambda *call: calls.append(call))
 
 
 @pytest.fixture(scope="module")
@@ -146,9 +148,9 @@ def test_progress(report: AutoencoderReport, calls: list[tuple[str, int, int, st
 @pytest.mark.tensorflow
 def test_a_seed_repeats_the_training_and_another_does_not(tmp_path: Path) -> None:
     settings = replace(SETTINGS, epochs=2)
-    kinds = autoencoder.train(table(), ["0"], ["dropout", "gaussian"], tmp_path / "kinds", settings, ignore)
+    kinds = recipe.train(table(), ["0"], ["dropout", "gaussian"], tmp_path / "kinds", settings, ignore)
     settings = replace(settings, seeds=2)
-    seeds = autoencoder.train(table(), ["0"], ["dropout"], tmp_path / "seeds", settings, ignore)
+    seeds = recipe.train(table(), ["0"], ["dropout"], tmp_path / "seeds", settings, ignore)
     assert [(run.noise, run.seed) for run in kinds.runs] == [("dropout", 42), ("gaussian", 42)]
     assert [(run.noise, run.seed) for run in seeds.runs] == [("dropout", 42), ("dropout", 43)]
     assert kinds.runs[0].curve == seeds.runs[0].curve
@@ -165,7 +167,7 @@ def test_a_seed_repeats_the_training_and_another_does_not(tmp_path: Path) -> Non
 def test_kinds_of_noise_differ_in_the_noise_alone(tmp_path: Path) -> None:
     """At rate 0 all come out equal: the same weights at the beginning, the same rows in the same order."""
     settings = replace(SETTINGS, epochs=2, rate=0.0)
-    found = autoencoder.train(table(300), ["a"], autoencoder.NOISES, tmp_path / "m", settings, ignore)
+    found = recipe.train(table(300), ["a"], NOISES, tmp_path / "m", settings, ignore)
     first, *others = found.runs
     for run in others:
         assert run.curve == first.curve
@@ -174,23 +176,23 @@ def test_kinds_of_noise_differ_in_the_noise_alone(tmp_path: Path) -> None:
 
 @pytest.mark.tensorflow
 def test_a_training_that_diverges_is_not_saved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from penult_service.recipes.autoencoder_model import Autoencoder
+    from penult_service.recipes.autoencoding.network import Autoencoder
 
     monkeypatch.setattr(Autoencoder, "error", lambda *_: float("nan"))
     with pytest.raises(InvalidInput, match="noise none, seed 42: its error is nan") as caught:
-        autoencoder.train(table(300), [], ["none"], tmp_path / "m", SETTINGS, ignore)
+        recipe.train(table(300), [], ["none"], tmp_path / "m", SETTINGS, ignore)
     assert caught.value.field == "learning_rate"
     assert not (tmp_path / "m").exists()
 
 
 def test_rows_that_are_faults_are_left_out_or_told_of() -> None:
     clean, spoiled = table(), table(faults=True)
-    kept = autoencoder_rows.prepared_rows(spoiled, SETTINGS)
+    kept = recipe_rows.prepared_rows(spoiled, SETTINGS)
     assert kept.left_out == ()
     assert kept.far == FAULTS
     assert kept.farthest.startswith("a is 700000 in row 30, ")
     assert kept.deviation[0] > 20 * clean.values[:, 0].std()
-    left = autoencoder_rows.prepared_rows(spoiled, replace(SETTINGS, outliers=20))
+    left = recipe_rows.prepared_rows(spoiled, replace(SETTINGS, outliers=20))
     assert (left.left_out, left.far, left.farthest) == (FAULTS, (), "")
     assert len(left.trained) + len(left.measured) == 1198
     trained = np.delete(clean.values, [*held_out_rows(), *FAULTS], axis=0)
@@ -199,7 +201,7 @@ def test_rows_that_are_faults_are_left_out_or_told_of() -> None:
 
 
 def test_nothing_held_out() -> None:
-    rows = autoencoder_rows.prepared_rows(table(), replace(SETTINGS, valid_fraction=0))
+    rows = recipe_rows.prepared_rows(table(), replace(SETTINGS, valid_fraction=0))
     assert not rows.held_out
     np.testing.assert_array_equal(rows.measured, rows.trained)
     np.testing.assert_allclose(rows.trained[:, :4].std(axis=0), 1)
@@ -220,7 +222,7 @@ def test_what_cannot_be_trained(
     tmp_path: Path, dropped: list[str], noises: list[str], changed: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(InvalidInput, match=words):
-        autoencoder.train(table(), dropped, noises, tmp_path / "m", replace(SETTINGS, **changed), ignore)
+        recipe.train(table(), dropped, noises, tmp_path / "m", replace(SETTINGS, **changed), ignore)
     assert not (tmp_path / "m").exists()
 
 
@@ -258,4 +260,4 @@ def test_the_command_line_has_the_defaults_of_the_recipe() -> None:
         assert shown[name] == defaults[name]
     assert defaults["hidden"] == (command.HIDDEN,)
     assert (defaults["rescale"], shown["no_rescale"]) == (True, False)
-    assert command.NOISES == autoencoder.NOISES
+    assert command.NOISES == NOISES

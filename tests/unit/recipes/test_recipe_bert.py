@@ -12,14 +12,16 @@ import numpy as np
 import pytest
 from penult_service.errors import InvalidInput, ModelRefused, NotFound, Unavailable
 from penult_service.preparing.convert import ConvertReport
-from penult_service.recipes import bert, saving
+from penult_service.recipes import saving
+from penult_service.recipes.bert import train as recipe
+from penult_service.recipes.bert.settings import BertSettings, Handles
 from penult_service.recipes.data import LabelledTexts
 from support.tiny_bert import sample_texts
 
 pytestmark = pytest.mark.tensorflow
 
 MARKS = ("good great", "bad awful", "rain snow")
-SETTINGS = bert.BertSettings(epochs=3, learning_rate=3e-3, max_length=32, batch_size=16)
+SETTINGS = BertSettings(epochs=3, learning_rate=3e-3, max_length=32, batch_size=16)
 
 
 def task(rows: int, classes: int, *, seed: int = 1) -> LabelledTexts:
@@ -30,8 +32,8 @@ def task(rows: int, classes: int, *, seed: int = 1) -> LabelledTexts:
     return LabelledTexts("task.csv", "0" * 64, tuple(texts), tuple(labels), None)
 
 
-def handles(hub: ConvertReport) -> bert.Handles:
-    return bert.Handles(str(hub.preprocessor), str(hub.encoder), {"weights": "tiny"})
+def handles(hub: ConvertReport) -> Handles:
+    return Handles(str(hub.preprocessor), str(hub.encoder), {"weights": "tiny"})
 
 
 def ignore(stage: str, done: int, total: int, note: str) -> None:
@@ -49,15 +51,15 @@ def calls() -> list[tuple[str, int, int, str]]:
 
 
 @pytest.fixture(scope="module")
-def report(tiny_hub: ConvertReport, output: Path, calls: list[Any]) -> bert.TrainingReport:
+def report(tiny_hub: ConvertReport, output: Path, calls: list[Any]) -> recipe.TrainingReport:
     valid = task(60, 2, seed=2)
-    return bert.train(
+    return recipe.train(
         task(200, 2), valid, handles(tiny_hub), output, SETTINGS, lambda *call: calls.append(call)
     )
 
 
 @pytest.fixture(scope="module")
-def saved(report: bert.TrainingReport) -> Iterator[Any]:
+def saved(report: recipe.TrainingReport) -> Iterator[Any]:
     import tensorflow_text  # noqa: F401
     import tf_keras
 
@@ -65,12 +67,12 @@ def saved(report: bert.TrainingReport) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="module")
-def record(report: bert.TrainingReport) -> dict[str, Any]:
+def record(report: recipe.TrainingReport) -> dict[str, Any]:
     loaded: dict[str, Any] = json.loads((report.path / "training.json").read_text())
     return loaded
 
 
-def test_it_learns(report: bert.TrainingReport) -> None:
+def test_it_learns(report: recipe.TrainingReport) -> None:
     losses = [epoch["loss"] for epoch in report.curve]
     assert losses[-1] < 0.5 * losses[0]
     assert report.metrics.majority_accuracy == 0.5
@@ -78,7 +80,7 @@ def test_it_learns(report: bert.TrainingReport) -> None:
 
 
 def test_the_saved_model_takes_strings_and_scores_what_was_reported(
-    report: bert.TrainingReport, saved: Any
+    report: recipe.TrainingReport, saved: Any
 ) -> None:
     valid = task(60, 2, seed=2)
     probabilities = saved.predict(np.array(valid.texts), batch_size=7, verbose=0)
@@ -96,7 +98,7 @@ def test_the_saved_model_has_the_layers_of_the_recipe(saved: Any) -> None:
     assert saved.input_shape == (None,)
 
 
-def test_the_version_directory(report: bert.TrainingReport, output: Path, tiny_hub: ConvertReport) -> None:
+def test_the_version_directory(report: recipe.TrainingReport, output: Path, tiny_hub: ConvertReport) -> None:
     assert report.path == output / "1"
     assert [path.name for path in output.iterdir()] == ["1"]
     names = {path.name for path in report.path.iterdir()}
@@ -107,7 +109,7 @@ def test_the_version_directory(report: bert.TrainingReport, output: Path, tiny_h
     assert weights.stat().st_size < 1.5 * 4 * tiny_hub.parameters
 
 
-def test_what_training_json_says(report: bert.TrainingReport, record: dict[str, Any]) -> None:
+def test_what_training_json_says(report: recipe.TrainingReport, record: dict[str, Any]) -> None:
     assert record["data"]["train"] == {
         "file": "task.csv",
         "sha256": "0" * 64,
@@ -129,7 +131,7 @@ def test_what_training_json_says(report: bert.TrainingReport, record: dict[str, 
     }
 
 
-def test_progress(report: bert.TrainingReport, calls: list[tuple[str, int, int, str]]) -> None:
+def test_progress(report: recipe.TrainingReport, calls: list[tuple[str, int, int, str]]) -> None:
     assert list(dict.fromkeys(call[0] for call in calls)) == [
         "loading",
         "epoch 1",
@@ -142,9 +144,11 @@ def test_progress(report: bert.TrainingReport, calls: list[tuple[str, int, int, 
 
 
 def test_a_seed_repeats_the_training(
-    tiny_hub: ConvertReport, tmp_path: Path, report: bert.TrainingReport
+    tiny_hub: ConvertReport, tmp_path: Path, report: recipe.TrainingReport
 ) -> None:
-    again = bert.train(task(200, 2), task(60, 2, seed=2), handles(tiny_hub), tmp_path / "m", SETTINGS, ignore)
+    again = recipe.train(
+        task(200, 2), task(60, 2, seed=2), handles(tiny_hub), tmp_path / "m", SETTINGS, ignore
+    )
     for first, second in zip(report.curve, again.curve, strict=True):
         assert {**first, "seconds": 0} == {**second, "seconds": 0}
     weights = [run.path / "variables" / "variables.data-00000-of-00001" for run in (report, again)]
@@ -159,7 +163,7 @@ def test_three_labels_a_shorter_length_and_another_seed(tiny_hub: ConvertReport,
     settings = replace(SETTINGS, max_length=8, epochs=1, seed=5)
     (tmp_path / "model" / "7").mkdir(parents=True)
     valid = replace(task(30, 3, seed=9), texts=(*rows.texts[:4], *task(30, 3, seed=9).texts[4:]))
-    run = bert.train(rows, valid, handles(tiny_hub), tmp_path / "model", settings, ignore)
+    run = recipe.train(rows, valid, handles(tiny_hub), tmp_path / "model", settings, ignore)
     assert run.path.name == "8"
     assert run.labels == ("class 0", "class 1", "class 2")
     assert run.metrics.held_out_rows_also_in_training == 4
@@ -173,7 +177,7 @@ def test_three_labels_a_shorter_length_and_another_seed(tiny_hub: ConvertReport,
 
 @pytest.fixture(scope="module")
 def classifier(tiny_hub: ConvertReport) -> Any:
-    from penult_service.recipes.bert_model import BertClassifier
+    from penult_service.recipes.bert.network import BertClassifier
 
     return BertClassifier(handles(tiny_hub), ("no", "yes"), SETTINGS)
 
@@ -194,7 +198,7 @@ def test_batches_are_cut_to_their_longest_text(classifier: Any) -> None:
 
 
 def test_another_seed_draws_other_dropouts(classifier: Any) -> None:
-    from penult_service.recipes.bert_model import _seed_dropouts
+    from penult_service.recipes.bert.network import _seed_dropouts
 
     tokens = classifier.tokenize(sample_texts(16)).batch(np.arange(16))
 
@@ -210,7 +214,7 @@ def test_another_seed_draws_other_dropouts(classifier: Any) -> None:
 def test_matrices_decay_and_biases_and_norms_do_not(tiny_hub: ConvertReport) -> None:
     """With gradients of zero a step of Adam changes nothing, so that what is left is the decay."""
     import tensorflow as tf
-    from penult_service.recipes.bert_model import BertClassifier
+    from penult_service.recipes.bert.network import BertClassifier
 
     classifier = BertClassifier(handles(tiny_hub), ("no", "yes"), SETTINGS)
     variables, optimizer = classifier.variables, classifier.optimizer
@@ -239,16 +243,16 @@ def test_layers_that_cannot_be_had(
         ((encoder, encoder), ModelRefused, "NOT_A_PREPROCESSOR", "no 'input_mask'"),
     ]:
         with pytest.raises(error, match=words) as caught:
-            bert.train(task(20, 2), None, bert.Handles(*changed, {}), tmp_path / "m", SETTINGS, ignore)
+            recipe.train(task(20, 2), None, Handles(*changed, {}), tmp_path / "m", SETTINGS, ignore)
         assert caught.value.reason == reason
     assert not (tmp_path / "m").exists()
 
 
 def test_labels_that_cannot_be_trained_on(tiny_hub: ConvertReport, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="every row has the label 'class 0'"):
-        bert.train(task(20, 1), None, handles(tiny_hub), tmp_path / "m", SETTINGS, ignore)
+        recipe.train(task(20, 1), None, handles(tiny_hub), tmp_path / "m", SETTINGS, ignore)
     with pytest.raises(InvalidInput, match="the label 'class 2' does not occur in"):
-        bert.train(task(20, 2), task(20, 3), handles(tiny_hub), tmp_path / "m", SETTINGS, ignore)
+        recipe.train(task(20, 2), task(20, 3), handles(tiny_hub), tmp_path / "m", SETTINGS, ignore)
 
 
 def test_interrupted_while_saving_leaves_nothing(

@@ -18,7 +18,8 @@ import pytest
 from penult_service.errors import InvalidInput, ModelRefused, NotFound, PenultError, Unavailable
 from penult_service.preparing.convert import ConvertReport
 from penult_service.preparing.formats import hub_download, hub_handles, hub_network
-from penult_service.recipes import bert
+from penult_service.recipes.bert import train as recipe
+from penult_service.recipes.bert.settings import BertSettings, Handles
 from penult_service.recipes.data import LabelledTexts
 from support.hub_server import HubServer, hub_server, packed
 from support.tiny_bert import sample_texts
@@ -65,12 +66,12 @@ def test_a_model_trained_from_urls_is_the_one_from_directories(
     ]
     texts = sample_texts(40, longest=6)
     rows = LabelledTexts("t.csv", "0" * 64, tuple(texts), tuple(f"{i % 2}" for i in range(40)), None)
-    settings = bert.BertSettings(epochs=1, max_length=32)
+    settings = BertSettings(epochs=1, max_length=32)
     weights = []
     for name, pair in {"local": (tiny_hub.preprocessor, tiny_hub.encoder), "url": handles}.items():
         origin = {"encoder": str(pair[1])}
-        given = bert.Handles(str(pair[0]), str(pair[1]), origin)
-        report = bert.train(rows, rows, given, tmp_path / name, settings, lambda *_: None)
+        given = Handles(str(pair[0]), str(pair[1]), origin)
+        report = recipe.train(rows, rows, given, tmp_path / name, settings, lambda *_: None)
         weights.append((report.path / "variables" / "variables.data-00000-of-00001").read_bytes())
         assert json.loads((report.path / "training.json").read_text())["encoder"] == origin
     assert weights[0] == weights[1]

@@ -11,7 +11,7 @@ import pytest
 from penult_service.cli.training import bert as command
 from penult_service.errors import InvalidInput
 from penult_service.recipes import saving
-from penult_service.recipes.bert import BertSettings
+from penult_service.recipes.bert.settings import BertSettings
 
 
 @pytest.mark.parametrize(

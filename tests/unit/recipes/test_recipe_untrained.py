@@ -10,20 +10,21 @@ import numpy as np
 import pytest
 from penult_service.errors import InvalidInput
 from penult_service.preparing.convert import ConvertReport
-from penult_service.recipes import bert
+from penult_service.recipes.bert import train as recipe
+from penult_service.recipes.bert.settings import BertSettings, Handles
 from penult_service.recipes.data import LabelledTexts
 from support.tiny_bert import sample_texts
 
 pytestmark = pytest.mark.tensorflow
 
-SETTINGS = bert.BertSettings(epochs=1, learning_rate=3e-3, max_length=32, batch_size=16)
+SETTINGS = BertSettings(epochs=1, learning_rate=3e-3, max_length=32, batch_size=16)
 TEXTS = [f"{('good', 'bad')[row % 2]} {text}" for row, text in enumerate(sample_texts(48, seed=3, longest=6))]
 TASK = LabelledTexts("task.csv", "0" * 64, tuple(TEXTS), tuple(str(row % 2) for row in range(48)), None)
 
 
-def train(hub: ConvertReport, output: Path, untrained: Path | None = None) -> bert.TrainingReport:
-    handles = bert.Handles(str(hub.preprocessor), str(hub.encoder), {"weights": "tiny"})
-    return bert.train(TASK, TASK, handles, output, SETTINGS, lambda *_: None, untrained)
+def train(hub: ConvertReport, output: Path, untrained: Path | None = None) -> recipe.TrainingReport:
+    handles = Handles(str(hub.preprocessor), str(hub.encoder), {"weights": "tiny"})
+    return recipe.train(TASK, TASK, handles, output, SETTINGS, lambda *_: None, untrained)
 
 
 def probabilities(version: Path) -> Any:
@@ -39,17 +40,17 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def report(tiny_hub: ConvertReport, models: Path) -> bert.TrainingReport:
+def report(tiny_hub: ConvertReport, models: Path) -> recipe.TrainingReport:
     return train(tiny_hub, models / "trained", models / "untrained")
 
 
 def test_the_model_before_the_first_step(
-    tiny_hub: ConvertReport, models: Path, report: bert.TrainingReport
+    tiny_hub: ConvertReport, models: Path, report: recipe.TrainingReport
 ) -> None:
-    from penult_service.recipes.bert_model import BertClassifier
+    from penult_service.recipes.bert.network import BertClassifier
 
     before = models / "untrained" / "1"
-    handles = bert.Handles(str(tiny_hub.preprocessor), str(tiny_hub.encoder), {})
+    handles = Handles(str(tiny_hub.preprocessor), str(tiny_hub.encoder), {})
     fresh = BertClassifier(handles, report.labels, SETTINGS)
     expected = fresh.model.predict(np.array(TEXTS), verbose=0)
     np.testing.assert_allclose(probabilities(before), expected, atol=1e-6)
@@ -61,7 +62,7 @@ def test_the_model_before_the_first_step(
 
 
 def test_the_training_is_the_same_without_it(
-    tiny_hub: ConvertReport, tmp_path: Path, report: bert.TrainingReport
+    tiny_hub: ConvertReport, tmp_path: Path, report: recipe.TrainingReport
 ) -> None:
     alone = train(tiny_hub, tmp_path / "trained")
     assert [epoch["loss"] for epoch in alone.curve] == [epoch["loss"] for epoch in report.curve]

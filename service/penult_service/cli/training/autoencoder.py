@@ -13,8 +13,7 @@ from penult_service.cli.stages import quiet_tensorflow, stages
 from penult_service.cli.training import reports
 from penult_service.errors import InvalidInput
 
-# The defaults of recipes.autoencoder.AutoencoderSettings, written out so that --help does not import NumPy; a test
-# compares.
+# The defaults of recipes.autoencoding.settings, written out so that --help does not import NumPy; a test compares.
 BOTTLENECK, HIDDEN, RATE, EPOCHS, LEARNING_RATE, BATCH_SIZE = 5, 32, 0.2, 50, 3e-3, 64
 VALID_FRACTION, BLOCKS, SEED, SEEDS = 0.2, 20, 42, 1
 NOISES = ("feature", "dropout", "gaussian", "none")
@@ -98,12 +97,12 @@ def autoencoder(
     inside the saved model: it takes and gives the file's own units. Reported is how well rows that were held out are
     reconstructed with the chosen columns and without, beside PCA of the same width.
     """
-    from penult_service.recipes import autoencoder as recipe
     from penult_service.recipes import numeric
+    from penult_service.recipes.autoencoding import settings as choices
 
     noises, places = _noises(noise, bool(drop_feature)), report or []
     reports.check(places, (file,), overwrite)
-    settings = recipe.AutoencoderSettings(
+    settings = choices.AutoencoderSettings(
         bottleneck=bottleneck,
         hidden=tuple(hidden or [HIDDEN]),
         rate=rate,
@@ -120,7 +119,9 @@ def autoencoder(
     names = [name.strip() for name in columns.split(",")] if columns else None
     rows = numeric.read(file, names, ignore or ())
     with quiet_tensorflow(), stages() as progress:
-        found = recipe.train(rows, drop_feature or (), noises, output, settings, progress)
+        from penult_service.recipes.autoencoding import train
+
+        found = train.train(rows, drop_feature or (), noises, output, settings, progress)
     from penult_service.cli.training import autoencoder_words as words
 
     words.write(found, places)

@@ -14,9 +14,9 @@ from penult_service.cli.training import reports
 from penult_service.plots import markdown
 from penult_service.plots import reconstruction_view as shown
 from penult_service.plots.words import counted, said
-from penult_service.recipes.autoencoder import AutoencoderReport
-from penult_service.recipes.autoencoder_measures import Errors
-from penult_service.recipes.autoencoder_rows import FAR
+from penult_service.recipes.autoencoding.measures import Errors
+from penult_service.recipes.autoencoding.report import AutoencoderReport
+from penult_service.recipes.autoencoding.rows import FAR
 
 NAMES = {
     "feature": "FeatureDropout",

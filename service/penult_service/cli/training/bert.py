@@ -15,9 +15,10 @@ from penult_service.errors import InvalidInput
 from penult_service.files import sha256_file
 
 if TYPE_CHECKING:
-    from penult_service.recipes.bert import Handles, TrainingReport
+    from penult_service.recipes.bert.settings import Handles
+    from penult_service.recipes.bert.train import TrainingReport
 
-# The defaults of recipes.bert.BertSettings, written out so that --help does not import NumPy; a test compares.
+# The defaults of recipes.bert.settings, written out so that --help does not import NumPy; a test compares.
 DROPOUT, EPOCHS, LEARNING_RATE, MAX_LENGTH, BATCH_SIZE, VALID_FRACTION, SEED = 0.1, 2, 5e-5, 128, 32, 0.1, 42
 
 TrainFile = Annotated[Path, typer.Option(metavar="FILE", help="Labelled texts: .csv, .jsonl or .parquet.")]
@@ -66,12 +67,13 @@ def bert(
     seed: Annotated[int, typer.Option(help="Of the split, the order, the dropout.")] = SEED,
 ) -> None:
     """Train BERT, dropout and an output layer on labelled texts; save a model that takes strings."""
-    from penult_service.recipes import bert as recipe
     from penult_service.recipes import data
+    from penult_service.recipes.bert import settings as choices
+    from penult_service.recipes.bert import train as recipe
 
     if valid is not None and valid_fraction is not None:
         raise InvalidInput("give --valid or --valid-fraction, not both", field="valid_fraction")
-    settings = recipe.BertSettings(
+    settings = choices.BertSettings(
         dropout=dropout,
         epochs=epochs,
         learning_rate=learning_rate,
@@ -96,7 +98,7 @@ def _handles(
     encoder: str | None, preprocessor: str | None, weights: Path | None, max_length: int, progress: Stage
 ) -> Iterator[Handles]:
     """The two hub layers asked for; those made of --weights last as long as the training."""
-    from penult_service.recipes.bert import Handles
+    from penult_service.recipes.bert.settings import Handles
 
     if weights is not None and not encoder and not preprocessor:
         from penult_service.preparing.convert import convert

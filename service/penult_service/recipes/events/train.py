@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -16,11 +16,11 @@ from penult_service.recipes import checks, saving, splits
 from penult_service.recipes.events.baselines import Baseline, baselines, days_to_next
 from penult_service.recipes.events.sequences import EventSequence, Sequences, batch, sides, windows
 from penult_service.recipes.events.settings import Settings, Variant
+from penult_service.recipes.progress import Progress
 
 if TYPE_CHECKING:
     from penult_service.recipes.events.network import EventNetwork, Scale
 
-Progress = Callable[[str, int, int, str], None]
 PACKAGES = ("penult", "tensorflow", "tf_keras")
 WARM_UP = 0.05  # the share of steps in which the learning rate rises
 CELLS = 16_384  # events a batch when measuring
@@ -74,7 +74,7 @@ def train(
 
     Args:
         labels: What events 1, 2, ... are called.
-        progress: Called with a stage, what is done of it, its total, and a note.
+        progress: See `progress.Progress`.
 
     Raises:
         InvalidInput: Nothing is held out, `output` cannot be written to, or a training diverges.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -18,12 +18,10 @@ from penult_service.recipes import checks, saving
 from penult_service.recipes.forecasting.settings import ForecastSettings, dropout_of
 from penult_service.recipes.forecasting.windows import Scores, Series, baselines, batches, series_of
 from penult_service.recipes.numeric import Numbers
+from penult_service.recipes.progress import Progress
 
 if TYPE_CHECKING:
     from penult_service.recipes.forecasting.network import Forecaster, Weights
-
-Progress = Callable[[str, int, int, str], None]
-"""Called with a stage, what is done of it, its total, and a note such as the running loss."""
 
 PACKAGES = ("penult", "tensorflow", "tf_keras", "numpy")
 
@@ -82,7 +80,7 @@ def train(
         targets: Those to forecast; none means all.
         placements: See `settings.PLACEMENTS`; that of `settings` is not looked at.
         seeds: How often each is trained, with seeds from that of the settings on.
-        progress: See `Progress`.
+        progress: See `progress.Progress`.
 
     Raises:
         InvalidInput, NotFound: See `windows.series_of`; or `output` cannot be written to; or a training diverges.

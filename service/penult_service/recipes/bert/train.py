@@ -1,13 +1,13 @@
-"""The recipe `penult train bert`: string → preprocessing → BERT → pooled output → dropout → dense.
+"""Trains the classifier, measures it on the rows held out, saves it.
 
-TensorFlow is imported when training starts, not with this module: the command line reads the defaults here.
+TensorFlow is imported when training starts, not with this module.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -19,57 +19,14 @@ from numpy.typing import NDArray
 from penult_service.errors import InvalidInput
 from penult_service.preparing.formats import hub_network
 from penult_service.recipes import saving, splits
-from penult_service.recipes.checks import in_range
+from penult_service.recipes.bert.settings import BertSettings, Handles
 from penult_service.recipes.data import LabelledTexts, sorted_labels
+from penult_service.recipes.progress import Progress
 
 if TYPE_CHECKING:
-    from penult_service.recipes.bert_model import BertClassifier, Tokens
-
-Progress = Callable[[str, int, int, str], None]
-"""Called with a stage, what is done of it, its total, and a note such as the running loss."""
+    from penult_service.recipes.bert.network import BertClassifier, Tokens
 
 PACKAGES = ("penult", "tensorflow", "tensorflow-text", "tf_keras", "tensorflow-hub")
-
-
-@dataclass(frozen=True)
-class BertSettings:
-    """How to train. `warmup` is the share of steps in which the learning rate rises; rows a batch."""
-
-    dropout: float = 0.1
-    epochs: int = 2
-    learning_rate: float = 5e-5
-    weight_decay: float = 0.01
-    warmup: float = 0.1
-    max_length: int = 128
-    batch_size: int = 32
-    valid_fraction: float = 0.1
-    seed: int = 42
-
-    def __post_init__(self) -> None:
-        checks = {
-            "dropout": (0 <= self.dropout < 1, "at least 0 and below 1"),
-            "epochs": (self.epochs >= 1, "at least 1"),
-            "learning_rate": (0 < self.learning_rate < 1, "above 0 and below 1"),
-            "weight_decay": (0 <= self.weight_decay < 1, "at least 0 and below 1"),
-            "warmup": (0 <= self.warmup < 1, "at least 0 and below 1"),
-            "max_length": (self.max_length >= 3, "at least 3"),
-            "batch_size": (self.batch_size >= 1, "at least 1"),
-            "valid_fraction": (0 < self.valid_fraction < 1, "above 0 and below 1"),
-            "seed": (0 <= self.seed < 2**32, "at least 0 and below 2^32"),
-        }
-        in_range(self, checks)
-
-
-@dataclass(frozen=True)
-class Handles:
-    """Where the two hub layers come from: a directory, or a URL of http(s), whose module is kept in TF-Hub's cache.
-
-    `origin` is noted in training.json.
-    """
-
-    preprocessor: str
-    encoder: str
-    origin: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -120,7 +77,7 @@ def train(
         data: The rows to train on, and to hold out from when `valid` is None.
         valid: Rows to measure on.
         output: The model's directory; the first version in it is 1.
-        progress: See `Progress`.
+        progress: See `progress.Progress`.
         untrained: The directory of another model, the same as it was before the first step.
 
     Raises:
@@ -136,7 +93,7 @@ def train(
     for role, handle in (("preprocessor", handles.preprocessor), ("encoder", handles.encoder)):
         hub_network.refuse_unreachable(handle, role)
     progress("loading", 0, 1, "")
-    from penult_service.recipes.bert_model import BertClassifier
+    from penult_service.recipes.bert.network import BertClassifier
 
     classifier = BertClassifier(handles, labels, settings, progress)
     tokens = [classifier.tokenize(side.texts) for side in sides]

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from penult_service.errors import InvalidInput
-from penult_service.recipes import autoencoder_measures as measures
-from penult_service.recipes.autoencoder_measures import Matrix
+from penult_service.recipes.autoencoding import measures
+from penult_service.recipes.autoencoding.measures import Matrix
+from penult_service.recipes.autoencoding.settings import AutoencoderSettings
 from penult_service.recipes.numeric import Numbers, mean_and_scale
-
-if TYPE_CHECKING:
-    from penult_service.recipes.autoencoder import AutoencoderSettings
 
 FAR = 20.0
 """Robust deviations from the median: where a row lies farther off and is not left out, the report says so."""

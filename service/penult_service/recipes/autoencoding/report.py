@@ -2,17 +2,56 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
-from penult_service.recipes.autoencoder_measures import Errors
+from penult_service.recipes.autoencoding.measures import Errors
+from penult_service.recipes.autoencoding.rows import Rows
+from penult_service.recipes.autoencoding.settings import AutoencoderSettings
 from penult_service.recipes.numeric import Numbers
 
-if TYPE_CHECKING:
-    from penult_service.recipes.autoencoder import AutoencoderReport
-
 PACKAGES = ("penult", "tensorflow", "tf_keras", "numpy")
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A training: its noise and seed, loss and error by epoch, its errors; `trained_error` on the rows trained on."""
+
+    noise: str
+    seed: int
+    curve: tuple[dict[str, float], ...]
+    errors: Errors
+    trained_error: float
+
+
+@dataclass(frozen=True, eq=False)
+class AutoencoderReport:
+    """What was saved, and how good it is.
+
+    Attributes:
+        paths: Noise -> the version that was saved, which is that of the first seed.
+        names: The columns.
+        dropped: Places of the chosen ones.
+        rows: What was trained on, and what measured on.
+        runs: Every training, by noise, then seed.
+        pca: Of PCA of the same width, missing numbers at their mean; `pca_others`: by least squares on the others.
+        pca_trained_error: Of PCA on the rows trained on.
+        seconds: Of the whole recipe.
+    """
+
+    paths: Mapping[str, Path]
+    names: tuple[str, ...]
+    dropped: tuple[int, ...]
+    rows: Rows
+    settings: AutoencoderSettings
+    runs: tuple[Run, ...]
+    pca: Errors
+    pca_others: Errors
+    pca_trained_error: float
+    seconds: float
 
 
 def record_of(report: AutoencoderReport, data: Numbers, noise: str) -> dict[str, Any]:

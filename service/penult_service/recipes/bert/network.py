@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 
 from penult_service.errors import InvalidInput, ModelRefused, NotFound
 from penult_service.preparing.formats import hub_download
-
-if TYPE_CHECKING:
-    from penult_service.recipes.bert import BertSettings, Handles, Progress
+from penult_service.recipes.bert.settings import BertSettings, Handles
+from penult_service.recipes.progress import Progress
 
 TOKENIZE_ROWS = 1024
 EVALUATE_ROWS = 64

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tf_keras
 from numpy.typing import NDArray
 
+from penult_service.recipes.autoencoding.settings import AutoencoderSettings
 from penult_service.recipes.layers.feature_dropout import feature_dropout
-
-if TYPE_CHECKING:
-    from penult_service.recipes.autoencoder import AutoencoderSettings
 
 ROWS = 4096
 """Rows that are measured at once."""

@@ -1,0 +1,2 @@
+"""The recipe `penult train autoencoder`: columns of numbers → noise → bottleneck → the same columns without the
+noise."""

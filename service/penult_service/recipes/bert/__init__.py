@@ -1,0 +1,1 @@
+"""The recipe `penult train bert`: string → preprocessing → BERT → pooled output → dropout → dense."""
