@@ -136,7 +136,7 @@ def test_a_seed_repeats_the_training(found: recipe.Comparison, tmp_path: Path) -
 def test_what_is_told_of_it(found: recipe.Comparison, calls: list[tuple[str, int, int, str]]) -> None:
     assert list(dict.fromkeys(call[0] for call in calls))[:2] == ["after, seed 42", "after, seed 43"]
     table = words.rows(found)
-    assert [row[0] for row in table] == ["after", "before", "inside", "last value", "seasonal"]
+    assert [row[0] for row in table] == ["after", "before", "inside", "last value", "seasonal", "mean season"]
     first = [run.test.mse for run in found.outcomes[0].runs]
     assert table[0][1] == f"{np.mean(first):.4f} ± {np.std(first, ddof=1):.4f}"
     page = "\n".join(words.markdown(found))
@@ -181,6 +181,17 @@ def test_equal_seeds_begin_with_equal_weights(networks: dict[str, Any]) -> None:
     for other in others:
         for mine, theirs in zip(first, other, strict=True):
             np.testing.assert_array_equal(mine, theirs)
+
+
+def test_without_its_correction_it_is_the_mean_season() -> None:
+    from penult_service.recipes.forecasting.network import Forecaster
+
+    split = windows.series_of(series(), ("ahead",), SETTINGS)
+    network = Forecaster(split, SETTINGS)
+    network.set_weights([np.zeros_like(weight) for weight in network.weights()])
+    found = network.evaluate(split.test)
+    guess = windows.baselines(split, split.test, SETTINGS)["mean season"]
+    assert (found.mse, found.mae) == pytest.approx((guess.mse, guess.mae), rel=1e-4)
 
 
 @pytest.mark.full

@@ -61,7 +61,8 @@ def about(found: Comparison) -> str:
     return (
         f"Errors on the scale of the training rows{spread}, of {what} over {how.horizon} rows, from windows of "
         f"{how.steps}; {found.windows[0]:,} windows to train on, {found.windows[1]:,} for validation, "
-        f"{found.windows[2]:,} for the test; rate {how.rate:g}.{same} 'seasonal' repeats the last {how.season} rows. "
+        f"{found.windows[2]:,} for the test; rate {how.rate:g}.{same} 'seasonal' repeats the last {how.season} rows, "
+        f"'mean season' is what the LSTM corrects: the window's mean over seasons, at the last one's level. "
         f"{found.seconds:.0f} s in all."
     )
 

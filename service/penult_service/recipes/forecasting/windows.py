@@ -100,7 +100,9 @@ def series_of(numbers: Numbers, targets: tuple[str, ...], settings: ForecastSett
 
 
 def baselines(series: Series, starts: Indices, settings: ForecastSettings) -> dict[str, Scores]:
-    """What two rules score: the last value all along, and (with a season) the value one season before."""
+    """What rules score: the last value all along; with a season the value one season before, and the window's mean
+    season at the level of its last one, which is the guess that the network corrects.
+    """
     z = series.standardised[:, series.targets]
     ends = starts + settings.steps
     ahead = np.arange(settings.horizon)
@@ -109,6 +111,18 @@ def baselines(series: Series, starts: Indices, settings: ForecastSettings) -> di
     if settings.season > 1:
         before = z[ends[:, None] - settings.season + ahead % settings.season]
         found["seasonal"] = scores(series, before - wanted)
+        found["mean season"] = scores(series, _mean_season(z, ends, settings) - wanted)
+    return found
+
+
+def _mean_season(z: Floats, ends: Indices, settings: ForecastSettings) -> Floats:
+    """The guess behind windows that end there, [windows, horizon, targets]."""
+    season, whole = settings.season, settings.steps // settings.season
+    behind = z[ends[:, None] + np.arange(-whole * season, 0)]
+    each = behind.reshape(len(ends), whole, season, -1)
+    mean = each.mean(axis=1)
+    guess = mean - mean.mean(axis=1, keepdims=True) + each[:, -1].mean(axis=1, keepdims=True)
+    found: Floats = guess[:, np.arange(settings.horizon) % season]
     return found
 
 
