@@ -22,6 +22,7 @@ from penult_client import PenultError
 
 PAGE, PICTURES, WORK = Path("docs/sequences.md"), Path("docs/sequences"), Path(".demo/sequences")
 SERIES, SENSORS, EVENTS, BADGES = "ETTh1.csv", "eeg_eye_state.csv", "so_badges.jsonl", "so_badge_types.csv"
+DRAWN = ("placements", "sensors", "events")
 RECIPES = ROOT / "service/penult_service/recipes"
 SEEDS, SENSOR = 3, "F3"
 # What is trained: the recipe, the file, what is said beside it. Windows of a week are for the map.
@@ -82,7 +83,8 @@ def _trained(name: str, data: Path) -> dict[str, Any]:
             command = ("train", recipe, data / file, "--output", draft / recipe, *words)
             printed = penult(*command, "--report", draft / "picture.png", "--json", stdout=subprocess.PIPE)
             (draft / "told.json").write_text(printed, encoding="utf-8")
-    shutil.copyfile(place / "picture.png", PICTURES / f"{name}.png")
+    if name in DRAWN:
+        shutil.copyfile(place / "picture.png", PICTURES / f"{name}.png")
     found: dict[str, Any] = json.loads((place / "told.json").read_text(encoding="utf-8"))
     return found
 
