@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
 import grpc
@@ -88,12 +89,15 @@ class SyncChannel:
     """Calls in threads."""
 
     def __init__(self, address: str, credentials: grpc.ChannelCredentials | None, options: Options) -> None:
-        if credentials is None:
-            self._channel = grpc.insecure_channel(address, options=options)
-        else:
-            self._channel = grpc.secure_channel(address, credentials, options=options)
-        self._methods: dict[str, Any] = {}
-        self._address = address
+        self._credentials, self._options, self._address = credentials, options, address
+        self._open = self._connected()
+        self._left: list[grpc.Channel] = []
+
+    def _connected(self) -> tuple[grpc.Channel, dict[str, Any]]:
+        """A channel, and its methods by path."""
+        if self._credentials is None:
+            return grpc.insecure_channel(self._address, options=self._options), {}
+        return grpc.secure_channel(self._address, self._credentials, options=self._options), {}
 
     def start(
         self,
@@ -105,28 +109,38 @@ class SyncChannel:
         alone: bool = False,
     ) -> SyncCall[Reply] | SyncAlone[Reply]:
         """Sends the request and returns at once; with `alone` it is sent when its result is asked for."""
-        method = _method(self._channel, self._methods, rpc)
+        method = _method(*self._open, rpc)
         if alone:
-            return SyncAlone(method, request, self._address, timeout, metadata)
+            return SyncAlone(method, request, self._address, timeout, metadata, self._leave)
         return SyncCall(method.future(request, timeout=timeout, metadata=metadata), self._address, timeout)
 
     def send(
         self, rpc: Rpc[Request, Reply], requests: Iterator[Request], timeout: float, metadata: Metadata
     ) -> SyncCall[Reply]:
         """Sends the requests, each when there is room for it, and returns at once."""
-        method = _method(self._channel, self._methods, rpc)
+        method = _method(*self._open, rpc)
         return SyncCall(method.future(requests, timeout=timeout, metadata=metadata), self._address, timeout)
 
     def receive(
         self, rpc: Rpc[Request, Reply], request: Request, timeout: float, metadata: Metadata
     ) -> SyncMessages[Reply]:
         """Sends the request and returns at once."""
-        method = _method(self._channel, self._methods, rpc)
+        method = _method(*self._open, rpc)
         return SyncMessages(method(request, timeout=timeout, metadata=metadata), self._address, timeout)
 
     def close(self) -> None:
         """Ends the connection, and with it the calls that run."""
-        self._channel.close()
+        for left in self._left:  # which may never come back from it
+            threading.Thread(target=left.close, daemon=True).start()
+        self._open[0].close()
+
+    def _leave(self) -> None:
+        """Calls from now on have another connection: an interrupt that met gRPC at work may have left this one locked.
+
+        One in a hundred did: the next call waited until its deadline.
+        """
+        self._left.append(self._open[0])
+        self._open = self._connected()
 
 
 class AsyncCall(Generic[Reply]):
@@ -183,12 +197,21 @@ class SyncCall(Generic[Reply]):
 class SyncAlone(Generic[Reply]):
     """A call that the thread which waits for it also drives: gRPC's own thread, and the way to it, are left out.
 
-    It cannot be ended before it is answered, unless the channel is closed.
+    It cannot be ended before it is answered, unless the channel is closed. `interrupted` is called when an interrupt
+    ends the wait.
     """
 
-    def __init__(self, method: Any, request: Any, address: str, timeout: float, metadata: Metadata) -> None:
+    def __init__(
+        self,
+        method: Any,
+        request: Any,
+        address: str,
+        timeout: float,
+        metadata: Metadata,
+        interrupted: Callable[[], None],
+    ) -> None:
         self._method, self._request, self._metadata = method, request, metadata
-        self._address, self._timeout = address, timeout
+        self._address, self._timeout, self._interrupted = address, timeout, interrupted
 
     def result(self) -> Reply:
         """The reply, or the error, as one of ours."""
@@ -196,6 +219,9 @@ class SyncAlone(Generic[Reply]):
             reply: Reply = self._method(self._request, timeout=self._timeout, metadata=self._metadata)
         except grpc.RpcError as error:
             raise _error(error, self._address, self._timeout) from None
+        except KeyboardInterrupt:
+            self._interrupted()
+            raise
         return reply
 
     def cancel(self) -> None:
