@@ -61,6 +61,7 @@ def test_steps_by_hand_are_the_layers_own(layer: str) -> None:
     """With the weights that Keras makes, and larger ones."""
     import keras
 
+    keras.utils.set_random_seed(0)  # some large weights make a plain recurrence chaotic, rounding too
     made = getattr(keras.layers, layer)(5, return_sequences=True, return_state=True)
     given = np.random.default_rng(0).normal(size=(4, 7, 3)).astype(np.float32)
     made(given)
