@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
+from penult_service.recipes.layers.time_gate import time_gate_lstm_cell
 from support import seed_model as seeds
 from support.tiny_bert import VOCABULARY, WORDS
 from support.tiny_keras_hub import pieces
@@ -97,7 +98,7 @@ _CONVOLUTIONS: dict[str, Callable[[Any], list[Any]]] = {
         layers.GlobalMaxPooling1D(),
     ],
 }
-_OTHERS = ("attention", "merging", "reductions", "numbers in classes", "activations")
+_OTHERS = ("attention", "merging", "reductions", "numbers in classes", "times", "activations")
 
 
 def _keras(flavour: str) -> Any:
@@ -131,6 +132,9 @@ def _layers(flavour: str, name: str) -> Kind:
         borders = layers.Discretization(bin_boundaries=[0.0, 0.5])(layers.GlobalMaxPooling1D()(x))
         counted = layers.CategoryEncoding(3, output_mode="multi_hot")(borders)
         x = layers.Concatenate()([layers.GlobalMaxPooling1D()(layers.Embedding(50, 8)(hashed)), counted])
+    elif name == "times":  # minutes, as large as they come, and a cell that forgets by them
+        minutes = keras.ops.log1p(x) if hasattr(keras, "ops") else tf.math.log1p(x)
+        x = layers.RNN(time_gate_lstm_cell(keras)(3))(layers.Concatenate()([x, minutes]))
     else:
         known = [a for a in ACTIVATIONS if hasattr(keras.activations, a)]
         x = layers.Concatenate()([layers.Dense(2, activation=a)(x) for a in known])
