@@ -18,17 +18,8 @@ from numpy.typing import NDArray
 from penult_client import Client
 
 WEEK, DAY, ROWS = 168, 24, 64
-HALVES = {
-    12: "winter",
-    1: "winter",
-    2: "winter",
-    3: "spring",
-    4: "spring",
-    5: "spring",
-    6: "summer",
-    7: "summer",
-}
-SEASONS = HALVES | {8: "summer", 9: "autumn", 10: "autumn", 11: "autumn"}
+# By the month of a year, from 0.
+SEASONS = ("winter",) * 2 + ("spring",) * 3 + ("summer",) * 3 + ("autumn",) * 3 + ("winter",)
 
 Columns = Mapping[str, NDArray[Any]]
 
@@ -77,14 +68,14 @@ def served(
     """
     events = best_events(told["events"])
     models = {
-        "week": _only(work / "week"),
+        "week": work / "week" / "forecaster" / "1",
         "sensors": work / "sensors" / "autoencoder-feature" / "1",
         "events": work / "events" / f"events-{events}" / "1",
     }
     windows, sequences = _windows(data / "ETTh1.csv"), _sequences(data)
     given = {
         "week": {"window": np.stack([row["window"] for row in windows[:ROWS]])},
-        "sensors": {_input(models["sensors"]): _sensors(data, told["sensors"]["columns"])[:ROWS]},
+        "sensors": {"features": _sensors(data, told["sensors"]["columns"])[:ROWS]},
         "events": _padded(sequences[:ROWS]),
     }
     server = Server(models, work / "data", work, work / "serve.log", keep=False)
@@ -108,16 +99,6 @@ def best_events(told: Mapping[str, Any]) -> str:
     """The variant that is right most often, as its directory is called."""
     best = max(told["variants"], key=lambda one: float(np.mean([run["accuracy"] for run in one["runs"]])))
     return "-".join(word for word in (best["variant"], best["decay"]) if word)
-
-
-def _only(place: Path) -> Path:
-    return place / "forecaster" / "1"
-
-
-def _input(path: Path) -> str:
-    import tf_keras
-
-    return str(tf_keras.models.load_model(path, compile=False).inputs[0].name.partition(":")[0])
 
 
 def _checked(client: Client, name: str, path: Path, columns: Columns) -> Checked:
@@ -179,13 +160,8 @@ def _mapped(
         titled = ("--title", f"{len(rows):,} {'weeks' if name == 'week' else 'sequences'}, by {colour}")
         words = ("map", table, *at, "--color", colour, *titled, "-o", picture, "--overwrite", "--json")
         told = json.loads(penult(*words, stdout=subprocess.PIPE))
-        found.append(Mapped(name, picture.name, len(rows), _quality(told), colour))
+        found.append(Mapped(name, picture.name, len(rows), told["trustworthiness"], colour))
     return found
-
-
-def _quality(told: Mapping[str, Any]) -> float:
-    inside = told.get("quality", told)
-    return float(inside["trustworthiness"])
 
 
 def _windows(path: Path) -> list[dict[str, Any]]:
@@ -199,7 +175,7 @@ def _windows(path: Path) -> list[dict[str, Any]]:
         window = values[start : start + WEEK]
         month = datetime.fromisoformat(rows[start + WEEK - 1]["date"]).month
         found.append(
-            {"window": window, "season": SEASONS[month], "OT": float(window[:, names.index("OT")].mean())}
+            {"window": window, "season": SEASONS[month - 1], "OT": float(window[:, names.index("OT")].mean())}
         )
     return found
 

@@ -51,7 +51,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was found; `next_events` and `sequences` are those of the held-out side."""
+    """What was found. `sequences` are trained on and held out; `next_events` are of those held out."""
 
     source: str
     settings: Settings
