@@ -246,9 +246,10 @@ def _first(groups: dict[_Key, Group]) -> tuple[_Key, Group]:
 
 def lane_for(lengths: Sequence[int], limits: Limits) -> Lane:
     """Interactive when the whole request is no more than a batch."""
-    return Lane.INTERACTIVE if fits_a_batch(len(lengths), sum(lengths), limits) else Lane.BULK
+    return lane_of(len(lengths), sum(lengths), limits)
 
 
-def fits_a_batch(rows: int, tokens: float, limits: Limits) -> bool:
-    """Whether it is no more than a batch: a row alone always is."""
-    return rows == 1 or (rows <= limits.max_rows and tokens <= limits.token_budget)
+def lane_of(rows: int, tokens: float, limits: Limits) -> Lane:
+    """The same, of so many rows with so many tokens in all; a row alone always is."""
+    fits = rows == 1 or (rows <= limits.max_rows and tokens <= limits.token_budget)
+    return Lane.INTERACTIVE if fits else Lane.BULK

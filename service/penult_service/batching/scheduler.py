@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from penult_service.batching.admission import check_time, note_late
 from penult_service.batching.ahead import Packer
-from penult_service.batching.backlog import Backlog, fits_a_batch, lane_for
+from penult_service.batching.backlog import Backlog, lane_for, lane_of
 from penult_service.batching.pace import Recent, Stretch
 from penult_service.batching.plan import Limits
 from penult_service.batching.reports import Health, Observer
@@ -138,8 +138,7 @@ class Scheduler:
         """
         if deadline is None or not self._stretch.known:
             return
-        few = fits_a_batch(rows, tokens, limits or self._limits)
-        lane, left = Lane.INTERACTIVE if few else Lane.BULK, deadline - self._clock()
+        lane, left = lane_of(rows, tokens, limits or self._limits), deadline - self._clock()
         with self._changed:
             check_time(self._backlog, self._stretch, tokens, left, queue=queue, caller=caller, lane=lane)
 
