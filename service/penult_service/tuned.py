@@ -24,6 +24,8 @@ class Setting:
         threads: That compute.
         token_budget: Padded tokens of a batch, at most.
         max_rows: Rows of a batch, at most.
+        streams: Batches computed at once where many wait, each by `threads // streams` threads; one that is alone is
+            computed by all of them.
     """
 
     engine: str = TENSORFLOW
@@ -31,6 +33,7 @@ class Setting:
     threads: int = 1
     token_budget: int = 2048
     max_rows: int = 32
+    streams: int = 1
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,7 @@ def described(tuned: Tuned) -> str:
 
 
 def named(setting: Setting) -> str:
-    """Such as ``openvino float32, 2 threads``."""
+    """Such as ``openvino float32, 2 threads in 2 streams``."""
     threads = f"{setting.threads} thread{'s' if setting.threads > 1 else ''}"
-    return f"{setting.engine} {setting.precision}, {threads}"
+    streams = f" in {setting.streams} streams" if setting.streams > 1 else ""
+    return f"{setting.engine} {setting.precision}, {threads}{streams}"

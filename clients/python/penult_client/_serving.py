@@ -14,6 +14,8 @@ class ServingSetting:
         precision: Of its matrix products: ``float32`` or ``bfloat16``.
         threads: That compute.
         token_budget, max_rows: Padded tokens and rows of a batch, at most.
+        streams: Batches computed at once where many wait, each by its share of the threads; one that is alone is
+            computed by all of them. 1 from a server that does not know it.
     """
 
     engine: str
@@ -21,6 +23,7 @@ class ServingSetting:
     threads: int
     token_budget: int
     max_rows: int
+    streams: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)

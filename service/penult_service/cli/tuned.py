@@ -43,10 +43,10 @@ def tuned_of(
 
 def show(found: Tuned) -> None:
     """Print what was measured as a table, and the price."""
-    headings = ("", "engine", "precision", "threads", "tokens/s", "one text", "batch", "")
+    headings = ("", "engine", "precision", "threads", "streams", "tokens/s", "one text", "batch", "")
     rows = [_row(one, served=one.setting == found.setting) for one in found.measured]
     if rows:
-        print_table(headings, rows, right=(3, 4, 5, 6), whole=(7,))
+        print_table(headings, rows, right=(3, 4, 5, 6, 7), whole=(8,))
     else:
         out().print(described(found))
     if found.price is not None:
@@ -63,7 +63,7 @@ def _row(one: Measured, *, served: bool) -> tuple[str, ...]:
     if not one.problem:
         batch = f"{setting.token_budget:,} tokens, {setting.max_rows} rows"
         figures = (f"{one.tokens_per_second:,.0f}", f"{one.one_seconds * 1e3:.1f} ms", batch)
-    how = (setting.engine, setting.precision, str(setting.threads))
+    how = (setting.engine, setting.precision, str(setting.threads), str(setting.streams))
     return ("->" if served else "", *how, *figures, one.problem)
 
 

@@ -19,7 +19,7 @@ from penult_service.preparing import launch
 from penult_service.preparing.report import Verification
 from penult_service.tuned import BFLOAT16, FLOAT32, OPENVINO, Measured, Price, Setting, Tuned
 
-BEST = Setting(OPENVINO, BFLOAT16, 2, 4096, 256)
+BEST = Setting(OPENVINO, BFLOAT16, 2, 4096, 256, streams=2)
 TUNED = Tuned(
     BEST,
     (
@@ -71,9 +71,9 @@ def test_all_that_was_measured(
     assert asked["home"] == tmp_path / "data" / "engines"
     shown = capsys.readouterr().out
     rows = [" ".join(line.split()) for line in shown.splitlines()]
-    assert "-> openvino bfloat16 2 23,456 2.1 ms 4,096 tokens, 256 rows" in rows
-    assert "openvino float32 2 12,345 4.2 ms 2,048 tokens, 32 rows" in rows
-    assert "tensorflow float32 2 - - - it failed [on] ordinary texts" in rows
+    assert "-> openvino bfloat16 2 2 23,456 2.1 ms 4,096 tokens, 256 rows" in rows
+    assert "openvino float32 2 1 12,345 4.2 ms 2,048 tokens, 32 rows" in rows
+    assert "tensorflow float32 2 1 - - - it failed [on] ordinary texts" in rows
     told = " ".join(shown.split())
     assert "on 506 texts: cosine at least 0.999120" in told
     assert "0.4 % of the predictions change" in told
@@ -120,7 +120,7 @@ def test_preparing_says_what_serves_and_its_price(
     assert (asked["again"], asked["wish"].precision, asked["wish"].force) == (False, BFLOAT16, True)
     printed = capsys.readouterr()
     assert printed.out == f"{model}\n"
-    assert "runs here with openvino bfloat16, 2 threads, batches of at most 4,096 tokens" in printed.err
+    assert "runs here with openvino bfloat16, 2 threads in 2 streams, batches of at most 4,096" in printed.err
     assert "not usable (it failed [on] ordinary texts)" in printed.err
     assert "0.4 % of the predictions change" in printed.err
 
@@ -157,7 +157,7 @@ def test_verifying_compares_engines_where_that_is_asked_for(
 ) -> None:
     assert main(["verify", str(model), "--engine", "auto"]) == 0
     shown = " ".join(capsys.readouterr().out.split())
-    assert "engines 0.0032 TensorFlow in float32 against openvino bfloat16, 2 threads" in shown
+    assert "engines 0.0032 TensorFlow in float32 against openvino bfloat16, 2 threads in 2 streams" in shown
     assert "How it is run here" in shown
     assert main(["verify", str(model), "--engine", "auto", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["serving"]["setting"] == asdict(BEST)

@@ -120,7 +120,7 @@ def test_the_dropout_report_says_all_that_the_manifest_does() -> None:
 
 
 def test_how_a_model_is_run_and_why() -> None:
-    setting = Setting("openvino", "bfloat16", 2, 4096, 64)
+    setting = Setting("openvino", "bfloat16", 4, 4096, 64, streams=2)
     slow = Measured(Setting(), 900.0, 0.01)
     cannot = Measured(Setting("openvino"), problem="no such operation")
     price = Price(300, 0.9995, 0.9999, 0.01, flipped=0.0, neighbors_kept=None)
@@ -136,3 +136,8 @@ def test_a_setting_that_was_named_has_no_price_and_nothing_measured() -> None:
     version = Version(Source("m", 1, None), State.READY, model=fake_model("m"))
     told = model_replies.model(version, default=True).serving
     assert about.serving(told) == Serving(setting=ServingSetting(**vars(Setting())))
+
+
+def test_a_server_that_does_not_know_of_streams_has_one() -> None:
+    told = models.Serving(setting=models.ServingSetting(engine="openvino", precision="float32", threads=2))
+    assert about.serving(told).setting.streams == 1

@@ -106,6 +106,7 @@ def _setting(told: models.ServingSetting) -> ServingSetting:
         threads=told.threads,
         token_budget=told.token_budget,
         max_rows=told.max_rows,
+        streams=told.streams or 1,
     )
 
 

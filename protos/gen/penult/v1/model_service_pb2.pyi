@@ -217,18 +217,20 @@ class Serving(_message.Message):
     def __init__(self, setting: _Optional[_Union[ServingSetting, _Mapping]] = ..., measured: _Optional[_Iterable[_Union[MeasuredSetting, _Mapping]]] = ..., price: _Optional[_Union[PrecisionPrice, _Mapping]] = ..., processor: _Optional[str] = ..., load: _Optional[float] = ...) -> None: ...
 
 class ServingSetting(_message.Message):
-    __slots__ = ("engine", "precision", "threads", "token_budget", "max_rows")
+    __slots__ = ("engine", "precision", "threads", "token_budget", "max_rows", "streams")
     ENGINE_FIELD_NUMBER: _ClassVar[int]
     PRECISION_FIELD_NUMBER: _ClassVar[int]
     THREADS_FIELD_NUMBER: _ClassVar[int]
     TOKEN_BUDGET_FIELD_NUMBER: _ClassVar[int]
     MAX_ROWS_FIELD_NUMBER: _ClassVar[int]
+    STREAMS_FIELD_NUMBER: _ClassVar[int]
     engine: str
     precision: str
     threads: int
     token_budget: int
     max_rows: int
-    def __init__(self, engine: _Optional[str] = ..., precision: _Optional[str] = ..., threads: _Optional[int] = ..., token_budget: _Optional[int] = ..., max_rows: _Optional[int] = ...) -> None: ...
+    streams: int
+    def __init__(self, engine: _Optional[str] = ..., precision: _Optional[str] = ..., threads: _Optional[int] = ..., token_budget: _Optional[int] = ..., max_rows: _Optional[int] = ..., streams: _Optional[int] = ...) -> None: ...
 
 class MeasuredSetting(_message.Message):
     __slots__ = ("setting", "tokens_per_second", "one_seconds", "problem")
