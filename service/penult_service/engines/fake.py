@@ -135,7 +135,10 @@ class Tokens(Protocol):
 
 
 class FakeEngine:
-    """Computes with fixed random weights. `batches` has the shape of every batch that `encode` was given."""
+    """Computes with fixed random weights.
+
+    `batches` has the shape of every batch that it was given, `alone` whether `encode` was told that it is alone.
+    """
 
     name = "fake"
     precision = "float32"
@@ -143,6 +146,7 @@ class FakeEngine:
     def __init__(self, tokenizer: Tokens, version: int = 1, traits: Traits | None = None) -> None:
         self._tokenizer, self._traits = tokenizer, traits or Traits()
         self.batches: list[tuple[int, int]] = []
+        self.alone: list[bool] = []
         random = np.random.default_rng(version)
         outputs = 1 if self._traits.head in ("sigmoid", "other", "regression") else 3
         self._words = random.standard_normal((30_000, DIMENSION), dtype=np.float32)
@@ -151,9 +155,10 @@ class FakeEngine:
         self._beside = random.standard_normal((NUMBERS, DIMENSION), dtype=np.float32)
 
     def encode(
-        self, inputs: Mapping[str, NDArray[Any]], layers: Sequence[str]
+        self, inputs: Mapping[str, NDArray[Any]], layers: Sequence[str], *, alone: bool = True
     ) -> dict[str, NDArray[np.float32]]:
-        """As in `Engine`."""
+        """As in `Engine`; `alone` changes nothing."""
+        self.alone.append(alone)
         tokens = self._tokens(inputs["ids"])
         found = {POOLED: self._pooled(tokens, inputs), TOKENS: tokens}
         return {layer: found[layer] for layer in layers}

@@ -121,12 +121,14 @@ def _tensorflow() -> Any:
 
 
 def _once(make: Any) -> Any:
-    """`make`, called when it is first needed, from one thread at a time."""
+    """`make`, called when it is first needed, whichever threads ask."""
     made: list[Any] = []
+    lock = threading.Lock()
 
     def get() -> Any:
-        if not made:
-            made.append(make())
-        return made[0]
+        with lock:
+            if not made:
+                made.append(make())
+            return made[0]
 
     return get

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,10 +32,14 @@ class OpenVINOEngine:
 
     Its head always computes in float32: it costs nothing, and probabilities are what people look at.
 
+    Where the setting has several streams, an encoder is compiled twice: for a batch that is alone, computed by all
+    threads, and for as many batches at once as there are streams, each by its share of them. Any number of calls may be
+    in flight, of both kinds: those beyond what is computed at once wait.
+
     Args:
         ir: The directory that `ir.convert` wrote.
         manifest: What the model's functions are.
-        setting: Precision and threads.
+        setting: Precision, threads and streams.
         rest: Gives the engine for `sample_encode`, `sample_head` and `whole`, when one of them is first asked for.
 
     Raises:
@@ -46,29 +51,29 @@ class OpenVINOEngine:
 
     def __init__(self, ir: Path, manifest: Manifest, setting: Setting, rest: Callable[[], Any]) -> None:
         self.precision = setting.precision
-        self._ir, self._manifest, self._threads, self._rest = ir, manifest, setting.threads, rest
+        self._ir, self._manifest, self._setting, self._rest = ir, manifest, setting, rest
         self._index = Index.read(ir)
-        self._encoders: dict[str, _Function] = {}
+        self._encoders: dict[tuple[str, str, int], _Function] = {}
         self._lock = threading.Lock()
         self._tokens = [token.name for token in manifest.inputs if token.role != "value"]
         self._masks = [token.name for token in manifest.inputs if token.role == "mask"]
         refuse_missing_precision(setting.precision)
-        self._encoder(
-            [manifest.tokens.layer if manifest.tokens and manifest.pooling != "pooled" else manifest.seam]
-        )
-        self._head = self._compiled(HEAD, FLOAT32) if self._index.head else None
+        tokens = manifest.tokens if manifest.pooling != "pooled" else None
+        for alone in (True, False):
+            self._encoder([tokens.layer if tokens else manifest.seam], alone=alone)
+        self._head = self._compiled(HEAD, FLOAT32, setting.streams) if self._index.head else None
 
     def encode(
-        self, inputs: Mapping[str, NDArray[Any]], layers: Sequence[str]
+        self, inputs: Mapping[str, NDArray[Any]], layers: Sequence[str], *, alone: bool = True
     ) -> dict[str, NDArray[np.float32]]:
         """As in `Engine`: readouts float32 by layer, [n, d], or [n, length, d] for tokens."""
         self._refuse_too_long(inputs)
         self._refuse_out_of_range(inputs)
         if any(not inputs[name].any(axis=-1).all() for name in self._masks):
             # Attention to nothing: what that gives is no property of the model but of how it is written down.
-            found: dict[str, NDArray[np.float32]] = self._rest().encode(inputs, layers)
+            found: dict[str, NDArray[np.float32]] = self._rest().encode(inputs, layers, alone=alone)
             return found
-        return self._run(self._encoder(layers), inputs, layers)
+        return self._run(self._encoder(layers, alone=alone), inputs, layers)
 
     def head(
         self, embedding: NDArray[np.float32], values: Mapping[str, NDArray[Any]] | None = None
@@ -96,31 +101,32 @@ class OpenVINOEngine:
         found: dict[str, NDArray[Any]] = self._rest().whole(inputs)
         return found
 
-    def _encoder(self, layers: Sequence[str]) -> _Function:
+    def _encoder(self, layers: Sequence[str], *, alone: bool) -> _Function:
         """What computes these readouts, compiled when they are first asked for.
 
         Each compiled model packs all weights anew, so there is one a file, and one for the seam alone where that is
-        cheaper to compute.
+        cheaper to compute; each once more where several batches are computed at once.
         """
         wanted = set(layers)
-        alone = self._index.pooled and wanted == {self._manifest.seam}
+        seam = self._manifest.seam if self._index.pooled and wanted == {self._manifest.seam} else ""
+        streams = 1 if alone else self._setting.streams
         with self._lock:
             file = next((f for f, there in self._index.encode.items() if wanted <= set(there)), None)
             if file is None:
                 raise InvalidInput(f"{self._ir} cannot read {sorted(wanted)} at once", reason="DAMAGED")
-            name = f"{file} alone" if alone else file
-            if name not in self._encoders:
-                self._encoders[name] = self._compiled(
-                    file, self.precision, self._manifest.seam if alone else ""
-                )
-            return self._encoders[name]
+            key = (file, seam, streams)
+            if key not in self._encoders:
+                self._encoders[key] = self._compiled(file, self.precision, streams, seam)
+            return self._encoders[key]
 
-    def _compiled(self, file: str, precision: str, alone: str = "") -> _Function:
+    def _compiled(self, file: str, precision: str, streams: int, seam: str = "") -> _Function:
+        """A file of the IR; of the encoder the `seam` alone where one is given."""
+        how = options(precision, self._setting.threads, streams)
         try:
             model = core().read_model(self._ir / f"{file}.xml")
-            if alone:
-                model = pooled_alone(model, alone)
-            return _Function(_compiled(model, options(precision, self._threads), self._manifest.max_length))
+            if seam:
+                model = pooled_alone(model, seam)
+            return _Function(_compiled(model, how, self._manifest.max_length))
         except RuntimeError as error:
             raise ModelRefused(
                 f"OpenVINO cannot compile {self._manifest.source}: {first_line(error)}", reason=ENGINE_CANNOT
@@ -181,10 +187,13 @@ def _compiled(model: Any, settings: Mapping[str, Any], longest: int) -> Any:
 
 
 class _Function:
-    """A compiled model, with its one request."""
+    """A compiled model, called from any thread; it has as many requests as there ever were calls in flight."""
 
     def __init__(self, compiled: Any) -> None:
-        self._request = compiled.create_infer_request()
+        self._compiled = compiled
+        self._idle = [
+            compiled.create_infer_request()
+        ]  # taken and given back in one step each, so without a lock
         self._inputs = {one.any_name: one.element_type.to_dtype() for one in compiled.inputs}
         self._outputs = {one.any_name: one for one in compiled.outputs}
 
@@ -192,9 +201,22 @@ class _Function:
         given = {
             name: np.ascontiguousarray(inputs[name], dtype=dtype) for name, dtype in self._inputs.items()
         }
-        # Read and written where they lie; what is asked for is copied, since the next call writes over it.
-        found = self._request.infer(given, share_inputs=True, share_outputs=True)
-        return {name: _single(found[self._outputs[name]]) for name in outputs}
+        with self._request() as request:
+            # Read and written where they lie; what is asked for is copied, since the next call writes over it.
+            found = request.infer(given, share_inputs=True, share_outputs=True)
+            return {name: _single(found[self._outputs[name]]) for name in outputs}
+
+    @contextmanager
+    def _request(self) -> Iterator[Any]:
+        """One that nobody else uses meanwhile."""
+        try:
+            request = self._idle.pop()
+        except IndexError:
+            request = self._compiled.create_infer_request()
+        try:
+            yield request
+        finally:
+            self._idle.append(request)
 
 
 def pooled_alone(model: Any, seam: str) -> Any:
@@ -222,7 +244,7 @@ def refuse_missing_precision(precision: str) -> None:
         )
 
 
-def options(precision: str, threads: int) -> dict[str, Any]:
+def options(precision: str, threads: int, streams: int = 1) -> dict[str, Any]:
     """How a model is compiled. The precision is always said: by itself OpenVINO takes bfloat16 where it can.
 
     Threads are not pinned to cores: those that wait for each other suffer from whoever else computes there.
@@ -231,7 +253,7 @@ def options(precision: str, threads: int) -> dict[str, Any]:
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": _HINTS[precision],
         "INFERENCE_NUM_THREADS": threads,
-        "NUM_STREAMS": 1,
+        "NUM_STREAMS": streams,
         "ENABLE_CPU_PINNING": False,
         "ENABLE_HYPER_THREADING": True,
     }

@@ -27,9 +27,9 @@ class Computes(Protocol):
     """What is needed of an engine, see `embedder.Engine`."""
 
     def encode(
-        self, inputs: Mapping[str, NDArray[Any]], layers: Sequence[str]
+        self, inputs: Mapping[str, NDArray[Any]], layers: Sequence[str], *, alone: bool = True
     ) -> dict[str, NDArray[np.float32]]:
-        """Readouts by layer."""
+        """Readouts by layer; `alone`: nothing else is computed meanwhile."""
         ...
 
     def head(

@@ -1,4 +1,4 @@
-"""Runs a prepared model with TensorFlow: its signatures, called one at a time."""
+"""Runs a prepared model with TensorFlow: its signatures, by all threads, whoever else calls."""
 
 from __future__ import annotations
 
@@ -39,8 +39,10 @@ _log = logging.getLogger(__name__)
 _OUT_OF_RANGE = re.compile(r"indices\[[\d, ]*\] = (-?\d+) is not in \[0, (\d+)\)")
 # The graph rewriter that makes matrix products compute in bfloat16, and leaves variables and sums as they are.
 _REWRITER = "auto_mixed_precision_onednn_bfloat16"
-# What each thread has told TensorFlow: its options are the process', but a thread keeps those that it first read.
+# What each thread has told TensorFlow: its options are the process', but a thread keeps those that it first read. So
+# one thread at a time tells, and reads.
 _told = threading.local()
+_telling = threading.Lock()
 _mixed = threading.Event()  # some engine computes in bfloat16: until then nothing needs telling
 
 
@@ -76,9 +78,13 @@ class TensorFlowEngine:
         self._wanted: dict[str, Mapping[str, tf.TensorSpec]] = {}
 
     def encode(
-        self, inputs: Mapping[str, NDArray[Any]], layers: Sequence[str]
+        self,
+        inputs: Mapping[str, NDArray[Any]],
+        layers: Sequence[str],
+        *,
+        alone: bool = True,  # noqa: ARG002
     ) -> dict[str, NDArray[np.float32]]:
-        """As in `Engine`: readouts float32 by layer, [n, d], or [n, length, d] for tokens."""
+        """As in `Engine`: readouts float32 by layer, [n, d], or [n, length, d] for tokens; `alone` changes nothing."""
         return self._call(self._manifest.encode_signature(layers), inputs, self.precision)
 
     def head(
@@ -116,8 +122,15 @@ class TensorFlowEngine:
 def _tell(precision: str) -> None:
     """Switches the rewriter for what this thread calls next; a function is rewritten when it is first called so."""
     if _mixed.is_set() and getattr(_told, "precision", None) != precision:
-        tf.config.optimizer.set_experimental_options({_REWRITER: precision == BFLOAT16})
+        with _telling:
+            tf.config.optimizer.set_experimental_options({_REWRITER: precision == BFLOAT16})
+            _nothing()()  # they are read when a function is called
         _told.precision = precision
+
+
+@cache
+def _nothing() -> Any:
+    return tf.function(lambda: tf.constant(0), autograph=False)
 
 
 @cache

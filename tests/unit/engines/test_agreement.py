@@ -23,8 +23,10 @@ class Wrong:
     def __init__(self, layers: set[str], layer: str, by: float, beyond: int = 0) -> None:
         self._asked = layers, layer, by, beyond
 
-    def encode(self, inputs: Mapping[str, Any], layers: Sequence[str]) -> dict[str, Any]:
-        found = dict(MODEL.engine.encode(inputs, layers))
+    def encode(
+        self, inputs: Mapping[str, Any], layers: Sequence[str], *, alone: bool = True
+    ) -> dict[str, Any]:
+        found = dict(MODEL.engine.encode(inputs, layers, alone=alone))
         wanted, layer, by, beyond = self._asked
         if set(layers) == wanted and max(array.shape[1] for array in inputs.values()) > beyond:
             found[layer] = found[layer] + np.float32(by)

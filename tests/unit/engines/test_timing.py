@@ -35,7 +35,11 @@ class Costly:
     batches: list[tuple[int, ...]] = field(default_factory=list)
 
     def encode(
-        self, inputs: Mapping[str, NDArray[Any]], layers: Sequence[str]
+        self,
+        inputs: Mapping[str, NDArray[Any]],
+        layers: Sequence[str],
+        *,
+        alone: bool = True,  # noqa: ARG002
     ) -> dict[str, NDArray[np.float32]]:
         shape = inputs["ids"].shape
         self.batches.append(shape)
