@@ -28,6 +28,7 @@ from penult_service.analysis.workers.process import memory_share
 from penult_service.batching import Scheduler
 from penult_service.config import MEBIBYTE, ServeConfig
 from penult_service.embedder import Embedder, LoadedModel
+from penult_service.engines.machine import cores
 from penult_service.errors import Unavailable
 from penult_service.metrics import Metrics
 from penult_service.operations import Operations
@@ -56,6 +57,7 @@ from penult_service.rpc.server_service import ServerService
 from penult_service.rpc.stored import Stored, StoredOperations
 
 DONE, NOTHING_LOADED, EXECUTOR_DEAD = 0, 1, 70
+_MOST_EXECUTORS = 16  # more would wait for Python's lock
 # The first batch of a big model on a busy machine.
 WARM_SECONDS = 300.0
 PROBE_SECONDS = 30.0
@@ -89,7 +91,10 @@ class Server:
         self._ending: asyncio.Future[int] = self._loop.create_future()
         self._metrics = Metrics()
         self._scheduler = Scheduler(
-            max_waiting_tokens=config.limits.max_queued_tokens, observer=self._metrics, fatal=self._fatal
+            max_waiting_tokens=config.limits.max_queued_tokens,
+            executors=min(config.threads or cores(), _MOST_EXECUTORS),
+            observer=self._metrics,
+            fatal=self._fatal,
         )
         self._embedder = Embedder(
             self._scheduler, cache_bytes=config.cache_mib * MEBIBYTE, observer=self._metrics

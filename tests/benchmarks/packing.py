@@ -98,11 +98,11 @@ class _Watched:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.engine, name)
 
-    def encode(self, inputs: Mapping[str, Any], layers: Sequence[str]) -> Any:
+    def encode(self, inputs: Mapping[str, Any], layers: Sequence[str], *, alone: bool = True) -> Any:
         """As in `Engine`."""
         self.given.append((inputs, layers))
         started = time.perf_counter()
-        found = self.engine.encode(inputs, layers)
+        found = self.engine.encode(inputs, layers, alone=alone)
         self.spans.append((started, time.perf_counter()))
         return found
 

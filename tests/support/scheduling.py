@@ -70,7 +70,8 @@ class TwoStepRun:
     def prepare(self, payloads: Sequence[Any]) -> list[Any]:
         return list(payloads)
 
-    def compute(self, prepared: list[Any]) -> list[Any]:
+    def compute(self, prepared: list[Any], *, alone: bool = True) -> list[Any]:
+        del alone
         return self.model.run(self.number, prepared)
 
 

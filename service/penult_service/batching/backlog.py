@@ -116,8 +116,13 @@ class Backlog:
         groups = [group for groups in self._groups.values() for group in groups.values()]
         return self._drop(request for group in groups for request in group.requests())
 
-    def take(self) -> Batch | None:
-        """The next batch to run; None when nothing waits."""
+    def at_once(self, *, idle: bool) -> int:
+        """Batches that may run at once, with the next one; 0: nothing waits. `idle`: none runs now."""
+        lane = self._next_lane()
+        return 0 if lane is None else _first(self._groups[lane])[1].at_once(idle=idle)
+
+    def take(self, *, idle: bool = True) -> Batch | None:
+        """The next batch to run; None when nothing waits. `idle` as in `at_once`."""
         lane = self._next_lane()
         if lane is None:
             return None
@@ -125,8 +130,9 @@ class Backlog:
         self._streak = self._streak + 1 if lane is Lane.INTERACTIVE and bulk else 0
         groups = self._groups[lane]
         key, group = _first(groups)
+        at_once = group.at_once(idle=idle)
         batch = group.take()
-        batch.more = bool(group)
+        batch.at_once, batch.more = at_once, bool(group)
         # Waiting starts anew with every batch, so queues take turns and a long one blocks no other.
         group.waiting_since = next(self._turns)
         if not group:

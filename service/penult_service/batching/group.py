@@ -26,6 +26,9 @@ _WINDOW = 2048
 _SHARED_WINDOW = 16
 # And at least, where requests have little time.
 _TIGHT_WINDOW = 2
+# Batches that wait for each stream, before any are computed at once: the last of them end at different times, and while
+# one is computed in its stream alone the rest of the machine waits.
+_MANY = 4
 # A window may take so many times what its tokens say: padding, other lanes and models, a row left for the next one.
 _MARGIN = 1.5
 
@@ -101,6 +104,19 @@ class Group:
     def tokens_within(self, share: float) -> float:
         """Tokens that are run until each caller was served that many, or all that it has."""
         return sum(min(caller.tokens, share) for caller in self._callers.values())
+
+    def at_once(self, *, idle: bool) -> int:
+        """Batches that may be computed at once, with the next one. `idle`: none is now; then few go one at a time.
+
+        A run of one step is not told whether it is alone, so it always is.
+        """
+        limits = self.limits
+        if not hasattr(self.run, "prepare"):
+            return 1
+        many = _MANY * limits.at_once
+        if idle and self.rows <= many * limits.max_rows and self.tokens <= many * limits.token_budget:
+            return 1
+        return limits.at_once
 
     @property
     def wants_preparing(self) -> bool:

@@ -21,7 +21,7 @@ class Pace:
 
 
 class Recent:
-    """Of about ten batches, by the time that they took themselves."""
+    """Of about ten batches, by the time that they took themselves, or their part of it where several ran at once."""
 
     def __init__(self) -> None:
         self._tokens = self._seconds = 0.0
@@ -39,8 +39,11 @@ class Recent:
 
 @dataclass
 class _Own:
-    """Of a queue: when a batch of it ended last; tokens and seconds of its batches, of late; and all their seconds."""
+    """Of a queue: when a batch of it ended first and last; tokens and seconds of its batches, of late; and all their
+    seconds.
+    """
 
+    first: float
     ended: float
     tokens: float = 0.0
     seconds: float = 0.0
@@ -64,8 +67,8 @@ class Stretch:
     """Work without a pause: the pace of each queue (a model version) that who comes can count on.
 
     It is that of batches behind which more waited, with the time between them: others were as small as what had come.
-    The first of them does not count: it may have been slow because it was the first. Where the executor has waited for
-    work, all begins anew.
+    The first of them does not count, nor what ran beside it: it may have been slow because it was the first. Where
+    nothing ran because nothing waited, all begins anew.
     """
 
     def __init__(self) -> None:
@@ -98,14 +101,16 @@ class Stretch:
         self._last, self._too_much_until, self._known = now, -math.inf, False
         self._of.clear()
 
-    def ran(self, queue: Hashable, now: float, tokens: int, *, full: bool) -> None:
-        """A batch of so many tokens has ended. `full`: well, and behind it more waited."""
+    def ran(self, queue: Hashable, now: float, tokens: int, *, full: bool, began: float = math.inf) -> None:
+        """A batch of so many tokens has ended that began then. `full`: well, and behind it more waited."""
         since, self._last = now - self._last, now
         if not full:
             return
         own = self._of.get(queue)
         if own is None:
-            self._of[queue] = _Own(now)
+            self._of[queue] = _Own(now, now)
+            return
+        if began < own.first:
             return
         own.ran(now, tokens, since)
         self._known = self._known or own.known

@@ -25,6 +25,7 @@ class Limits:
         stepped: Whether rows and lengths come in steps: engines make kernels for each new shape of a batch, and keep
             those of some, so that few shapes are faster. A batch is padded to `stepped` of its longest row then.
         longest: Tokens that the model reads, at most: no row is padded beyond.
+        at_once: Batches that may be computed at once, where many wait.
     """
 
     token_budget: int = 2048
@@ -32,6 +33,7 @@ class Limits:
     overhead: int = 64
     stepped: bool = False
     longest: int = sys.maxsize
+    at_once: int = 1
 
     def padded(self, longest: int) -> int:
         """Tokens that each row of a batch is padded to."""

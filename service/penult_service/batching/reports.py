@@ -39,9 +39,10 @@ class Observer(Protocol):
 class Health:
     """Health is progress.
 
-    `healthy`: the executor lives, is not stalled, and has finished a batch since it last died (an idle server
-    proves that by a real inference). `busy`: a batch runs or waits. `since_progress`: seconds since a batch
-    last started or finished. `deaths`: of the executor, ever. `fatal`: it died too often and stays dead.
+    `healthy`: the executors live, none is stalled, and a batch has finished since one last died (an idle server
+    proves that by a real inference). `busy`: a batch runs or waits. `since_progress`: seconds since a batch last
+    started or finished, on the executor where that is longest ago. `deaths`: of executors, ever. `fatal`: they
+    died too often and stay dead.
     """
 
     healthy: bool

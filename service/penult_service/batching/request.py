@@ -30,8 +30,8 @@ class TwoSteps(Protocol):
         """Payloads of a batch -> what `compute` takes. Nothing of it is seen if the batch is made anew."""
         ...
 
-    def compute(self, prepared: Any) -> Sequence[Any]:
-        """A result for each payload, in order."""
+    def compute(self, prepared: Any, *, alone: bool = True) -> Sequence[Any]:
+        """A result for each payload, in order. `alone`: no other batch is computed meanwhile."""
         ...
 
 
@@ -63,6 +63,7 @@ class Request:
     future: Future[list[Any]] = field(default_factory=Future)
     results: list[Any] = field(init=False)
     missing: int = field(init=False)  # rows without a result
+    counting: threading.Lock = field(init=False, default_factory=threading.Lock)  # of `missing`
     turn: int = field(init=False, default=0)  # its place among all requests, in the order of arrival
     left: NDArray[np.bool_] = field(init=False)  # rows that are in no batch
     waiting_rows: int = field(init=False)
@@ -74,11 +75,12 @@ class Request:
         self.left = np.ones(len(self.payloads), np.bool_)
         self.waiting_tokens = sum(self.lengths)
 
-    def give(self, i: int, result: Any) -> None:
-        """A row's result; with the last one the caller is answered."""
-        self.results[i] = result
-        self.missing -= 1
-        if not self.missing:
+    def given(self, rows: int) -> None:
+        """So many rows more have their results; with the last one the caller is answered. From any thread."""
+        with self.counting:
+            self.missing -= rows
+            last = not self.missing
+        if last:
             with suppress(InvalidStateError):  # cancelled, or answered already
                 self.future.set_result(self.results)
 
@@ -99,11 +101,17 @@ Row = tuple[Request, int]
 
 
 class Batch:
-    """Rows that run together. `more`: when it was taken, others waited that could have been in it."""
+    """Rows that run together.
+
+    Attributes:
+        more: When it was taken, others waited that could have been in it.
+        at_once: Batches that may run at the same time, with this one; 1: it is alone.
+    """
 
     def __init__(self, queue: Hashable, run: Run, rows: Sequence[Row], limits: Limits) -> None:
         self.queue, self.run, self.rows, self.limits = queue, run, rows, limits
         self.more = False
+        self.at_once = 1
         shares: dict[Request, list[int]] = {}
         for request, i in rows:
             shares.setdefault(request, []).append(i)
@@ -136,22 +144,27 @@ class Batch:
         if self._prepared is None:
             results = self.run(self._payloads())
         else:
-            results = cast(TwoSteps, self.run).compute(self._prepared[0])
+            results = cast(TwoSteps, self.run).compute(self._prepared[0], alone=self.at_once == 1)
         if len(results) != len(self.rows):
             raise ValueError(f"{len(results)} results for {len(self.rows)} rows")
         return results
 
     def apart(self) -> list[Batch]:
         """A batch for each request, the rows in the same order."""
-        return [
+        found = [
             Batch(self.queue, self.run, [(request, i) for i in numbers], self.limits)
             for request, (numbers, _) in self.shares.items()
         ]
+        for own in found:
+            own.at_once = self.at_once
+        return found
 
     def deliver(self, results: Sequence[Any]) -> None:
         """Give each row its result."""
         for (request, i), result in zip(self.rows, results, strict=True):
-            request.give(i, result)
+            request.results[i] = result
+        for request, (numbers, _) in self.shares.items():
+            request.given(len(numbers))
 
     @property
     def tokens(self) -> int:

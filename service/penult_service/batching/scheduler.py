@@ -1,4 +1,4 @@
-"""One thread that decides what runs next, runs it, and answers everybody who waits."""
+"""Threads that decide what runs next, run it, and answer everybody who waits."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 
 
 class Scheduler:
-    """Packs the rows of many requests into batches and runs them, one at a time.
+    """Packs the rows of many requests into batches and runs them: one at a time, or, where many wait and their limits
+    allow it, several at once, each on a thread of its own (an executor).
 
     While a batch runs the next one is packed, and its input made ready where its `run` has two steps (see `TwoSteps`);
     what runs next is decided when the batch before it has ended, so that a small request still goes first.
@@ -35,9 +36,10 @@ class Scheduler:
         token_budget, max_rows: Of a batch (see `Limits`), where `submit` says nothing.
         max_waiting_tokens: The most that may wait in a queue (a model version).
         stall_seconds: A batch that takes longer means not healthy.
-        max_deaths: So many deaths of the executor within a minute are the end: it is not started again.
+        max_deaths: So many deaths of executors within a minute are the end: they are not started again.
+        executors: Batches that run at once, at most.
         observer: Told of queues and batches.
-        fatal: Called once, from the dying thread, when the executor is not started again.
+        fatal: Called once, from the dying thread, when an executor is not started again.
         clock: Seconds, monotonic; those of deadlines.
     """
 
@@ -49,6 +51,7 @@ class Scheduler:
         max_waiting_tokens: int = 1 << 18,
         stall_seconds: float = 60.0,
         max_deaths: int = 3,
+        executors: int = 1,
         observer: Observer | None = None,
         fatal: Callable[[BaseException], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -60,12 +63,12 @@ class Scheduler:
         self._clock = clock
         lock = threading.Lock()
         self._changed = threading.Condition(lock)
-        self._running: Batch | None = None
+        self._running: dict[int, Batch] = {}  # by the number of the thread
         self._vitals = Vitals(stall_seconds, max_deaths, clock())
         self._recent, self._stretch = Recent(), Stretch()
         self._closing = False
         self._packer = Packer(lock, self._backlog)
-        self._thread = self._start()
+        self._threads = [self._start() for _ in range(executors)]
 
     def submit(
         self,
@@ -150,8 +153,9 @@ class Scheduler:
     def health(self) -> Health:
         """How it is, at this moment."""
         with self._changed:
-            busy = self._running is not None or bool(self._backlog)
-            return self._vitals.health(self._clock(), busy=busy, alive=self._thread.is_alive())
+            busy = bool(self._running or self._backlog)
+            alive = all(thread.is_alive() for thread in self._threads)
+            return self._vitals.health(self._clock(), busy=busy, alive=alive)
 
     def waiting_tokens(self, queue: Hashable) -> int:
         """Tokens that wait in the queue; what runs is not counted."""
@@ -163,9 +167,12 @@ class Scheduler:
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-        self._thread.join(grace)
+            threads = self._threads[:]
+        ends = time.monotonic() + grace
+        for thread in threads:
+            thread.join(max(0.0, ends - time.monotonic()))
         with self._changed:
-            rest = self._everything()
+            rest = self._taken_out(*self._running.values())
             self._packer.end()
         ending = Unavailable("the server is shutting down; send it to another, or later", reason="DRAINING")
         fail_all(rest, ending)
@@ -179,16 +186,16 @@ class Scheduler:
             )
 
     def _add(self, request: Request) -> None:
-        if self._running is None and not self._backlog:
+        if not (self._running or self._backlog):
             now = self._clock()
-            self._vitals.began(now)
+            self._vitals.woken(now)
             self._stretch.begin(now)
         self._backlog.add(request, self._recent.tokens_per_second)
         self._observe_queues([request.queue])
-        if self._running is None:
-            self._changed.notify_all()
-        else:
+        if self._running:
             self._packer.wake()
+        if self._may_begin():
+            self._changed.notify()
 
     def _drop_gone(self, now: float) -> list[Request]:
         """Take out what nobody waits for; to be answered once the lock is released."""
@@ -212,24 +219,40 @@ class Scheduler:
 
     def _next(self) -> Batch | None:
         """Wait for the next batch; None when closing and nothing waits."""
+        own = threading.get_ident()
         while True:
             with self._changed:
-                self._running = None
-                while not self._backlog and not self._closing:
+                self._running.pop(own, None)
+                self._vitals.rests(own)
+                while not (self._may_begin() or (self._closing and not self._backlog)):
                     self._changed.wait()
                 now = self._backlog.pace.now = self._clock()
-                self._vitals.began(now)
                 self._backlog.pace.tokens_per_second = self._recent.tokens_per_second
                 gone = self._drop_gone(now)
-                batch = self._running = self._backlog.take()
-                if batch:
-                    self._observe_queues([batch.queue])
-                    self._packer.wake()
-                finished = self._closing and batch is None
+                batch = self._begin(own, now) if self._may_begin() else None
+                finished = self._closing and not self._backlog
+                if finished:
+                    self._changed.notify_all()
             _answer_gone(gone)
             del gone
             if batch or finished:
                 return batch
+
+    def _may_begin(self) -> bool:
+        """Whether the next batch may run beside those that do."""
+        running = [batch.at_once for batch in self._running.values()]
+        return len(running) < min([*running, self._backlog.at_once(idle=not running)])
+
+    def _begin(self, own: int, now: float) -> Batch | None:
+        batch = self._backlog.take(idle=not self._running)
+        if batch:
+            self._running[own] = batch
+            self._vitals.began(own, now)
+            self._observe_queues([batch.queue])
+            self._packer.wake()
+            if self._may_begin():
+                self._changed.notify()
+        return batch
 
     def _run(self, batch: Batch) -> None:
         started = self._clock()
@@ -256,18 +279,20 @@ class Scheduler:
     def _finished(self, batch: Batch, started: float, *, failed: bool) -> None:
         now = self._clock()
         with self._changed:
-            self._vitals.ended(now, failed=failed)
-            self._stretch.ran(batch.queue, now, batch.tokens, full=batch.more and not failed)
+            self._vitals.ended(threading.get_ident(), now, failed=failed)
+            self._stretch.ran(batch.queue, now, batch.tokens, full=batch.more and not failed, began=started)
             if not failed:
-                self._recent.ran(batch.tokens, now - started)
+                self._recent.ran(batch.tokens, (now - started) / batch.at_once)
         if self._observer:
             self._observer.batch_finished(batch.stats(started, now, failed=failed))
 
     def _died(self, death: BaseException) -> None:
-        """Fail all who wait, and start again unless it happens too often."""
-        now = self._clock()
+        """Fail all who wait or were in its batch, and start again unless it happens too often."""
+        now, own = self._clock(), threading.get_ident()
         with self._changed:
-            victims = self._everything()
+            batch = self._running.pop(own, None)
+            self._vitals.rests(own)
+            victims = self._taken_out(*([batch] if batch else []))
             often = self._vitals.died(now)
             fatal = self._vitals.fatal = often or not (self._closing or self._restart())
         fail_all(
@@ -280,20 +305,17 @@ class Scheduler:
     def _restart(self) -> bool:
         """A new executor thread; False when the system gives none."""
         try:
-            self._thread = self._start()
+            self._threads[self._threads.index(threading.current_thread())] = self._start()
         except (RuntimeError, MemoryError):
             log.critical("no new executor thread can be started")
             return False
         return True
 
-    def _everything(self) -> set[Request]:
-        """All requests that wait or run, taken out."""
+    def _taken_out(self, *batches: Batch) -> set[Request]:
+        """All requests that wait, which do so no longer; and those of the batches."""
         requests = set(self._backlog.drop_all())
         self._observe_queues(request.queue for request in requests)
-        if self._running:
-            requests |= self._running.requests
-            self._running = None
-        return requests
+        return requests.union(*(batch.requests for batch in batches))
 
     def _observe_queues(self, queues: Iterable[Hashable]) -> None:
         if self._observer:

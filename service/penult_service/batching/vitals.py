@@ -1,41 +1,51 @@
-"""Whether the executor lives and gets on."""
+"""Whether the executors live and get on."""
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Hashable
 
 from penult_service.batching.reports import Health
 
 
 class Vitals:
-    """How the executor is. Kept under the scheduler's lock: nothing here is thread-safe.
+    """How the executors are. Kept under the scheduler's lock: nothing here is thread-safe.
 
     Args:
         stall_seconds, max_deaths: As of `Scheduler`.
         now: Seconds, as all times here.
 
     Attributes:
-        fatal: It died too often, and stays dead.
+        fatal: They died too often, and stay dead.
     """
 
     def __init__(self, stall_seconds: float, max_deaths: int, now: float) -> None:
         self._stall_seconds, self._max_deaths = stall_seconds, max_deaths
-        self._progress = now
+        self._last = now
+        self._busy: dict[Hashable, float] = {}  # since when, or since it ended one of the parts of its batch
         self._deaths = 0
         self._recent: deque[float] = deque(maxlen=max_deaths)
         self._unproven = self.fatal = False
 
-    def began(self, now: float) -> None:
-        """A batch begins, or work has come after a pause."""
-        self._progress = now
+    def woken(self, now: float) -> None:
+        """Work has come after a pause."""
+        self._last = now
 
-    def ended(self, now: float, *, failed: bool) -> None:
-        """A batch has ended."""
-        self._progress = now
+    def began(self, executor: Hashable, now: float) -> None:
+        """It begins a batch."""
+        self._busy[executor] = now
+
+    def ended(self, executor: Hashable, now: float, *, failed: bool) -> None:
+        """It has ended one, or a part of one that is run by itself."""
+        self._busy[executor] = self._last = now
         self._unproven = self._unproven and failed
 
+    def rests(self, executor: Hashable) -> None:
+        """It has no batch."""
+        self._busy.pop(executor, None)
+
     def died(self, now: float) -> bool:
-        """The executor has; whether that was too often within a minute."""
+        """One has; whether that was too often within a minute."""
         self._deaths += 1
         self._recent.append(now)
         self._unproven = True
@@ -43,7 +53,7 @@ class Vitals:
 
     def health(self, now: float, *, busy: bool, alive: bool) -> Health:
         """At this moment."""
-        since = now - self._progress
+        since = now - min(self._busy.values(), default=self._last)
         stalled = busy and since > self._stall_seconds
         healthy = alive and not (stalled or self.fatal or self._unproven)
         return Health(healthy, busy, alive, stalled, self.fatal, self._deaths, since)

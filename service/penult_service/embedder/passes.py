@@ -56,10 +56,10 @@ class EncodePass:
         lengths = np.array([table.lengths[i] for table, i in rows], np.int32)
         return Stacked(*stacked(rows, width=width_of(rows, self.manifest)), lengths)
 
-    def compute(self, batch: Stacked) -> list[Reading]:
+    def compute(self, batch: Stacked, *, alone: bool = True) -> list[Reading]:
         """A reading for each row, in order."""
         inputs, values = batch.inputs, batch.values
-        readouts = self.engine.encode({**inputs, **values}, self._layers())
+        readouts = self.engine.encode({**inputs, **values}, self._layers(), alone=alone)
         rows = len(batch.lengths)
         vectors: Sequence[FloatMatrix | None] | FloatMatrix = [None] * rows
         probabilities: Sequence[FloatMatrix | None] | FloatMatrix = [None] * rows

@@ -28,7 +28,7 @@ class Tokenizer(Protocol):
 
 
 class Engine(Protocol):
-    """Runs a prepared model. Called from one thread at a time; blocking. Compared by identity.
+    """Runs a prepared model. Called from several threads at once; blocking. Compared by identity.
 
     Arrays are named as the signatures of `prepared` name them. InvalidInput: the model refuses these numbers.
     """
@@ -37,9 +37,12 @@ class Engine(Protocol):
     precision: str
 
     def encode(
-        self, inputs: Mapping[str, NDArray[Any]], layers: Sequence[str]
+        self, inputs: Mapping[str, NDArray[Any]], layers: Sequence[str], *, alone: bool = True
     ) -> dict[str, NDArray[np.float32]]:
-        """Tokens int [n, length], values [n, ...] -> readouts float32 by layer: [n, d], or [n, length, d] of tokens."""
+        """Tokens int [n, length], values [n, ...] -> readouts float32 by layer: [n, d], or [n, length, d] of tokens.
+
+        `alone`: no other call is computed meanwhile, so that all threads may take part; it changes nothing else.
+        """
         ...
 
     def head(

@@ -134,6 +134,7 @@ def limits_of(model: LoadedModel) -> Limits:
         model.tuned.overhead,
         stepped=in_steps(manifest),
         longest=manifest.max_length,
+        at_once=setting.streams,
     )
 
 

@@ -56,13 +56,14 @@ class SharedPass:
         stacked = self.encode.prepare([(row.table, row.row) for row in missing]) if missing else None
         return _Ready(rows, missing, stacked)
 
-    def compute(self, batch: _Ready) -> list[Reading]:
+    def compute(self, batch: _Ready, *, alone: bool = True) -> list[Reading]:
         """As `EncodePass.compute`."""
         missing = _missing(batch.missing)
         if len(missing) < len(batch.missing):  # the batch that ran meanwhile had some of them
             batch = self.prepare(batch.rows)
         if batch.stacked is not None:
-            for row, reading in zip(batch.missing, self.encode.compute(batch.stacked), strict=True):
+            readings = self.encode.compute(batch.stacked, alone=alone)
+            for row, reading in zip(batch.missing, readings, strict=True):
                 row.reading = reading
         return [row.reading for row in batch.rows if row.reading is not None]
 

@@ -112,7 +112,7 @@ async def test_other_precisions_become_float32(embedder: Embedder, dtype: str) -
         dtype = pytest.importorskip("ml_dtypes").bfloat16
     model = fake_model()
     encode = model.engine.encode
-    model.engine.encode = lambda i, layers: {k: v.astype(dtype) for k, v in encode(i, layers).items()}
+    model.engine.encode = lambda *given, **how: {k: v.astype(dtype) for k, v in encode(*given, **how).items()}
     for pooling in ("pooled", "mean"):
         result = await embedder.embed(model, TEXTS, EmbedOptions(pooling=pooling), probabilities=True)
         right = await embedder.embed(fake_model(), TEXTS, EmbedOptions(pooling=pooling))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -27,31 +28,31 @@ class Side(side.Side):
         config = serve_config(paths=(model,), engine=engine, precision=precision, threads=threads)
         self._loaded = loader(config)(from_paths([model])[0])
         manifest = self._loaded.manifest
-        self._layer = next(readout.layer for readout in manifest.readouts if readout.kind == "tokens")
+        self._layer = next(readout for readout in manifest.readouts if readout.kind == "tokens")
         self._mask = next(token.name for token in manifest.inputs if token.role == "mask")
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """As in `side.Side`, in the batches that the scheduler would make of them."""
+        """As in `side.Side`, in the batches that the scheduler would make of them, as many at once."""
         table = self._loaded.tokenizer.tokenize(list(texts))
-        limits = limits_of(self._loaded)
+        limits, streams = limits_of(self._loaded), self._loaded.tuned.setting.streams
         packed = plan(table.lengths.tolist(), limits)
-        found: NDArray[np.float32] | None = None
-        seconds = []
-        for rows in packed:
+        found = np.empty((len(texts), self._layer.dimension), np.float32)
+
+        def seconds(rows: list[int]) -> float:
             width = limits.padded(int(table.lengths[rows].max()))
             inputs = {name: array[rows, :width] for name, array in table.inputs.items()}
             began = time.perf_counter()
-            read = self._loaded.engine.encode(inputs, (self._layer,))[self._layer]
-            seconds.append(time.perf_counter() - began)
-            pooled = pool_tokens(read, inputs[self._mask], "mean")
-            if found is None:
-                found = np.empty((len(texts), pooled.shape[1]), np.float32)
-            found[rows] = pooled
-        assert found is not None
+            read = self._loaded.engine.encode(inputs, (self._layer.layer,), alone=streams == 1)
+            took = time.perf_counter() - began
+            found[rows] = pool_tokens(read[self._layer.layer], inputs[self._mask], "mean")
+            return took
+
+        with ThreadPoolExecutor(streams) as pool:
+            taken = list(pool.map(seconds, packed))
         self.told = {
             "batches": len(packed),
-            "longest_batch_seconds": max(seconds),
-            "median_batch_seconds": float(np.median(seconds)),
+            "longest_batch_seconds": max(taken),
+            "median_batch_seconds": float(np.median(taken)),
             "tokens": int(table.lengths.sum()),
             "padded_tokens": sum(
                 len(rows) * limits.padded(int(table.lengths[rows].max())) for rows in packed

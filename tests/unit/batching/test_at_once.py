@@ -1,0 +1,299 @@
+"""Where many batches wait several run at once, each on an executor of its own; few go one at a time, each alone."""
+
+from __future__ import annotations
+
+import queue
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from penult_service.batching import Limits, Scheduler
+from penult_service.errors import Internal, Unavailable
+
+WAIT = 10.0  # seconds after which a test that hangs fails
+TWO = Limits(token_budget=40, max_rows=4, at_once=2)
+ONE = Limits(token_budget=40, max_rows=4)
+MANY = 4 * 2 * 4 + 1  # rows: more than four batches for each of two
+DIES = "dies"
+
+
+@dataclass
+class Entered:
+    """A batch that is computed: it ends when it is told how."""
+
+    numbers: list[int]
+    alone: bool
+    ends: queue.SimpleQueue[str] = field(default_factory=queue.SimpleQueue)
+
+    def end(self, how: str = "") -> None:
+        self.ends.put(how)
+
+
+class Model:
+    """Doubles numbers, in two steps; every batch comes out of `entered`, and goes on when it is told to, or `open`."""
+
+    def __init__(self) -> None:
+        self.entered: queue.Queue[Entered] = queue.Queue()
+        self.all: list[Entered] = []
+        self.open = False
+        self.most = self._inside = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, payloads: Sequence[int]) -> list[int]:
+        return self.compute(self.prepare(payloads))
+
+    def prepare(self, payloads: Sequence[int]) -> list[int]:
+        return list(payloads)
+
+    def compute(self, prepared: list[int], *, alone: bool = True) -> list[int]:
+        with self._lock:
+            self._inside += 1
+            self.most = max(self.most, self._inside)
+        try:
+            time.sleep(0)  # others have their turn
+            if not self.open:
+                batch = Entered(prepared, alone)
+                self.all.append(batch)
+                self.entered.put(batch)
+                how = batch.ends.get(timeout=WAIT)
+                if how == DIES:
+                    raise SystemExit
+                if how:
+                    raise RuntimeError(how)
+            return [2 * number for number in prepared]
+        finally:
+            with self._lock:
+                self._inside -= 1
+
+    def let_go(self) -> None:
+        """All that run, and all that will."""
+        self.open = True
+        for batch in self.all:
+            batch.end()
+
+    def next(self) -> Entered:
+        return self.entered.get(timeout=WAIT)
+
+    def nothing(self) -> bool:
+        """Whether no other batch begins."""
+        try:
+            self.entered.get(timeout=0.05)
+        except queue.Empty:
+            return True
+        return False
+
+
+@pytest.fixture
+def model() -> Iterator[Model]:
+    made = Model()
+    yield made
+    made.let_go()
+
+
+@pytest.fixture
+def make(model: Model) -> Iterator[Callable[..., Scheduler]]:
+    made: list[Scheduler] = []
+
+    def scheduler(**settings: Any) -> Scheduler:
+        made.append(Scheduler(**{"executors": 2} | settings))
+        return made[-1]
+
+    yield scheduler
+    model.let_go()
+    for each in made:
+        each.close(WAIT)
+
+
+def submit(
+    scheduler: Scheduler, model: Model, numbers: Sequence[int], limits: Limits = TWO, **how: Any
+) -> Future[list[int]]:
+    return scheduler.submit(how.pop("queue", "m"), model, numbers, [10] * len(numbers), limits=limits, **how)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + WAIT
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
+def test_of_many_two_run_at_once_and_never_three(make: Callable[..., Scheduler], model: Model) -> None:
+    """The last ones too: as long as one runs, they do not wait until all of the machine is free."""
+    future = submit(make(executors=3), model, range(MANY))
+    running = [model.next(), model.next()]
+    assert model.nothing()
+    for _ in range(7):
+        running.pop(0).end()
+        running.append(model.next())
+        assert not any(batch.alone for batch in running)
+    for batch in running:
+        batch.end()
+    assert future.result(WAIT) == [2 * number for number in range(MANY)]
+    assert model.most == 2
+
+
+def test_few_run_one_at_a_time_each_alone(make: Callable[..., Scheduler], model: Model) -> None:
+    future = submit(make(), model, range(MANY - 1))
+    for _ in range(8):
+        batch = model.next()
+        assert batch.alone
+        assert model.nothing()
+        batch.end()
+    assert future.result(WAIT)
+    assert model.most == 1
+
+
+def test_what_comes_while_one_runs_alone_waits(make: Callable[..., Scheduler], model: Model) -> None:
+    scheduler = make()
+    submit(scheduler, model, [1])
+    alone = model.next()
+    assert alone.alone
+    submit(scheduler, model, range(MANY))
+    assert model.nothing()
+    alone.end()
+    assert not model.next().alone
+    assert not model.next().alone
+
+
+def test_a_small_request_takes_the_next_place_beside_bulk_work(
+    make: Callable[..., Scheduler], model: Model
+) -> None:
+    scheduler = make()
+    submit(scheduler, model, range(MANY))
+    first, _second = model.next(), model.next()
+    small = submit(scheduler, model, [1000])
+    first.end()
+    batch = model.next()
+    assert batch.numbers == [1000]
+    assert not batch.alone
+    batch.end()
+    assert small.result(WAIT) == [2000]
+
+
+def test_a_model_that_runs_alone_waits_for_all_and_is_not_passed_by(
+    make: Callable[..., Scheduler], model: Model
+) -> None:
+    scheduler = make()
+    submit(scheduler, model, range(MANY))
+    first, second = model.next(), model.next()
+    other = submit(scheduler, model, [7, 8, 9, 10, 11], ONE, queue="other")
+    first.end()
+    third = model.next()  # models take turns: the one batch behind those that run is of the first
+    second.end()
+    assert model.nothing()
+    third.end()
+    batch = model.next()
+    assert batch.alone
+    assert set(batch.numbers) <= {7, 8, 9, 10, 11}
+    batch.end()
+    del other
+
+
+def test_a_run_of_one_step_is_alone(make: Callable[..., Scheduler]) -> None:
+    inside, most, lock = 0, 0, threading.Lock()
+
+    def run(payloads: Sequence[int]) -> list[int]:
+        nonlocal inside, most
+        with lock:
+            inside += 1
+            most = max(most, inside)
+        time.sleep(0.001)
+        with lock:
+            inside -= 1
+        return list(payloads)
+
+    assert make().submit("m", run, range(200), [10] * 200, limits=TWO).result(WAIT) == list(range(200))
+    assert most == 1
+
+
+def test_a_request_that_fails_leaves_the_batch_beside_it(
+    make: Callable[..., Scheduler], model: Model
+) -> None:
+    scheduler = make()
+    others = [submit(scheduler, model, range(4 * i, 4 * i + 4)) for i in range(9)]
+    bad, good = model.next(), model.next()
+    bad.end("told to")
+    good.end()
+    until(lambda: sum(future.done() for future in others) >= 2)
+    failed = [future for future in others if future.done() and future.exception()]
+    assert len(failed) == 1
+    assert isinstance(failed[0].exception(), Internal)
+
+
+def test_one_executor_dies_and_the_batch_of_the_other_is_answered(
+    make: Callable[..., Scheduler], model: Model
+) -> None:
+    scheduler = make()
+    futures = [submit(scheduler, model, range(4 * i, 4 * i + 4)) for i in range(9)]
+    dying, other = model.next(), model.next()
+    dying.end(DIES)
+    until(lambda: sum(future.done() for future in futures) == 8)
+    open_ = next(future for future in futures if not future.done())
+    assert all(isinstance(future.exception(), Unavailable) for future in futures if future is not open_)
+    other.end()
+    assert open_.result(WAIT) == [2 * number for number in other.numbers]
+    again = submit(scheduler, model, range(MANY))
+    model.next()
+    model.next()  # both live
+    assert scheduler.health().deaths == 1
+    assert not again.done()
+
+
+def test_one_that_hangs_is_seen_beside_one_that_gets_on(make: Callable[..., Scheduler], model: Model) -> None:
+    clock = [0.0]
+    scheduler = make(stall_seconds=60.0, clock=lambda: clock[0])
+    submit(scheduler, model, range(MANY))
+    _hangs, running = model.next(), model.next()
+    for clock[0] in (30.0, 55.0, 61.0):
+        running.end()
+        running = model.next()
+    health = scheduler.health()
+    assert health.stalled
+    assert health.since_progress == 61.0
+
+
+def test_closing_waits_for_all_and_tells_those_that_do_not_end(model: Model) -> None:
+    scheduler = Scheduler(executors=2)
+    futures = [submit(scheduler, model, range(4 * i, 4 * i + 4)) for i in range(9)]
+    first, second = model.next(), model.next()
+    began = time.monotonic()
+    scheduler.close(0.2)
+    assert time.monotonic() - began < WAIT / 2
+    assert all(isinstance(future.exception(WAIT), Unavailable) for future in futures)
+    for batch in (first, second):
+        batch.end()
+
+    scheduler = Scheduler(executors=2)
+    model.open = True
+    future = submit(scheduler, model, range(MANY))
+    scheduler.close(WAIT)
+    assert future.result(0) == [2 * number for number in range(MANY)]
+
+
+def test_every_row_of_every_request_is_answered_once(make: Callable[..., Scheduler], model: Model) -> None:
+    """Rows of a request end on several executors at one time: none is lost in the count of what is missing."""
+    scheduler, model.open = make(executors=4), True
+    limits = Limits(token_budget=40, max_rows=4, at_once=4)
+
+    def caller(seed: int) -> None:
+        draw = random.Random(seed)
+        for _ in range(60):
+            numbers = [draw.randrange(10_000) for _ in range(draw.choice((1, 3, 40, 150)))]
+            lengths = [draw.randint(1, 12) for _ in numbers]
+            future = scheduler.submit("m", model, numbers, lengths, limits=limits, caller=seed)
+            if draw.random() < 0.1:
+                future.cancel()
+                continue
+            assert future.result(WAIT) == [2 * number for number in numbers]
+
+    with ThreadPoolExecutor(6) as pool:
+        for done in [pool.submit(caller, seed) for seed in range(6)]:
+            done.result(60)
+    until(lambda: not scheduler.health().busy)
+    assert scheduler.waiting_tokens("m") == 0
+    assert model.most > 1
