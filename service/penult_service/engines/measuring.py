@@ -143,7 +143,7 @@ class _Bench:
         return Measured(setting, problem=problem) if problem else Candidate(setting, engine)
 
     def _problem(self, setting: Setting, engine: pricing.Computes) -> str:
-        """Why what it computes is not accepted; empty when it is. Threads change nothing of it."""
+        """Why what it computes is not accepted; empty when it is. Threads and streams change nothing of it."""
         kind = (setting.engine, setting.precision)
         if _is_reference(setting):
             return ""

@@ -1,13 +1,15 @@
 """Times ways to run a model on this machine, and finds the best.
 
 All settings of a round are timed one after the other before the next round, so that a busy neighbour slows all of them;
-of the rounds the median counts.
+of the rounds the median counts. A setting with streams is timed as it is used where many batches wait: in all of them.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -78,7 +80,7 @@ class Stopwatch:
 
     Args:
         manifest: Of the model.
-        clock: Seconds; for tests.
+        clock: Seconds, asked by each stream for itself; for tests.
     """
 
     def __init__(self, manifest: Manifest, clock: Callable[[], float] = time.perf_counter) -> None:
@@ -90,17 +92,17 @@ class Stopwatch:
         """All in rounds, in batches of one size; those far behind leave after the second."""
         sample = self._sample(candidates[0].setting, 1)
         for one in candidates:  # the first batch is always slow
-            self._time(one.engine, sample)
-        fastest = min(self._time(one.engine, sample) / sum(sample.weights) for one in candidates)
+            self._time(one, sample)
+        fastest = min(self._time(one, sample) / sum(sample.weights) for one in candidates)
         sample = self._sample(candidates[0].setting, max(1, int(_ROUND_SECONDS / max(fastest, 1e-9))))
         for one in candidates:
-            self._time(one.engine, sample)
+            self._time(one, sample)
         seconds: list[list[float]] = [[] for _ in candidates]
         racing = list(range(len(candidates)))
         began = self._clock()
         for number in range(_ROUNDS):
             for i in racing:
-                seconds[i].append(self._time(candidates[i].engine, sample))
+                seconds[i].append(self._time(candidates[i], sample))
             best_so_far = min(float(np.median(found)) for found in seconds)
             if number:
                 racing = [i for i in racing if min(seconds[i]) < FAR_BEHIND * best_so_far]
@@ -122,11 +124,11 @@ class Stopwatch:
         for _ in range(_SIZE_ROUNDS):
             for budget, rows in sizes:
                 sample = self._sample(replace(candidate.setting, token_budget=budget, max_rows=rows))
-                seconds = self._time(candidate.engine, sample)
+                seconds = self._time(candidate, sample)
                 count = sum(sample.weights)
                 rate = sample.tokens / (seconds + _BESIDE * count)
                 rates[budget, rows] = max(rates.get((budget, rows), 0.0), rate)
-                if seconds > _LONGEST_BATCH * count:
+                if seconds * candidate.setting.streams > _LONGEST_BATCH * count:
                     break
             most = max(rates.values())
             sizes = [size for size in sizes if rates.get(size, 0.0) > NEAR * most]
@@ -149,12 +151,27 @@ class Stopwatch:
         batches = tuple(self._examples.batch(plan_[part[len(part) // 2]]) for part in parts)
         return Sample(batches, tuple(len(part) for part in parts), int(self._examples.lengths.sum()))
 
-    def _time(self, engine: Computes, sample: Sample) -> float:
-        """Seconds that the whole plan would take."""
+    def _time(self, candidate: Candidate, sample: Sample) -> float:
+        """Seconds that the whole plan would take, its batches shared among the streams."""
+        streams = candidate.setting.streams
+        if streams == 1:
+            return self._of_one(candidate.engine, sample, alone=True)
+        together = threading.Barrier(streams)
+
+        def stream() -> float:
+            together.wait()
+            return self._of_one(candidate.engine, sample, alone=False)
+
+        with ThreadPoolExecutor(streams) as pool:
+            running = [pool.submit(stream) for _ in range(streams)]
+            return max(each.result() for each in running) / streams  # each took all of the plan
+
+    def _of_one(self, engine: Computes, sample: Sample, *, alone: bool) -> float:
+        """Seconds that the whole plan would take this thread."""
         total = 0.0
         for batch, weight in zip(sample.batches, sample.weights, strict=True):
             began = self._clock()
-            engine.encode(batch, self._layers)
+            engine.encode(batch, self._layers, alone=alone)
             total += weight * (self._clock() - began)
         return total
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +16,9 @@ from penult_service.engines.timing import Candidate, Stopwatch, best, mix
 from penult_service.tuned import AUTO, BFLOAT16, FLOAT32, OPENVINO, TENSORFLOW, Measured, Setting
 
 
-class Clock:
+class Clock(threading.local):
+    """Each thread has its own, so that what is computed at once takes no longer for it."""
+
     now = 0.0
 
     def __call__(self) -> float:
@@ -24,7 +27,10 @@ class Clock:
 
 @dataclass
 class Costly:
-    """Takes `a` seconds a batch and `b` a padded token; from `full` tokens on, `c` for each more."""
+    """Takes `a` seconds a batch and `b` a padded token; from `full` tokens on, `c` for each more.
+
+    `shared` times as long where it is not alone: of the streams in turn.
+    """
 
     clock: Clock
     a: float
@@ -33,23 +39,56 @@ class Costly:
     full: int = 0
     extra: list[float] = field(default_factory=list)
     batches: list[tuple[int, ...]] = field(default_factory=list)
+    shared: tuple[float, ...] = (1.0,)
 
     def encode(
         self,
         inputs: Mapping[str, NDArray[Any]],
         layers: Sequence[str],
         *,
-        alone: bool = True,  # noqa: ARG002
+        alone: bool = True,
     ) -> dict[str, NDArray[np.float32]]:
         shape = inputs["ids"].shape
         self.batches.append(shape)
         tokens = inputs["ids"].size
         beyond = self.c * max(0, tokens - self.full) if self.full else 0.0
-        self.clock.now += self.a + self.b * tokens + beyond + (self.extra.pop() if self.extra else 0.0)
+        taken = self.a + self.b * tokens + beyond + (self.extra.pop() if self.extra else 0.0)
+        self.clock.now += taken if alone else taken * self._share()
         return {layer: np.zeros((shape[0], DIMENSION), np.float32) for layer in layers}
+
+    def _share(self) -> float:
+        number = int(threading.current_thread().name.rpartition("_")[2])  # as a pool names its threads
+        return self.shared[number % len(self.shared)]
 
     def head(self, *_: Any) -> dict[str, NDArray[Any]]:
         raise AssertionError("only encoding is timed")
+
+
+@dataclass
+class Meeting:
+    """Computes nothing until so many calls are in flight, of those that are not alone; None is beside one that is."""
+
+    clock: Clock
+    streams: int
+    met: int = 0
+    lonely: int = 0
+
+    def __post_init__(self) -> None:
+        self._barrier = threading.Barrier(self.streams)
+
+    def encode(
+        self, _: Mapping[str, NDArray[Any]], layers: Sequence[str], *, alone: bool = True
+    ) -> dict[str, NDArray[np.float32]]:
+        if alone:
+            assert self._barrier.n_waiting == 0
+            self.lonely += 1
+        else:
+            self._barrier.wait(timeout=20)
+            self.met += 1
+        self.clock.now += 0.01
+        return {layer: np.zeros((1, DIMENSION), np.float32) for layer in layers}
+
+    head = Costly.head
 
 
 def watch(clock: Clock) -> Stopwatch:
@@ -124,6 +163,60 @@ def test_batches_that_would_keep_others_waiting_are_not_tried() -> None:
     found = watch(clock).sizes(Candidate(Setting(), slow))
     assert found.setting.token_budget <= 1024
     assert max(rows * length for rows, length in slow.batches) <= 1024
+
+
+def test_streams_are_timed_at_once_and_one_text_alone() -> None:
+    clock = Clock()
+    engine = Meeting(clock, 3)
+    candidate = Candidate(Setting(OPENVINO, threads=6, streams=3), engine)
+    (found,) = watch(clock).compare([candidate])
+    assert engine.met > 3
+    assert engine.lonely == 16, "one to get warm, and fifteen that are timed"
+    assert found.one_seconds == pytest.approx(0.01)
+    watch(clock).sizes(candidate)
+    assert engine.lonely == 32
+
+
+@pytest.mark.parametrize(
+    ("streams", "shared", "faster"),
+    [
+        (2, (1.0,), 2.0),
+        (2, (1.8,), 2 / 1.8),
+        (4, (5.0,), 4 / 5),
+        (2, (1.5, 2.5), 2 / 2.5),  # the slowest is what one waits for
+    ],
+)
+def test_the_rate_of_streams_is_that_of_all_together(
+    streams: int, shared: tuple[float, ...], faster: float
+) -> None:
+    clock = Clock()
+    costs = {"a": 0.001, "b": 1e-5}
+    by_one, by_many = (
+        Candidate(Setting(OPENVINO, threads=4, streams=n), Costly(clock, **costs, shared=shared))
+        for n in (1, streams)
+    )
+    one, many = watch(clock).compare([by_one, by_many])
+    assert many.tokens_per_second / one.tokens_per_second == pytest.approx(faster)
+    assert many.one_seconds == one.one_seconds == pytest.approx(0.001 + 16e-5)
+    assert many.setting.streams == streams
+
+
+def test_the_batch_of_one_stream_must_not_keep_others_waiting_either() -> None:
+    clock = Clock()
+    slow = Costly(
+        clock, 0.1, 2e-4
+    )  # in one of four streams 1,024 tokens take 0.3 s, and the plan 0.08 s for each
+    found = watch(clock).sizes(Candidate(Setting(threads=4, streams=4), slow))
+    assert found.setting.token_budget <= 1024
+    assert max(rows * length for rows, length in slow.batches) <= 1024
+
+
+def test_a_stream_that_fails_fails_all() -> None:
+    clock = Clock()
+    engine = Costly(clock, 0.0, 1e-6)
+    engine.shared = ()
+    with pytest.raises(ZeroDivisionError):
+        watch(clock).compare([Candidate(Setting(threads=2, streams=2), engine)])
 
 
 def measured(engine: str, precision: str, rate: float, problem: str = "", threads: int = 1) -> Measured:
