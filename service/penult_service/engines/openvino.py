@@ -54,6 +54,7 @@ class OpenVINOEngine:
         self._ir, self._manifest, self._setting, self._rest = ir, manifest, setting, rest
         self._index = Index.read(ir)
         self._encoders: dict[tuple[str, str, int], _Function] = {}
+        self._models: dict[str, Any] = {}  # as read: each reading would map its file anew
         self._lock = threading.Lock()
         self._tokens = [token.name for token in manifest.inputs if token.role != "value"]
         self._masks = [token.name for token in manifest.inputs if token.role == "mask"]
@@ -123,7 +124,8 @@ class OpenVINOEngine:
         """A file of the IR; of the encoder the `seam` alone where one is given."""
         how = options(precision, self._setting.threads, streams)
         try:
-            model = core().read_model(self._ir / f"{file}.xml")
+            model = self._models.get(file) or core().read_model(self._ir / f"{file}.xml")
+            self._models[file] = model
             if seam:
                 model = pooled_alone(model, seam)
             return _Function(_compiled(model, how, self._manifest.max_length))
