@@ -77,8 +77,9 @@ def loader(config: ServeConfig) -> Callable[[Source], LoadedModel]:
         )
 
     def load(directory: Path, name: str, version: int) -> LoadedModel:
-        from penult_service.engines.choosing import choose, wish_of
+        from penult_service.engines.choosing import choose
         from penult_service.engines.opening import open_engine
+        from penult_service.engines.wishes import wish_of
 
         manifest = load_manifest(directory)
         for warning in manifest.warnings:

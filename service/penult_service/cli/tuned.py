@@ -25,8 +25,9 @@ def tuned_of(
     progress: object = None,
 ) -> Tuned:
     """What `penult serve` runs a prepared model with, measured where it is not known; as `engines.choosing.choose`."""
-    from penult_service.engines.choosing import choose, wish_of
+    from penult_service.engines.choosing import choose
     from penult_service.engines.texts import TEXTS
+    from penult_service.engines.wishes import wish_of
     from penult_service.preparing.cached import private
 
     chosen = choose(

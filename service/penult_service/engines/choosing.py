@@ -11,7 +11,6 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 from penult_service.decoding import decoded
 from penult_service.engines import machine
@@ -20,9 +19,9 @@ from penult_service.engines.kept import Kept, keep, places, recalled
 from penult_service.engines.launching import CRASHED, Progress, ask
 from penult_service.engines.measuring import Found, Job
 from penult_service.engines.texts import TEXTS
+from penult_service.engines.wishes import Wish, settings_for
 from penult_service.errors import InvalidInput, ModelRefused
 from penult_service.files import new_directory
-from penult_service.guard.random_ops import RANDOM_OPS
 from penult_service.prepared import Manifest
 from penult_service.tuned import (
     AUTO,
@@ -43,53 +42,6 @@ _SECONDS = 900.0
 _FEW = 64  # texts are enough to see whether an engine computes the same in float32
 _FIRST, _LONGEST = 6, 4  # of them: the built-in ones begin with what is unlike the others
 _measuring = threading.Lock()  # two models that are timed at once would time each other
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What the operator asks for.
-
-    Attributes:
-        engine: ``auto``, ``tensorflow`` or ``openvino``.
-        precision: ``float32``, ``bfloat16``, or ``auto``: the lower one where it is worth it.
-        threads: That compute; None: as many as do best.
-        force: Take `precision` at any price.
-        allow_ops: Operations that TensorFlow may load beside those of the allow list.
-    """
-
-    engine: str = AUTO
-    precision: str = FLOAT32
-    threads: int | None = None
-    force: bool = False
-    allow_ops: tuple[str, ...] = ()
-
-
-class Asked(Protocol):
-    """What of the settings of a server is a wish, see `config.ServeConfig`."""
-
-    @property
-    def engine(self) -> str: ...
-    @property
-    def precision(self) -> str: ...
-    @property
-    def threads(self) -> int | None: ...
-    @property
-    def force_precision(self) -> bool: ...
-    @property
-    def allow_stochastic(self) -> bool: ...
-    @property
-    def allowed_ops(self) -> tuple[str, ...]: ...
-
-
-def wish_of(config: Asked, manifest: Manifest) -> Wish:
-    """What the settings of a server ask for, for this model.
-
-    Random operations are allowed only where replies will say so: a manifest that claims to be proven has nothing random
-    to hide.
-    """
-    random = RANDOM_OPS if config.allow_stochastic and not manifest.proof.proven else ()
-    allowed = (*config.allowed_ops, *random)
-    return Wish(config.engine, config.precision, config.threads, config.force_precision, allowed)
 
 
 @dataclass(frozen=True)
@@ -190,21 +142,6 @@ def _may_be_plain(wish: Wish) -> bool:
 
 def _needs(found: Kept) -> bool:
     return found.tuned.setting.engine == OPENVINO and not found.refused
-
-
-def settings_for(wish: Wish, cores: int, *, timed: bool) -> list[Setting]:
-    """What can be tried, the preferred of equal ones first: OpenVINO, which takes less memory; more threads."""
-    engines = (OPENVINO, TENSORFLOW) if wish.engine == AUTO else (wish.engine,)
-    precisions = (FLOAT32, BFLOAT16) if wish.precision == AUTO else (wish.precision,)
-    # Half of them: two threads of one core do not compute faster than one.
-    some = (wish.threads,) if wish.threads else (cores, cores // 2) if timed and cores > 1 else (cores,)
-    return [
-        Setting(engine, precision, threads)
-        for precision in precisions
-        for engine in engines
-        for threads in some
-        if engine == OPENVINO or threads == some[0]  # TensorFlow's are those of its process
-    ]
 
 
 def _found(

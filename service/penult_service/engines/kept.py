@@ -25,7 +25,8 @@ from penult_service.vectors import digest_of_parts
 
 _log = logging.getLogger(__name__)
 
-_FORMAT = "1"  # of what is kept, and of how it is measured
+_FORMAT = "1"  # of an IR, beside `IR_FORM`
+_MEASURED = "2"  # of a choice: what it holds, and how it is measured
 _PACKAGES = ("tensorflow", "openvino")
 
 
@@ -41,7 +42,7 @@ class Kept:
 def places(home: Path, directory: Path, wish: Sequence[str]) -> tuple[Path, Path]:
     """Where the choice for a prepared model and a wish is kept, and its IR: by all that they depend on."""
     model = _ir_key(directory)
-    choice = digest_of_parts([model, machine.processor(), str(machine.cores()), *wish])[:32]
+    choice = digest_of_parts([_MEASURED, model, machine.processor(), str(machine.cores()), *wish])[:32]
     return home / f"tuned-{choice}.json", home / f"ir-{model}"
 
 

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from penult_service.cli.app import main
 from penult_service.engines import choosing
-from penult_service.engines.choosing import Chosen, Wish
+from penult_service.engines.choosing import Chosen
 from penult_service.engines.fake import fake_manifest
 from penult_service.engines.texts import TEXTS
+from penult_service.engines.wishes import Wish
 from penult_service.errors import ModelRefused
 from penult_service.prepared import MANIFEST_NAME
 from penult_service.preparing import launch

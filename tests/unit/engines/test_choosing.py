@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 from penult_service.config import ServeConfig
 from penult_service.engines import choosing, kept, machine
-from penult_service.engines.choosing import Chosen, Wish, choose, settings_for
+from penult_service.engines.choosing import Chosen, choose
 from penult_service.engines.fake import Traits, fake_manifest
 from penult_service.engines.index import Index
 from penult_service.engines.measuring import Found, Job
 from penult_service.engines.texts import TEXTS
 from penult_service.engines.timing import best
+from penult_service.engines.wishes import Wish, settings_for, streams_of, wish_of
 from penult_service.errors import InvalidInput, ModelRefused
 from penult_service.guard.random_ops import RANDOM_OPS
 from penult_service.prepared import MANIFEST_NAME
@@ -124,7 +125,7 @@ def test_auto_measures_once_and_remembers(here: Machine) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", ["model", "threads", "engine", "precision", "processor", "packages", "ops"]
+    "change", ["model", "threads", "engine", "precision", "processor", "packages", "ops", "measuring"]
 )
 def test_what_it_depends_on_is_measured_again(
     here: Machine, monkeypatch: pytest.MonkeyPatch, change: str
@@ -137,6 +138,8 @@ def test_what_it_depends_on_is_measured_again(
         monkeypatch.setattr(machine, "processor", lambda: "Another one")
     elif change == "packages":
         monkeypatch.setattr(kept, "_version", lambda _: "99")
+    elif change == "measuring":
+        monkeypatch.setattr(kept, "_MEASURED", "99")
     else:
         wish = {
             "threads": (AUTO, FLOAT32, 2),
@@ -205,9 +208,9 @@ def test_what_is_damaged_is_made_again(here: Machine, damage: str) -> None:
 def test_a_named_engine_is_checked_and_not_timed(here: Machine) -> None:
     found = here.choose(OPENVINO, FLOAT32, 2)
     (job,) = here.asked
-    assert (job.time, job.settings) == (False, (Setting(OPENVINO, FLOAT32, 2),))
+    assert (job.time, job.settings) == (False, (Setting(OPENVINO, FLOAT32, 2, streams=2),))
     assert len(job.texts) <= 130
-    assert found.tuned.setting == Setting(OPENVINO, FLOAT32, 2)
+    assert found.tuned.setting == Setting(OPENVINO, FLOAT32, 2, streams=2)
     assert found.tuned.measured == ()
     assert found.tuned.price == CHEAP
 
@@ -246,10 +249,10 @@ def test_another_server_made_the_ir_in_the_meantime(here: Machine, monkeypatch: 
 def test_random_operations_are_allowed_where_replies_say_so(here: Machine) -> None:
     config = ServeConfig(allow_ops="Lgamma", allow_stochastic=True)
     random = replace(here.manifest, proof=replace(here.manifest.proof, proven=False))
-    assert choosing.wish_of(config, here.manifest).allow_ops == ("Lgamma",)
-    assert choosing.wish_of(config, random).allow_ops == ("Lgamma", *RANDOM_OPS)
+    assert wish_of(config, here.manifest).allow_ops == ("Lgamma",)
+    assert wish_of(config, random).allow_ops == ("Lgamma", *RANDOM_OPS)
     careful = config.model_copy(update={"allow_stochastic": False})
-    assert choosing.wish_of(careful, random).allow_ops == ("Lgamma",)
+    assert wish_of(careful, random).allow_ops == ("Lgamma",)
 
 
 def test_what_the_named_engine_cannot_is_refused_and_remembered(here: Machine) -> None:
@@ -383,15 +386,60 @@ def test_without_a_place_to_keep_it_tensorflow_serves(here: Machine) -> None:
     assert here.choose(TENSORFLOW).tuned.measured == ()
 
 
+def tried(wish: Wish, cores: int, *, timed: bool = True) -> list[tuple[str, str, int, int]]:
+    return [(s.engine, s.precision, s.threads, s.streams) for s in settings_for(wish, cores, timed=timed)]
+
+
 def test_what_is_tried() -> None:
-    kinds = [(s.engine, s.precision, s.threads) for s in settings_for(Wish(AUTO, AUTO), 4, timed=True)]
-    assert kinds == [
-        (OPENVINO, FLOAT32, 4),
-        (OPENVINO, FLOAT32, 2),
-        (TENSORFLOW, FLOAT32, 4),
-        (OPENVINO, BFLOAT16, 4),
-        (OPENVINO, BFLOAT16, 2),
-        (TENSORFLOW, BFLOAT16, 4),
+    assert tried(Wish(AUTO, AUTO), 4) == [
+        (OPENVINO, FLOAT32, 4, 4),
+        (OPENVINO, FLOAT32, 4, 1),
+        (OPENVINO, FLOAT32, 2, 1),
+        (TENSORFLOW, FLOAT32, 4, 1),
+        (OPENVINO, BFLOAT16, 4, 4),
+        (OPENVINO, BFLOAT16, 4, 1),
+        (OPENVINO, BFLOAT16, 2, 1),
+        (TENSORFLOW, BFLOAT16, 4, 1),
     ]
-    assert len(settings_for(Wish(AUTO, FLOAT32, 1), 4, timed=True)) == 2
-    assert [s.threads for s in settings_for(Wish(), 1, timed=True)] == [1, 1]
+    named = [(OPENVINO, FLOAT32, 2, 2), (OPENVINO, FLOAT32, 2, 1), (TENSORFLOW, FLOAT32, 2, 1)]
+    assert tried(Wish(AUTO, FLOAT32, 2), 4) == named
+    assert tried(Wish(OPENVINO), 8, timed=False) == [(OPENVINO, FLOAT32, 8, 4)]
+    assert tried(Wish(TENSORFLOW), 8) == [(TENSORFLOW, FLOAT32, 8, 1)]
+
+
+def test_one_thread_has_one_stream() -> None:
+    assert tried(Wish(AUTO, FLOAT32, 1), 4) == [(OPENVINO, FLOAT32, 1, 1), (TENSORFLOW, FLOAT32, 1, 1)]
+    assert tried(Wish(), 1) == [(OPENVINO, FLOAT32, 1, 1), (TENSORFLOW, FLOAT32, 1, 1)]
+
+
+def test_threads_are_shared_out_evenly_among_streams() -> None:
+    some = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 6, 8: 4, 10: 5, 12: 4, 16: 4, 24: 6, 32: 8, 48: 12, 64: 16}
+    assert {threads: streams_of(threads) for threads in some} == some
+    assert all(threads % streams_of(threads) == 0 for threads in range(1, 200))
+
+
+def test_streams_are_preferred_where_they_are_as_good() -> None:
+    streams, one, half, tensorflow = settings_for(Wish(), 4, timed=True)
+    for rate, chosen in ((1000.0, streams), (1029.0, streams), (1031.0, one)):
+        found = best(
+            [
+                Measured(streams, 1000.0),
+                Measured(one, rate),
+                Measured(half, 900.0),
+                Measured(tensorflow, 900.0),
+            ],
+            FLOAT32,
+        )
+        assert found is not None
+        assert found.setting == chosen
+
+
+def test_what_was_kept_before_there_were_streams_can_be_read(here: Machine) -> None:
+    found = here.choose().tuned
+    (file,) = here.home.glob("tuned-*")
+    before = json.loads(file.read_text())
+    for setting in (before["tuned"]["setting"], *(one["setting"] for one in before["tuned"]["measured"])):
+        del setting["streams"]
+    file.write_text(json.dumps(before))
+    assert kept.recalled(file) is not None
+    assert here.choose().tuned.setting == replace(found.setting, streams=1)
