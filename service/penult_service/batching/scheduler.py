@@ -12,6 +12,7 @@ from typing import TypeVar
 from penult_service.batching.admission import check_time, note_late
 from penult_service.batching.ahead import Packer
 from penult_service.batching.backlog import Backlog, lane_for, lane_of
+from penult_service.batching.executors import Executors
 from penult_service.batching.pace import Recent, Stretch
 from penult_service.batching.plan import Limits
 from penult_service.batching.reports import Health, Observer
@@ -68,7 +69,7 @@ class Scheduler:
         self._recent, self._stretch = Recent(), Stretch()
         self._closing = False
         self._packer = Packer(lock, self._backlog)
-        self._threads = [self._start() for _ in range(executors)]
+        self._executors = Executors(executors, self._work)
 
     def submit(
         self,
@@ -154,8 +155,7 @@ class Scheduler:
         """How it is, at this moment."""
         with self._changed:
             busy = bool(self._running or self._backlog)
-            alive = all(thread.is_alive() for thread in self._threads)
-            return self._vitals.health(self._clock(), busy=busy, alive=alive)
+            return self._vitals.health(self._clock(), busy=busy, alive=self._executors.alive)
 
     def waiting_tokens(self, queue: Hashable) -> int:
         """Tokens that wait in the queue; what runs is not counted."""
@@ -167,10 +167,7 @@ class Scheduler:
         with self._changed:
             self._closing = True
             self._changed.notify_all()
-            threads = self._threads[:]
-        ends = time.monotonic() + grace
-        for thread in threads:
-            thread.join(max(0.0, ends - time.monotonic()))
+        self._executors.join(grace)
         with self._changed:
             rest = self._taken_out(*self._running.values())
             self._packer.end()
@@ -203,11 +200,6 @@ class Scheduler:
         note_late(self._stretch, gone, now)
         self._observe_queues(request.queue for request in gone)
         return gone
-
-    def _start(self) -> threading.Thread:
-        thread = threading.Thread(target=self._work, name="penult-executor", daemon=True)
-        thread.start()
-        return thread
 
     def _work(self) -> None:
         try:
@@ -294,22 +286,13 @@ class Scheduler:
             self._vitals.rests(own)
             victims = self._taken_out(*([batch] if batch else []))
             often = self._vitals.died(now)
-            fatal = self._vitals.fatal = often or not (self._closing or self._restart())
+            fatal = self._vitals.fatal = often or not (self._closing or self._executors.replace())
         fail_all(
             victims, Unavailable("the executor died while this waited; try again", reason="EXECUTOR_DIED")
         )
         log.critical("the executor died (%s)", type(death).__name__, exc_info=death)
         if fatal and self._on_fatal:
             self._on_fatal(death)
-
-    def _restart(self) -> bool:
-        """A new executor thread; False when the system gives none."""
-        try:
-            self._threads[self._threads.index(threading.current_thread())] = self._start()
-        except (RuntimeError, MemoryError):
-            log.critical("no new executor thread can be started")
-            return False
-        return True
 
     def _taken_out(self, *batches: Batch) -> set[Request]:
         """All requests that wait, which do so no longer; and those of the batches."""

@@ -1,0 +1,45 @@
+"""The threads that run batches."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+log = logging.getLogger(__name__)
+
+
+class Executors:
+    """So many threads that do `work`. `replace` and `alive` are called under one lock."""
+
+    def __init__(self, count: int, work: Callable[[], None]) -> None:
+        self._work = work
+        self._threads: list[threading.Thread] = []
+        for _ in range(count):
+            self._threads.append(self._started())
+
+    @property
+    def alive(self) -> bool:
+        """Whether all of them are."""
+        return all(thread.is_alive() for thread in self._threads)
+
+    def join(self, grace: float) -> None:
+        """Wait until they have ended, so many seconds at most."""
+        ends = time.monotonic() + grace
+        for thread in list(self._threads):
+            thread.join(max(0.0, ends - time.monotonic()))
+
+    def replace(self) -> bool:
+        """Start another in the place of this thread, which dies; False when the system gives none."""
+        try:
+            self._threads[self._threads.index(threading.current_thread())] = self._started()
+        except (RuntimeError, MemoryError):
+            log.critical("no new executor thread can be started")
+            return False
+        return True
+
+    def _started(self) -> threading.Thread:
+        thread = threading.Thread(target=self._work, name="penult-executor", daemon=True)
+        thread.start()
+        return thread
