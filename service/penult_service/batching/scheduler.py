@@ -258,15 +258,20 @@ class Scheduler:
         except Exception:
             log.exception("a batch of %d rows failed", len(batch.rows))
             failure = Internal("the model failed on a batch with this request's texts; see the server's log")
-        self._finished(batch, started, failed=failure is not None)
         if failure is None:
-            batch.deliver(results)
-        elif len(batch.requests) > 1:  # one request's texts must not fail the others': each alone
-            for own in batch.apart():
-                if any(not request.future.done() for request in own.requests):
-                    self._run(own)
-        else:
+            batch.deliver(results)  # first: who waits wakes while the rest is noted
+        self._finished(batch, started, failed=failure is not None)
+        if failure is not None:
+            self._failed(batch, failure)
+
+    def _failed(self, batch: Batch, failure: PenultError) -> None:
+        """Answer its request; of several each is run alone: one's texts must not fail the others'."""
+        if len(batch.requests) == 1:
             fail_all(batch.requests, failure)
+            return
+        for own in batch.apart():
+            if any(not request.future.done() for request in own.requests):
+                self._run(own)
 
     def _finished(self, batch: Batch, started: float, *, failed: bool) -> None:
         now = self._clock()
