@@ -18,6 +18,8 @@ from penult_service.process import loader
 from penult_service.repository.sources import from_paths
 from penult_service.vectors import pool_tokens
 
+_MANY = 4  # batches for each stream, before the scheduler computes several at once
+
 
 class Side(side.Side):
     """The engine that a server with the same options would have."""
@@ -28,27 +30,28 @@ class Side(side.Side):
         config = serve_config(paths=(model,), engine=engine, precision=precision, threads=threads)
         self._loaded = loader(config)(from_paths([model])[0])
         manifest = self._loaded.manifest
-        self._layer = next(readout for readout in manifest.readouts if readout.kind == "tokens")
+        self._readout = next(readout for readout in manifest.readouts if readout.kind == "tokens")
+        self._streams = ThreadPoolExecutor(self._loaded.tuned.setting.streams)
         self._mask = next(token.name for token in manifest.inputs if token.role == "mask")
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """As in `side.Side`, in the batches that the scheduler would make of them, as many at once."""
+        """As in `side.Side`, in the batches that the scheduler would make of them; as many at once, where they are many."""
         table = self._loaded.tokenizer.tokenize(list(texts))
-        limits, streams = limits_of(self._loaded), self._loaded.tuned.setting.streams
+        limits = limits_of(self._loaded)
         packed = plan(table.lengths.tolist(), limits)
-        found = np.empty((len(texts), self._layer.dimension), np.float32)
+        alone = len(packed) <= _MANY * limits.at_once
+        found = np.empty((len(texts), self._readout.dimension), np.float32)
 
         def seconds(rows: list[int]) -> float:
             width = limits.padded(int(table.lengths[rows].max()))
             inputs = {name: array[rows, :width] for name, array in table.inputs.items()}
             began = time.perf_counter()
-            read = self._loaded.engine.encode(inputs, (self._layer.layer,), alone=streams == 1)
+            read = self._loaded.engine.encode(inputs, (self._readout.layer,), alone=alone)
             took = time.perf_counter() - began
-            found[rows] = pool_tokens(read[self._layer.layer], inputs[self._mask], "mean")
+            found[rows] = pool_tokens(read[self._readout.layer], inputs[self._mask], "mean")
             return took
 
-        with ThreadPoolExecutor(streams) as pool:
-            taken = list(pool.map(seconds, packed))
+        taken = list(map(seconds, packed) if alone else self._streams.map(seconds, packed))
         self.told = {
             "batches": len(packed),
             "longest_batch_seconds": max(taken),
