@@ -49,15 +49,15 @@ def serve(config: ServeConfig) -> int:
         if config.address_file:
             _write_atomically(config.address_file, f"{address}\n")
 
-    with asyncio.Runner(loop_factory=_new_loop()) as runner:
+    with asyncio.Runner(loop_factory=new_loop()) as runner:
         return runner.run(run(config, sources, loader(config), started))
 
 
-def _new_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def new_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
     """Of libuv, where it is installed: a call takes it a seventh less of the processor. None: asyncio's own."""
     try:
         from uvloop import new_event_loop
-    except ImportError:  # Windows
+    except ImportError:
         return None
     return new_event_loop
 

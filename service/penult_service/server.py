@@ -29,6 +29,7 @@ from penult_service.batching import Scheduler
 from penult_service.config import MEBIBYTE, ServeConfig
 from penult_service.embedder import Embedder, LoadedModel
 from penult_service.engines.machine import cores
+from penult_service.engines.wishes import streams_of
 from penult_service.errors import Unavailable
 from penult_service.metrics import Metrics
 from penult_service.operations import Operations
@@ -57,7 +58,6 @@ from penult_service.rpc.server_service import ServerService
 from penult_service.rpc.stored import Stored, StoredOperations
 
 DONE, NOTHING_LOADED, EXECUTOR_DEAD = 0, 1, 70
-_MOST_EXECUTORS = 16  # more would wait for Python's lock
 # The first batch of a big model on a busy machine.
 WARM_SECONDS = 300.0
 PROBE_SECONDS = 30.0
@@ -92,7 +92,7 @@ class Server:
         self._metrics = Metrics()
         self._scheduler = Scheduler(
             max_waiting_tokens=config.limits.max_queued_tokens,
-            executors=min(config.threads or cores(), _MOST_EXECUTORS),
+            executors=streams_of(config.threads or cores()),
             observer=self._metrics,
             fatal=self._fatal,
         )
@@ -263,7 +263,7 @@ class Server:
         self._from_thread(self._health.wake)
 
     def _fatal(self, _: BaseException) -> None:
-        """On the executor's dying thread: everybody has been answered."""
+        """On the executor's dying thread: who waited, or was in its batch, has been answered."""
         self._from_thread(lambda: self.end(EXECUTOR_DEAD))
 
     def _from_thread(self, function: Callable[[], None]) -> None:

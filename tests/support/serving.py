@@ -16,6 +16,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from penult_service.config import Limits, ServeConfig
 from penult_service.embedder import LoadedModel
+from penult_service.process import new_loop
 from penult_service.repository.sources import Source
 from penult_service.server import Server, run
 
@@ -84,16 +85,19 @@ def serving(
 
     def work() -> None:
         try:
-            code.set_result(
-                asyncio.run(
-                    run(
-                        config,
-                        sources,
-                        load or (lambda source: by_name[source.name, source.version]),
-                        lambda server, address: started.put((server, address, asyncio.get_running_loop())),
+            with asyncio.Runner(loop_factory=new_loop()) as runner:
+                code.set_result(
+                    runner.run(
+                        run(
+                            config,
+                            sources,
+                            load or (lambda source: by_name[source.name, source.version]),
+                            lambda server, address: started.put(
+                                (server, address, asyncio.get_running_loop())
+                            ),
+                        )
                     )
                 )
-            )
         except BaseException as error:  # noqa: BLE001
             code.set_exception(error)
 

@@ -1,4 +1,4 @@
-"""Rows of many requests, packed into batches and run by one thread; every caller gets an answer."""
+"""Rows of many requests, packed into batches and run, several at once where many wait; every caller gets an answer."""
 
 from penult_service.batching.plan import Limits, plan, stepped
 from penult_service.batching.reports import BatchStats, Health, Observer

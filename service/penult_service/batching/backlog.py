@@ -116,13 +116,22 @@ class Backlog:
         groups = [group for groups in self._groups.values() for group in groups.values()]
         return self._drop(request for group in groups for request in group.requests())
 
-    def at_once(self, *, idle: bool) -> int:
-        """Batches that may run at once, with the next one; 0: nothing waits. `idle`: none runs now."""
+    def may_run(self, *, idle: bool) -> int:
+        """How many batches may run at once, the next one with them; 0: nothing waits. `idle`: none runs now."""
         lane = self._next_lane()
-        return 0 if lane is None else _first(self._groups[lane])[1].at_once(idle=idle)
+        if lane is None:
+            return 0
+        found = _first(self._groups[lane])[1].may_run(idle=idle)
+        # What has to be alone has its turn soon: before it, one stream would compute beside nobody.
+        return 1 if idle and found > 1 and self._some_alone() else found
+
+    def _some_alone(self) -> bool:
+        return any(
+            group.may_run(idle=False) == 1 for groups in self._groups.values() for group in groups.values()
+        )
 
     def take(self, *, idle: bool = True) -> Batch | None:
-        """The next batch to run; None when nothing waits. `idle` as in `at_once`."""
+        """The next batch to run; None when nothing waits. `idle` as in `may_run`."""
         lane = self._next_lane()
         if lane is None:
             return None
@@ -130,7 +139,7 @@ class Backlog:
         self._streak = self._streak + 1 if lane is Lane.INTERACTIVE and bulk else 0
         groups = self._groups[lane]
         key, group = _first(groups)
-        at_once = group.at_once(idle=idle)
+        at_once = self.may_run(idle=idle)
         batch = group.take()
         batch.at_once, batch.more = at_once, bool(group)
         # Waiting starts anew with every batch, so queues take turns and a long one blocks no other.

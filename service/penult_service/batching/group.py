@@ -105,8 +105,8 @@ class Group:
         """Tokens that are run until each caller was served that many, or all that it has."""
         return sum(min(caller.tokens, share) for caller in self._callers.values())
 
-    def at_once(self, *, idle: bool) -> int:
-        """Batches that may be computed at once, with the next one. `idle`: none is now; then few go one at a time.
+    def may_run(self, *, idle: bool) -> int:
+        """How many batches may run at once, the next one with them. `idle`: none is now; then few go one at a time.
 
         A run of one step is not told whether it is alone, so it always is.
         """

@@ -118,6 +118,7 @@ class Scheduler:
                 self._check_open()
                 if not self._backlog.has_room(request):
                     gone = self._drop_gone(request.arrived)
+                    self._wake()  # what held up the others may have left
                 self._add(request)
         finally:
             _answer_gone(gone)
@@ -170,6 +171,7 @@ class Scheduler:
         self._executors.join(grace)
         with self._changed:
             rest = self._taken_out(*self._running.values())
+            self._changed.notify_all()
             self._packer.end()
         ending = Unavailable("the server is shutting down; send it to another, or later", reason="DRAINING")
         fail_all(rest, ending)
@@ -191,6 +193,9 @@ class Scheduler:
         self._observe_queues([request.queue])
         if self._running:
             self._packer.wake()
+        self._wake()
+
+    def _wake(self) -> None:
         if self._may_begin():
             self._changed.notify()
 
@@ -233,7 +238,7 @@ class Scheduler:
     def _may_begin(self) -> bool:
         """Whether the next batch may run beside those that do."""
         running = [batch.at_once for batch in self._running.values()]
-        return len(running) < min([*running, self._backlog.at_once(idle=not running)])
+        return len(running) < min([*running, self._backlog.may_run(idle=not running)])
 
     def _begin(self, own: int, now: float) -> Batch | None:
         batch = self._backlog.take(idle=not self._running)
@@ -242,8 +247,7 @@ class Scheduler:
             self._vitals.began(own, now)
             self._observe_queues([batch.queue])
             self._packer.wake()
-            if self._may_begin():
-                self._changed.notify()
+            self._wake()
         return batch
 
     def _run(self, batch: Batch) -> None:
@@ -258,9 +262,10 @@ class Scheduler:
         except Exception:
             log.exception("a batch of %d rows failed", len(batch.rows))
             failure = Internal("the model failed on a batch with this request's texts; see the server's log")
+        ended = self._clock()
         if failure is None:
             batch.deliver(results)  # first: who waits wakes while the rest is noted
-        self._finished(batch, started, failed=failure is not None)
+        self._finished(batch, started, ended, failed=failure is not None)
         if failure is not None:
             self._failed(batch, failure)
 
@@ -273,25 +278,27 @@ class Scheduler:
             if any(not request.future.done() for request in own.requests):
                 self._run(own)
 
-    def _finished(self, batch: Batch, started: float, *, failed: bool) -> None:
-        now = self._clock()
+    def _finished(self, batch: Batch, started: float, ended: float, *, failed: bool) -> None:
         with self._changed:
+            now = self._clock()
             self._vitals.ended(threading.get_ident(), now, failed=failed)
             self._stretch.ran(batch.queue, now, batch.tokens, full=batch.more and not failed, began=started)
             if not failed:
-                self._recent.ran(batch.tokens, (now - started) / batch.at_once)
+                self._recent.ran(batch.tokens, (ended - started) / max(1, len(self._running)))
         if self._observer:
-            self._observer.batch_finished(batch.stats(started, now, failed=failed))
+            self._observer.batch_finished(batch.stats(started, ended, failed=failed))
 
     def _died(self, death: BaseException) -> None:
         """Fail all who wait or were in its batch, and start again unless it happens too often."""
         now, own = self._clock(), threading.get_ident()
         with self._changed:
-            batch = self._running.pop(own, None)
+            batch, was = self._running.pop(own, None), self._vitals.fatal
+            often = self._vitals.died(own, now)
             self._vitals.rests(own)
             victims = self._taken_out(*([batch] if batch else []))
-            often = self._vitals.died(now)
-            fatal = self._vitals.fatal = often or not (self._closing or self._executors.replace())
+            self._vitals.fatal = was or often or not (self._closing or self._executors.replace())
+            fatal = self._vitals.fatal and not was
+            self._changed.notify_all()
         fail_all(
             victims, Unavailable("the executor died while this waited; try again", reason="EXECUTOR_DIED")
         )

@@ -44,11 +44,12 @@ class Vitals:
         """It has no batch."""
         self._busy.pop(executor, None)
 
-    def died(self, now: float) -> bool:
-        """One has; whether that was too often within a minute."""
+    def died(self, executor: Hashable, now: float) -> bool:
+        """It has; whether that was too often within a minute. What ran when another died is the same accident."""
         self._deaths += 1
-        self._recent.append(now)
         self._unproven = True
+        if not self._recent or self._busy.get(executor, now) >= self._recent[-1]:
+            self._recent.append(now)
         return len(self._recent) == self._max_deaths and now - self._recent[0] < 60.0
 
     def health(self, now: float, *, busy: bool, alive: bool) -> Health:

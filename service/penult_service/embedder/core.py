@@ -49,7 +49,7 @@ class Embedder:
         scheduler: Runs the models.
         threads: That tokenize.
         cache_bytes: What the readings of past rows may take; 0: none are kept. Equal rows in flight are computed once
-            in any case.
+            in any case, unless their batches run at the same moment.
         observer: Told how often that happens.
     """
 

@@ -1,7 +1,8 @@
 """Equal rows are computed once: those of one request, those that others have in flight, those that a cache still has.
 
 Every row keeps its own place in the scheduler, so nobody depends on another's deadline, lane or cancelled call:
-whichever comes first computes, and the others take what is there when their turn comes.
+whichever comes first computes, and the others take what is there when their turn comes. Those whose batches run at the
+same moment are computed by each, and all take the first reading.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from penult_service.embedder.passes import EncodePass, Reading, Stacked
 from penult_service.embedder.reading_cache import ReadingCache
 from penult_service.embedder.row_keys import Key, digest_of, keys_of
 from penult_service.tokenizing import TokenTable
+
+_giving = threading.Lock()  # of readings: batches that run at once may have computed the same row
 
 
 class SharedRow:
@@ -63,8 +66,10 @@ class SharedPass:
             batch = self.prepare(batch.rows)
         if batch.stacked is not None:
             readings = self.encode.compute(batch.stacked, alone=alone)
-            for row, reading in zip(batch.missing, readings, strict=True):
-                row.reading = reading
+            with _giving:
+                for row, reading in zip(batch.missing, readings, strict=True):
+                    if row.reading is None:
+                        row.reading = reading
         return [row.reading for row in batch.rows if row.reading is not None]
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from penult_service.batching import Limits, Scheduler
+from penult_service.batching import Lane, Limits, Scheduler
+from penult_service.batching.request import Request
 from penult_service.errors import Internal, Unavailable
 
 WAIT = 10.0  # seconds after which a test that hangs fails
@@ -194,6 +195,20 @@ def test_a_model_that_runs_alone_waits_for_all_and_is_not_passed_by(
     del other
 
 
+def test_beside_what_has_to_be_alone_every_batch_is(make: Callable[..., Scheduler], model: Model) -> None:
+    """A stream that waits for the other model's turn would compute beside nobody."""
+    scheduler = make()
+    submit(scheduler, model, [1])
+    first = model.next()
+    submit(scheduler, model, range(MANY))
+    submit(scheduler, model, range(100, 100 + MANY), ONE, queue="other")
+    first.end()
+    for _ in range(6):
+        batch = model.next()
+        assert batch.alone
+        batch.end()
+
+
 def test_a_run_of_one_step_is_alone(make: Callable[..., Scheduler]) -> None:
     inside, most, lock = 0, 0, threading.Lock()
 
@@ -257,6 +272,56 @@ def test_one_that_hangs_is_seen_beside_one_that_gets_on(make: Callable[..., Sche
     assert health.since_progress == 61.0
 
 
+def test_executors_that_die_together_die_of_one_accident(
+    make: Callable[..., Scheduler], model: Model
+) -> None:
+    limits = Limits(token_budget=40, max_rows=4, at_once=3)
+    scheduler = make(executors=3, max_deaths=2)
+    submit(scheduler, model, range(4 * 3 * 4 + 1), limits)
+    running = [model.next(), model.next(), model.next()]
+    for batch in running:
+        batch.end(DIES)
+    until(lambda: scheduler.health().deaths == 3)
+    assert not scheduler.health().fatal
+    model.open = True
+    assert submit(scheduler, model, range(MANY)).result(WAIT)
+    until(lambda: scheduler.health().healthy)
+
+
+def test_what_is_fatal_is_said_once_and_stays(make: Callable[..., Scheduler], model: Model) -> None:
+    told: list[BaseException] = []
+    scheduler = make(max_deaths=1, fatal=told.append)
+    submit(scheduler, model, range(MANY))
+    first, second = model.next(), model.next()
+    first.end(DIES)
+    until(lambda: len(told) == 1)
+    second.end(DIES)
+    until(lambda: scheduler.health().deaths == 2)
+    assert scheduler.health().fatal
+    assert len(told) == 1
+    with pytest.raises(Unavailable):
+        submit(scheduler, model, [1])
+
+
+def test_a_death_while_closing_lets_the_others_end(model: Model) -> None:
+    scheduler = Scheduler(executors=2)
+    submit(scheduler, model, range(9), ONE)
+    batch = model.next()
+    with ThreadPoolExecutor(1) as pool:
+        closing = pool.submit(scheduler.close, 3 * WAIT)
+        until(lambda: _refuses(scheduler, model))
+        batch.end(DIES)
+        closing.result(WAIT)
+
+
+def _refuses(scheduler: Scheduler, model: Model) -> bool:
+    try:
+        submit(scheduler, model, [9]).cancel()
+    except Unavailable as refused:
+        return refused.reason == "DRAINING"
+    return False
+
+
 def test_closing_waits_for_all_and_tells_those_that_do_not_end(model: Model) -> None:
     scheduler = Scheduler(executors=2)
     futures = [submit(scheduler, model, range(4 * i, 4 * i + 4)) for i in range(9)]
@@ -273,6 +338,21 @@ def test_closing_waits_for_all_and_tells_those_that_do_not_end(model: Model) -> 
     future = submit(scheduler, model, range(MANY))
     scheduler.close(WAIT)
     assert future.result(0) == [2 * number for number in range(MANY)]
+
+
+def test_rows_that_end_at_one_time_are_all_counted() -> None:
+    """Between reading what is missing and writing it another executor may count too."""
+
+    class Slow(int):
+        def __sub__(self, rows: int) -> Slow:
+            time.sleep(0.01)
+            return Slow(int(self) - rows)
+
+    request = Request("m", list, [0] * 8, [1] * 8, Lane.BULK, 0.0)
+    request.missing = Slow(8)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(request.given, [2] * 4))
+    assert request.future.done()
 
 
 def test_every_row_of_every_request_is_answered_once(make: Callable[..., Scheduler], model: Model) -> None:

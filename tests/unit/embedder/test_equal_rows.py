@@ -8,15 +8,16 @@ import threading
 import time
 import tracemalloc
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from penult_service.batching import Scheduler
 from penult_service.embedder import Embedder, EmbedOptions, Tensors
-from penult_service.embedder.passes import EncodePass
-from penult_service.embedder.sharing import SharedRow, Sharing
+from penult_service.embedder.passes import EncodePass, Reading, TokenRow
+from penult_service.embedder.sharing import SharedPass, SharedRow, Sharing
 from penult_service.errors import DeadlineExceeded, Internal
 from penult_service.tokenizing import TokenTable
 from support.fakes import fake_model
@@ -79,6 +80,27 @@ async def test_of_a_model_that_is_random_each_is_computed(embedder: Embedder) ->
     model = replace(model, manifest=replace(model.manifest, proof=proof))
     await embedder.embed(model, ["a b", "a b", "c"])
     assert rows_of(model) == 3
+
+
+def test_of_batches_that_run_at_once_the_first_reading_stays() -> None:
+    """Equal texts of one reply are equal to the last bit, whoever else computes them meanwhile."""
+
+    class Encode:
+        together = threading.Barrier(2)
+
+        def prepare(self, rows: Sequence[TokenRow]) -> int:
+            return len(rows)
+
+        def compute(self, count: int, *, alone: bool) -> list[Reading]:
+            assert not alone
+            self.together.wait(10)
+            return [(np.zeros(3, np.float32), None) for _ in range(count)]
+
+    run, common = SharedPass(Encode()), SharedRow(None, 0)  # type: ignore[arg-type]
+    batches = [run.prepare([common]), run.prepare([SharedRow(None, 1), common])]  # type: ignore[arg-type]
+    with ThreadPoolExecutor(2) as pool:
+        one, two = pool.map(lambda batch: run.compute(batch, alone=False), batches)
+    assert one[0] is two[1] is common.reading
 
 
 async def test_in_flight(scheduler: Scheduler, counted: Counted) -> None:
