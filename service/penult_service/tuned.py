@@ -25,7 +25,7 @@ class Setting:
         token_budget: Padded tokens of a batch, at most.
         max_rows: Rows of a batch, at most.
         streams: Batches computed at once where many wait, each by `threads // streams` threads; one that is alone is
-            computed by all of them.
+            computed by all of them (its head, which is tiny, by the share of a stream).
     """
 
     engine: str = TENSORFLOW
@@ -94,10 +94,11 @@ class Tuned:
 
     @property
     def overhead(self) -> int:
-        """Padded tokens that take as long as a batch takes beside its tokens, as far as it was measured."""
+        """Padded tokens that take a stream as long as a batch takes beside its tokens, as far as it was measured."""
         for one in self.measured:
             if one.setting == self.setting and one.one_seconds:
-                tokens = round(one.one_seconds * one.tokens_per_second) - _ONE_TOKENS
+                rate = one.tokens_per_second / one.setting.streams
+                tokens = round(one.one_seconds * rate) - _ONE_TOKENS
                 return min(max(tokens, _OVERHEADS[0]), _OVERHEADS[1])
         return _OVERHEAD
 

@@ -27,9 +27,18 @@ def outputs_fault(precision: str, wanted: Read, found: Read) -> str:
 
 
 def readouts_fault(
-    precision: str, reference: Computes, engine: Computes, manifest: Manifest, examples: Examples
+    precision: str,
+    reference: Computes,
+    engine: Computes,
+    manifest: Manifest,
+    examples: Examples,
+    *,
+    alone: bool = True,
 ) -> str:
-    """The same of every readout, the seam by itself and each other one with it, on the longest rows and some others."""
+    """The same of every readout, the seam by itself and each other one with it, on the longest rows and some others.
+
+    `alone`: how the engine computes them, see `embedder.Engine`; the reference always computes them alone.
+    """
     accepted = LARGEST_DIFFERENCE if precision == FLOAT32 else _BROKEN
     others = [one.layer for one in manifest.readouts if one.layer != manifest.seam]
     chosen = _chosen(examples)
@@ -38,7 +47,8 @@ def readouts_fault(
             batch = chosen[rows]
             inputs = examples.batch(batch.tolist())
             wanted, found = (
-                _used(one.encode(inputs, layers), examples.lengths[batch]) for one in (reference, engine)
+                _used(one.encode(inputs, layers, alone=how), examples.lengths[batch])
+                for one, how in ((reference, True), (engine, alone))
             )
             for layer in layers:
                 fault = _sentence(f"the readout {layer!r}", _apart(wanted[layer], found[layer]), accepted)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,13 +15,15 @@ from penult_service.engines import agreement, pricing
 from penult_service.engines.examples import Examples, of_texts
 from penult_service.engines.ir import convert
 from penult_service.engines.opening import open_engine
-from penult_service.engines.timing import Candidate, Stopwatch, best
+from penult_service.engines.timing import Candidate, Stopwatch, best, said
 from penult_service.errors import ModelRefused
 from penult_service.prepared import Manifest, load_manifest
 from penult_service.tokenizing.opening import open_tokenizer
 from penult_service.tuned import FLOAT32, OPENVINO, Measured, Price, Setting
 
 Progress = Callable[[str, float], None]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,7 @@ class _Bench:
         self._reference, self._functions = open_engine(
             self._directory, manifest, Setting(threads=threads), allow_ops=job.allow_ops
         )
+        self._engines: dict[tuple[str, str, int], Any] = {}
         self._prices: dict[tuple[str, str], tuple[Price | None, str]] = {}
 
     def found(self) -> Found:
@@ -97,14 +102,14 @@ class _Bench:
         why_not = self._converted()
         tried = [self._tried(setting, why_not) for setting in self._job.settings]
         ready = [one for one in tried if isinstance(one, Candidate)]
-        timed = (
-            self._timed(ready) if self._job.time else {one.setting: Measured(one.setting) for one in ready}
+        timed, chosen = (
+            self._timed(ready)
+            if self._job.time
+            else ({one.setting: Measured(one.setting) for one in ready}, None)
         )
         measured = [timed[one.setting] if isinstance(one, Candidate) else one for one in tried]
-        chosen = best(measured, self._job.precision) if self._job.time else None
-        if chosen is not None and self._job.size:
-            chosen = self._sized(next(one for one in ready if one.setting == chosen.setting))
-            measured = [chosen, *measured] if chosen.setting not in timed else measured
+        if chosen is not None and chosen.setting not in timed:
+            measured = [chosen, *measured]
         kinds = [(one.setting.engine, one.setting.precision) for one in measured]
         prices = tuple(self._prices.get(kind, (None, ""))[0] for kind in kinds)
         converted = self._job.ir is not None and not why_not
@@ -126,42 +131,58 @@ class _Bench:
         if setting.engine == OPENVINO and why_not:
             return Measured(setting, problem=why_not)
         self._progress(f"checking {setting.engine} in {setting.precision}", 0.4)
-        ir = Path(self._job.ir) if self._job.ir else None
         try:
-            if _is_reference(setting):
-                engine = self._reference
-            else:
-                engine, _ = open_engine(
-                    self._directory, self._manifest, setting, ir=ir, allow_ops=self._job.allow_ops
-                )
+            engine = self._reference if _is_reference(setting) else self._opened(setting)
             problem = self._problem(setting, engine)
         except ModelRefused as refused:
             return Measured(setting, problem=refused.message)
         except Exception as error:  # noqa: BLE001  (an engine that breaks on ordinary texts is not used, whatever it says)
-            said = (str(error) or type(error).__name__).splitlines()[0][:300]
-            return Measured(setting, problem=f"it failed on ordinary texts: {type(error).__name__}: {said}")
+            return Measured(setting, problem=f"it failed on ordinary texts: {said(error)}")
         return Measured(setting, problem=problem) if problem else Candidate(setting, engine)
 
+    def _opened(self, setting: Setting) -> Any:
+        """Its engine, with the most streams that are tried: it computes a batch that is alone as one stream does."""
+        key = _compiled_as(setting)
+        if key not in self._engines:
+            like = [one for one in self._job.settings if _compiled_as(one) == key]
+            most = max(like, key=lambda one: one.streams)
+            ir = Path(self._job.ir) if self._job.ir else None
+            self._engines[key], _ = open_engine(
+                self._directory, self._manifest, most, ir=ir, allow_ops=self._job.allow_ops
+            )
+        return self._engines[key]
+
     def _problem(self, setting: Setting, engine: pricing.Computes) -> str:
-        """Why what it computes is not accepted; empty when it is. Threads and streams change nothing of it."""
+        """Why what it computes is not accepted; empty when it is. Threads change nothing of it.
+
+        What has streams is held once more in them: they are compiled by themselves.
+        """
         kind = (setting.engine, setting.precision)
         if _is_reference(setting):
             return ""
         if kind not in self._prices:
-            examples, wanted = self._wanted
-            found = pricing.read(engine, self._manifest, examples)
-            paid = pricing.price(wanted, found, self._manifest.head)
-            forced = self._job.force and setting.precision != FLOAT32
-            self._prices[kind] = (paid, "" if forced else self._fault(setting, engine, found, paid))
-        return self._prices[kind][1]
+            self._prices[kind] = self._held(setting, engine, alone=True)
+        problem = self._prices[kind][1]
+        if setting.streams == 1 or problem:
+            return problem
+        _, fault = self._held(setting, engine, alone=False)
+        return f"in {setting.streams} streams: {fault}" if fault else ""
 
-    def _fault(self, setting: Setting, engine: pricing.Computes, found: pricing.Read, paid: Price) -> str:
+    def _held(self, setting: Setting, engine: pricing.Computes, *, alone: bool) -> tuple[Price, str]:
+        """Its price, and why what it computes is not accepted, computed alone or as one of several at once."""
         examples, wanted = self._wanted
-        return (
+        found = pricing.read(engine, self._manifest, examples, alone=alone)
+        paid = pricing.price(wanted, found, self._manifest.head)
+        if self._job.force and setting.precision != FLOAT32:
+            return paid, ""
+        fault = (
             pricing.refusal(setting.precision, paid)
             or agreement.outputs_fault(setting.precision, wanted, found)
-            or agreement.readouts_fault(setting.precision, self._reference, engine, self._manifest, examples)
+            or agreement.readouts_fault(
+                setting.precision, self._reference, engine, self._manifest, examples, alone=alone
+            )
         )
+        return paid, fault
 
     @cached_property
     def _wanted(self) -> tuple[Examples, pricing.Read]:
@@ -170,14 +191,28 @@ class _Bench:
         examples = of_texts(self._manifest, tokenizer, self._job.texts)
         return examples, pricing.read(self._reference, self._manifest, examples)
 
-    def _timed(self, ready: Sequence[Candidate]) -> dict[Setting, Measured]:
+    def _timed(self, ready: Sequence[Candidate]) -> tuple[dict[Setting, Measured], Measured | None]:
+        """What each did, and the best in the batches that suit it; None: none can be used."""
         self._progress("timing", 0.6)
-        self._stopwatch = Stopwatch(self._manifest)
-        return {one.setting: one for one in self._stopwatch.compare(ready)} if ready else {}
+        with closing(Stopwatch(self._manifest)) as stopwatch:
+            timed = {one.setting: one for one in stopwatch.compare(ready)}
+            chosen = best(list(timed.values()), self._job.precision)
+            if chosen is not None and self._job.size:
+                chosen = self._sized(stopwatch, ready, chosen)
+        return timed, chosen
 
-    def _sized(self, candidate: Candidate) -> Measured:
+    def _sized(self, stopwatch: Stopwatch, ready: Sequence[Candidate], chosen: Measured) -> Measured:
         self._progress("trying sizes of batches", 0.8)
-        return self._stopwatch.sizes(candidate)
+        try:
+            return stopwatch.sizes(next(one for one in ready if one.setting == chosen.setting))
+        except Exception as error:  # noqa: BLE001  (it did well with the usual ones)
+            _log.warning("no other batches are tried: %s", said(error))
+            return chosen
+
+
+def _compiled_as(setting: Setting) -> tuple[str, str, int]:
+    """What settings have in common that one engine computes."""
+    return setting.engine, setting.precision, setting.threads
 
 
 def _is_reference(setting: Setting) -> bool:

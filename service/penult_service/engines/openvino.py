@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,12 +21,19 @@ from penult_service.tuned import BFLOAT16, FLOAT32, OPENVINO, Setting
 if TYPE_CHECKING:
     from penult_service.masks import Draw
 
+_log = logging.getLogger(__name__)
+
 _HINTS = {FLOAT32: "f32", BFLOAT16: "bf16"}
 _SHORT, _SHORT_ATTENTION = 128, {"SNIPPETS_MODE": "DISABLE"}  # tokens
 # For each shape of a batch that it has not met, OpenVINO makes kernels, in 6 ms, and keeps them: 1.3 MB in float32, 1.9
 # in bfloat16. By itself for thousands of shapes; with this for about 70, so that memory has an end. Each stream keeps
-# its own, and meets the shapes of bulk work alone, of which a third is enough (as fast with 40 as with 128).
-_KEPT_KERNELS, _KEPT_IN_A_STREAM = 128, 42  # of each kind
+# its own, and meets the shapes of bulk work alone: together they keep two thirds of that, so that memory does not grow
+# with streams, but each enough for the shapes of a while (as fast with 40 as with 128).
+_KEPT_KERNELS, _KEPT_IN_STREAMS, _KEPT_IN_EACH = (
+    128,
+    84,
+    20,
+)  # of each kind: alone, in all streams, in each at least
 
 
 class OpenVINOEngine:
@@ -35,7 +43,9 @@ class OpenVINOEngine:
 
     Where the setting has several streams, an encoder is compiled twice: for a batch that is alone, computed by all
     threads, and for as many batches at once as there are streams, each by its share of them. Any number of calls may be
-    in flight, of both kinds: those beyond what is computed at once wait.
+    in flight, of both kinds: those beyond what is computed at once wait. A thread that calls has its stream for ever:
+    as many threads as streams, or some streams are shared while others stand idle. The head, which is tiny, is compiled
+    once, in streams. What cannot be compiled in streams is computed by all threads instead, and the log says so.
 
     Args:
         ir: The directory that `ir.convert` wrote.
@@ -63,7 +73,7 @@ class OpenVINOEngine:
         tokens = manifest.tokens if manifest.pooling != "pooled" else None
         for alone in (True, False):
             self._encoder([tokens.layer if tokens else manifest.seam], alone=alone)
-        self._head = self._compiled(HEAD, FLOAT32, setting.streams) if self._index.head else None
+        self._head = self._in_streams(HEAD, FLOAT32, setting.streams) if self._index.head else None
 
     def encode(
         self, inputs: Mapping[str, NDArray[Any]], layers: Sequence[str], *, alone: bool = True
@@ -107,19 +117,39 @@ class OpenVINOEngine:
         """What computes these readouts, compiled when they are first asked for.
 
         Each compiled model packs all weights anew, so there is one a file, and one for the seam alone where that is
-        cheaper to compute; each once more where several batches are computed at once.
+        cheaper to compute; each once more where several batches are computed at once. Who has its function waits for no
+        other's to be compiled.
+
+        Raises:
+            ModelRefused: ENGINE_CANNOT.
+            InvalidInput: DAMAGED.
         """
         wanted = set(layers)
         seam = self._manifest.seam if self._index.pooled and wanted == {self._manifest.seam} else ""
         streams = 1 if alone else self._setting.streams
-        with self._lock:
-            file = next((f for f, there in self._index.encode.items() if wanted <= set(there)), None)
-            if file is None:
-                raise InvalidInput(f"{self._ir} cannot read {sorted(wanted)} at once", reason="DAMAGED")
-            key = (file, seam, streams)
-            if key not in self._encoders:
-                self._encoders[key] = self._compiled(file, self.precision, streams, seam)
-            return self._encoders[key]
+        file = next((f for f, there in self._index.encode.items() if wanted <= set(there)), None)
+        if file is None:
+            raise InvalidInput(f"{self._ir} cannot read {sorted(wanted)} at once", reason="DAMAGED")
+        key = (file, seam, streams)
+        found = self._encoders.get(key)
+        if found is None:
+            with self._lock:
+                found = self._encoders.get(key)  # another thread may have compiled it meanwhile
+                if found is None:
+                    found = self._encoders[key] = self._in_streams(file, self.precision, streams, seam)
+        return found
+
+    def _in_streams(self, file: str, precision: str, streams: int, seam: str = "") -> _Function:
+        """As `_compiled`; where it cannot be compiled in streams, the function that all threads compute."""
+        try:
+            return self._compiled(file, precision, streams, seam)
+        except ModelRefused as refused:
+            if streams == 1:
+                raise
+            _log.warning("%s; in %d streams: it is computed one batch at a time", refused.message, streams)
+        key = (file, seam, 1)
+        self._encoders[key] = self._encoders.get(key) or self._compiled(file, precision, 1, seam)
+        return self._encoders[key]
 
     def _compiled(self, file: str, precision: str, streams: int, seam: str = "") -> _Function:
         """A file of the IR; of the encoder the `seam` alone where one is given."""
@@ -129,7 +159,7 @@ class OpenVINOEngine:
             self._models[file] = model
             if seam:
                 model = pooled_alone(model, seam)
-            return _Function(_compiled(model, how, self._manifest.max_length))
+            return _Function(_compiled(model, how, self._manifest.max_length), streams)
         except RuntimeError as error:
             raise ModelRefused(
                 f"OpenVINO cannot compile {self._manifest.source}: {first_line(error)}", reason=ENGINE_CANNOT
@@ -181,7 +211,8 @@ def _compiled(model: Any, settings: Mapping[str, Any], longest: int) -> Any:
     much, of 512 in float32 10 % less. Both are settings that are not among the documented ones, so may be refused.
     """
     attends = any(node.get_type_name() == "ScaledDotProductAttention" for node in model.get_ops())
-    kept = _KEPT_KERNELS if settings["NUM_STREAMS"] == 1 else _KEPT_IN_A_STREAM
+    streams = settings["NUM_STREAMS"]
+    kept = _KEPT_KERNELS if streams == 1 else max(_KEPT_IN_EACH, _KEPT_IN_STREAMS // streams)
     more = {"CPU_RUNTIME_CACHE_CAPACITY": kept, **(_SHORT_ATTENTION if attends and longest <= _SHORT else {})}
     try:
         return core().compile_model(model, "CPU", {**settings, **more})
@@ -191,13 +222,16 @@ def _compiled(model: Any, settings: Mapping[str, Any], longest: int) -> Any:
 
 
 class _Function:
-    """A compiled model, called from any thread; it has as many requests as there ever were calls in flight."""
+    """A compiled model, called from any thread, with a request for each of its streams.
 
-    def __init__(self, compiled: Any) -> None:
+    A thread that calls has its stream for ever: as many threads as streams, or some streams are shared while others
+    stand idle. Where more calls are in flight there are as many requests as there ever were of them.
+    """
+
+    def __init__(self, compiled: Any, streams: int = 1) -> None:
         self._compiled = compiled
-        self._idle = [
-            compiled.create_infer_request()
-        ]  # taken and given back in one step each, so without a lock
+        # Taken and given back in one step each, so without a lock.
+        self._idle = [compiled.create_infer_request() for _ in range(streams)]
         self._inputs = {one.any_name: one.element_type.to_dtype() for one in compiled.inputs}
         self._outputs = {one.any_name: one for one in compiled.outputs}
 

@@ -54,14 +54,17 @@ def layers_read(manifest: Manifest) -> tuple[str, ...]:
     return (manifest.tokens.layer,)
 
 
-def read(engine: Computes, manifest: Manifest, examples: Examples) -> Read:
-    """The default embedding of every row, and the head's output, in batches as the server makes them."""
+def read(engine: Computes, manifest: Manifest, examples: Examples, *, alone: bool = True) -> Read:
+    """The default embedding of every row, and the head's output, in batches as the server makes them.
+
+    `alone`: each by all threads; else as one of several that are computed at once.
+    """
     (layer,) = layers_read(manifest)
     layers = [r.layer for r in manifest.readouts if r.layer in (layer, manifest.seam)]
     parts, outputs, order = [], [], []
     for rows in plan(examples.costs.tolist(), Limits()):
         inputs = examples.batch(rows)
-        found = engine.encode(inputs, layers)
+        found = engine.encode(inputs, layers, alone=alone)
         parts.append(_pooled(found[layer], manifest, inputs, examples.lengths[rows]))
         seam = np.asarray(found[manifest.seam], np.float32)
         values = {name: inputs[name] for name in manifest.head_values}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -111,12 +111,23 @@ class TensorFlowEngine:
     def _call(
         self, name: str, inputs: Mapping[str, NDArray[Any]], precision: str = FLOAT32
     ) -> dict[str, NDArray[Any]]:
-        _tell(precision)
         signature = self._signatures[name]
         wanted = self._wanted.get(name) or signature.structured_input_signature[1]
         self._wanted[name] = wanted
         with _refusals(self._manifest.tokenizer == CALLER):
-            return _numpy(signature(**{key: _tensor(array, wanted[key]) for key, array in inputs.items()}))
+            given = {key: _tensor(array, wanted[key]) for key, array in inputs.items()}
+            return _numpy(_told_of(precision, lambda: signature(**given)))
+
+
+def _told_of(precision: str, compute: Callable[[], Any]) -> Any:
+    """What `compute` gives in this precision, whatever other threads tell TensorFlow meanwhile."""
+    while True:
+        known = _mixed.is_set()
+        _tell(precision)
+        found = compute()
+        if known or not _mixed.is_set():
+            return found
+        # The first engine in bfloat16 came meanwhile, and this thread may have read what was told for it.
 
 
 def _tell(precision: str) -> None:

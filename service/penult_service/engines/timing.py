@@ -1,15 +1,17 @@
 """Times ways to run a model on this machine, and finds the best.
 
 All settings of a round are timed one after the other before the next round, so that a busy neighbour slows all of them;
-of the rounds the median counts. A setting with streams is timed as it is used where many batches wait: in all of them.
+of the rounds the median counts. A setting with streams is timed as it is used where many batches wait: in all of them,
+each called by a thread of its own, the same one from the first batch to the last. What fails while it is timed is not
+used, and costs the others nothing.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -45,6 +47,7 @@ _ROUNDS, _LEAST, _ROUND_SECONDS = 5, 3, 0.25  # of a comparison, and for a setti
 _SIZE_ROUNDS, _SIZE_SECONDS = 3, 3.0
 _MOST_BATCHES, _SAMPLED = 4, 6144  # of a plan that are timed, and about how many tokens of it
 _ONE_TOKENS, _ONE_RUNS = 16, 15
+_TOGETHER = 60.0  # seconds that the streams wait for each other at most
 
 
 def mix(rows: int = 4000) -> list[int]:
@@ -76,7 +79,7 @@ class Sample:
 
 
 class Stopwatch:
-    """Times engines on a mix of lengths.
+    """Times engines on a mix of lengths. `close` ends the threads that call their streams.
 
     Args:
         manifest: Of the model.
@@ -87,30 +90,47 @@ class Stopwatch:
         self._clock, self._layers = clock, layers_read(manifest)
         self._examples = of_lengths(manifest, mix())
         self._one = of_lengths(manifest, [_ONE_TOKENS]).batch([0])
+        self._callers: dict[Setting, ThreadPoolExecutor] = {}
+
+    def close(self) -> None:
+        """Ends the threads, when they have ended what they compute."""
+        for pool in self._callers.values():
+            pool.shutdown()
+        self._callers.clear()
 
     def compare(self, candidates: Sequence[Candidate]) -> list[Measured]:
-        """All in rounds, in batches of one size; those far behind leave after the second."""
+        """All in rounds, in batches of one size; those far behind leave after the second.
+
+        One that fails has that as its `problem`.
+        """
+        race = _Race(candidates)
+        if not candidates:
+            return []
         sample = self._sample(candidates[0].setting, 1)
-        for one in candidates:  # the first batch is always slow
-            self._time(one, sample)
-        fastest = min(self._time(one, sample) / sum(sample.weights) for one in candidates)
+        race.each(lambda one: self._time(one, sample))  # the first batch is always slow
+        first = race.each(lambda one: self._time(one, sample)).values()
+        fastest = min(first, default=1.0) / sum(sample.weights)
         sample = self._sample(candidates[0].setting, max(1, int(_ROUND_SECONDS / max(fastest, 1e-9))))
-        for one in candidates:
-            self._time(one, sample)
-        seconds: list[list[float]] = [[] for _ in candidates]
-        racing = list(range(len(candidates)))
+        race.each(lambda one: self._time(one, sample))
+        seconds: dict[int, list[float]] = {i: [] for i in race.running}
+        behind: set[int] = set()
         began = self._clock()
         for number in range(_ROUNDS):
-            for i in racing:
-                seconds[i].append(self._time(candidates[i], sample))
-            best_so_far = min(float(np.median(found)) for found in seconds)
+            for i, taken in race.each(lambda one: self._time(one, sample), but=behind).items():
+                seconds[i].append(taken)
+            if not race.running:
+                break
+            best_so_far = min(float(np.median(seconds[i])) for i in race.running)
             if number:
-                racing = [i for i in racing if min(seconds[i]) < FAR_BEHIND * best_so_far]
+                behind |= {i for i in race.running if min(seconds[i]) >= FAR_BEHIND * best_so_far}
             if number + 1 >= _LEAST and self._clock() - began > _ROUNDS * _ROUND_SECONDS * len(candidates):
                 break
+        one_seconds = race.each(lambda one: self._one_seconds(one.engine))
         return [
-            Measured(one.setting, sample.tokens / float(np.median(found)), self._one_seconds(one.engine))
-            for one, found in zip(candidates, seconds, strict=True)
+            Measured(one.setting, sample.tokens / float(np.median(seconds[i])), one_seconds[i])
+            if i in race.running
+            else Measured(one.setting, problem=race.problems[i])
+            for i, one in enumerate(candidates)
         ]
 
     def sizes(self, candidate: Candidate) -> Measured:
@@ -126,7 +146,7 @@ class Stopwatch:
                 sample = self._sample(replace(candidate.setting, token_budget=budget, max_rows=rows))
                 seconds = self._time(candidate, sample)
                 count = sum(sample.weights)
-                rate = sample.tokens / (seconds + _BESIDE * count)
+                rate = sample.tokens / (seconds + _BESIDE * count / candidate.setting.streams)
                 rates[budget, rows] = max(rates.get((budget, rows), 0.0), rate)
                 if seconds * candidate.setting.streams > _LONGEST_BATCH * count:
                     break
@@ -156,15 +176,18 @@ class Stopwatch:
         streams = candidate.setting.streams
         if streams == 1:
             return self._of_one(candidate.engine, sample, alone=True)
+        pool = self._callers.get(candidate.setting) or ThreadPoolExecutor(streams)
+        self._callers[candidate.setting] = pool  # a thread has its stream for ever
         together = threading.Barrier(streams)
 
         def stream() -> float:
-            together.wait()
+            together.wait(timeout=_TOGETHER)
             return self._of_one(candidate.engine, sample, alone=False)
 
-        with ThreadPoolExecutor(streams) as pool:
-            running = [pool.submit(stream) for _ in range(streams)]
-            return max(each.result() for each in running) / streams  # each took all of the plan
+        running = [pool.submit(stream) for _ in range(streams)]
+        wait(running)  # also where one fails: the next is not timed beside them
+        # Each took all of the plan; in the server the faster ones would take more of it than the slower.
+        return 1 / sum(1 / max(each.result(), 1e-9) for each in running)
 
     def _of_one(self, engine: Computes, sample: Sample, *, alone: bool) -> float:
         """Seconds that the whole plan would take this thread."""
@@ -183,6 +206,32 @@ class Stopwatch:
             engine.encode(self._one, self._layers)
             taken.append(self._clock() - began)
         return float(np.median(taken))
+
+
+class _Race:
+    """Candidates that are timed in turn; who fails leaves. `running` are places of those that did not."""
+
+    def __init__(self, candidates: Sequence[Candidate]) -> None:
+        self._candidates = candidates
+        self.running = list(range(len(candidates)))
+        self.problems: dict[int, str] = {}
+
+    def each(self, do: Callable[[Candidate], float], but: Collection[int] = ()) -> dict[int, float]:
+        """What `do` gives of all that run but some, by place; without those that it failed of."""
+        found = {}
+        for i in [i for i in self.running if i not in but]:
+            try:
+                found[i] = do(self._candidates[i])
+            except Exception as error:  # noqa: BLE001  (an engine that breaks on made-up rows is not used)
+                self.running.remove(i)
+                self.problems[i] = f"it failed while it was timed: {said(error)}"
+        return found
+
+
+def said(error: Exception) -> str:
+    """What kind it is and what it says first."""
+    first = (str(error) or type(error).__name__).splitlines()[0][:300]
+    return f"{type(error).__name__}: {first}"
 
 
 def best(measured: Sequence[Measured], precision: str) -> Measured | None:

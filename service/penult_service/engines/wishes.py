@@ -10,6 +10,9 @@ from penult_service.prepared import Manifest
 from penult_service.tuned import AUTO, BFLOAT16, FLOAT32, OPENVINO, TENSORFLOW, Setting
 
 _MANY = 4  # streams; where there are more threads, each takes several
+_MOST = (
+    16  # streams: each has an executor of the server, kernels of its own, and a batch that is long under way
+)
 
 
 @dataclass(frozen=True)
@@ -86,9 +89,11 @@ def _ways(engine: str, threads: int, fewer: bool, *, timed: bool) -> list[tuple[
 
 
 def streams_of(threads: int) -> int:
-    """Streams for so many threads: one for each, of more than four threads at least four and as many in each stream.
+    """Streams for so many threads, 1 to 16: one for each, of more than four threads at least four, in equal shares.
 
-    About as OpenVINO itself has it for many requests at once.
+    About as OpenVINO itself has it for many requests at once. Where no such number divides the threads, the one that
+    leaves the fewest of them idle, the larger of equal ones.
     """
-    least = min(threads, max(_MANY, threads // _MANY))
-    return next(count for count in range(least, threads + 1) if threads % count == 0)
+    least = min(threads, max(_MANY, threads // _MANY), _MOST)
+    even = (count for count in range(least, min(threads, _MOST) + 1) if threads % count == 0)
+    return next(even, 0) or min(range(_MOST, _MANY - 1, -1), key=lambda count: threads % count)
