@@ -414,8 +414,18 @@ def test_one_thread_has_one_stream() -> None:
 
 def test_threads_are_shared_out_evenly_among_streams() -> None:
     some = {1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 6, 8: 4, 10: 5, 12: 4, 16: 4, 24: 6, 32: 8, 48: 12, 64: 16}
-    assert {threads: streams_of(threads) for threads in some} == some
-    assert all(threads % streams_of(threads) == 0 for threads in range(1, 200))
+    many = {7: 7, 13: 13, 17: 16, 19: 9, 22: 11, 23: 11, 96: 16, 100: 10, 128: 16, 192: 16, 256: 16}
+    assert {threads: streams_of(threads) for threads in {**some, **many}} == {**some, **many}
+
+
+@pytest.mark.parametrize("threads", range(1, 257))
+def test_streams_are_few_and_leave_few_threads_over(threads: int) -> None:
+    streams = streams_of(threads)
+    assert min(threads, 4) <= streams <= min(threads, 16)
+    assert threads % streams <= threads // 8
+    for wish, cores in ((Wish(AUTO, AUTO), threads), (Wish(AUTO, AUTO, threads), 4)):
+        for timed in (True, False):
+            assert all(one.streams <= streams for one in settings_for(wish, cores, timed=timed))
 
 
 def test_streams_are_preferred_where_they_are_as_good() -> None:
@@ -432,14 +442,3 @@ def test_streams_are_preferred_where_they_are_as_good() -> None:
         )
         assert found is not None
         assert found.setting == chosen
-
-
-def test_what_was_kept_before_there_were_streams_can_be_read(here: Machine) -> None:
-    found = here.choose().tuned
-    (file,) = here.home.glob("tuned-*")
-    before = json.loads(file.read_text())
-    for setting in (before["tuned"]["setting"], *(one["setting"] for one in before["tuned"]["measured"])):
-        del setting["streams"]
-    file.write_text(json.dumps(before))
-    assert kept.recalled(file) is not None
-    assert here.choose().tuned.setting == replace(found.setting, streams=1)

@@ -183,7 +183,11 @@ def test_streams_are_timed_at_once_and_one_text_alone() -> None:
         (2, (1.0,), 2.0),
         (2, (1.8,), 2 / 1.8),
         (4, (5.0,), 4 / 5),
-        (2, (1.5, 2.5), 2 / 2.5),  # the slowest is what one waits for
+        (
+            2,
+            (1.5, 2.5),
+            1 / 1.5 + 1 / 2.5,
+        ),  # each takes the next batch when it is ready: none waits for another
     ],
 )
 def test_the_rate_of_streams_is_that_of_all_together(
@@ -211,12 +215,91 @@ def test_the_batch_of_one_stream_must_not_keep_others_waiting_either() -> None:
     assert max(rows * length for rows, length in slow.batches) <= 1024
 
 
-def test_a_stream_that_fails_fails_all() -> None:
+def test_what_the_server_does_for_a_batch_is_shared_among_streams() -> None:
     clock = Clock()
-    engine = Costly(clock, 0.0, 1e-6)
-    engine.shared = ()
-    with pytest.raises(ZeroDivisionError):
-        watch(clock).compare([Candidate(Setting(threads=2, streams=2), engine)])
+    costs = {"a": 0.001, "b": 1e-5}
+    one, many = (
+        watch(clock).sizes(Candidate(Setting(OPENVINO, threads=4, streams=n), Costly(clock, **costs)))
+        for n in (1, 4)
+    )
+    assert many.tokens_per_second / one.tokens_per_second == pytest.approx(4.0)
+
+
+class Failing(Costly):
+    """Fails in one of its streams (of `shared`, none has a share), or where it is alone after so many calls."""
+
+    lonely = 10**9
+
+    def encode(self, *given: Any, alone: bool = True) -> dict[str, NDArray[np.float32]]:
+        if alone and len(self.batches) >= self.lonely:
+            raise MemoryError
+        return super().encode(*given, alone=alone)
+
+    def _share(self) -> float:
+        if threading.current_thread().name.endswith("_1"):
+            raise RuntimeError("no such kernel\nat some place")
+        return 1.0
+
+
+def test_a_stream_that_fails_costs_its_setting_alone() -> None:
+    clock = Clock()
+    streams = Candidate(Setting(OPENVINO, threads=2, streams=2), Failing(clock, 0.0, 1e-6))
+    plain = Candidate(Setting(OPENVINO, threads=2), Costly(clock, 0.0, 1e-6))
+    for order in ([streams, plain], [plain, streams]):
+        found = {one.setting: one for one in watch(clock).compare(order)}
+        problem = "it failed while it was timed: RuntimeError: no such kernel"
+        assert found[streams.setting] == Measured(streams.setting, problem=problem)
+        assert found[plain.setting].tokens_per_second > 0
+        assert best(list(found.values()), FLOAT32) is found[plain.setting]
+
+
+@pytest.mark.parametrize("after", [0, 1, 2, 5, 14, 30])
+def test_one_that_fails_later_is_not_used_either(after: int) -> None:
+    clock = Clock()
+    failing, plain = Failing(clock, 0.0, 1e-5), Costly(clock, 0.0, 2e-5)
+    failing.lonely = after
+    first, second = watch(clock).compare([Candidate(Setting(OPENVINO), failing), Candidate(Setting(), plain)])
+    assert first == Measured(
+        Setting(OPENVINO), problem="it failed while it was timed: MemoryError: MemoryError"
+    )
+    assert second.problem == ""
+    assert best([first, second], FLOAT32) is second
+
+
+def test_when_all_fail_none_can_be_used() -> None:
+    clock = Clock()
+    engine = Failing(clock, 0.0, 1e-5)
+    engine.lonely = 3
+    found = watch(clock).compare([Candidate(Setting(OPENVINO, threads=n), engine) for n in (1, 2)])
+    assert all(one.problem for one in found)
+    assert best(found, FLOAT32) is None
+    assert watch(clock).compare([]) == []
+
+
+def test_a_stream_is_called_by_one_thread_until_the_watch_is_closed() -> None:
+    clock = Clock()
+    callers: dict[str, set[threading.Thread]] = {"a": set(), "b": set()}
+
+    @dataclass
+    class Watched(Costly):
+        name: str = ""
+
+        def encode(self, *given: Any, alone: bool = True) -> dict[str, NDArray[np.float32]]:
+            if not alone:
+                callers[self.name].add(threading.current_thread())
+            return super().encode(*given, alone=alone)
+
+    stopwatch = watch(clock)
+    candidates = [
+        Candidate(Setting(OPENVINO, threads=n, streams=n), Watched(clock, 0.0, 1e-5, name=name))
+        for n, name in ((2, "a"), (3, "b"))
+    ]
+    stopwatch.compare(candidates)
+    stopwatch.sizes(candidates[0])
+    assert [len(found) for found in callers.values()] == [2, 3]
+    assert not callers["a"] & callers["b"]
+    stopwatch.close()
+    assert not any(thread.is_alive() for found in callers.values() for thread in found)
 
 
 def measured(engine: str, precision: str, rate: float, problem: str = "", threads: int = 1) -> Measured:
