@@ -214,7 +214,7 @@ def test_who_has_its_function_waits_for_no_other_s_to_be_compiled(
         finally:
             may_end.set()
         found = [each.result(60)[seam] for each in waiting]
-    np.testing.assert_allclose(*found, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-5, atol=1e-6)
     assert len(compiled) == 1, "both waited for the same"
 
 
@@ -307,7 +307,8 @@ def test_what_was_computed_while_another_thread_told_tensorflow_is_computed_agai
 ) -> None:
     from penult_service.engines import tensorflow
 
-    mixed, told = threading.Event(), []
+    mixed = threading.Event()
+    told: list[str] = []
     monkeypatch.setattr(tensorflow, "_mixed", mixed)
     monkeypatch.setattr(tensorflow, "_tell", told.append)
 

@@ -194,7 +194,7 @@ def test_the_rate_of_streams_is_that_of_all_together(
     streams: int, shared: tuple[float, ...], faster: float
 ) -> None:
     clock = Clock()
-    costs = {"a": 0.001, "b": 1e-5}
+    costs: dict[str, Any] = {"a": 0.001, "b": 1e-5}
     by_one, by_many = (
         Candidate(Setting(OPENVINO, threads=4, streams=n), Costly(clock, **costs, shared=shared))
         for n in (1, streams)
@@ -217,7 +217,7 @@ def test_the_batch_of_one_stream_must_not_keep_others_waiting_either() -> None:
 
 def test_what_the_server_does_for_a_batch_is_shared_among_streams() -> None:
     clock = Clock()
-    costs = {"a": 0.001, "b": 1e-5}
+    costs: dict[str, Any] = {"a": 0.001, "b": 1e-5}
     one, many = (
         watch(clock).sizes(Candidate(Setting(OPENVINO, threads=4, streams=n), Costly(clock, **costs)))
         for n in (1, 4)
