@@ -35,7 +35,7 @@ class Side(side.Side):
         self._mask = next(token.name for token in manifest.inputs if token.role == "mask")
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """As in `side.Side`, in the batches that the scheduler would make of them; as many at once, where they are many."""
+        """As in `side.Side`, in the batches that the scheduler would make of them; many at once, as it would."""
         table = self._loaded.tokenizer.tokenize(list(texts))
         limits = limits_of(self._loaded)
         packed = plan(table.lengths.tolist(), limits)
