@@ -79,13 +79,16 @@ def settings_for(wish: Wish, cores: int, *, timed: bool) -> list[Setting]:
 
 
 def _ways(engine: str, threads: int, fewer: bool, *, timed: bool) -> list[tuple[int, int]]:
-    """Threads and streams; `fewer` threads may be taken. Where nothing is timed, the preferred one alone."""
+    """Threads and streams; `fewer` threads may be taken, where they are timed.
+
+    Where nothing is timed the first that can be used is taken: one batch at a time where streams compute wrong numbers.
+    """
     if engine != OPENVINO:
         return [(threads, 1)]  # of all batches: its threads are those of its process
     ways = [(threads, streams_of(threads)), (threads, 1)]
-    if fewer and threads > 1:
+    if timed and fewer and threads > 1:
         ways.append((threads // 2, 1))  # two threads of one core do not compute faster than one
-    return list(dict.fromkeys(ways)) if timed else ways[:1]
+    return list(dict.fromkeys(ways))
 
 
 def streams_of(threads: int) -> int:

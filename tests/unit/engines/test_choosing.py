@@ -208,11 +208,23 @@ def test_what_is_damaged_is_made_again(here: Machine, damage: str) -> None:
 def test_a_named_engine_is_checked_and_not_timed(here: Machine) -> None:
     found = here.choose(OPENVINO, FLOAT32, 2)
     (job,) = here.asked
-    assert (job.time, job.settings) == (False, (Setting(OPENVINO, FLOAT32, 2, streams=2),))
+    ways = (Setting(OPENVINO, FLOAT32, 2, streams=2), Setting(OPENVINO, FLOAT32, 2))
+    assert (job.time, job.settings) == (False, ways)
     assert len(job.texts) <= 130
     assert found.tuned.setting == Setting(OPENVINO, FLOAT32, 2, streams=2)
     assert found.tuned.measured == ()
     assert found.tuned.price == CHEAP
+
+
+def test_a_named_engine_that_is_wrong_in_streams_serves_without_them(here: Machine) -> None:
+    def wrong(job: Job) -> Found:
+        found = measuring(job)
+        return replace(
+            found, measured=(replace(found.measured[0], problem="in 2 streams: wrong"), *found.measured[1:])
+        )
+
+    here.answer = wrong
+    assert here.choose(OPENVINO, FLOAT32, 2).tuned.setting == Setting(OPENVINO, FLOAT32, 2)
 
 
 def test_of_many_texts_the_longest_and_the_strangest_are_among_the_few(here: Machine) -> None:
@@ -403,7 +415,7 @@ def test_what_is_tried() -> None:
     ]
     named = [(OPENVINO, FLOAT32, 2, 2), (OPENVINO, FLOAT32, 2, 1), (TENSORFLOW, FLOAT32, 2, 1)]
     assert tried(Wish(AUTO, FLOAT32, 2), 4) == named
-    assert tried(Wish(OPENVINO), 8, timed=False) == [(OPENVINO, FLOAT32, 8, 4)]
+    assert tried(Wish(OPENVINO), 8, timed=False) == [(OPENVINO, FLOAT32, 8, 4), (OPENVINO, FLOAT32, 8, 1)]
     assert tried(Wish(TENSORFLOW), 8) == [(TENSORFLOW, FLOAT32, 8, 1)]
 
 
