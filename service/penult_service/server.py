@@ -92,7 +92,7 @@ class Server:
         self._metrics = Metrics()
         self._scheduler = Scheduler(
             max_waiting_tokens=config.limits.max_queued_tokens,
-            executors=streams_of(config.threads or cores()),
+            executors=streams_of(min(config.threads or cores(), cores())),  # OpenVINO makes no more
             observer=self._metrics,
             fatal=self._fatal,
         )
