@@ -132,14 +132,13 @@ class Backlog:
 
     def take(self, *, idle: bool = True) -> Batch | None:
         """The next batch to run; None when nothing waits. `idle` as in `may_run`."""
-        lane = self._next_lane()
+        lane, at_once = self._next_lane(), self.may_run(idle=idle)
         if lane is None:
             return None
         bulk = bool(self._groups[Lane.BULK])
         self._streak = self._streak + 1 if lane is Lane.INTERACTIVE and bulk else 0
         groups = self._groups[lane]
         key, group = _first(groups)
-        at_once = self.may_run(idle=idle)
         batch = group.take()
         batch.at_once, batch.more = at_once, bool(group)
         # Waiting starts anew with every batch, so queues take turns and a long one blocks no other.

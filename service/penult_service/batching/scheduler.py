@@ -170,7 +170,7 @@ class Scheduler:
             self._changed.notify_all()
         self._executors.join(grace)
         with self._changed:
-            rest = self._taken_out(*self._running.values())
+            rest = self._taken_out(self._running.values())
             self._changed.notify_all()
             self._packer.end()
         ending = Unavailable("the server is shutting down; send it to another, or later", reason="DRAINING")
@@ -295,7 +295,7 @@ class Scheduler:
             batch, was = self._running.pop(own, None), self._vitals.fatal
             often = self._vitals.died(own, now)
             self._vitals.rests(own)
-            victims = self._taken_out(*([batch] if batch else []))
+            victims = self._taken_out([batch] if batch else [])
             self._vitals.fatal = was or often or not (self._closing or self._executors.replace())
             fatal = self._vitals.fatal and not was
             self._changed.notify_all()
@@ -306,7 +306,7 @@ class Scheduler:
         if fatal and self._on_fatal:
             self._on_fatal(death)
 
-    def _taken_out(self, *batches: Batch) -> set[Request]:
+    def _taken_out(self, batches: Iterable[Batch]) -> set[Request]:
         """All requests that wait, which do so no longer; and those of the batches."""
         requests = set(self._backlog.drop_all())
         self._observe_queues(request.queue for request in requests)

@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 from penult_service.batching import Lane, Limits, Scheduler
+from penult_service.batching.backlog import Backlog
 from penult_service.batching.request import Request
 from penult_service.errors import Internal, Unavailable
+from support.scheduling import until
 
 WAIT = 10.0  # seconds after which a test that hangs fails
 TWO = Limits(token_budget=40, max_rows=4, at_once=2)
@@ -116,13 +118,6 @@ def submit(
     return scheduler.submit(how.pop("queue", "m"), model, numbers, [10] * len(numbers), limits=limits, **how)
 
 
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + WAIT
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.001)
-
-
 def test_of_many_two_run_at_once_and_never_three(make: Callable[..., Scheduler], model: Model) -> None:
     """The last ones too: as long as one runs, they do not wait until all of the machine is free."""
     future = submit(make(executors=3), model, range(MANY))
@@ -207,6 +202,19 @@ def test_beside_what_has_to_be_alone_every_batch_is(make: Callable[..., Schedule
         batch = model.next()
         assert batch.alone
         batch.end()
+
+
+def test_how_many_is_asked_of_the_batch_that_is_taken(model: Model) -> None:
+    """The fourth small batch in a row is followed by bulk work, whose number is not its own."""
+    backlog = Backlog(max_waiting_tokens=10_000)
+    add = lambda lane, count, limits: backlog.add(  # noqa: E731
+        Request("m", model, range(count), [10] * count, lane, 0.0, limits=limits), None
+    )
+    add(Lane.BULK, MANY, TWO)
+    for _ in range(4):
+        add(Lane.INTERACTIVE, 4, ONE)
+    taken = [batch for _ in range(5) if (batch := backlog.take(idle=False))]
+    assert [(batch.limits, batch.at_once) for batch in taken] == [(ONE, 1)] * 4 + [(TWO, 2)]
 
 
 def test_a_run_of_one_step_is_alone(make: Callable[..., Scheduler]) -> None:
