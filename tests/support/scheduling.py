@@ -195,7 +195,7 @@ class World:
             self._closing = threading.Thread(target=self.scheduler.close, args=(WAIT,), daemon=True)
             self._closing.start()
             self.closed = True
-            _until(lambda: self.scheduler._closing)
+            until(lambda: self.scheduler._closing)
         self.settle()
 
     def finish(self, *, at_once: bool) -> None:
@@ -236,7 +236,7 @@ class World:
         if any(each.waiting for each in self.asked) and not self.fatal:
             self._entered()
         else:
-            _until(lambda: not self.scheduler.health().busy)
+            until(lambda: not self.scheduler.health().busy)
             assert self.model.entered.empty()
 
     def _entered(self, expected: list[tuple[Asked, int]] | None = None) -> None:
@@ -322,7 +322,7 @@ def _check(each: Asked) -> None:
         assert type(each.future.exception(WAIT)) is each.answer
 
 
-def _until(condition: Any) -> None:
+def until(condition: Any) -> None:
     end = time.monotonic() + WAIT
     while not condition():
         assert time.monotonic() < end, "nothing happens any more"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 
 import pytest
 from penult_service.batching import Limits, Scheduler
 from penult_service.errors import Internal
+from support.scheduling import until
 
 WAIT = 10.0  # seconds after which a test that hangs fails
 LIMITS = Limits(token_budget=40, max_rows=4)
@@ -67,13 +67,6 @@ def busy(scheduler: Scheduler, run: TwoSteps) -> Future[list[int]]:
     future = submit(scheduler, run, [0])
     assert run.entered.wait(WAIT)
     return future
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + WAIT
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.001)
 
 
 def test_the_next_batch_is_prepared_while_one_runs_and_once(scheduler: Scheduler, run: TwoSteps) -> None:

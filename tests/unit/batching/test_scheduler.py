@@ -20,6 +20,7 @@ from penult_service.errors import (
     ResourceExhausted,
     Unavailable,
 )
+from support.scheduling import until
 
 WAIT = 10.0  # seconds after which a test that hangs fails
 
@@ -86,13 +87,6 @@ def busy(scheduler: Scheduler, model: Model) -> Future[list[int]]:
     future = submit(scheduler, model, [0], queue="other")
     assert model.entered.wait(WAIT)
     return future
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + WAIT
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.001)
 
 
 def error_of(future: Future[Any]) -> PenultError:

@@ -26,17 +26,6 @@ TEXTS = ["dull", "a film that i will not forget", "word " * 30, "word " * 300, "
 
 
 @pytest.fixture(scope="module")
-def by_hand(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return prepared_by_hand.write(tmp_path_factory.mktemp("by_hand") / "model")
-
-
-@pytest.fixture(scope="module")
-def limited(by_hand: Path) -> Manifest:
-    """Its manifest, of a model that is never given more tokens than it has places for."""
-    return replace(load_manifest(by_hand), max_length=prepared_by_hand.POSITIONS)
-
-
-@pytest.fixture(scope="module")
 def opened(by_hand: Path, limited: Manifest, tmp_path_factory: pytest.TempPathFactory) -> Any:
     place = tmp_path_factory.mktemp("ir")
     root = logging.getLogger()

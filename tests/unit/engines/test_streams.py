@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +16,13 @@ from penult_service.engines import opening, openvino
 from penult_service.engines.opening import Functions, open_engine
 from penult_service.engines.openvino import OpenVINOEngine
 from penult_service.errors import InvalidInput, ModelRefused
-from penult_service.prepared import HEAD, Manifest, load_manifest
+from penult_service.prepared import HEAD, Manifest
 from penult_service.tuned import BFLOAT16, FLOAT32, OPENVINO, TENSORFLOW, Setting
 from support import prepared_by_hand
 from support.engines import seed_model_on
 
 CALLERS, CALLS = 4, 24
 LAYERS = (["pooler"], ["encoder"], ["pooler", "encoder"])
-
-
-@pytest.fixture(scope="module")
-def by_hand(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return prepared_by_hand.write(tmp_path_factory.mktemp("by_hand") / "model")
-
-
-@pytest.fixture(scope="module")
-def limited(by_hand: Path) -> Manifest:
-    return replace(load_manifest(by_hand), max_length=prepared_by_hand.POSITIONS)
 
 
 @pytest.fixture(scope="module")
