@@ -12,7 +12,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections import deque
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -158,13 +158,26 @@ class Group:
             if not self._planned:
                 window = self._window()
                 batches = plan([request.lengths[i] for request, i in window], self.limits)
-                self._planned.extend([window[i] for i in batch] for batch in sorted(batches, key=min))
+                turns = self._in_turn(window)
+                batches.sort(key=lambda batch: min(map(turns.__getitem__, batch)))
+                self._planned.extend([window[i] for i in batch] for batch in batches)
             # Who has left takes its rows out of what is planned.
             rows = [row for row in self._planned.popleft() if row[0].waiting_rows]
         batch = Batch(self.queue, self.run, rows, self.limits)
         for request, (numbers, _) in batch.shares.items():
             request.left[numbers] = False
         return batch
+
+    def _in_turn(self, window: Sequence[Row]) -> Sequence[int]:
+        """Of each row its turn within the window. The rows of a request of the only caller share one.
+
+        So its batches stay in the order of `plan`, the longest first: two of one shape in turn are cheaper for an
+        engine, and the last ones, which end at different times where several run at once, are short.
+        """
+        if len(self._callers) > 1:
+            return range(len(window))
+        turns: dict[Request, int] = {}
+        return [turns.setdefault(request, len(turns)) for request, _ in window]
 
     def _window(self) -> list[Row]:
         """Rows to plan together, in the order of their turns."""

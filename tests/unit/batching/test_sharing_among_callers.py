@@ -114,6 +114,18 @@ def test_the_requests_of_a_caller_are_served_as_they_came() -> None:
         assert second.waiting_rows == 3000
 
 
+def test_the_batches_of_the_only_caller_come_by_length_request_by_request() -> None:
+    first, second = request("a", lengths(600)), request("a", lengths(600, seed=1, longest=200))
+    waiting = backlog(first, second)
+    longest = []
+    while first.waiting_rows:
+        batch = take(waiting)
+        assert first in batch.requests
+        longest.append(batch.longest)
+    assert longest == sorted(longest, reverse=True)
+    assert second.waiting_rows  # the batches that are longer than any row of the first
+
+
 def test_a_caller_who_left_is_forgotten() -> None:
     leaving, staying = request("leaving", lengths(4000)), request("staying", lengths(4000, seed=1))
     waiting = backlog(leaving, staying)
