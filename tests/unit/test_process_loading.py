@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -12,8 +14,9 @@ from types import ModuleType, SimpleNamespace
 import pytest
 from penult_service import process
 from penult_service.config import serve_config
+from penult_service.embedder import LoadedModel
 from penult_service.engines.fake import Traits, fake_manifest
-from penult_service.errors import PreconditionFailed
+from penult_service.errors import InvalidInput, PreconditionFailed
 from penult_service.prepared import GRAPH, HEAD, TOKENIZE, TokenInput
 from penult_service.repository.sources import Source
 from penult_service.tokenizing.opening import open_tokenizer
@@ -162,3 +165,23 @@ def test_threads_are_set_before_tensorflow_comes(monkeypatch: pytest.MonkeyPatch
     assert environment == dict.fromkeys(
         ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "NUMBA_NUM_THREADS"), "3"
     )
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_garbage_collector_does_not_look_through_what_is_loaded_again(fails: bool) -> None:
+    collects = []
+
+    def load(_: Source) -> LoadedModel:
+        collects.append(gc.isenabled())
+        if fails:
+            raise InvalidInput("no model")
+        return process._fake("m")
+
+    try:
+        with pytest.raises(InvalidInput) if fails else nullcontext():
+            process._staying(load)(Source("m", 1, Path("m")))
+        assert collects == [False]
+        assert gc.isenabled()
+        assert gc.get_freeze_count() > 1000
+    finally:
+        gc.unfreeze()
