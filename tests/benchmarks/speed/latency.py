@@ -79,6 +79,7 @@ def _idle(asked: Any, made: dict[str, Any], texts: list[str]) -> list[dict[str, 
     from contextlib import ExitStack
 
     failed = {one["id"] for one in made["failed"]}
+    sent = texts[:50] if asked.quick else texts
     found = []
     for precision in asked.precisions:
         wanted = sides.ours(precision, asked.threads)
@@ -88,13 +89,13 @@ def _idle(asked: Any, made: dict[str, Any], texts: list[str]) -> list[dict[str, 
             taken: dict[str, list[float]] = {side.side.id: [] for side in opened}
 
             def median(side: Running, taken: dict[str, list[float]] = taken) -> float:
-                seconds = side.tell("one", texts[:50])["seconds"]
+                seconds = side.tell("one", sent)["seconds"]
                 taken[side.side.id] += seconds
                 return percentile(seconds, 0.5)
 
             rates, again = rounds.interleaved(opened, median, asked.rounds)
             direct = next((side for side in opened if side.side.name == sides.DIRECT), None)
-            engine = direct.tell("one", texts[:50]).get("engine_seconds") if direct else None
+            engine = direct.tell("one", sent).get("engine_seconds") if direct else None
         found.append(
             {
                 "precision": precision,

@@ -39,10 +39,12 @@ def run(asked: Any) -> dict[str, Any]:
 
 
 def request(texts: list[str], number: int) -> messages.EmbedRequest:
-    """The call of that number. Its texts are no other call's: of equal ones that wait only one is computed."""
+    """The call of that number. Its texts are no other call's, as of equal ones that wait only one is computed; and no
+    longer than those of a lower number.
+    """
     start = number * TEXTS % len(texts)
     return messages.EmbedRequest(
-        texts=common.TextList(texts=[f"{text} {number}" for text in texts[start : start + TEXTS]]),
+        texts=common.TextList(texts=[f"{text} {number:06d}" for text in texts[start : start + TEXTS]]),
         options=common.EmbedOptions(pooling=common.POOLING_MEAN),
     )
 
