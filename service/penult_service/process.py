@@ -10,8 +10,8 @@ import os
 import signal
 import tempfile
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from penult_service import logs
@@ -98,10 +98,11 @@ def loader(config: ServeConfig) -> Callable[[Source], LoadedModel]:
         wish = wish_of(config, manifest)
         chosen = choose(directory, manifest, wish, lambda: private(config.engines_cache))
         _log.info("%s: %s", name, described(chosen.tuned))
-        engine, functions = open_engine(
-            directory, manifest, chosen.tuned.setting, ir=chosen.ir, allow_ops=wish.allow_ops
-        )
-        tokenizer = open_tokenizer(directory, manifest, lambda: functions)
+        with _uncollected():
+            engine, functions = open_engine(
+                directory, manifest, chosen.tuned.setting, ir=chosen.ir, allow_ops=wish.allow_ops
+            )
+            tokenizer = open_tokenizer(directory, manifest, lambda: functions)
         return LoadedModel(name, version, manifest, tokenizer, engine, chosen.tuned)
 
     return prepare_and_load(prepare, load, _fake)
@@ -116,20 +117,27 @@ def _fake(name: str) -> LoadedModel:
     return LoadedModel(name, 1, manifest, tokenizer, FakeEngine(tokenizer), Tuned(Setting("fake")))
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the garbage collector, for some seconds: while TensorFlow is imported it would take half of one."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 def _staying(load: Callable[[Source], LoadedModel]) -> Callable[[Source], LoadedModel]:
     """The same; what is there once a model is loaded stays, and the garbage collector does not look through it again.
 
-    With TensorFlow these are 400,000 objects, and a look takes 0.2 s, in which nobody is answered: one is enough.
+    With TensorFlow these are 400,000 objects, and a look takes 0.2 s, in which nobody is answered.
     """
 
     def loaded(source: Source) -> LoadedModel:
-        gc.disable()
-        try:
-            return load(source)
-        finally:
-            gc.enable()
-            gc.collect()  # what loading left behind would stay too
-            gc.freeze()
+        model = load(source)
+        gc.collect()  # what loading left behind would stay too
+        gc.freeze()
+        return model
 
     return loaded
 
