@@ -10,8 +10,8 @@ import os
 import signal
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from penult_service import logs
@@ -51,7 +51,7 @@ def serve(config: ServeConfig) -> int:
             _write_atomically(config.address_file, f"{address}\n")
 
     with asyncio.Runner(loop_factory=new_loop()) as runner:
-        return runner.run(run(config, sources, _staying(loader(config)), started))
+        return runner.run(run(config, sources, loader(config), started, loaded=_leave_be))
 
 
 def new_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -98,11 +98,10 @@ def loader(config: ServeConfig) -> Callable[[Source], LoadedModel]:
         wish = wish_of(config, manifest)
         chosen = choose(directory, manifest, wish, lambda: private(config.engines_cache))
         _log.info("%s: %s", name, described(chosen.tuned))
-        with _uncollected():
-            engine, functions = open_engine(
-                directory, manifest, chosen.tuned.setting, ir=chosen.ir, allow_ops=wish.allow_ops
-            )
-            tokenizer = open_tokenizer(directory, manifest, lambda: functions)
+        engine, functions = open_engine(
+            directory, manifest, chosen.tuned.setting, ir=chosen.ir, allow_ops=wish.allow_ops
+        )
+        tokenizer = open_tokenizer(directory, manifest, lambda: functions)
         return LoadedModel(name, version, manifest, tokenizer, engine, chosen.tuned)
 
     return prepare_and_load(prepare, load, _fake)
@@ -117,29 +116,13 @@ def _fake(name: str) -> LoadedModel:
     return LoadedModel(name, 1, manifest, tokenizer, FakeEngine(tokenizer), Tuned(Setting("fake")))
 
 
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without the garbage collector, for some seconds: while TensorFlow is imported it would take half of one."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-
-
-def _staying(load: Callable[[Source], LoadedModel]) -> Callable[[Source], LoadedModel]:
-    """The same; what is there once a model is loaded stays, and the garbage collector does not look through it again.
+def _leave_be() -> None:
+    """The garbage collector does not look again through what is there by now.
 
     With TensorFlow these are 400,000 objects, and a look takes 0.2 s, in which nobody is answered.
     """
-
-    def loaded(source: Source) -> LoadedModel:
-        model = load(source)
-        gc.collect()  # what loading left behind would stay too
-        gc.freeze()
-        return model
-
-    return loaded
+    gc.collect()  # what loading left behind would stay too
+    gc.freeze()
 
 
 def _share_heaps() -> None:

@@ -81,12 +81,17 @@ class Server:
         config: The settings.
         sources: The versions to serve.
         load: A source -> a model that is ready to run; blocking, called on a thread of its own.
+        loaded: Called once on that thread, when no model is left to be loaded.
     """
 
     def __init__(
-        self, config: ServeConfig, sources: Sequence[Source], load: Callable[[Source], LoadedModel]
+        self,
+        config: ServeConfig,
+        sources: Sequence[Source],
+        load: Callable[[Source], LoadedModel],
+        loaded: Callable[[], None] = lambda: None,
     ) -> None:
-        self._config, self._load = config, load
+        self._config, self._load, self._loaded = config, load, loaded
         self._loop = asyncio.get_running_loop()
         self._ending: asyncio.Future[int] = self._loop.create_future()
         self._metrics = Metrics()
@@ -248,6 +253,7 @@ class Server:
         for version in self._repository.versions():
             self._metrics.model_changed(version)
         self._repository.load_all()
+        self._loaded()
         if not self._is_ready():
             self._from_thread(lambda: self.end(NOTHING_LOADED))
 
@@ -292,9 +298,10 @@ async def run(
     sources: Sequence[Source],
     load: Callable[[Source], LoadedModel],
     started: Callable[[Server, str], None] = lambda _server, _address: None,
+    loaded: Callable[[], None] = lambda: None,
 ) -> int:
     """Serve until something ends it; the exit code. `started` gets the server and its address."""
-    server = Server(config, sources, load)
+    server = Server(config, sources, load, loaded)
     address = await server.start()
     started(server, address)
     code = await server.run_until_end()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import sys
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from penult_service import process
 from penult_service.config import serve_config
 from penult_service.engines.fake import Traits, fake_manifest
-from penult_service.errors import InvalidInput, PreconditionFailed
+from penult_service.errors import PreconditionFailed
 from penult_service.prepared import GRAPH, HEAD, TOKENIZE, TokenInput
 from penult_service.repository.sources import Source
 from penult_service.tokenizing.opening import open_tokenizer
@@ -165,22 +166,31 @@ def test_threads_are_set_before_tensorflow_comes(monkeypatch: pytest.MonkeyPatch
     )
 
 
-def test_the_garbage_collector_does_not_look_through_what_is_loaded_again() -> None:
-    source = Source("m", 1, Path("m"))
-    model = process._fake("m")
+class Ring:
+    """Garbage that only the collector finds."""
+
+    def __init__(self) -> None:
+        self.ring = self
+
+
+def test_the_garbage_collector_does_not_look_again_through_what_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen = []
+
+    async def run(*_: object, loaded: Callable[[], None]) -> int:
+        garbage = weakref.ref(Ring())
+        frozen.append(gc.get_freeze_count())
+        loaded()
+        frozen.append(gc.get_freeze_count())
+        assert garbage() is None  # it would stay for ever
+        return 0
+
+    monkeypatch.setattr(process, "run", run)
+    monkeypatch.setattr(process.logs, "configure", lambda _: None)
     try:
-        assert process._staying(lambda given: model if given is source else None)(source) is model
-        assert gc.get_freeze_count() > 1000
+        process.serve(serve_config(paths=("fake:m",), data=tmp_path))
     finally:
         gc.unfreeze()
-
-
-def test_the_garbage_collector_goes_on_when_a_model_cannot_be_opened() -> None:
-    def opened() -> None:
-        with process._uncollected():
-            assert not gc.isenabled()
-            raise InvalidInput("no model")
-
-    with pytest.raises(InvalidInput):
-        opened()
-    assert gc.isenabled()
+    before, after = frozen
+    assert after > before + 1000

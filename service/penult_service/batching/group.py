@@ -158,8 +158,8 @@ class Group:
             if not self._planned:
                 window = self._window()
                 batches = plan([request.lengths[i] for request, i in window], self.limits)
-                turns = self._in_turn(window)
-                batches.sort(key=lambda batch: min(map(turns.__getitem__, batch)))
+                turns = self._turn_of_each(window)
+                batches.sort(key=lambda batch: min(turns[i] for i in batch))
                 self._planned.extend([window[i] for i in batch] for batch in batches)
             # Who has left takes its rows out of what is planned.
             rows = [row for row in self._planned.popleft() if row[0].waiting_rows]
@@ -168,8 +168,8 @@ class Group:
             request.left[numbers] = False
         return batch
 
-    def _in_turn(self, window: Sequence[Row]) -> Sequence[int]:
-        """Of each row its turn within the window. The rows of a request of the only caller share one.
+    def _turn_of_each(self, window: Sequence[Row]) -> Sequence[int]:
+        """Its turn within the window. The rows of a request of the only caller share one.
 
         So its batches stay in the order of `plan`, the longest first: two of one shape in turn are cheaper for an
         engine, and the last ones, which end at different times where several run at once, are short.

@@ -87,21 +87,24 @@ def _idle(asked: Any, made: dict[str, Any], texts: list[str]) -> list[dict[str, 
         with ExitStack() as stack:
             opened = [stack.enter_context(running(side)) for side in wanted if side.id not in failed]
             taken: dict[str, list[float]] = {side.side.id: [] for side in opened}
+            engine: list[float] = []
 
-            def median(side: Running, taken: dict[str, list[float]] = taken) -> float:
-                seconds = side.tell("one", sent)["seconds"]
-                taken[side.side.id] += seconds
-                return percentile(seconds, 0.5)
+            def median(
+                side: Running, taken: dict[str, list[float]] = taken, engine: list[float] = engine
+            ) -> float:
+                said = side.tell("one", sent)
+                taken[side.side.id] += said["seconds"]
+                if said["engine_seconds"]:
+                    engine.append(percentile(said["engine_seconds"], 0.5))
+                return percentile(said["seconds"], 0.5)
 
             rates, again = rounds.interleaved(opened, median, asked.rounds)
-            direct = next((side for side in opened if side.side.name == sides.DIRECT), None)
-            engine = direct.tell("one", sent).get("engine_seconds") if direct else None
         found.append(
             {
                 "precision": precision,
                 "medians": {s.side.id: r.told() for s, r in zip(opened, rates, strict=True)},
                 "p99": {name: percentile(each, 0.99) for name, each in taken.items()},
-                "engine_call": percentile(engine, 0.5) if engine else None,
+                "engine_calls": engine,
                 "kinds": {s.side.id: s.side.kind for s in opened},
                 "own": [s.side.id for s in opened if s.side.own],
                 "noise": rounds.noise(rates[0], again),

@@ -39,8 +39,9 @@ def run(asked: Any) -> dict[str, Any]:
 
 
 def request(texts: list[str], number: int) -> messages.EmbedRequest:
-    """The call of that number. Its texts are no other call's, as of equal ones that wait only one is computed; and no
-    longer than those of a lower number.
+    """The call of that number. Its texts are no other call's: of equal ones that wait only one is computed.
+
+    The number has six digits each time, so that later calls are hardly longer.
     """
     start = number * TEXTS % len(texts)
     return messages.EmbedRequest(

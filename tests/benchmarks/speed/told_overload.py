@@ -11,12 +11,18 @@ from report import milliseconds, table, targets
 def told(found: dict[str, Any], page: Path) -> str:
     """Markdown."""
     del page
-    capacity = (found["capacity_before"] + found["capacity_after"]) / 2
-    kept = found["goodput"] / capacity
+    capacities = sorted((found["capacity_before"], found["capacity_after"]))
+    kept = found["goodput"] / (sum(capacities) / 2)
+    lowest, highest = (found["goodput"] / capacity for capacity in reversed(capacities))
     answered = 1.0 - found["unanswered"] / max(1, found["calls"])
     goals: list[tuple[str, str, str, bool | None]] = [
         ("calls answered", f"{answered:.2%} of {found['calls']:,}", "all", not found["unanswered"]),
-        ("texts embedded in time, to capacity", f"{kept:.1%}", "≥ 95 %", kept >= 0.95),
+        (
+            "texts embedded in time, to capacity (to that before, after)",
+            f"{kept:.1%} ({lowest:.1%} to {highest:.1%})",
+            "≥ 95 %",
+            kept >= 0.95,
+        ),
         ("memory, last quarter to second", f"{found['growth']:+.1%}", "flat", found["growth"] < 0.05),
     ]
     codes = [[code, f"{count:,}"] for code, count in sorted(found["codes"].items(), key=lambda one: -one[1])]
