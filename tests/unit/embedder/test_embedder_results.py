@@ -49,7 +49,7 @@ async def test_a_model_that_needs_its_padding_gets_it(embedder: Embedder) -> Non
 async def test_batches_are_trimmed_to_their_longest_row(embedder: Embedder) -> None:
     model = replace(fake_model(), tuned=FEW)
     await embedder.embed(model, [*"abcdefg", *(f"a b {i}" for i in range(8))])
-    assert model.engine.batches == [(7, 3), (8, 5)]
+    assert model.engine.batches == [(8, 5), (7, 3)]
 
 
 POOL = {"cls": lambda t: t[0], "mean": lambda t: t.mean(axis=0), "max": lambda t: t.max(axis=0)}
