@@ -300,7 +300,10 @@ async def run(
     started: Callable[[Server, str], None] = lambda _server, _address: None,
     loaded: Callable[[], None] = lambda: None,
 ) -> int:
-    """Serve until something ends it; the exit code. `started` gets the server and its address."""
+    """Serve until something ends it; the exit code. `started` gets the server and its address.
+
+    The rest as in `Server`.
+    """
     server = Server(config, sources, load, loaded)
     address = await server.start()
     started(server, address)
