@@ -137,10 +137,27 @@ class Backlog:
             return None
         bulk = bool(self._groups[Lane.BULK])
         self._streak = self._streak + 1 if lane is Lane.INTERACTIVE and bulk else 0
+        batch = self._taken(lane)
+        batch.at_once = at_once
+        return batch
+
+    @property
+    def some_little(self) -> bool:
+        """Whether the next of the interactive lane may run beside others."""
+        groups = self._groups[Lane.INTERACTIVE]
+        return bool(groups) and _first(groups)[1].little
+
+    def take_little(self) -> Batch:
+        """The next batch of the interactive lane, to run beside others; it is no turn of the lanes."""
+        batch = self._taken(Lane.INTERACTIVE)
+        batch.beside = True
+        return batch
+
+    def _taken(self, lane: Lane) -> Batch:
         groups = self._groups[lane]
         key, group = _first(groups)
         batch = group.take()
-        batch.at_once, batch.more = at_once, bool(group)
+        batch.more = bool(group)
         # Waiting starts anew with every batch, so queues take turns and a long one blocks no other.
         group.waiting_since = next(self._turns)
         if not group:

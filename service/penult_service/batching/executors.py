@@ -5,19 +5,19 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 log = logging.getLogger(__name__)
 
 
 class Executors:
-    """So many threads that do `work`. `replace` and `alive` are called under one lock."""
+    """Threads, each with its work. `replace` and `alive` are called under one lock."""
 
-    def __init__(self, count: int, work: Callable[[], None]) -> None:
-        self._work = work
+    def __init__(self, works: Sequence[Callable[[], None]]) -> None:
+        self._works = works
         self._threads: list[threading.Thread] = []
-        for _ in range(count):
-            self._threads.append(self._started())
+        for work in works:
+            self._threads.append(_started(work))
 
     @property
     def alive(self) -> bool:
@@ -32,14 +32,16 @@ class Executors:
 
     def replace(self) -> bool:
         """Start another in the place of this thread, which dies; False when the system gives none."""
+        own = self._threads.index(threading.current_thread())
         try:
-            self._threads[self._threads.index(threading.current_thread())] = self._started()
+            self._threads[own] = _started(self._works[own])
         except (RuntimeError, MemoryError):
             log.critical("no new executor thread can be started")
             return False
         return True
 
-    def _started(self) -> threading.Thread:
-        thread = threading.Thread(target=self._work, name="penult-executor", daemon=True)
-        thread.start()
-        return thread
+
+def _started(work: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=work, name="penult-executor", daemon=True)
+    thread.start()
+    return thread

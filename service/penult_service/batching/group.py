@@ -29,6 +29,8 @@ _TIGHT_WINDOW = 2
 # Batches that wait for each stream, before any are computed at once: the last of them end at different times, and while
 # one is computed in its stream alone the rest of the machine waits.
 _MANY = 4
+# Of a batch, at most, may run beside others: one short text, or a few.
+_LITTLE = 1 / 8
 # A window may take so many times what its tokens say: padding, other lanes and models, a row left for the next one.
 _MARGIN = 1.5
 
@@ -117,6 +119,11 @@ class Group:
         if idle and self.rows <= many * limits.max_rows and self.tokens <= many * limits.token_budget:
             return 1
         return limits.at_once
+
+    @property
+    def little(self) -> bool:
+        """Whether all of it may run beside others: it takes them little time, and can be run by several threads."""
+        return self.tokens <= _LITTLE * self.limits.token_budget and self.may_run(idle=False) > 1
 
     @property
     def wants_preparing(self) -> bool:

@@ -31,7 +31,7 @@ class TwoSteps(Protocol):
         ...
 
     def compute(self, prepared: Any, *, alone: bool = True) -> Sequence[Any]:
-        """A result for each payload, in order. `alone`: no other batch is computed meanwhile."""
+        """A result for each payload, in order. `alone`: it is none of several in streams, all threads compute it."""
         ...
 
 
@@ -106,12 +106,14 @@ class Batch:
     Attributes:
         more: When it was taken, others waited that could have been in it.
         at_once: Batches that may run at the same time, with this one; 1: it is alone.
+        beside: It runs beside others without a turn, as little as it is.
     """
 
     def __init__(self, queue: Hashable, run: Run, rows: Sequence[Row], limits: Limits) -> None:
         self.queue, self.run, self.rows, self.limits = queue, run, rows, limits
         self.more = False
         self.at_once = 1
+        self.beside = False
         shares: dict[Request, list[int]] = {}
         for request, i in rows:
             shares.setdefault(request, []).append(i)
@@ -128,6 +130,11 @@ class Batch:
     def requests(self) -> set[Request]:
         """Those whose rows they are."""
         return set(self.shares)
+
+    @property
+    def lane(self) -> Lane:
+        """Of all its rows."""
+        return self.rows[0][0].lane
 
     def prepare(self) -> None:
         """Take the first of two steps, where there are two; once, by whichever thread comes first. Raises as `run`."""
@@ -156,7 +163,7 @@ class Batch:
             for request, (numbers, _) in self.shares.items()
         ]
         for own in found:
-            own.at_once = self.at_once
+            own.at_once, own.beside = self.at_once, self.beside
         return found
 
     def deliver(self, results: Sequence[Any]) -> None:

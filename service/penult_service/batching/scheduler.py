@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import TypeVar
 
 from penult_service.batching.admission import check_time, note_late
@@ -14,6 +15,7 @@ from penult_service.batching.ahead import Packer
 from penult_service.batching.backlog import Backlog, lane_for, lane_of
 from penult_service.batching.executors import Executors
 from penult_service.batching.pace import Recent, Stretch
+from penult_service.batching.places import Places
 from penult_service.batching.plan import Limits
 from penult_service.batching.reports import Health, Observer
 from penult_service.batching.request import Batch, Lane, Request, fail_all
@@ -31,14 +33,15 @@ class Scheduler:
     allow it, several at once, each on a thread of its own (an executor).
 
     While a batch runs the next one is packed, and its input made ready where its `run` has two steps (see `TwoSteps`);
-    what runs next is decided when the batch before it has ended, so that a small request still goes first.
+    what runs next is decided when the batch before it has ended, so that a small request still goes first. While
+    several run at once, a very small one waits for none of them: there is an executor for it.
 
     Args:
         token_budget, max_rows: Of a batch (see `Limits`), where `submit` says nothing.
         max_waiting_tokens: The most that may wait in a queue (a model version).
         stall_seconds: A batch that takes longer means not healthy.
         max_deaths: So many deaths of executors within a minute are the end: they are not started again.
-        executors: Batches that run at once, at most.
+        executors: Batches that run at once, at most; of several there is one more for what is very small.
         observer: Told of queues and batches.
         fatal: Called once, from the dying thread, when an executor is not started again.
         clock: Seconds, monotonic; those of deadlines.
@@ -63,13 +66,16 @@ class Scheduler:
         self._observer, self._on_fatal = observer, fatal
         self._clock = clock
         lock = threading.Lock()
-        self._changed = threading.Condition(lock)
-        self._running: dict[int, Batch] = {}  # by the number of the thread
+        self._changed, self._changed_beside = threading.Condition(lock), threading.Condition(lock)
+        self._places = Places(self._backlog)
         self._vitals = Vitals(stall_seconds, max_deaths, clock())
         self._recent, self._stretch = Recent(), Stretch()
         self._closing = False
         self._packer = Packer(lock, self._backlog)
-        self._executors = Executors(executors, self._work)
+        works: list[Callable[[], None]] = [self._work] * executors
+        if executors > 1:
+            works.append(partial(self._work, beside=True))
+        self._executors = Executors(works)
 
     def submit(
         self,
@@ -155,7 +161,7 @@ class Scheduler:
     def health(self) -> Health:
         """How it is, at this moment."""
         with self._changed:
-            busy = bool(self._running or self._backlog)
+            busy = bool(self._places or self._backlog)
             return self._vitals.health(self._clock(), busy=busy, alive=self._executors.alive)
 
     def waiting_tokens(self, queue: Hashable) -> int:
@@ -167,11 +173,11 @@ class Scheduler:
         """Take no more, run what waits for up to `grace` seconds, then fail the rest. Blocks."""
         with self._changed:
             self._closing = True
-            self._changed.notify_all()
+            self._wake_all()
         self._executors.join(grace)
         with self._changed:
-            rest = self._taken_out(self._running.values())
-            self._changed.notify_all()
+            rest = self._taken_out(self._places.batches)
+            self._wake_all()
             self._packer.end()
         ending = Unavailable("the server is shutting down; send it to another, or later", reason="DRAINING")
         fail_all(rest, ending)
@@ -185,19 +191,25 @@ class Scheduler:
             )
 
     def _add(self, request: Request) -> None:
-        if not (self._running or self._backlog):
+        if not (self._places or self._backlog):
             now = self._clock()
             self._vitals.woken(now)
             self._stretch.begin(now)
         self._backlog.add(request, self._recent.tokens_per_second)
         self._observe_queues([request.queue])
-        if self._running:
+        if self._places:
             self._packer.wake()
         self._wake()
 
     def _wake(self) -> None:
-        if self._may_begin():
+        if self._places.may_begin():
             self._changed.notify()
+        elif self._places.may_begin(beside=True):
+            self._changed_beside.notify()
+
+    def _wake_all(self) -> None:
+        self._changed.notify_all()
+        self._changed_beside.notify_all()
 
     def _drop_gone(self, now: float) -> list[Request]:
         """Take out what nobody waits for; to be answered once the lock is released."""
@@ -206,44 +218,45 @@ class Scheduler:
         self._observe_queues(request.queue for request in gone)
         return gone
 
-    def _work(self) -> None:
+    def _work(self, *, beside: bool = False) -> None:
         try:
-            while (batch := self._next()) is not None:
+            while (batch := self._next(beside=beside)) is not None:
                 self._run(batch)
                 del batch  # nothing is kept alive by who waits
         except BaseException as death:  # noqa: BLE001  (whoever waits must be told, whatever happened)
             self._died(death)
 
-    def _next(self) -> Batch | None:
+    def _next(self, *, beside: bool) -> Batch | None:
         """Wait for the next batch; None when closing and nothing waits."""
         own = threading.get_ident()
+        changed = self._changed_beside if beside else self._changed
         while True:
-            with self._changed:
-                self._running.pop(own, None)
+            with changed:
+                self._places.leave(own)
                 self._vitals.rests(own)
-                while not (self._may_begin() or (self._closing and not self._backlog)):
-                    self._changed.wait()
+                if beside:
+                    self._wake()  # what has to be alone
+                while not (self._places.may_begin(beside=beside) or self._finished(beside=beside)):
+                    changed.wait()
                 now = self._backlog.pace.now = self._clock()
                 self._backlog.pace.tokens_per_second = self._recent.tokens_per_second
                 gone = self._drop_gone(now)
-                batch = self._begin(own, now) if self._may_begin() else None
-                finished = self._closing and not self._backlog
+                batch = self._begin(own, now, beside=beside)
+                finished = self._finished(beside=beside)
                 if finished:
-                    self._changed.notify_all()
+                    self._wake_all()
             _answer_gone(gone)
             del gone
             if batch or finished:
                 return batch
 
-    def _may_begin(self) -> bool:
-        """Whether the next batch may run beside those that do."""
-        running = [batch.at_once for batch in self._running.values()]
-        return len(running) < min([*running, self._backlog.may_run(idle=not running)])
+    def _finished(self, *, beside: bool) -> bool:
+        """Whether the executor has nothing to do any more. The one beside others ends first: they run the rest."""
+        return self._closing and (beside or not self._backlog)
 
-    def _begin(self, own: int, now: float) -> Batch | None:
-        batch = self._backlog.take(idle=not self._running)
+    def _begin(self, own: int, now: float, *, beside: bool) -> Batch | None:
+        batch = self._places.begin(own, beside=beside)
         if batch:
-            self._running[own] = batch
             self._vitals.began(own, now)
             self._observe_queues([batch.queue])
             self._packer.wake()
@@ -265,7 +278,7 @@ class Scheduler:
         ended = self._clock()
         if failure is None:
             batch.deliver(results)  # first: who waits wakes while the rest is noted
-        self._finished(batch, started, ended, failed=failure is not None)
+        self._note(batch, started, ended, failed=failure is not None)
         if failure is not None:
             self._failed(batch, failure)
 
@@ -278,13 +291,15 @@ class Scheduler:
             if any(not request.future.done() for request in own.requests):
                 self._run(own)
 
-    def _finished(self, batch: Batch, started: float, ended: float, *, failed: bool) -> None:
+    def _note(self, batch: Batch, started: float, ended: float, *, failed: bool) -> None:
         with self._changed:
             now = self._clock()
             self._vitals.ended(threading.get_ident(), now, failed=failed)
-            self._stretch.ran(batch.queue, now, batch.tokens, full=batch.more and not failed, began=started)
-            if not failed:
-                self._recent.ran(batch.tokens, (ended - started) / max(1, len(self._running)))
+            if not batch.beside:  # that had no turn: what it took is in the pace of the others
+                full = batch.more and not failed
+                self._stretch.ran(batch.queue, now, batch.tokens, full=full, began=started)
+                if not failed:
+                    self._recent.ran(batch.tokens, (ended - started) / max(1, self._places.in_turn))
         if self._observer:
             self._observer.batch_finished(batch.stats(started, ended, failed=failed))
 
@@ -292,13 +307,13 @@ class Scheduler:
         """Fail all who wait or were in its batch, and start again unless it happens too often."""
         now, own = self._clock(), threading.get_ident()
         with self._changed:
-            batch, was = self._running.pop(own, None), self._vitals.fatal
+            batch, was = self._places.leave(own), self._vitals.fatal
             often = self._vitals.died(own, now)
             self._vitals.rests(own)
             victims = self._taken_out([batch] if batch else [])
             self._vitals.fatal = was or often or not (self._closing or self._executors.replace())
             fatal = self._vitals.fatal and not was
-            self._changed.notify_all()
+            self._wake_all()
         fail_all(
             victims, Unavailable("the executor died while this waited; try again", reason="EXECUTOR_DIED")
         )

@@ -41,7 +41,7 @@ class Engine(Protocol):
     ) -> dict[str, NDArray[np.float32]]:
         """Tokens int [n, length], values [n, ...] -> readouts float32 by layer: [n, d], or [n, length, d] of tokens.
 
-        `alone`: no other call is computed meanwhile, so that all threads may take part; it changes nothing else.
+        `alone`: the call is none of several in streams, so that all threads may take part; it changes nothing else.
         """
         ...
 

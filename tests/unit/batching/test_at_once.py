@@ -2,123 +2,22 @@
 
 from __future__ import annotations
 
-import queue
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from penult_service.batching import Lane, Limits, Scheduler
 from penult_service.batching.backlog import Backlog
 from penult_service.batching.request import Request
 from penult_service.errors import Internal, Unavailable
+from support.held_model import DIES, MANY, ONE, TWO, WAIT, HeldModel, submit
 from support.scheduling import until
 
-WAIT = 10.0  # seconds after which a test that hangs fails
-TWO = Limits(token_budget=40, max_rows=4, at_once=2)
-ONE = Limits(token_budget=40, max_rows=4)
-MANY = 4 * 2 * 4 + 1  # rows: more than four batches for each of two
-DIES = "dies"
 
-
-@dataclass
-class Entered:
-    """A batch that is computed: it ends when it is told how."""
-
-    numbers: list[int]
-    alone: bool
-    ends: queue.SimpleQueue[str] = field(default_factory=queue.SimpleQueue)
-
-    def end(self, how: str = "") -> None:
-        self.ends.put(how)
-
-
-class Model:
-    """Doubles numbers, in two steps; every batch comes out of `entered`, and goes on when it is told to, or `open`."""
-
-    def __init__(self) -> None:
-        self.entered: queue.Queue[Entered] = queue.Queue()
-        self.all: list[Entered] = []
-        self.open = False
-        self.most = self._inside = 0
-        self._lock = threading.Lock()
-
-    def __call__(self, payloads: Sequence[int]) -> list[int]:
-        return self.compute(self.prepare(payloads))
-
-    def prepare(self, payloads: Sequence[int]) -> list[int]:
-        return list(payloads)
-
-    def compute(self, prepared: list[int], *, alone: bool = True) -> list[int]:
-        with self._lock:
-            self._inside += 1
-            self.most = max(self.most, self._inside)
-        try:
-            time.sleep(0)  # others have their turn
-            if not self.open:
-                batch = Entered(prepared, alone)
-                self.all.append(batch)
-                self.entered.put(batch)
-                how = batch.ends.get(timeout=WAIT)
-                if how == DIES:
-                    raise SystemExit
-                if how:
-                    raise RuntimeError(how)
-            return [2 * number for number in prepared]
-        finally:
-            with self._lock:
-                self._inside -= 1
-
-    def let_go(self) -> None:
-        """All that run, and all that will."""
-        self.open = True
-        for batch in self.all:
-            batch.end()
-
-    def next(self) -> Entered:
-        return self.entered.get(timeout=WAIT)
-
-    def nothing(self) -> bool:
-        """Whether no other batch begins."""
-        try:
-            self.entered.get(timeout=0.05)
-        except queue.Empty:
-            return True
-        return False
-
-
-@pytest.fixture
-def model() -> Iterator[Model]:
-    made = Model()
-    yield made
-    made.let_go()
-
-
-@pytest.fixture
-def make(model: Model) -> Iterator[Callable[..., Scheduler]]:
-    made: list[Scheduler] = []
-
-    def scheduler(**settings: Any) -> Scheduler:
-        made.append(Scheduler(**{"executors": 2} | settings))
-        return made[-1]
-
-    yield scheduler
-    model.let_go()
-    for each in made:
-        each.close(WAIT)
-
-
-def submit(
-    scheduler: Scheduler, model: Model, numbers: Sequence[int], limits: Limits = TWO, **how: Any
-) -> Future[list[int]]:
-    return scheduler.submit(how.pop("queue", "m"), model, numbers, [10] * len(numbers), limits=limits, **how)
-
-
-def test_of_many_two_run_at_once_and_never_three(make: Callable[..., Scheduler], model: Model) -> None:
+def test_of_many_two_run_at_once_and_never_three(make: Callable[..., Scheduler], model: HeldModel) -> None:
     """The last ones too: as long as one runs, they do not wait until all of the machine is free."""
     future = submit(make(executors=3), model, range(MANY))
     running = [model.next(), model.next()]
@@ -133,7 +32,7 @@ def test_of_many_two_run_at_once_and_never_three(make: Callable[..., Scheduler],
     assert model.most == 2
 
 
-def test_few_run_one_at_a_time_each_alone(make: Callable[..., Scheduler], model: Model) -> None:
+def test_few_run_one_at_a_time_each_alone(make: Callable[..., Scheduler], model: HeldModel) -> None:
     future = submit(make(), model, range(MANY - 1))
     for _ in range(8):
         batch = model.next()
@@ -144,7 +43,7 @@ def test_few_run_one_at_a_time_each_alone(make: Callable[..., Scheduler], model:
     assert model.most == 1
 
 
-def test_what_comes_while_one_runs_alone_waits(make: Callable[..., Scheduler], model: Model) -> None:
+def test_what_comes_while_one_runs_alone_waits(make: Callable[..., Scheduler], model: HeldModel) -> None:
     scheduler = make()
     submit(scheduler, model, [1])
     alone = model.next()
@@ -157,7 +56,7 @@ def test_what_comes_while_one_runs_alone_waits(make: Callable[..., Scheduler], m
 
 
 def test_a_small_request_takes_the_next_place_beside_bulk_work(
-    make: Callable[..., Scheduler], model: Model
+    make: Callable[..., Scheduler], model: HeldModel
 ) -> None:
     scheduler = make()
     submit(scheduler, model, range(MANY))
@@ -172,7 +71,7 @@ def test_a_small_request_takes_the_next_place_beside_bulk_work(
 
 
 def test_a_model_that_runs_alone_waits_for_all_and_is_not_passed_by(
-    make: Callable[..., Scheduler], model: Model
+    make: Callable[..., Scheduler], model: HeldModel
 ) -> None:
     scheduler = make()
     submit(scheduler, model, range(MANY))
@@ -190,7 +89,7 @@ def test_a_model_that_runs_alone_waits_for_all_and_is_not_passed_by(
     del other
 
 
-def test_beside_what_has_to_be_alone_every_batch_is(make: Callable[..., Scheduler], model: Model) -> None:
+def test_beside_what_has_to_be_alone_every_batch_is(make: Callable[..., Scheduler], model: HeldModel) -> None:
     """A stream that waits for the other model's turn would compute beside nobody."""
     scheduler = make()
     submit(scheduler, model, [1])
@@ -204,7 +103,7 @@ def test_beside_what_has_to_be_alone_every_batch_is(make: Callable[..., Schedule
         batch.end()
 
 
-def test_how_many_is_asked_of_the_batch_that_is_taken(model: Model) -> None:
+def test_how_many_is_asked_of_the_batch_that_is_taken(model: HeldModel) -> None:
     """The fourth small batch in a row is followed by bulk work, whose number is not its own."""
     backlog = Backlog(max_waiting_tokens=10_000)
     add = lambda lane, count, limits: backlog.add(  # noqa: E731
@@ -235,7 +134,7 @@ def test_a_run_of_one_step_is_alone(make: Callable[..., Scheduler]) -> None:
 
 
 def test_a_request_that_fails_leaves_the_batch_beside_it(
-    make: Callable[..., Scheduler], model: Model
+    make: Callable[..., Scheduler], model: HeldModel
 ) -> None:
     scheduler = make()
     others = [submit(scheduler, model, range(4 * i, 4 * i + 4)) for i in range(9)]
@@ -249,7 +148,7 @@ def test_a_request_that_fails_leaves_the_batch_beside_it(
 
 
 def test_one_executor_dies_and_the_batch_of_the_other_is_answered(
-    make: Callable[..., Scheduler], model: Model
+    make: Callable[..., Scheduler], model: HeldModel
 ) -> None:
     scheduler = make()
     futures = [submit(scheduler, model, range(4 * i, 4 * i + 4)) for i in range(9)]
@@ -267,7 +166,9 @@ def test_one_executor_dies_and_the_batch_of_the_other_is_answered(
     assert not again.done()
 
 
-def test_one_that_hangs_is_seen_beside_one_that_gets_on(make: Callable[..., Scheduler], model: Model) -> None:
+def test_one_that_hangs_is_seen_beside_one_that_gets_on(
+    make: Callable[..., Scheduler], model: HeldModel
+) -> None:
     clock = [0.0]
     scheduler = make(stall_seconds=60.0, clock=lambda: clock[0])
     submit(scheduler, model, range(MANY))
@@ -281,7 +182,7 @@ def test_one_that_hangs_is_seen_beside_one_that_gets_on(make: Callable[..., Sche
 
 
 def test_executors_that_die_together_die_of_one_accident(
-    make: Callable[..., Scheduler], model: Model
+    make: Callable[..., Scheduler], model: HeldModel
 ) -> None:
     limits = Limits(token_budget=40, max_rows=4, at_once=3)
     scheduler = make(executors=3, max_deaths=2)
@@ -296,7 +197,7 @@ def test_executors_that_die_together_die_of_one_accident(
     until(lambda: scheduler.health().healthy)
 
 
-def test_what_is_fatal_is_said_once_and_stays(make: Callable[..., Scheduler], model: Model) -> None:
+def test_what_is_fatal_is_said_once_and_stays(make: Callable[..., Scheduler], model: HeldModel) -> None:
     told: list[BaseException] = []
     scheduler = make(max_deaths=1, fatal=told.append)
     submit(scheduler, model, range(MANY))
@@ -311,7 +212,7 @@ def test_what_is_fatal_is_said_once_and_stays(make: Callable[..., Scheduler], mo
         submit(scheduler, model, [1])
 
 
-def test_a_death_while_closing_lets_the_others_end(model: Model) -> None:
+def test_a_death_while_closing_lets_the_others_end(model: HeldModel) -> None:
     scheduler = Scheduler(executors=2)
     submit(scheduler, model, range(9), ONE)
     batch = model.next()
@@ -322,7 +223,7 @@ def test_a_death_while_closing_lets_the_others_end(model: Model) -> None:
         closing.result(WAIT)
 
 
-def _refuses(scheduler: Scheduler, model: Model) -> bool:
+def _refuses(scheduler: Scheduler, model: HeldModel) -> bool:
     try:
         submit(scheduler, model, [9]).cancel()
     except Unavailable as refused:
@@ -330,7 +231,7 @@ def _refuses(scheduler: Scheduler, model: Model) -> bool:
     return False
 
 
-def test_closing_waits_for_all_and_tells_those_that_do_not_end(model: Model) -> None:
+def test_closing_waits_for_all_and_tells_those_that_do_not_end(model: HeldModel) -> None:
     scheduler = Scheduler(executors=2)
     futures = [submit(scheduler, model, range(4 * i, 4 * i + 4)) for i in range(9)]
     first, second = model.next(), model.next()
@@ -363,7 +264,9 @@ def test_rows_that_end_at_one_time_are_all_counted() -> None:
     assert request.future.done()
 
 
-def test_every_row_of_every_request_is_answered_once(make: Callable[..., Scheduler], model: Model) -> None:
+def test_every_row_of_every_request_is_answered_once(
+    make: Callable[..., Scheduler], model: HeldModel
+) -> None:
     """Rows of a request end on several executors at one time: none is lost in the count of what is missing."""
     scheduler, model.open = make(executors=4), True
     limits = Limits(token_budget=40, max_rows=4, at_once=4)
