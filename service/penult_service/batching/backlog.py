@@ -117,7 +117,7 @@ class Backlog:
         return self._drop(request for group in groups for request in group.requests())
 
     def may_run(self, *, idle: bool) -> int:
-        """How many batches may run at once, the next one with them; 0: nothing waits. `idle`: none runs now."""
+        """How many batches may run at once, the next one with them; 0: nothing waits. `idle`: none runs."""
         lane = self._next_lane()
         if lane is None:
             return 0
@@ -142,15 +142,15 @@ class Backlog:
         return batch
 
     @property
-    def some_little(self) -> bool:
-        """Whether the next of the interactive lane may run beside others."""
+    def may_take_little(self) -> bool:
+        """Whether what is next of the interactive lane may run beside others."""
         groups = self._groups[Lane.INTERACTIVE]
         return bool(groups) and _first(groups)[1].little
 
     def take_little(self) -> Batch:
-        """The next batch of the interactive lane, to run beside others; it is no turn of the lanes."""
+        """What is next of the interactive lane, to run beside others where it may; it is no turn of the lanes."""
         batch = self._taken(Lane.INTERACTIVE)
-        batch.beside = True
+        batch.at_once, batch.beside = 1, True
         return batch
 
     def _taken(self, lane: Lane) -> Batch:

@@ -29,7 +29,7 @@ _TIGHT_WINDOW = 2
 # Batches that wait for each stream, before any are computed at once: the last of them end at different times, and while
 # one is computed in its stream alone the rest of the machine waits.
 _MANY = 4
-# Of a batch, at most, may run beside others: one short text, or a few.
+# The part of a batch's tokens that may run beside others, at most: one short text, or a few.
 _LITTLE = 1 / 8
 # A window may take so many times what its tokens say: padding, other lanes and models, a row left for the next one.
 _MARGIN = 1.5
@@ -108,7 +108,7 @@ class Group:
         return sum(min(caller.tokens, share) for caller in self._callers.values())
 
     def may_run(self, *, idle: bool) -> int:
-        """How many batches may run at once, the next one with them. `idle`: none is now; then few go one at a time.
+        """How many batches may run at once, the next one with them. `idle`: none runs; then few go one at a time.
 
         A run of one step is not told whether it is alone, so it always is.
         """
@@ -122,8 +122,9 @@ class Group:
 
     @property
     def little(self) -> bool:
-        """Whether all of it may run beside others: it takes them little time, and can be run by several threads."""
-        return self.tokens <= _LITTLE * self.limits.token_budget and self.may_run(idle=False) > 1
+        """Whether all of it may run beside others: it is one batch that takes little time, and need not be alone."""
+        few = self.rows <= self.limits.max_rows and self.tokens <= _LITTLE * self.limits.token_budget
+        return few and self.may_run(idle=False) > 1
 
     @property
     def wants_preparing(self) -> bool:

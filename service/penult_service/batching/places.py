@@ -16,10 +16,11 @@ class Places:
 
     Args:
         backlog: Of which batches are taken.
+        executors: That run batches in turn.
     """
 
-    def __init__(self, backlog: Backlog) -> None:
-        self._backlog = backlog
+    def __init__(self, backlog: Backlog, executors: int) -> None:
+        self._backlog, self._executors = backlog, executors
         self._running: dict[Hashable, Batch] = {}  # by the executor
         self._beside: dict[Hashable, Batch] = {}
 
@@ -38,19 +39,19 @@ class Places:
 
     def may_begin(self, *, beside: bool = False) -> bool:
         """Whether the next batch may run now, in its turn or beside those that do."""
-        running = [batch.at_once for batch in self._running.values()]
-        if not beside:
-            most = self._backlog.may_run(idle=not running)
-            return len(running) < min([*running, most]) and not (most == 1 and self._beside)
-        if self._beside or not self._backlog.some_little or not 1 < min(running, default=1) <= len(running):
-            return False
-        return all(batch.lane is Lane.BULK for batch in self._running.values())
+        most = min([self._executors, *(batch.at_once for batch in self._running.values())])
+        taken = len(self._running)
+        if beside:
+            in_streams = most > 1 and all(batch.lane is Lane.BULK for batch in self._running.values())
+            return in_streams and taken >= most and not self._beside and self._backlog.may_take_little
+        next_ = self._backlog.may_run(idle=not self)
+        return taken < min(most, next_) and not (next_ == 1 and self._beside)
 
     def begin(self, executor: Hashable, *, beside: bool = False) -> Batch | None:
         """What it runs from now on; None where none may begin."""
         if not self.may_begin(beside=beside):
             return None
-        batch = self._backlog.take_little() if beside else self._backlog.take(idle=not self._running)
+        batch = self._backlog.take_little() if beside else self._backlog.take(idle=not self)
         if batch:
             (self._beside if beside else self._running)[executor] = batch
         return batch

@@ -105,7 +105,7 @@ class Batch:
 
     Attributes:
         more: When it was taken, others waited that could have been in it.
-        at_once: Batches that may run at the same time, with this one; 1: it is alone.
+        at_once: Batches that may run at the same time, with this one; 1: all threads compute it.
         beside: It runs beside others without a turn, as little as it is.
     """
 

@@ -33,8 +33,8 @@ class Scheduler:
     allow it, several at once, each on a thread of its own (an executor).
 
     While a batch runs the next one is packed, and its input made ready where its `run` has two steps (see `TwoSteps`);
-    what runs next is decided when the batch before it has ended, so that a small request still goes first. While
-    several run at once, a very small one waits for none of them: there is an executor for it.
+    what runs next is decided when the batch before it has ended, so that a small request still goes first. Where
+    all places have bulk work, a very small one waits for none of them to end: there is an executor for it.
 
     Args:
         token_budget, max_rows: Of a batch (see `Limits`), where `submit` says nothing.
@@ -67,7 +67,7 @@ class Scheduler:
         self._clock = clock
         lock = threading.Lock()
         self._changed, self._changed_beside = threading.Condition(lock), threading.Condition(lock)
-        self._places = Places(self._backlog)
+        self._places = Places(self._backlog, executors)
         self._vitals = Vitals(stall_seconds, max_deaths, clock())
         self._recent, self._stretch = Recent(), Stretch()
         self._closing = False
@@ -235,14 +235,14 @@ class Scheduler:
                 self._places.leave(own)
                 self._vitals.rests(own)
                 if beside:
-                    self._wake()  # what has to be alone
-                while not (self._places.may_begin(beside=beside) or self._finished(beside=beside)):
+                    self._wake()  # what has to be alone may have waited for this one
+                while not (self._places.may_begin(beside=beside) or self._finished):
                     changed.wait()
                 now = self._backlog.pace.now = self._clock()
                 self._backlog.pace.tokens_per_second = self._recent.tokens_per_second
                 gone = self._drop_gone(now)
                 batch = self._begin(own, now, beside=beside)
-                finished = self._finished(beside=beside)
+                finished = self._finished
                 if finished:
                     self._wake_all()
             _answer_gone(gone)
@@ -250,9 +250,9 @@ class Scheduler:
             if batch or finished:
                 return batch
 
-    def _finished(self, *, beside: bool) -> bool:
-        """Whether the executor has nothing to do any more. The one beside others ends first: they run the rest."""
-        return self._closing and (beside or not self._backlog)
+    @property
+    def _finished(self) -> bool:
+        return self._closing and not self._backlog
 
     def _begin(self, own: int, now: float, *, beside: bool) -> Batch | None:
         batch = self._places.begin(own, beside=beside)

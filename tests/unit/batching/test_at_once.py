@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from penult_service.batching import Lane, Limits, Scheduler
 from penult_service.batching.backlog import Backlog
-from penult_service.batching.request import Request
+from penult_service.batching.request import Batch, Request
 from penult_service.errors import Internal, Unavailable
-from support.held_model import DIES, MANY, ONE, TWO, WAIT, HeldModel, submit
+from support.held_model import DIES, MANY, ONE, TWO, WAIT, HeldModel, refuses, submit
 from support.scheduling import until
 
 
@@ -61,7 +61,7 @@ def test_a_small_request_takes_the_next_place_beside_bulk_work(
     scheduler = make()
     submit(scheduler, model, range(MANY))
     first, _second = model.next(), model.next()
-    small = submit(scheduler, model, [1000])
+    small = submit(scheduler, model, [1000])  # of ten tokens, more than an eighth of a batch
     first.end()
     batch = model.next()
     assert batch.numbers == [1000]
@@ -218,17 +218,9 @@ def test_a_death_while_closing_lets_the_others_end(model: HeldModel) -> None:
     batch = model.next()
     with ThreadPoolExecutor(1) as pool:
         closing = pool.submit(scheduler.close, 3 * WAIT)
-        until(lambda: _refuses(scheduler, model))
+        until(lambda: refuses(scheduler, model))
         batch.end(DIES)
         closing.result(WAIT)
-
-
-def _refuses(scheduler: Scheduler, model: HeldModel) -> bool:
-    try:
-        submit(scheduler, model, [9]).cancel()
-    except Unavailable as refused:
-        return refused.reason == "DRAINING"
-    return False
 
 
 def test_closing_waits_for_all_and_tells_those_that_do_not_end(model: HeldModel) -> None:
@@ -265,11 +257,18 @@ def test_rows_that_end_at_one_time_are_all_counted() -> None:
 
 
 def test_every_row_of_every_request_is_answered_once(
-    make: Callable[..., Scheduler], model: HeldModel
+    make: Callable[..., Scheduler], model: HeldModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rows of a request end on several executors at one time: none is lost in the count of what is missing."""
     scheduler, model.open = make(executors=4), True
-    limits = Limits(token_budget=40, max_rows=4, at_once=4)
+    limits = Limits(token_budget=48, max_rows=4, at_once=4)
+    beside: list[Batch] = []
+
+    def take_little(take: Callable[[], Batch] = scheduler._backlog.take_little) -> Batch:
+        beside.append(take())
+        return beside[-1]
+
+    monkeypatch.setattr(scheduler._backlog, "take_little", take_little)
 
     def caller(seed: int) -> None:
         draw = random.Random(seed)
@@ -288,3 +287,4 @@ def test_every_row_of_every_request_is_answered_once(
     until(lambda: not scheduler.health().busy)
     assert scheduler.waiting_tokens("m") == 0
     assert model.most > 1
+    assert beside

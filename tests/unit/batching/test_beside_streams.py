@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from penult_service.batching import Limits, Scheduler
-from penult_service.errors import Internal, Unavailable
-from support.held_model import DIES, MANY, ONE, WAIT, Entered, HeldModel, submit
+from penult_service.errors import DeadlineExceeded, Internal, Unavailable
+from support.held_model import DIES, MANY, ONE, WAIT, Entered, HeldModel, refuses, submit
 from support.scheduling import until
 
-# As `TWO`, and a batch of it has the tokens of eight that are little: rows of ten tokens.
+# An eighth of its budget is one row of ten tokens.
 WIDE = Limits(token_budget=80, max_rows=4, at_once=2)
 Make = Callable[..., Scheduler]
 
@@ -95,10 +97,10 @@ def test_not_beside_a_batch_that_is_alone(make: Make, model: HeldModel) -> None:
     assert model.next().numbers == [1000]
 
 
-def test_what_is_run_by_one_thread_is_not_run_beside(make: Make, model: HeldModel) -> None:
+def test_what_has_to_be_alone_is_not_run_beside(make: Make, model: HeldModel) -> None:
     scheduler = make()
     first, second = full(scheduler, model)
-    submit(scheduler, model, [1000], Limits(token_budget=80, max_rows=4), queue="other")
+    submit(scheduler, model, [1000], replace(WIDE, at_once=1), queue="other")
     assert model.nothing()
     first.end()
     second.end()
@@ -138,21 +140,84 @@ def test_bulk_work_loses_no_turn(make: Make, model: HeldModel) -> None:
     assert model.next().numbers == [1, 2]
 
 
+def test_what_waits_for_nobody_else_is_not_held_up_by_the_one_beside(make: Make, model: HeldModel) -> None:
+    """It may take long: what it reads may have to be compiled."""
+    scheduler = make()
+    submit(scheduler, model, range(MANY), WIDE)
+    running = [model.next(), model.next()]
+    submit(scheduler, model, [1000], WIDE)
+    beside = model.next()
+    for _ in range(7):
+        running.pop(0).end()
+        running.append(model.next())
+    for batch in running:
+        batch.end()
+    until(lambda: scheduler._places.batches[0].beside)
+    second = submit(scheduler, model, [1001], WIDE)
+    batch = model.next()
+    assert batch.numbers == [1001]
+    batch.end()
+    assert second.result(WAIT) == [2002]
+    beside.end()
+
+
+def test_no_more_rows_than_a_batch_has(make: Make, model: HeldModel) -> None:
+    scheduler = make()
+    first, _ = full(scheduler, model, replace(WIDE, token_budget=800))
+    for number in range(5):  # of 50 tokens; an eighth is 100
+        submit(scheduler, model, [1000 + number], replace(WIDE, token_budget=800))
+        if not number:
+            beside = model.next()
+            assert beside.numbers == [1000]
+    beside.end()
+    assert model.next().numbers == [1001, 1002, 1003, 1004]
+    for number in range(5):
+        submit(scheduler, model, [1100 + number], replace(WIDE, token_budget=800))
+    model.all[-1].end()
+    assert model.nothing()
+    first.end()
+    assert model.next().numbers == [1100, 1101, 1102, 1103]
+
+
+def test_fewer_executors_than_could_run_at_once(make: Make, model: HeldModel) -> None:
+    limits = replace(WIDE, at_once=4)
+    scheduler = make(executors=2)
+    submit(scheduler, model, range(4 * 4 * 4 + 1), limits)
+    model.next()
+    model.next()
+    submit(scheduler, model, [1000], limits)
+    assert model.next().numbers == [1000]
+
+
+def test_one_executor_has_none_beside_it() -> None:
+    for executors, threads in ((1, 1), (2, 3)):
+        scheduler = Scheduler(executors=executors)
+        assert len(scheduler._executors._threads) == threads
+        scheduler.close()
+
+
 def test_the_pace_is_that_of_bulk_work(make: Make, model: HeldModel) -> None:
     clock = [0.0]
     scheduler = make(clock=lambda: clock[0])
-    first, _ = full(scheduler, model)
-    clock[0] = 1.0
-    short = submit(scheduler, model, [1000], WIDE)
+    first, second = full(scheduler, model)
+    submit(scheduler, model, [1000], WIDE)
     beside = model.next()
     clock[0] = 2.0
-    beside.end()
-    assert short.result(WAIT)
-    until(lambda: len(scheduler._places.batches) == 2)
-    assert scheduler._recent.tokens_per_second == 0.0
     first.end()
-    model.next()
+    third = model.next()
     assert scheduler._recent.tokens_per_second == 40.0  # of four rows in two seconds, in one of two places
+    clock[0] = 3.0
+    beside.end()
+    until(lambda: len(scheduler._places.batches) == 2)
+    assert scheduler._recent.tokens_per_second == 40.0
+    clock[0] = 4.0
+    second.end()
+    model.next()
+    clock[0] = 5.0
+    third.end()
+    model.next()
+    # What counts is the third, which began after the first had ended: its 40 tokens took the second from 4 to 5.
+    assert scheduler._stretch.seconds({"m": 40}) == pytest.approx(1.0)
 
 
 def test_one_that_fails_is_answered_and_the_next_runs(make: Make, model: HeldModel) -> None:
@@ -184,13 +249,47 @@ def test_the_executor_beside_dies_and_another_takes_its_place(make: Make, model:
 def test_one_that_hangs_beside_others_is_seen(make: Make, model: HeldModel) -> None:
     clock = [0.0]
     scheduler = make(stall_seconds=60.0, clock=lambda: clock[0])
-    running, _ = full(scheduler, model)
+    running = full(scheduler, model)
     submit(scheduler, model, [1000], WIDE)
-    model.next()
+    beside = model.next()
     clock[0] = 61.0
-    running.end()
-    model.next()
-    assert scheduler.health().stalled
+    for batch in running:
+        batch.end()
+        model.next()
+    health = scheduler.health()
+    assert health.stalled
+    assert health.since_progress == 61.0
+    beside.end()
+    until(lambda: not scheduler.health().stalled)
+
+
+def test_rows_that_fail_together_are_run_apart_beside_the_others(make: Make, model: HeldModel) -> None:
+    limits = replace(WIDE, token_budget=160)
+    scheduler = make()
+    full(scheduler, model, limits)
+    submit(scheduler, model, [1000], limits)
+    beside = model.next()
+    futures = [submit(scheduler, model, [number], limits) for number in (1001, 1002)]
+    beside.end()
+    model.next().end("told to")
+    for future, number in zip(futures, (1001, 1002), strict=True):
+        batch = model.next()
+        assert batch.numbers == [number]
+        assert batch.alone
+        batch.end()
+        assert future.result(WAIT) == [2 * number]
+    assert scheduler._recent.tokens_per_second == 0.0
+
+
+def test_an_executor_in_turn_dies_and_what_runs_beside_is_answered(make: Make, model: HeldModel) -> None:
+    scheduler = make()
+    first, _ = full(scheduler, model)
+    short = submit(scheduler, model, [1000], WIDE)
+    beside = model.next()
+    first.end(DIES)
+    until(lambda: scheduler.health().deaths == 1)
+    beside.end()
+    assert short.result(WAIT) == [2000]
 
 
 def test_what_was_cancelled_is_not_run(make: Make, model: HeldModel) -> None:
@@ -208,15 +307,41 @@ def test_what_was_cancelled_is_not_run(make: Make, model: HeldModel) -> None:
     assert third.result(WAIT)
 
 
-@pytest.mark.parametrize("grace", [0.0, WAIT])
-def test_closing_answers_what_runs_beside(make: Make, model: HeldModel, grace: float) -> None:
+def test_what_is_too_late_is_not_run(make: Make, model: HeldModel) -> None:
+    clock = [0.0]
+    scheduler = make(clock=lambda: clock[0])
+    full(scheduler, model)
+    submit(scheduler, model, [1000], WIDE)
+    beside = model.next()
+    late = submit(scheduler, model, [1001], WIDE, deadline=1.0)
+    clock[0] = 2.0
+    beside.end()
+    assert isinstance(late.exception(WAIT), DeadlineExceeded)
+    assert model.nothing()
+
+
+def test_closing_waits_for_what_runs_beside_and_runs_what_waits(make: Make, model: HeldModel) -> None:
+    scheduler = make()
+    bulk = submit(scheduler, model, range(MANY), WIDE)
+    model.next()
+    model.next()
+    short = submit(scheduler, model, [1000], WIDE)
+    model.next()
+    with ThreadPoolExecutor(1) as pool:
+        closing = pool.submit(scheduler.close, 3 * WAIT)
+        until(lambda: refuses(scheduler, model))
+        assert scheduler.health().alive
+        model.let_go()
+        closing.result(WAIT)
+    assert short.result(0) == [2000]
+    assert len(bulk.result(0)) == MANY
+    assert not any(thread.is_alive() for thread in scheduler._executors._threads)
+
+
+def test_closing_tells_what_does_not_end_beside(make: Make, model: HeldModel) -> None:
     scheduler = make()
     full(scheduler, model)
     short = submit(scheduler, model, [1000], WIDE)
     model.next()
-    if grace:
-        model.let_go()
-    scheduler.close(grace)
-    assert short.result(WAIT) == [2000] if grace else isinstance(short.exception(WAIT), Unavailable)
-    if grace:
-        assert not scheduler._executors.alive
+    scheduler.close(0.0)
+    assert isinstance(short.exception(WAIT), Unavailable)
