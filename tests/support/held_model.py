@@ -49,14 +49,16 @@ class HeldModel:
         return list(payloads)
 
     def compute(self, prepared: list[int], *, alone: bool = True) -> list[int]:
+        batch = Entered(prepared, alone)
         with self._lock:
             self._inside += 1
             self.most = max(self.most, self._inside)
+            held = not self.open
+            if held:
+                self.all.append(batch)
         try:
             time.sleep(0)  # others have their turn
-            if not self.open:
-                batch = Entered(prepared, alone)
-                self.all.append(batch)
+            if held:
                 self.entered.put(batch)
                 how = batch.ends.get(timeout=WAIT)
                 if how == DIES:
@@ -70,7 +72,8 @@ class HeldModel:
 
     def let_go(self) -> None:
         """All that run, and all that will."""
-        self.open = True
+        with self._lock:
+            self.open = True
         for batch in self.all:
             batch.end()
 

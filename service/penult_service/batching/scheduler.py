@@ -191,7 +191,7 @@ class Scheduler:
             )
 
     def _add(self, request: Request) -> None:
-        if not (self._places or self._backlog):
+        if not (self._places.in_turn or self._backlog):
             now = self._clock()
             self._vitals.woken(now)
             self._stretch.begin(now)

@@ -42,7 +42,8 @@ class OpenVINOEngine:
     threads, and for as many batches at once as there are streams, each by its share of them. Any number of calls may be
     in flight, of both kinds: those beyond what is computed at once wait. A thread that calls has its stream for ever:
     as many threads as streams, or some streams are shared while others stand idle. The head, which is tiny, is compiled
-    once, in streams. What cannot be compiled in streams is computed by all threads instead, and the log says so.
+    once, in streams, which may be shared so. What cannot be compiled in streams is computed by all threads instead, and
+    the log says so.
 
     Args:
         ir: The directory that `ir.convert` wrote.

@@ -29,7 +29,7 @@ class Computes(Protocol):
     def encode(
         self, inputs: Mapping[str, NDArray[Any]], layers: Sequence[str], *, alone: bool = True
     ) -> dict[str, NDArray[np.float32]]:
-        """Readouts by layer; `alone`: nothing else is computed meanwhile."""
+        """Readouts by layer; `alone`: as in `embedder.Engine`."""
         ...
 
     def head(

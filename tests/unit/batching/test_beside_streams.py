@@ -156,6 +156,7 @@ def test_what_waits_for_nobody_else_is_not_held_up_by_the_one_beside(make: Make,
     second = submit(scheduler, model, [1001], WIDE)
     batch = model.next()
     assert batch.numbers == [1001]
+    assert not batch.alone
     batch.end()
     assert second.result(WAIT) == [2002]
     beside.end()
@@ -196,6 +197,42 @@ def test_one_executor_has_none_beside_it() -> None:
         scheduler.close()
 
 
+def test_it_begins_when_bulk_work_takes_the_last_place(make: Make, model: HeldModel) -> None:
+    """Nobody comes in that moment who would wake it."""
+    scheduler = make()
+    first, _ = full(scheduler, model)
+    for number in range(1000, 1008, 2):  # four of the interactive lane in a row
+        submit(scheduler, model, [number, number + 1], WIDE)
+        first.end()
+        first = model.next()
+        assert first.numbers == [number, number + 1]
+    submit(scheduler, model, [1100], WIDE)
+    assert model.nothing()
+    first.end()
+    begun = [model.next(), model.next()]
+    assert sorted((len(batch.numbers), batch.alone) for batch in begun) == [(1, True), (4, False)]
+
+
+def test_a_pause_of_bulk_work_is_none_of_its_time(make: Make, model: HeldModel) -> None:
+    clock = [0.0]
+    scheduler = make(clock=lambda: clock[0])
+    submit(scheduler, model, range(MANY), WIDE)
+    running = [model.next(), model.next()]
+    submit(scheduler, model, [1000], WIDE)
+    model.next()
+    for _ in range(7):
+        clock[0] += 1.0
+        running.pop(0).end()
+        running.append(model.next())
+    assert scheduler.pressed
+    for batch in running:
+        batch.end()
+    until(lambda: not scheduler._places.in_turn)
+    clock[0] += 100.0
+    submit(scheduler, model, range(MANY), WIDE)
+    assert not scheduler.pressed  # it begins anew
+
+
 def test_the_pace_is_that_of_bulk_work(make: Make, model: HeldModel) -> None:
     clock = [0.0]
     scheduler = make(clock=lambda: clock[0])
@@ -206,13 +243,14 @@ def test_the_pace_is_that_of_bulk_work(make: Make, model: HeldModel) -> None:
     first.end()
     third = model.next()
     assert scheduler._recent.tokens_per_second == 40.0  # of four rows in two seconds, in one of two places
-    clock[0] = 3.0
-    beside.end()
-    until(lambda: len(scheduler._places.batches) == 2)
-    assert scheduler._recent.tokens_per_second == 40.0
     clock[0] = 4.0
     second.end()
     model.next()
+    known = scheduler._recent.tokens_per_second
+    clock[0] = 4.5
+    beside.end()
+    until(lambda: len(scheduler._places.batches) == 2)
+    assert scheduler._recent.tokens_per_second == known
     clock[0] = 5.0
     third.end()
     model.next()
@@ -320,20 +358,26 @@ def test_what_is_too_late_is_not_run(make: Make, model: HeldModel) -> None:
     assert model.nothing()
 
 
-def test_closing_waits_for_what_runs_beside_and_runs_what_waits(make: Make, model: HeldModel) -> None:
+def test_closing_runs_beside_what_waits_for_that(make: Make, model: HeldModel) -> None:
     scheduler = make()
     bulk = submit(scheduler, model, range(MANY), WIDE)
     model.next()
     model.next()
-    short = submit(scheduler, model, [1000], WIDE)
-    model.next()
+    first = submit(scheduler, model, [1000], WIDE)
+    beside = model.next()
+    second = submit(scheduler, model, [1001], WIDE)
     with ThreadPoolExecutor(1) as pool:
         closing = pool.submit(scheduler.close, 3 * WAIT)
         until(lambda: refuses(scheduler, model))
+        beside.end()
+        batch = model.next()
+        assert batch.numbers == [1001]
+        batch.end()
+        assert first.result(WAIT) == [2000]
+        assert second.result(WAIT) == [2002]
         assert scheduler.health().alive
         model.let_go()
         closing.result(WAIT)
-    assert short.result(0) == [2000]
     assert len(bulk.result(0)) == MANY
     assert not any(thread.is_alive() for thread in scheduler._executors._threads)
 
