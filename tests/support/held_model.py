@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from penult_service.batching import Limits, Scheduler
-from penult_service.errors import Unavailable
 
 WAIT = 10.0  # seconds after which a test that hangs fails
 TWO = Limits(token_budget=40, max_rows=4, at_once=2)
@@ -94,12 +93,3 @@ def submit(
 ) -> Future[list[int]]:
     """To queue `m`, ten tokens each."""
     return scheduler.submit(how.pop("queue", "m"), model, numbers, [10] * len(numbers), limits=limits, **how)
-
-
-def refuses(scheduler: Scheduler, model: HeldModel) -> bool:
-    """Whether it takes no more, because it is closing."""
-    try:
-        submit(scheduler, model, [9]).cancel()
-    except Unavailable as refused:
-        return refused.reason == "DRAINING"
-    return False

@@ -10,7 +10,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -320,6 +320,15 @@ def _check(each: Asked) -> None:
         assert each.future.result(WAIT) == each.answer
     else:
         assert type(each.future.exception(WAIT)) is each.answer
+
+
+def refuses(ask: Callable[[], Future[Any]]) -> bool:
+    """Whether a scheduler takes no more, because it is closing; what it does take is cancelled."""
+    try:
+        ask().cancel()
+    except Unavailable as refused:
+        return refused.reason == "DRAINING"
+    return False
 
 
 def until(condition: Any) -> None:

@@ -22,30 +22,30 @@ class Places:
     def __init__(self, backlog: Backlog, executors: int) -> None:
         self._backlog, self._executors = backlog, executors
         self._running: dict[Hashable, Batch] = {}  # by the executor
-        self._beside: dict[Hashable, Batch] = {}
 
     def __bool__(self) -> bool:
-        return bool(self._running or self._beside)
+        return bool(self._running)
 
     @property
     def batches(self) -> list[Batch]:
         """All that run."""
-        return [*self._running.values(), *self._beside.values()]
+        return list(self._running.values())
 
     @property
-    def in_turn(self) -> int:
-        """How many do, without what is beside them."""
-        return len(self._running)
+    def in_turn(self) -> list[Batch]:
+        """Those of them that are not beside others."""
+        return [batch for batch in self._running.values() if not batch.beside]
 
     def may_begin(self, *, beside: bool = False) -> bool:
         """Whether the next batch may run now, in its turn or beside those that do."""
-        most = min([self._executors, *(batch.at_once for batch in self._running.values())])
-        taken = len(self._running)
+        turns = self.in_turn
+        taken, some_beside = len(turns), len(turns) < len(self._running)
+        most = min([self._executors, *(batch.at_once for batch in turns)])
         if beside:
-            in_streams = most > 1 and all(batch.lane is Lane.BULK for batch in self._running.values())
-            return in_streams and taken >= most and not self._beside and self._backlog.may_take_little
+            in_streams = most > 1 and all(batch.lane is Lane.BULK for batch in turns)
+            return in_streams and taken >= most and not some_beside and self._backlog.may_take_little
         next_ = self._backlog.may_run(idle=not self)
-        return taken < min(most, next_) and not (next_ == 1 and self._beside)
+        return taken < min(most, next_) and not (next_ == 1 and some_beside)
 
     def begin(self, executor: Hashable, *, beside: bool = False) -> Batch | None:
         """What it runs from now on; None where none may begin."""
@@ -53,9 +53,9 @@ class Places:
             return None
         batch = self._backlog.take_little() if beside else self._backlog.take(idle=not self)
         if batch:
-            (self._beside if beside else self._running)[executor] = batch
+            self._running[executor] = batch
         return batch
 
     def leave(self, executor: Hashable) -> Batch | None:
         """It runs nothing any more; what it ran."""
-        return self._running.pop(executor, None) or self._beside.pop(executor, None)
+        return self._running.pop(executor, None)

@@ -299,7 +299,7 @@ class Scheduler:
                 full = batch.more and not failed
                 self._stretch.ran(batch.queue, now, batch.tokens, full=full, began=started)
                 if not failed:
-                    self._recent.ran(batch.tokens, (ended - started) / max(1, self._places.in_turn))
+                    self._recent.ran(batch.tokens, (ended - started) / max(1, len(self._places.in_turn)))
         if self._observer:
             self._observer.batch_finished(batch.stats(started, ended, failed=failed))
 

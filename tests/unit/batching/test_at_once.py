@@ -13,8 +13,8 @@ from penult_service.batching import Lane, Limits, Scheduler
 from penult_service.batching.backlog import Backlog
 from penult_service.batching.request import Batch, Request
 from penult_service.errors import Internal, Unavailable
-from support.held_model import DIES, MANY, ONE, TWO, WAIT, HeldModel, refuses, submit
-from support.scheduling import until
+from support.held_model import DIES, MANY, ONE, TWO, WAIT, HeldModel, submit
+from support.scheduling import refuses, until
 
 
 def test_of_many_two_run_at_once_and_never_three(make: Callable[..., Scheduler], model: HeldModel) -> None:
@@ -218,7 +218,7 @@ def test_a_death_while_closing_lets_the_others_end(model: HeldModel) -> None:
     batch = model.next()
     with ThreadPoolExecutor(1) as pool:
         closing = pool.submit(scheduler.close, 3 * WAIT)
-        until(lambda: refuses(scheduler, model))
+        until(lambda: refuses(lambda: submit(scheduler, model, [9])))
         batch.end(DIES)
         closing.result(WAIT)
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 from penult_service.batching import Limits, Scheduler
 from penult_service.errors import DeadlineExceeded, Internal, Unavailable
-from support.held_model import DIES, MANY, ONE, WAIT, Entered, HeldModel, refuses, submit
-from support.scheduling import until
+from support.held_model import DIES, MANY, ONE, WAIT, Entered, HeldModel, submit
+from support.scheduling import refuses, until
 
 # An eighth of its budget is one row of ten tokens.
 WIDE = Limits(token_budget=80, max_rows=4, at_once=2)
@@ -368,7 +368,7 @@ def test_closing_runs_beside_what_waits_for_that(make: Make, model: HeldModel) -
     second = submit(scheduler, model, [1001], WIDE)
     with ThreadPoolExecutor(1) as pool:
         closing = pool.submit(scheduler.close, 3 * WAIT)
-        until(lambda: refuses(scheduler, model))
+        until(lambda: refuses(lambda: submit(scheduler, model, [9])))
         beside.end()
         batch = model.next()
         assert batch.numbers == [1001]

@@ -20,7 +20,7 @@ from penult_service.errors import (
     ResourceExhausted,
     Unavailable,
 )
-from support.scheduling import until
+from support.scheduling import refuses, until
 
 WAIT = 10.0  # seconds after which a test that hangs fails
 
@@ -387,19 +387,11 @@ def test_closing_runs_what_waits_and_takes_no_more(make: Make, model: Model) -> 
     closing = threading.Thread(target=scheduler.close, args=(WAIT,))
     closing.start()
     # Refused from the moment that closing begins.
-    while not _refuses(scheduler, model):
+    while not refuses(lambda: submit(scheduler, model, [9])):
         pass
     model.open()
     closing.join(WAIT)
     assert (running.result(0), waiting.result(0)) == ([0], [2, 4])
-
-
-def _refuses(scheduler: Scheduler, model: Model) -> bool:
-    try:
-        submit(scheduler, model, [9]).cancel()
-    except Unavailable as refused:
-        return refused.reason == "DRAINING"
-    return False
 
 
 def test_closing_without_grace_fails_what_waits_and_what_runs(make: Make, model: Model) -> None:
