@@ -41,7 +41,7 @@ def _idle(idle: dict[str, Any]) -> str:
         for name, each in sorted(idle["medians"].items(), key=lambda one: one[1]["median"])
     ]
     doubt = "" if idle["noise"] < rounds.MOST_NOISE else ": **noisy, take the intervals**"
-    engine = idle.get("engine_calls")  # results that were kept before it was measured do not say it
+    engine = idle["engine_calls"]
     own = f" The engine's own call, without tokenizing: {milliseconds(median(engine))}." if engine else ""
     return (
         table(["side", "", "p50 (median of the rounds)", "of the rounds", "p99"], rows)
@@ -106,7 +106,7 @@ def _targets(found: dict[str, Any]) -> list[tuple[str, str, str, bool | None]]:
     for idle in found["idle"]:
         precision = idle["precision"]
         ours = idle["medians"][f"{OURS}, {precision}"]["median"]
-        if engine := idle.get("engine_calls"):
+        if engine := idle["engine_calls"]:
             each = idle["medians"][f"{OURS}, {precision}"]["each"]
             above = [call - own for call, own in zip(each, engine, strict=True)]
             said = f"{milliseconds(median(above))} ({milliseconds(min(above))} to {milliseconds(max(above))})"
