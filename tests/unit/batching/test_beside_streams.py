@@ -152,7 +152,7 @@ def test_what_waits_for_nobody_else_is_not_held_up_by_the_one_beside(make: Make,
         running.append(model.next())
     for batch in running:
         batch.end()
-    until(lambda: scheduler._places.batches[0].beside)
+    until(lambda: not scheduler._places.in_turn)
     second = submit(scheduler, model, [1001], WIDE)
     batch = model.next()
     assert batch.numbers == [1001]
